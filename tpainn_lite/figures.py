@@ -1,0 +1,199 @@
+"""Plotly figures of the lessons: one palette, one template, one function a figure.
+
+Every figure has a title, axes with units and a legend, and its lines differ by marker
+or dash as well as by colour. ``plotly.graph_objects.FigureWidget(figure)`` makes a
+figure live; its traces are then ``.data``, in the order that the functions state.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+# Okabe and Ito: blue, vermillion, green, black, purple, orange, sky blue, yellow
+PALETTE = "#0072B2 #D55E00 #009E73 #000000 #CC79A7 #E69F00 #56B4E9 #F0E442".split()
+MARKERS = "circle square diamond x triangle-up cross star pentagon".split()
+DASHES = "solid dash dot dashdot longdash longdashdot solid dash".split()
+PATTERNS = ("/", "\\", "x", ".", "-", "|", "+", "")
+ARMS = ("T-PaiNN", "scratch", "zero-shot", "composition")  # the same in every figure
+MANY = 2000  # from so many points on, WebGL draws a scatter plot
+LOG = dict(type="log", dtick="D2", minorloglabels="complete", exponentformat="none")
+_axis = dict(showline=True, linecolor="black", ticks="outside", gridcolor="#E5E5E5")
+TEMPLATE = go.layout.Template(
+    layout=dict(
+        font=dict(family="Arial, Helvetica, sans-serif", size=14, color="black"),
+        title=dict(font_size=17, x=0.02, xanchor="left"),
+        colorway=PALETTE,
+        xaxis=_axis | {"zeroline": False},
+        yaxis=_axis | {"zeroline": False},
+        margin=dict(l=70, r=20, t=60, b=60),
+        width=760,
+        height=440,
+    )
+)
+
+
+def looks(names: Sequence[str]) -> dict[str, int]:
+    """The place of each name in `PALETTE`, `MARKERS`, ...; `ARMS` keep theirs."""
+    if not 0 < len(names) <= len(PALETTE):
+        raise ValueError(f"needs 1 to {len(PALETTE)} named arrays, got {len(names)}")
+    known = {name: ARMS.index(name) for name in names if name in ARMS}
+    free = (i for i in range(len(PALETTE)) if i not in known.values())
+    return {name: known[name] if name in known else next(free) for name in names}
+
+
+def parity(
+    reference: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    quantity: str,
+    unit: str,
+    overlay: bool = False,
+) -> go.Figure:
+    """Predicted against reference values, with the line of perfect agreement.
+
+    Args:
+        reference: any shape, in `unit`; forces (N, 3) are compared by component.
+        predictions: name -> array of the shape of `reference`, in `unit`.
+        overlay: all in one panel; otherwise one panel each, on the same axes.
+
+    Returns:
+        Traces: the points of each prediction (the legend gives the mean absolute
+        error), then the line y = x of each panel.
+    """
+    x, *ys = _arrays("predictions", [reference, *predictions.values()])
+    panels = 1 if overlay else max(1, len(predictions))
+    figure = make_subplots(cols=panels, shared_yaxes=True, horizontal_spacing=0.04)
+    kind = go.Scattergl if len(x) > MANY else go.Scatter
+    for k, (name, i) in enumerate(looks([*predictions]).items()):
+        label = f"{name}: MAE {abs(ys[k] - x).mean():.3g} {unit}"
+        marker = dict(color=PALETTE[i], symbol=MARKERS[i], size=6, opacity=0.6)
+        points = kind(x=x, y=ys[k], name=label, mode="markers", marker=marker)
+        figure.add_trace(points, row=1, col=1 if overlay else k + 1)
+    low, high = np.min([x, *ys]), np.max([x, *ys])
+    ends = np.array([low, high]) + np.array([-0.05, 0.05]) * (high - low or 1.0)
+    for k in range(panels):
+        line = dict(mode="lines", line=dict(color="black", width=1), showlegend=k == 0)
+        figure.add_trace(go.Scatter(x=ends, y=ends, name="y = x", **line), 1, k + 1)
+    _finish(figure, f"Parity: {quantity}", f"reference {quantity} ({unit})")
+    figure.update_xaxes(range=ends).update_yaxes(range=ends)
+    figure.update_yaxes(title=f"predicted {quantity} ({unit})", col=1)
+    figure.update_layout(width=max(560, 100 + 360 * panels), height=540, margin_b=120)
+    return figure.update_layout(legend=dict(orientation="h", y=-0.2))
+
+
+def learning_curve(
+    curves: Mapping, quantity: str, unit: str, points: Mapping | None = None
+) -> go.Figure:
+    """Error against the number of labels, both axes logarithmic.
+
+    Args:
+        curves: arm -> (n, mean, low, high), each (points,): number of labels and, in
+            `unit`, the mean and the two ends of the spread (for example over seeds).
+        points: name -> (n, value), scalars or (points,): single results drawn as
+            stars, for example one that the reader has just trained.
+
+    Returns:
+        Traces: each arm with its error bars, then the stars of each of `points`.
+    """
+    figure, points = go.Figure(), points or {}
+    look, counts = looks([*curves, *points]), set()
+    for arm, curve in curves.items():
+        n, mean, low, high = _arrays(f"curves[{arm!r}]", curve, 4, positive=True)
+        counts |= set(n)
+        bars = dict(symmetric=False, array=high - mean, arrayminus=mean - low)
+        figure.add_trace(_line(n, mean, arm, look[arm]).update(error_y=bars))
+    for name, point in points.items():
+        n, value = _arrays(f"points[{name!r}]", point, 2, positive=True)
+        star = dict(symbol="star", size=16, color=PALETTE[look[name]], line_width=1)
+        figure.add_scatter(x=n, y=value, name=name, mode="markers", marker=star)
+    figure.update_xaxes(type="log", tickvals=sorted(counts) or None).update_yaxes(LOG)
+    title, y = f"Learning curve: {quantity}", f"{quantity} ({unit})"
+    return _finish(figure, title, "number of quantum labels n", y)
+
+
+def convergence(curves: Mapping[str, tuple], quantity: str, unit: str) -> go.Figure:
+    """Error (logarithmic) against steps; `curves`: arm -> (steps, error in `unit`)."""
+    figure = go.Figure()
+    for arm, look in looks([*curves]).items():
+        steps, error = _arrays(f"curves[{arm!r}]", curves[arm], 2)
+        figure.add_trace(_line(steps, error, arm, look))
+    figure.update_yaxes(LOG)
+    title, y = f"Convergence: {quantity}", f"{quantity} ({unit})"
+    return _finish(figure, title, "optimisation steps", y)
+
+
+def loss(training=(), validation=(), unit: str = "no unit") -> go.Figure:
+    """Training (trace 0) and validation loss (trace 1), (epochs,) each, in `unit`.
+
+    To watch a run: ``widget = go.FigureWidget(figures.loss())``, and after each epoch
+    ``figures.update_loss(widget, training, validation)`` with the losses so far.
+    """
+    figure = go.Figure([_line([], [], "training", 0), _line([], [], "validation", 1)])
+    update_loss(figure, training, validation)
+    figure.update_yaxes(LOG)
+    return _finish(figure, "Loss", "epoch", f"loss ({unit})")
+
+
+def update_loss(figure: go.Figure, training, validation) -> None:
+    """Put the losses so far, (epochs,) each, into a figure or widget made by `loss`."""
+    with figure.batch_update():
+        for trace, values in zip(figure.data, (training, validation), strict=True):
+            trace.x, trace.y = np.arange(1, len(values) + 1), np.asarray(values, float)
+
+
+def histogram(
+    samples: Mapping[str, np.ndarray], quantity: str, unit: str, bins: int = 50
+) -> go.Figure:
+    """Probability densities over the same bins; `samples`: name -> values in `unit`."""
+    flat = {name: _arrays(f"samples[{name!r}]", [x])[0] for name, x in samples.items()}
+    edges = np.histogram_bin_edges(np.concatenate([*flat.values()]), bins)
+    figure = go.Figure()
+    for name, i in looks([*flat]).items():
+        density, _ = np.histogram(flat[name], edges, density=True)
+        outline = dict(color=PALETTE[i], dash=DASHES[i], shape="hv")
+        hatch = dict(shape=PATTERNS[i], fgcolor=PALETTE[i], fgopacity=0.5, size=7)
+        x, y = np.r_[edges[0], edges], np.r_[0, density, 0]  # closed at both ends
+        figure.add_scatter(x=x, y=y, name=name, mode="lines", line=outline)
+        figure.data[-1].update(fill="tozeroy", fillpattern=hatch)
+    title, y = f"Distribution: {quantity}", f"probability density (1/({unit}))"
+    return _finish(figure, title, f"{quantity} ({unit})", y)
+
+
+def series(
+    x, curves: Mapping, quantity: str, unit: str, x_title: str = "time (fs)"
+) -> go.Figure:
+    """Curves (points,) in `unit` against one `x` (points,), such as time."""
+    figure = go.Figure()
+    for name, look in looks([*curves]).items():
+        arrays = _arrays(f"curves[{name!r}]", [x, curves[name]])
+        figure.add_trace(_line(*arrays, name, look))
+    title = f"{quantity.capitalize()} against {x_title.partition(' (')[0]}"
+    return _finish(figure, title, x_title, f"{quantity} ({unit})")
+
+
+def _line(x, y, name: str, i: int) -> go.Scatter:
+    line = dict(color=PALETTE[i], dash=DASHES[i])
+    marker = dict(symbol=MARKERS[i], size=8, maxdisplayed=12)  # not at every point
+    return go.Scatter(
+        x=x, y=y, name=name, mode="lines+markers", line=line, marker=marker
+    )
+
+
+def _finish(figure: go.Figure, title: str, x: str, y: str | None = None) -> go.Figure:
+    figure.update_layout(template=TEMPLATE, title=title, showlegend=True)
+    return figure.update_xaxes(title=x).update_yaxes(title=y)
+
+
+def _arrays(name: str, values, count: int | None = None, positive: bool = False):
+    if count and len(values) != count:
+        raise ValueError(f"{name}: needs {count} arrays, got {len(values)}")
+    arrays = [np.asarray(v, float).ravel() for v in values]
+    sizes = [a.size for a in arrays]
+    if min(sizes) == 0 or len(set(sizes)) > 1:
+        raise ValueError(f"{name}: needs arrays of one size, not empty; got {sizes}")
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise ValueError(f"{name}: a number is NaN or infinite")
+    if positive and min(a.min() for a in arrays) <= 0:
+        raise ValueError(f"{name}: needs positive numbers for its logarithmic axis")
+    return arrays
