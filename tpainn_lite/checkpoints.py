@@ -1,0 +1,63 @@
+"""Weights on disk: PATH.pt (a state_dict) beside PATH.json (what it is, in words).
+
+The JSON holds the weights' SHA-256, so a truncated or mixed-up pair is refused; weights
+are loaded with ``weights_only=True``, so a checkpoint cannot run code.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+FORMAT = 1  # raise when files of the older kind can no longer be read
+
+
+def names(path: str | Path) -> tuple[Path, Path]:
+    """PATH.pt and PATH.json, whether or not `path` ends in one of the suffixes."""
+    base = Path(str(path).removesuffix(".pt").removesuffix(".json"))
+    return base.with_name(base.name + ".pt"), base.with_name(base.name + ".json")
+
+
+def write(path: str | Path, state: dict[str, torch.Tensor], about: dict) -> None:
+    """Write both files under other names, then rename: whole or not at all."""
+    weights, description = names(path)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights_part = weights.with_name(weights.name + ".part")
+    description_part = description.with_name(description.name + ".part")
+    torch.save({key: value.cpu() for key, value in state.items()}, weights_part)
+    digest = hashlib.sha256(weights_part.read_bytes()).hexdigest()
+    text = json.dumps({"format": FORMAT, "sha256": digest, **about}, indent=1)
+    description_part.write_text(text + "\n")
+    weights_part.replace(weights)
+    description_part.replace(description)
+
+
+def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Weights and description.
+
+    Raises `ValueError` for files that are missing, truncated, altered, or of another
+    format.
+    """
+    weights, description = names(path)
+    for file in (weights, description):
+        if not file.is_file():
+            raise ValueError(f"{file}: no such file; a checkpoint is a .pt and a .json")
+    try:
+        about = json.loads(description.read_text())
+        found, expected = about["format"], about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{description}: not a whole checkpoint description ({error})"
+        ) from None
+    if found != FORMAT:
+        raise ValueError(
+            f"{description}: has format {found}, this version reads format {FORMAT}; "
+            "rebuild the checkpoint, or install the version that wrote it"
+        )
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"{weights}: truncated or altered (its SHA-256 is not the one in "
+            f"{description.name}); copy or train it again"
+        )
+    return torch.load(weights, weights_only=True, map_location="cpu"), about

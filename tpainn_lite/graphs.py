@@ -1,0 +1,103 @@
+"""Structures as tensors: neighbour list once, then batches by concatenation.
+
+A graph holds Z (N,), R (N, 3) Å, the pairs idx_i, idx_j (E,) within the cutoff, and for
+periodic structures offsets (E, 3) Å = S @ cell, so that r_ij = R[j] - R[i] + offsets.
+A batch adds idx_m (N,), the structure of each atom, and n_atoms (B,).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase import Atoms
+from matscipy.neighbours import neighbour_list
+
+from .data import check, labels
+
+torch.set_num_threads(1)  # two threads on shared cores were 6-8 times slower
+
+Graph = dict[str, torch.Tensor]
+
+
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def graph(atoms: Atoms, cutoff: float) -> Graph:
+    """Tensors of one structure; positions in float64, indices in int32 to save memory.
+
+    matscipy lists every pair i, j (both directions) and every periodic image within
+    `cutoff` Å.
+    """
+    if not cutoff > 0:
+        raise ValueError(f"cutoff: needs a positive length in Å, got {cutoff}")
+    # An open structure still needs a box for the cell list; any box around it will do.
+    cell = np.asarray(atoms.cell) if atoms.pbc.any() else np.eye(3)
+    i, j, S = neighbour_list(
+        "ijS",
+        cutoff=float(cutoff),
+        positions=atoms.positions,
+        cell=cell,
+        pbc=atoms.pbc,
+        numbers=atoms.numbers.astype(np.int32),
+    )
+    g = {
+        "Z": torch.tensor(atoms.numbers, dtype=torch.long),  # (N,)
+        "R": torch.tensor(atoms.positions, dtype=torch.float64),  # (N, 3) Å
+        "idx_i": torch.from_numpy(i.astype(np.int32)),  # (E,)
+        "idx_j": torch.from_numpy(j.astype(np.int32)),  # (E,)
+    }
+    if atoms.pbc.any():
+        g["offsets"] = torch.from_numpy(S @ cell)  # (E, 3) Å
+    return g
+
+
+def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
+    """One batch out of several graphs, floats as `dtype`, on the device `to`."""
+    sizes = torch.tensor([len(g["Z"]) for g in graphs])
+    pairs = torch.tensor([len(g["idx_i"]) for g in graphs])
+    first = torch.cumsum(sizes, 0) - sizes  # (B,) number of each structure's first atom
+    shift = first.repeat_interleave(pairs)  # (E,)
+    batch = {
+        "Z": torch.cat([g["Z"] for g in graphs]),
+        "R": torch.cat([g["R"] for g in graphs]).to(dtype),
+        "idx_i": torch.cat([g["idx_i"] for g in graphs]) + shift,
+        "idx_j": torch.cat([g["idx_j"] for g in graphs]) + shift,
+        "idx_m": torch.arange(len(graphs)).repeat_interleave(sizes),
+        "n_atoms": sizes,
+        "offsets": _offsets(graphs, pairs, dtype),
+    }
+    return {key: value.to(to) for key, value in batch.items()} if to else batch
+
+
+def _offsets(graphs: Sequence[Graph], pairs: torch.Tensor, dtype) -> torch.Tensor:
+    if not any("offsets" in g for g in graphs):
+        return torch.zeros(int(pairs.sum()), 3, dtype=dtype)
+    parts = [
+        g.get("offsets", torch.zeros(int(e), 3, dtype=torch.float64))
+        for g, e in zip(graphs, pairs, strict=True)
+    ]
+    return torch.cat(parts).to(dtype)
+
+
+class Samples:
+    """Labelled structures in memory, ready for training, handed out in batches."""
+
+    def __init__(self, frames: Sequence[Atoms], cutoff: float, references: np.ndarray):
+        """Build every graph once; subtract `references` (frames,) eV in float64.
+
+        Raises `ValueError`, naming the frame, for structures nothing can learn from.
+        """
+        check(frames, "train")
+        self.graphs = [graph(a, cutoff) for a in frames]
+        truth = [labels(a) for a in frames]
+        energies = np.array([e for e, _ in truth]) - references
+        self.energies = torch.tensor(energies)  # (frames,) eV, float64
+        self.forces = [torch.tensor(f) for _, f in truth]  # (N, 3) eV/Å each
+
+    def batch(self, chosen: Sequence[int], dtype=torch.float32, to=None):
+        """The batch of the `chosen` structures, its energies (B,) and forces (N, 3)."""
+        energies = self.energies[chosen].to(to, dtype)
+        forces = torch.cat([self.forces[i] for i in chosen]).to(to, dtype)
+        return collate([self.graphs[i] for i in chosen], dtype, to), energies, forces

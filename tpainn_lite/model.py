@@ -1,0 +1,182 @@
+"""PaiNN, from SchNetPack, as a `Potential` that knows its units and its file format.
+
+PaiNN: Schütt, Unke, Gastegger, ICML 2021, arXiv 2102.03150. Energies in eV, positions
+in Å. The network sees float32 interaction energies; the (large) sum of reference
+energies per element is added in float64, outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.utils.data.dataloader as _loader
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch renamed
+    _loader.T_co = _loader._T_co
+import schnetpack.properties as P  # noqa: E402
+from schnetpack.atomistic import Atomwise  # noqa: E402
+from schnetpack.nn import CosineCutoff, GaussianRBF  # noqa: E402
+from schnetpack.representation import PaiNN  # noqa: E402
+
+from . import checkpoints  # noqa: E402
+from .data import check  # noqa: E402
+from .graphs import Graph, collate, graph  # noqa: E402
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """Size of a PaiNN potential; the defaults have 157,313 parameters."""
+
+    features: int = 64  # F, scalars and vectors an atom
+    layers: int = 3  # message passing steps
+    cutoff: float = 5.0  # Å
+    n_rbf: int = 20  # radial basis functions
+
+    def __post_init__(self):
+        """Refuse sizes that cannot be."""
+        for name, value in asdict(self).items():
+            if not value > 0:
+                raise ValueError(f"{name}: needs a positive number, got {value}")
+
+
+class Potential(torch.nn.Module):
+    """A PaiNN network plus one reference energy (eV) per element it knows."""
+
+    def __init__(
+        self, config: PotentialConfig, reference_energies: dict[int, float], seed: int
+    ):
+        super().__init__()
+        self.config = config
+        self.reference_energies = {
+            int(z): float(e) for z, e in reference_energies.items()
+        }
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.representation = PaiNN(
+                n_atom_basis=config.features,
+                n_interactions=config.layers,
+                radial_basis=GaussianRBF(n_rbf=config.n_rbf, cutoff=config.cutoff),
+                cutoff_fn=CosineCutoff(config.cutoff),
+            )
+            self.readout = Atomwise(n_in=config.features, output_key="energy")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(
+        self, batch: Graph, forces: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Interaction energies (B,) eV and forces (N, 3) eV/Å of a batch.
+
+        The batch is left as it is: SchNetPack writes into the dict it gets, so it gets a
+        fresh one. Without `forces` no gradient graph of the positions is built.
+        """
+        with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
+            R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
+            r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
+            inputs = {
+                P.Z: batch["Z"],
+                P.Rij: r_ij,
+                P.idx_i: batch["idx_i"],
+                P.idx_j: batch["idx_j"],
+                P.idx_m: batch["idx_m"],
+                P.n_atoms: batch["n_atoms"],
+            }
+            energy = self.readout(self.representation(inputs))["energy"]  # (B,) eV
+            if not forces:
+                return energy, None
+            (gradient,) = torch.autograd.grad(
+                energy.sum(), R, create_graph=self.training
+            )
+        return (energy if self.training else energy.detach()), -gradient
+
+    def predict(
+        self, frames: Sequence[Atoms], batch_size: int = 50
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å."""
+        check(frames, labelled=False)
+        was_training, energies, forces = self.training, [], []
+        self.eval()
+        for start in range(0, len(frames), batch_size):
+            part = frames[start : start + batch_size]
+            graphs = [graph(a, self.config.cutoff) for a in part]
+            energy, force = self(collate(graphs, self.dtype, self.device))
+            energies.append(energy.cpu().double().numpy() + self.reference_sum(part))
+            sizes = [len(a) for a in part]
+            forces += np.split(force.cpu().double().numpy(), np.cumsum(sizes)[:-1])
+        self.train(was_training)
+        return np.concatenate(energies), forces
+
+    def energy_forces(
+        self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
+        """This potential as an `EnergyForces`: plugs into labelling and dynamics."""
+        atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+        energies, forces = self.predict([atoms])
+        return float(energies[0]), forces[0]
+
+    def reference_sum(self, frames: Sequence[Atoms]) -> np.ndarray:
+        """Sum of the reference energies of each frame, (frames,) eV, float64.
+
+        Raises `ValueError` for an element the potential does not know.
+        """
+        unknown = {int(z) for a in frames for z in a.numbers} - set(
+            self.reference_energies
+        )
+        if unknown:
+            raise ValueError(
+                f"frames: atomic numbers {sorted(unknown)} are unknown to this potential, "
+                f"which knows {sorted(self.reference_energies)}; choose another checkpoint"
+            )
+        return np.array(
+            [sum(self.reference_energies[int(z)] for z in a.numbers) for a in frames]
+        )
+
+    def calculator(self) -> Calculator:
+        """An ASE calculator of this potential (``atoms.calc = potential.calculator()``)."""
+        return _Calculator(self)
+
+    def save(self, path: str | Path, card: dict | None = None) -> None:
+        """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
+        about = {
+            "config": asdict(self.config),
+            "reference_energies_eV": self.reference_energies,
+            "card": card or {},
+        }
+        checkpoints.write(path, self.state_dict(), about)
+
+    @staticmethod
+    def load(path: str | Path) -> "Potential":
+        """Read what `save` wrote.
+
+        Raises `ValueError` for missing, truncated or altered files, another format.
+        """
+        state, about = checkpoints.read(path)
+        references = {int(z): e for z, e in about["reference_energies_eV"].items()}
+        potential = Potential(PotentialConfig(**about["config"]), references, seed=0)
+        potential.load_state_dict(state)
+        return potential.eval()
+
+
+class _Calculator(Calculator):
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, potential: Potential):
+        super().__init__()
+        self.potential = potential
+
+    def calculate(self, atoms=None, properties=("energy",), changes=all_changes):
+        super().calculate(atoms, properties, changes)
+        energies, forces = self.potential.predict([self.atoms])
+        self.results = {"energy": float(energies[0]), "forces": forces[0]}

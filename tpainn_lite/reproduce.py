@@ -1,0 +1,72 @@
+"""Rebuild every shipped asset from nothing: ``python -m tpainn_lite.reproduce --help``.
+
+Each asset is a list of independent tasks. A task's result is one file under
+``build/reproduce/<asset>/``, written in one step, so a killed run loses at most the
+tasks that were running; start it again and it goes on.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from . import reproduce_data
+
+WORK = Path("build/reproduce")
+
+
+def run_tasks(
+    folder: Path, tasks: Sequence, compute: Callable, jobs: int, limit: int | None
+) -> list[Path]:
+    """Run ``compute(task, path)`` for the tasks without a result; return all results.
+
+    `compute` must write `path` as its last act; it gets a temporary name that is then
+    renamed, so that a result is either whole or absent.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:05d}.out" for i in range(len(tasks))][:limit]
+    todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
+    bar = tqdm(total=len(paths), initial=len(paths) - len(todo), desc=folder.name)
+    if jobs == 1:
+        for task, path in todo:
+            _run_one(compute, task, path)
+            bar.update()
+        return paths
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_run_one, compute, t, p) for t, p in todo]
+        for done in as_completed(waiting):
+            done.result()
+            bar.update()
+    return paths
+
+
+def _run_one(compute: Callable, task, path: Path) -> None:
+    part = path.with_suffix(f".part{os.getpid()}")
+    compute(task, part)
+    part.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="tpainn_lite.reproduce", description=__doc__)
+    parser.add_argument("kind", choices=["data"])
+    parser.add_argument("name", choices=["molecules-dft", "molecules-mmff94"])
+    parser.add_argument("--jobs", type=int, default=1, help="processes, one core each")
+    parser.add_argument("--limit", type=int, help="only the first tasks")
+    options = parser.parse_args(arguments)
+    if options.name == "molecules-dft":
+        tasks, compute = reproduce_data.molecules_tasks(), reproduce_data.label_molecule
+    else:
+        tasks, compute = (
+            reproduce_data.classical_tasks(),
+            reproduce_data.sample_classical,
+        )
+    run_tasks(WORK / options.name, tasks, compute, options.jobs, options.limit)
+
+
+if __name__ == "__main__":
+    main()

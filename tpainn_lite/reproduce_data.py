@@ -1,0 +1,100 @@
+"""How the shipped quantum data are made; called by ``reproduce``."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import ase.io
+import numpy as np
+
+from . import molecules
+from .data import label
+
+TEMPERATURES = (300.0, 600.0, 1000.0)  # K
+TEST_FRACTION = 0.3
+SEED = 2026
+
+
+def dft_molecules() -> dict[str, str]:
+    """SMILES -> name of the molecules with quantum labels."""
+    text = (files("tpainn_lite") / "shipped" / "molecules.smi").read_text()
+    return dict(line.split(" ", 1) for line in text.splitlines())
+
+
+def test_skeletons() -> set[str]:
+    """Heavy-atom graphs that belong to the test split, for ever."""
+    skeletons = sorted({molecules.skeleton(s) for s in dft_molecules()})
+    rng = np.random.default_rng(SEED)
+    n_test = round(TEST_FRACTION * len(skeletons))
+    return {skeletons[i] for i in rng.permutation(len(skeletons))[:n_test]}
+
+
+def molecules_tasks() -> list[tuple[str, float, int]]:
+    """(SMILES, temperature in K, seed) of each structure of `molecules-dft`.
+
+    Three passes over the molecules in one shuffled order, so that any beginning of the
+    list is a fair sample of molecules and temperatures.
+    """
+    smiles = sorted(dft_molecules())
+    order = np.random.default_rng(SEED).permutation(len(smiles))
+    tasks = []
+    for turn in range(len(TEMPERATURES)):
+        for rank, i in enumerate(order):
+            temperature = TEMPERATURES[(rank + turn) % len(TEMPERATURES)]
+            tasks.append((smiles[i], temperature, SEED + 1000 * turn + int(i)))
+    return tasks
+
+
+def label_molecule(task: tuple[str, float, int], path: Path) -> None:
+    """Sample one structure with MMFF94 dynamics, label it with DFT, write extxyz."""
+    from . import quantum  # PySCF is an extra: only who makes labels needs it
+
+    smiles, temperature, seed = task
+    frame = molecules.sample(smiles, 1, temperature=temperature, seed=seed)[0]
+    labelled = label([frame], quantum.pyscf_dft())[0]
+    split = "test" if molecules.skeleton(smiles) in test_skeletons() else "pool"
+    labelled.info = {
+        "smiles": smiles,
+        "temperature": temperature,
+        "seed": seed,
+        "split": split,
+    }
+    del labelled.arrays["momenta"]
+    ase.io.write(path, labelled, format="extxyz")
+
+
+def classical_molecules(max_heavy: int = 7, keep: int = 1000) -> list[str]:
+    """SMILES for pretraining: enumerated molecules and those of the quantum pool.
+
+    None shares its heavy-atom graph with a test molecule.
+    """
+    forbidden = test_skeletons()
+    enumerated = molecules.enumerate_smiles(max_heavy, keep, SEED)
+    both = sorted(set(enumerated) | set(dft_molecules()))
+    return [s for s in both if molecules.skeleton(s) not in forbidden]
+
+
+def classical_tasks(per_task: int = 25) -> list[tuple[int, list[str]]]:
+    """(seed, SMILES) of each portion of the classical pretraining set."""
+    smiles = classical_molecules()
+    order = np.random.default_rng(SEED).permutation(len(smiles))
+    starts = range(0, len(smiles), per_task)
+    return [(SEED + k, [smiles[i] for i in order[k : k + per_task]]) for k in starts]
+
+
+def sample_classical(task: tuple[int, list[str]], path: Path) -> None:
+    """20 MMFF94 structures of each molecule, each run at its own temperature."""
+    seed, smiles = task
+    rng = np.random.default_rng(seed)
+    frames = []
+    for one in smiles:
+        temperature = rng.uniform(TEMPERATURES[0], TEMPERATURES[-1])
+        try:
+            frames += molecules.sample(
+                one, 20, temperature=temperature, seed=seed, spacing=50.0
+            )
+        except ValueError as error:  # a strained cage that cannot be embedded
+            print(f"left out: {error}")
+    for frame in frames:
+        del frame.arrays["momenta"]
+        frame.info = {"smiles": frame.info["smiles"]}
+    ase.io.write(path, frames, format="extxyz")

@@ -1,0 +1,17 @@
+"""Conversion constants, all from ``ase.units``.
+
+Inside the library: eV, Å, fs, u, K, bar. Multiply by a constant to come in,
+divide to go out: ``energy_ev = energy_kcal * KCAL_MOL``.
+"""
+
+from ase import units
+
+KCAL_MOL = units.kcal / units.mol  # eV
+KJ_MOL = units.kJ / units.mol  # eV
+HARTREE = units.Hartree  # eV
+BOHR = units.Bohr  # Å
+NM = units.nm  # Å
+PS = 1000.0  # fs
+MEV = 1e-3  # eV
+KB = units.kB  # eV/K
+ASE_FS = units.fs  # ASE's time unit per fs; velocities of ase.Atoms are Å/ASE_FS

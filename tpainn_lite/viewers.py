@@ -1,0 +1,232 @@
+"""3D views of structures (nglview) and their static twins (PNG through matplotlib).
+
+`view` and `view_forces` draw in a notebook, `snapshot` draws the same anywhere, for
+readers on paper and on the web. Units: Å, eV/Å.
+"""
+
+import io
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+from ase.neighborlist import natural_cutoffs, neighbor_list
+from ase.utils import rotate
+from ipywidgets import HTML, VBox
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, PathPatch
+from matplotlib.textpath import TextPath
+
+with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
+    warnings.simplefilter("ignore")
+    import nglview
+
+CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
+LONGEST = 1.5  # Å: about the length of the longest arrow
+PANEL = 4.0  # inches: one panel of a snapshot
+
+
+class Arrows(NamedTuple):
+    """One arrow for the force on each atom, as `view_forces` and `snapshot` draw it."""
+
+    start: np.ndarray  # (N, 3) Å
+    end: np.ndarray  # (N, 3) Å
+    reference_end: np.ndarray | None  # (N, 3) Å
+    values: np.ndarray  # (N,): what the colours mean, in the unit that `label` names
+    label: str
+    legend: str  # says how long an arrow is
+
+
+def arrows(
+    atoms: Atoms,
+    forces: np.ndarray,
+    reference: np.ndarray | None = None,
+    color_by: tuple[str, np.ndarray] | None = None,
+    scale: float | None = None,
+) -> Arrows:
+    """The arrows of `forces` on N atoms, and the two scales that a reader needs.
+
+    Args:
+        forces: (N, 3), eV/Å; their arrows are thick and coloured (cividis).
+        reference: (N, 3), eV/Å; their arrows are thin and grey.
+        color_by: a label with its unit, and (N,) values from 0 up; by default the error
+            ``|forces - reference|``, or without a reference ``|forces|``, in eV/Å.
+        scale: eV/Å that 1 Å of arrow stands for; by default a round number.
+    """
+    forces = _per_atom(atoms, forces, "forces", (3,))
+    both = [forces]
+    if reference is not None:
+        both.append(_per_atom(atoms, reference, "reference", (3,)))
+    label = "force (eV/Å)" if reference is None else "force error (eV/Å)"
+    label, values = color_by or (label, np.linalg.norm(both[0] - sum(both[1:]), axis=1))
+    values = _per_atom(atoms, values, "color_by", ())
+    if scale is None:  # the next of 1, 2, 5, 10, ... that keeps arrows short enough
+        needed = max(np.linalg.norm(f, axis=1).max() for f in both) / LONGEST or 1.0
+        decade = 10.0 ** math.floor(math.log10(needed))
+        scale = next(k * decade for k in (1, 2, 5, 10, 20) if k * decade >= needed)
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale: needs a positive number of eV/Å, got {scale}")
+    start, ends = atoms.positions, [atoms.positions + f / scale for f in both]
+    legend = f"1 Å of arrow = {scale:g} eV/Å" + "; thin grey: reference" * len(both[1:])
+    return Arrows(start, ends[0], *(ends[1:] or [None]), values, label, legend)
+
+
+def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
+    """Balls and sticks of one structure, or of a trajectory with a slider.
+
+    `frames`: one ``ase.Atoms``, or several of the same atoms in the same order. The cell
+    of a periodic structure is drawn.
+    """
+    frames = _frames(frames)
+    one = len(frames) == 1
+    widget = nglview.show_ase(frames[0]) if one else nglview.show_asetraj(frames)
+    widget.clear_representations()
+    widget.add_ball_and_stick()
+    if frames[0].pbc.any():
+        widget.add_unitcell()
+    widget.layout.width, widget.layout.height = "600px", "360px"
+    return widget
+
+
+def view_forces(
+    atoms: Atoms,
+    forces: np.ndarray,
+    reference: np.ndarray | None = None,
+    color_by: tuple[str, np.ndarray] | None = None,
+    scale: float | None = None,
+) -> VBox:
+    """One structure with its forces as arrows; arguments as in `arrows`.
+
+    Returns the view (``.children[0]``) above a text that states both scales.
+    """
+    drawn = arrows(atoms, forces, reference, color_by, scale)
+    widget = view(atoms)
+    top = drawn.values.max() or 1.0
+    colours = CIVIDIS(drawn.values / top)[:, :3]
+    start, end = drawn.start.tolist(), drawn.end.tolist()
+    each = zip(start, end, colours.tolist(), strict=True)
+    shapes = [("arrow", a, b, colour, 0.1) for a, b, colour in each]
+    if drawn.reference_end is not None:
+        each = zip(start, drawn.reference_end.tolist(), strict=True)
+        shapes += [("arrow", a, b, [0.5, 0.5, 0.5], 0.05) for a, b in each]
+    widget._add_shape(shapes, name="forces")  # all arrows are one component
+    stops = ", ".join(f"rgb{CIVIDIS(i / 5, bytes=True)[:3]}" for i in range(6))
+    bar = "display:inline-block; width:8em; height:0.8em; border:1px solid black"
+    bar = f"<span style='{bar}; background:linear-gradient(to right, {stops})'></span>"
+    text = f"{drawn.legend}. Colour: {drawn.label} from 0 {bar} to {top:.3g}."
+    return VBox([widget, HTML(text)])
+
+
+def snapshot(
+    frames: Atoms | Sequence[Atoms],
+    forces: np.ndarray | None = None,
+    reference: np.ndarray | None = None,
+    color_by: tuple[str, np.ndarray] | None = None,
+    scale: float | None = None,
+) -> bytes:
+    """A PNG of what `view` or `view_forces` shows; arguments as in `arrows`.
+
+    A trajectory shows its first, middle and last frame, and takes no forces. Molecules
+    are seen along their thinnest direction, periodic cells obliquely.
+    """
+    frames = _frames(frames)
+    if forces is not None and len(frames) > 1:
+        raise ValueError(f"forces: go with one structure, got {len(frames)} frames")
+    shown = sorted({0, len(frames) // 2, len(frames) - 1})
+    size = (PANEL * (len(shown) + 0.3 * (forces is not None)), PANEL)
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
+    turn = _orientation(frames[0])
+    for panel, k in zip(panels, shown, strict=True):
+        _draw_atoms(panel, frames[k], turn)
+        if len(frames) > 1:
+            panel.set_title(f"frame {k + 1} of {len(frames)}")
+    if forces is not None:
+        drawn = arrows(frames[0], forces, reference, color_by, scale)
+        _draw_arrows(figure, panels[0], drawn, turn)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def _orientation(atoms: Atoms) -> np.ndarray:
+    """Rotation (3, 3): rows are the directions right, up and towards the reader."""
+    if atoms.pbc.any():
+        return rotate("10x,-15y,0z").T
+    right, up, _ = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]
+    return np.array([right, up, np.cross(right, up)])
+
+
+def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
+    """Balls in CPK colours with their element's letters, bonds, and the unit cell."""
+    xyz = atoms.positions @ turn.T
+    first, second, image = neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=1.1))
+    for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
+        ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
+        panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
+    for (x, y, z), number, symbol in zip(
+        xyz, atoms.numbers, atoms.symbols, strict=True
+    ):
+        colour, radius = jmol_colors[number], 0.2 + 0.25 * covalent_radii[number]
+        panel.add_patch(Circle((x, y), radius, fc=colour, ec="black", zorder=z))
+        at = (x - 0.16 * len(symbol), y - 0.16)
+        ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
+        panel.add_patch(PathPatch(TextPath(at, symbol, 0.45), fc=ink, lw=0, zorder=z))
+    if atoms.pbc.any():
+        corners = np.array(list(np.ndindex(2, 2, 2)))
+        for a, b in itertools.combinations(corners, 2):
+            if abs(a - b).sum() == 1:
+                edge = np.array([a, b]) @ atoms.cell.array @ turn.T
+                panel.plot(*edge[:, :2].T, color="black", lw=1, zorder=xyz[:, 2].min())
+    panel.set_aspect("equal")
+    panel.autoscale_view()
+    panel.axis("off")
+
+
+def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None:
+    """Arrows in front of the atoms, the colour scale, and the length scale as title."""
+    style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
+    x, y, _ = turn @ drawn.start.T
+    for end, reference in ((drawn.end, False), (drawn.reference_end, True)):
+        if end is None:
+            continue
+        tips = (end @ turn.T)[:, :2]
+        panel.update_datalim(tips)
+        u, v = tips[:, 0] - x, tips[:, 1] - y
+        if reference:
+            panel.quiver(x, y, u, v, **style, width=0.005, color="gray")
+            continue
+        style_of = dict(cmap="cividis", width=0.014, ec="black", lw=0.5)
+        quiver = panel.quiver(x, y, u, v, drawn.values, **style, **style_of)
+        quiver.set_clim(0, drawn.values.max() or 1.0)
+    figure.colorbar(quiver, ax=panel, label=drawn.label)
+    panel.autoscale_view()
+    panel.set_title(drawn.legend, fontsize=9)
+
+
+def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
+    frames = [frames] if isinstance(frames, Atoms) else list(frames)
+    if not frames or not all(isinstance(a, Atoms) and len(a) for a in frames):
+        raise ValueError("frames: needs one ase.Atoms with atoms, or several")
+    for i, atoms in enumerate(frames):
+        if not np.array_equal(atoms.numbers, frames[0].numbers):
+            raise ValueError(f"frames: frame {i} has other atoms than frame 0")
+        if not np.isfinite(atoms.positions).all():
+            raise ValueError(f"frames: a position of frame {i} is NaN or infinite")
+    return frames
+
+
+def _per_atom(atoms: Atoms, values, name: str, shape: tuple) -> np.ndarray:
+    values = np.asarray(values, float)
+    if values.shape != (len(atoms), *shape):
+        wanted = (len(atoms), *shape)
+        raise ValueError(f"{name}: needs shape {wanted}, got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: a number is NaN or infinite")
+    return values
