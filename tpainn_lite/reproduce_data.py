@@ -6,7 +6,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-from . import molecules
+from . import enumeration, molecules
 from .data import label
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
@@ -68,7 +68,7 @@ def classical_molecules(max_heavy: int = 7, keep: int = 1000) -> list[str]:
     None shares its heavy-atom graph with a test molecule.
     """
     forbidden = test_skeletons()
-    enumerated = molecules.enumerate_smiles(max_heavy, keep, SEED)
+    enumerated = enumeration.enumerate_smiles(max_heavy, keep, SEED)
     both = sorted(set(enumerated) | set(dft_molecules()))
     return [s for s in both if molecules.skeleton(s) not in forbidden]
 

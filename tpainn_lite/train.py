@@ -171,7 +171,7 @@ class _Run:
 def fit(
     potential: Potential,
     frames: Sequence[Atoms],
-    config: FitConfig = FitConfig(),
+    config: FitConfig | None = None,
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
@@ -182,13 +182,14 @@ def fit(
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
-    Reference energies stay as they are: set them first (see `tune`). With `valid`
-    frames, the weights with the lowest validation force error (energy error where forces
-    have no weight) are returned, and `config.patience` can stop early. With a
+    Reference energies stay as they are: set them first (see `tune`). With `valid` frames
+    the weights with the lowest validation force error (energy error where forces have no
+    weight) are returned, and `config.patience` can stop early. With a
     `checkpoint` path the state is written every `checkpoint_every` epochs, and a run
     that finds one goes on from it. `on_epoch(averaged potential, rows)` may return True
     to stop; Ctrl-C stops as well. Either way the best weights so far come back.
     """
+    config = config or FitConfig()
     run = _Run(potential, config, seed)
     samples = Samples(frames, potential.config.cutoff, potential.reference_sum(frames))
     if checkpoint is not None and Path(checkpoint).exists():

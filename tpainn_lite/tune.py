@@ -1,7 +1,7 @@
 """Autotuning: fine-tune a classically pretrained potential on few quantum labels."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -39,11 +39,26 @@ def autotune(
     potential: Potential,
     frames: Sequence[Atoms],
     atomic_energies: dict[int, float],
-    config: FitConfig = FitConfig(),
+    config: FitConfig | None = None,
     *,
     seed: int,
-    **options,
+    valid: Sequence[Atoms] | None = None,
+    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+    progress: bool = False,
 ) -> tuple[Potential, History]:
-    """Tune a copy of `potential` on labelled quantum frames."""
+    """Tune a copy of `potential` on labelled quantum `frames`; every weight may move.
+
+    Two steps: reference energies (see `with_references`), then `train.fit` with the same
+    meaning of `config`, `seed`, `valid`, `on_epoch` and `progress`. An untrained
+    `potential` makes this the "scratch" arm of every comparison.
+    """
     start = with_references(potential, frames, atomic_energies)
-    return fit(start, frames, config, seed=seed, **options)
+    return fit(
+        start,
+        frames,
+        config,
+        seed=seed,
+        valid=valid,
+        on_epoch=on_epoch,
+        progress=progress,
+    )

@@ -59,17 +59,16 @@ def arrows(
             ``|forces - reference|``, or without a reference ``|forces|``, in eV/Å.
         scale: eV/Å that 1 Å of arrow stands for; by default a round number.
     """
-    forces = _per_atom(atoms, forces, "forces", (3,))
-    both = [forces]
+    both = [_per_atom(atoms, forces, "forces", (3,))]
     if reference is not None:
         both.append(_per_atom(atoms, reference, "reference", (3,)))
     label = "force (eV/Å)" if reference is None else "force error (eV/Å)"
     label, values = color_by or (label, np.linalg.norm(both[0] - sum(both[1:]), axis=1))
     values = _per_atom(atoms, values, "color_by", ())
     if scale is None:  # the next of 1, 2, 5, 10, ... that keeps arrows short enough
-        needed = max(np.linalg.norm(f, axis=1).max() for f in both) / LONGEST or 1.0
+        needed = np.linalg.norm(both, axis=2).max() / LONGEST or 1.0
         decade = 10.0 ** math.floor(math.log10(needed))
-        scale = next(k * decade for k in (1, 2, 5, 10, 20) if k * decade >= needed)
+        scale = next(k * decade for k in (1, 2, 5, 10) if k * decade >= needed)
     if not 0 < scale < math.inf:
         raise ValueError(f"scale: needs a positive number of eV/Å, got {scale}")
     start, ends = atoms.positions, [atoms.positions + f / scale for f in both]
@@ -80,13 +79,10 @@ def arrows(
 def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     """Balls and sticks of one structure, or of a trajectory with a slider.
 
-    `frames`: one ``ase.Atoms``, or several of the same atoms in the same order. The cell
-    of a periodic structure is drawn.
+    `frames` are of the same atoms in the same order; a periodic cell is drawn too.
     """
     frames = _frames(frames)
-    one = len(frames) == 1
-    widget = nglview.show_ase(frames[0]) if one else nglview.show_asetraj(frames)
-    widget.clear_representations()
+    widget = nglview.show_asetraj(frames, default_representation=False)
     widget.add_ball_and_stick()
     if frames[0].pbc.any():
         widget.add_unitcell()
@@ -95,45 +91,32 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
 
 
 def view_forces(
-    atoms: Atoms,
-    forces: np.ndarray,
-    reference: np.ndarray | None = None,
-    color_by: tuple[str, np.ndarray] | None = None,
-    scale: float | None = None,
+    atoms: Atoms, forces, reference=None, color_by=None, scale=None
 ) -> VBox:
     """One structure with its forces as arrows; arguments as in `arrows`.
 
     Returns the view (``.children[0]``) above a text that states both scales.
     """
     drawn = arrows(atoms, forces, reference, color_by, scale)
-    widget = view(atoms)
-    top = drawn.values.max() or 1.0
-    colours = CIVIDIS(drawn.values / top)[:, :3]
-    start, end = drawn.start.tolist(), drawn.end.tolist()
-    each = zip(start, end, colours.tolist(), strict=True)
-    shapes = [("arrow", a, b, colour, 0.1) for a, b, colour in each]
+    widget, top = view(atoms), drawn.values.max() or 1.0
+    colours = CIVIDIS(drawn.values / top)[:, :3].tolist()
+    ends = zip(drawn.start.tolist(), drawn.end.tolist(), colours, strict=True)
+    shapes = [("arrow", start, end, colour, 0.1) for start, end, colour in ends]
     if drawn.reference_end is not None:
-        each = zip(start, drawn.reference_end.tolist(), strict=True)
-        shapes += [("arrow", a, b, [0.5, 0.5, 0.5], 0.05) for a, b in each]
+        ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
+        shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
     widget._add_shape(shapes, name="forces")  # all arrows are one component
     stops = ", ".join(f"rgb{CIVIDIS(i / 5, bytes=True)[:3]}" for i in range(6))
-    bar = "display:inline-block; width:8em; height:0.8em; border:1px solid black"
-    bar = f"<span style='{bar}; background:linear-gradient(to right, {stops})'></span>"
+    bar = f"width:8em; background:linear-gradient(to right, {stops})"
+    bar = f"<span style='display:inline-block; {bar}'>&nbsp;</span>"
     text = f"{drawn.legend}. Colour: {drawn.label} from 0 {bar} to {top:.3g}."
     return VBox([widget, HTML(text)])
 
 
-def snapshot(
-    frames: Atoms | Sequence[Atoms],
-    forces: np.ndarray | None = None,
-    reference: np.ndarray | None = None,
-    color_by: tuple[str, np.ndarray] | None = None,
-    scale: float | None = None,
-) -> bytes:
+def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
     """A PNG of what `view` or `view_forces` shows; arguments as in `arrows`.
 
-    A trajectory shows its first, middle and last frame, and takes no forces. Molecules
-    are seen along their thinnest direction, periodic cells obliquely.
+    A trajectory shows its first, middle and last frame, and takes no forces.
     """
     frames = _frames(frames)
     if forces is not None and len(frames) > 1:
@@ -157,16 +140,17 @@ def snapshot(
 
 def _orientation(atoms: Atoms) -> np.ndarray:
     """Rotation (3, 3): rows are the directions right, up and towards the reader."""
+    tilt = rotate("15x,-20y,0z").T  # so that atoms behind others show
     if atoms.pbc.any():
-        return rotate("10x,-15y,0z").T
+        return tilt
     right, up, _ = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]
-    return np.array([right, up, np.cross(right, up)])
+    return tilt @ [right, up, np.cross(right, up)]
 
 
 def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
     """Balls in CPK colours with their element's letters, bonds, and the unit cell."""
     xyz = atoms.positions @ turn.T
-    first, second, image = neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=1.1))
+    first, second, image = neighbor_list("ijS", atoms, natural_cutoffs(atoms, mult=1.2))
     for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
         ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
@@ -175,17 +159,14 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
     ):
         colour, radius = jmol_colors[number], 0.2 + 0.25 * covalent_radii[number]
         panel.add_patch(Circle((x, y), radius, fc=colour, ec="black", zorder=z))
-        at = (x - 0.16 * len(symbol), y - 0.16)
+        letters = TextPath((x - 0.16 * len(symbol), y - 0.16), symbol, 0.45)
         ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
-        panel.add_patch(PathPatch(TextPath(at, symbol, 0.45), fc=ink, lw=0, zorder=z))
-    if atoms.pbc.any():
-        corners = np.array(list(np.ndindex(2, 2, 2)))
-        for a, b in itertools.combinations(corners, 2):
-            if abs(a - b).sum() == 1:
-                edge = np.array([a, b]) @ atoms.cell.array @ turn.T
-                panel.plot(*edge[:, :2].T, color="black", lw=1, zorder=xyz[:, 2].min())
+        panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z))
+    for a, b in itertools.combinations(np.ndindex(2, 2, 2), 2):
+        if atoms.pbc.any() and np.abs(np.subtract(a, b)).sum() == 1:
+            edge = np.array([a, b]) @ atoms.cell.array @ turn.T
+            panel.plot(*edge[:, :2].T, color="black", lw=1, zorder=xyz[:, 2].min())
     panel.set_aspect("equal")
-    panel.autoscale_view()
     panel.axis("off")
 
 
@@ -193,20 +174,15 @@ def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None
     """Arrows in front of the atoms, the colour scale, and the length scale as title."""
     style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
     x, y, _ = turn @ drawn.start.T
-    for end, reference in ((drawn.end, False), (drawn.reference_end, True)):
-        if end is None:
-            continue
-        tips = (end @ turn.T)[:, :2]
-        panel.update_datalim(tips)
-        u, v = tips[:, 0] - x, tips[:, 1] - y
-        if reference:
-            panel.quiver(x, y, u, v, **style, width=0.005, color="gray")
-            continue
-        style_of = dict(cmap="cividis", width=0.014, ec="black", lw=0.5)
-        quiver = panel.quiver(x, y, u, v, drawn.values, **style, **style_of)
-        quiver.set_clim(0, drawn.values.max() or 1.0)
+    u, v, _ = turn @ (drawn.end - drawn.start).T
+    thick = dict(style, cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
+    quiver = panel.quiver(x, y, u, v, drawn.values, **thick)
+    quiver.set_clim(0, drawn.values.max() or 1.0)
+    if drawn.reference_end is not None:
+        tips = turn @ (drawn.reference_end - drawn.start).T
+        panel.quiver(x, y, *tips[:2], width=0.005, color="gray", **style)
+    panel.update_datalim(np.c_[x + u, y + v])
     figure.colorbar(quiver, ax=panel, label=drawn.label)
-    panel.autoscale_view()
     panel.set_title(drawn.legend, fontsize=9)
 
 
@@ -217,16 +193,14 @@ def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
     for i, atoms in enumerate(frames):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
             raise ValueError(f"frames: frame {i} has other atoms than frame 0")
-        if not np.isfinite(atoms.positions).all():
-            raise ValueError(f"frames: a position of frame {i} is NaN or infinite")
+        _per_atom(atoms, atoms.positions, f"frames, positions of frame {i}", (3,))
     return frames
 
 
 def _per_atom(atoms: Atoms, values, name: str, shape: tuple) -> np.ndarray:
-    values = np.asarray(values, float)
-    if values.shape != (len(atoms), *shape):
-        wanted = (len(atoms), *shape)
-        raise ValueError(f"{name}: needs shape {wanted}, got {values.shape}")
+    values, shape = np.asarray(values, float), (len(atoms), *shape)
+    if values.shape != shape:
+        raise ValueError(f"{name}: needs shape {shape}, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: a number is NaN or infinite")
     return values
