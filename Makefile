@@ -1,0 +1,55 @@
+# make setup | tutorial | lab | test: what a reader needs
+# make test-slow | test-browser | bench | notebooks | lint: for developers
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+TORCH := torch==2.13.0
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
+# two threads on shared cores were 6 to 8 times slower than one
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	OPENMM_CPU_THREADS=1
+
+.PHONY: setup tutorial lab test test-slow test-browser bench notebooks lint clean
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+# torch first and alone: an index that cannot be reached then costs seconds, not minutes,
+# and no CUDA package is ever pulled. It stays where it is when the version fits.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Needs Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) $(TORCH) --extra-index-url $(TORCH_INDEX)
+	$(PIP) -r requirements.lock
+	$(PIP) --no-build-isolation -e .
+	touch $@
+
+tutorial: setup
+	$(BIN)/python -m tpainn_lite.build tutorial
+
+lab: setup
+	$(ONE_THREAD) $(BIN)/jupyter lab notebooks
+
+test: setup
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: setup
+	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
+
+test-browser: setup
+	$(ONE_THREAD) $(BIN)/python -m pytest -m browser -rs
+
+bench: setup
+	$(ONE_THREAD) $(BIN)/python tests/bench.py
+
+notebooks: setup
+	$(BIN)/python -m tpainn_lite.build notebooks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf build .venv
