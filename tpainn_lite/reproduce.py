@@ -17,6 +17,7 @@ from tqdm import tqdm
 from . import reproduce_data
 
 WORK = Path("build/reproduce")
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def run_tasks(
@@ -50,22 +51,35 @@ def _run_one(compute: Callable, task, path: Path) -> None:
     part.replace(path)
 
 
+def data(name: str, jobs: int, limit: int | None) -> list[Path]:
+    """The files of the labelled structures of a set, made where missing."""
+    if name == "molecules-dft":
+        tasks, compute = reproduce_data.molecules_tasks(), reproduce_data.label_molecule
+    else:
+        tasks = reproduce_data.classical_tasks()
+        compute = reproduce_data.sample_classical
+    return run_tasks(WORK / name, tasks, compute, jobs, limit)
+
+
+def checkpoint(name: str, jobs: int, limit: int | None) -> None:
+    """Train a shipped checkpoint."""
+    from . import reproduce_models  # torch only where it is needed
+
+    portions = data(name, jobs, limit)
+    path = SHIPPED / name
+    reproduce_models.pretrain(portions, path, WORK / name)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="tpainn_lite.reproduce", description=__doc__)
-    parser.add_argument("kind", choices=["data"])
+    parser.add_argument("kind", choices=["data", "checkpoint"])
     parser.add_argument("name", choices=["molecules-dft", "molecules-mmff94"])
     parser.add_argument("--jobs", type=int, default=1, help="processes, one core each")
     parser.add_argument("--limit", type=int, help="only the first tasks")
     options = parser.parse_args(arguments)
-    if options.name == "molecules-dft":
-        tasks, compute = reproduce_data.molecules_tasks(), reproduce_data.label_molecule
-    else:
-        tasks, compute = (
-            reproduce_data.classical_tasks(),
-            reproduce_data.sample_classical,
-        )
-    run_tasks(WORK / options.name, tasks, compute, options.jobs, options.limit)
+    run = {"data": data, "checkpoint": checkpoint}[options.kind]
+    run(options.name, options.jobs, options.limit)
 
 
 if __name__ == "__main__":
