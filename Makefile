@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Needs Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP) $(TORCH) --extra-index-url $(TORCH_INDEX)
+	$(PIP) --retries 2 $(TORCH) --extra-index-url $(TORCH_INDEX)
 	$(PIP) -r requirements.lock
 	$(PIP) --no-build-isolation -e .
 	touch $@
