@@ -58,7 +58,10 @@ def data(name: str, jobs: int, limit: int | None) -> list[Path]:
     else:
         tasks = reproduce_data.classical_tasks()
         compute = reproduce_data.sample_classical
-    return run_tasks(WORK / name, tasks, compute, jobs, limit)
+    portions = run_tasks(WORK / name, tasks, compute, jobs, limit)
+    if name == "molecules-dft":
+        reproduce_data.write_set(name, portions, SHIPPED)
+    return portions
 
 
 def checkpoint(name: str, jobs: int, limit: int | None) -> None:
@@ -70,16 +73,35 @@ def checkpoint(name: str, jobs: int, limit: int | None) -> None:
     reproduce_models.pretrain(portions, path, WORK / name)
 
 
+def grid(name: str, jobs: int, limit: int | None) -> None:
+    """Compute a shipped grid of learning curves."""
+    from . import reproduce_grids
+
+    tasks, compute = reproduce_grids.molecules_tasks(), reproduce_grids.molecules_point
+    rows = run_tasks(WORK / name, tasks, compute, jobs, limit)
+    reproduce_grids.write_grid(name, rows, SHIPPED)
+
+
+ASSETS = {
+    ("data", "molecules-dft"): data,
+    ("data", "molecules-mmff94"): data,
+    ("checkpoint", "molecules-mmff94"): checkpoint,
+    ("grid", "molecules-grid"): grid,
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="tpainn_lite.reproduce", description=__doc__)
-    parser.add_argument("kind", choices=["data", "checkpoint"])
-    parser.add_argument("name", choices=["molecules-dft", "molecules-mmff94"])
+    parser.add_argument("kind", choices=sorted({kind for kind, _ in ASSETS}))
+    parser.add_argument("name", choices=sorted({name for _, name in ASSETS}))
     parser.add_argument("--jobs", type=int, default=1, help="processes, one core each")
     parser.add_argument("--limit", type=int, help="only the first tasks")
     options = parser.parse_args(arguments)
-    run = {"data": data, "checkpoint": checkpoint}[options.kind]
-    run(options.name, options.jobs, options.limit)
+    make = ASSETS.get((options.kind, options.name))
+    if make is None:
+        parser.error(f"there is no {options.kind} called {options.name}")
+    make(options.name, options.jobs, options.limit)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """How the shipped quantum data are made; called by ``reproduce``."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import ase.io
 import numpy as np
 
 from . import enumeration, molecules
-from .data import label
+from .data import check, label
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
@@ -98,3 +101,42 @@ def sample_classical(task: tuple[int, list[str]], path: Path) -> None:
         del frame.arrays["momenta"]
         frame.info = {"smiles": frame.info["smiles"]}
     ase.io.write(path, frames, format="extxyz")
+
+
+def write_set(name: str, portions: Sequence[Path], shipped: Path) -> None:
+    """Gather labelled structures into SHIPPED/name.extxyz and its card, name.json."""
+    import pyscf
+
+    from . import quantum
+
+    frames = [ase.io.read(p, format="extxyz") for p in portions]
+    check(frames, name)
+    path = shipped / f"{name}.extxyz"
+    part = path.with_suffix(".part")
+    ase.io.write(part, frames, format="extxyz")
+    forces = np.concatenate([a.get_forces() for a in frames])
+    splits = {s: [a for a in frames if a.info["split"] == s] for s in ("pool", "test")}
+    card = {
+        "name": name,
+        "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
+        "command": f"python -m tpainn_lite.reproduce data {name}",
+        "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
+        "PySCF grid level 2 with grid response in the forces",
+        "program": f"PySCF {pyscf.__version__}",
+        "geometries": "MMFF94 Langevin dynamics at 300, 600 and 1000 K (RDKit, OpenMM)",
+        "units": "eV, eV/Å, Å",
+        "splits": "by heavy-atom graph: no test graph occurs in the pool",
+        "structures": {s: len(part) for s, part in splits.items()},
+        "molecules": {s: len({a.info["smiles"] for a in p}) for s, p in splits.items()},
+        "largest_force_eV_per_A": float(np.abs(forces).max()),
+        "largest_net_force_eV_per_A": float(
+            max(np.abs(a.get_forces().sum(axis=0)).max() for a in frames)
+        ),
+        "atomic_energies_eV": quantum.isolated_atom_energies(),
+        "limits": "neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
+        "a teaching set, not a benchmark",
+        "licence": "CC BY 4.0",
+    }
+    part.replace(path)
+    card_path = shipped / f"{name}.json"
+    card_path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")

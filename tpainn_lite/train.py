@@ -38,13 +38,10 @@ class FitConfig:
 
     def __post_init__(self):
         """Refuse values that cannot be."""
-        for name in ("steps", "lr", "batch_size", "clip", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name}: needs a positive number, got {getattr(self, name)}"
-                )
-        if self.energy_weight < 0 or self.force_weight < 0:
-            raise ValueError("energy_weight, force_weight: need numbers of at least 0")
+        for name, value in asdict(self).items():
+            least = 0 if name in ("energy_weight", "force_weight", "ema") else 1e-12
+            if value is not None and not value >= least:
+                raise ValueError(f"{name}: needs a positive number, got {value}")
 
 
 @dataclass(frozen=True)
@@ -135,8 +132,8 @@ class _Run:
             loss = loss + config.force_weight * (force - forces).square().mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is not finite at step {self.step}; lower lr "
-                f"({config.lr}) or look for a label far outside the others"
+                f"the loss is not finite at step {self.step}: lower lr ({config.lr}), or "
+                "look for a label far outside the others"
             )
         self.optimizer.zero_grad()
         loss.backward()

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from ase import Atoms
 
 from .data import check, fit_reference_energies, labels
@@ -62,3 +63,42 @@ def autotune(
         on_epoch=on_epoch,
         progress=progress,
     )
+
+
+ARMS = ("composition", "zero-shot", "scratch", "tuned")
+
+
+def untrained(like: Potential, seed: int) -> Potential:
+    """A fresh network of the same size that knows the same elements."""
+    return Potential(like.config, like.reference_energies, seed)
+
+
+def train_arm(
+    arm: str,
+    teacher: Potential,
+    frames: Sequence[Atoms],
+    atomic_energies: dict[int, float],
+    config: FitConfig | None = None,
+    *,
+    seed: int,
+    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+) -> Potential:
+    """One arm of a fair comparison, from the same `frames`.
+
+    "composition": reference energies and nothing else, forces zero; "zero-shot": the
+    pretrained `teacher` with new reference energies; "scratch": an untrained network of
+    the teacher's size, trained; "tuned": the teacher, tuned with the same `config`.
+    """
+    if arm not in ARMS:
+        raise ValueError(f"arm: needs one of {ARMS}, got {arm!r}")
+    start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed)
+    if arm == "composition":
+        with torch.no_grad():
+            for parameter in start.readout.parameters():
+                parameter.zero_()
+    if arm in ("composition", "zero-shot"):
+        return with_references(start, frames, atomic_energies)
+    potential, _ = autotune(
+        start, frames, atomic_energies, config, seed=seed, on_epoch=on_epoch
+    )
+    return potential
