@@ -1,4 +1,4 @@
-"""The figures carry the data, units on their axes, and lines told apart without colour."""
+"""Figures carry the data, units on axes, and lines told apart without colour."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -40,20 +40,24 @@ def every_figure():
 
 def test_palette_is_okabe_ito():
     assert set(figures.PALETTE) == OKABE_ITO
-    assert len(figures.PALETTE) == len(figures.MARKERS) == len(set(figures.MARKERS))
-    assert len(figures.PALETTE) == len(figures.DASHES) == len(figures.PATTERNS)
+    markers = [marker for _, marker, _, _ in figures.LOOKS]
+    assert len(set(markers)) == len(figures.LOOKS) == 8
 
 
 @pytest.mark.parametrize("name", every_figure())
 def test_title_axes_and_legend(name):
     figure = every_figure()[name]
-    assert figure.layout.title.text and figure.layout.showlegend
+    assert figure.layout.title.text
+    assert figure.layout.showlegend
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     units = {"learning_curve": (None, "meV/Å"), "convergence": (None, "meV/Å")}
     units |= {"loss": (None, "no unit"), "series": ("fs", "eV")}
     x_unit, y_unit = units.get(name, ("eV/Å", "eV/Å"))
-    assert x and y and f"({y_unit})" in y and (x_unit is None or f"({x_unit})" in x)
+    assert x
+    assert y
+    assert f"({y_unit})" in y
+    assert x_unit is None or f"({x_unit})" in x
     go.Figure(figure.to_dict())  # plotly accepts all of it again
 
 
@@ -81,12 +85,15 @@ def test_parity_carries_the_data_and_its_error():
     scratch, tuned, *lines = figure.data
     np.testing.assert_array_equal(scratch.x, reference.ravel())
     np.testing.assert_array_equal(tuned.y, reference.ravel() - 0.5)
-    assert "MAE 2 eV/Å" in scratch.name and "MAE 0.5 eV/Å" in tuned.name
-    assert scratch.xaxis != tuned.xaxis and len(lines) == 2
+    assert "MAE 2 eV/Å" in scratch.name
+    assert "MAE 0.5 eV/Å" in tuned.name
+    assert scratch.xaxis != tuned.xaxis
+    assert len(lines) == 2
     assert all((line.x == line.y).all() for line in lines)
     assert list(figure.layout.xaxis2.range) == list(figure.layout.yaxis.range)
     overlay = figures.parity(reference, predictions, "force", "eV/Å", overlay=True)
-    assert len(overlay.data) == 3 and {t.xaxis for t in overlay.data} == {"x"}
+    assert len(overlay.data) == 3
+    assert {t.xaxis for t in overlay.data} == {"x"}
 
 
 def test_parity_of_many_points_uses_webgl():
@@ -103,7 +110,8 @@ def test_learning_curve_shows_spread_and_stars():
     np.testing.assert_array_equal(tuned.y, TUNED)
     np.testing.assert_allclose(scratch.error_y.array, 0.2 * SCRATCH)
     np.testing.assert_allclose(scratch.error_y.arrayminus, 0.1 * SCRATCH)
-    assert star.marker.symbol == "star" and (star.x[0], star.y[0]) == (20, 400)
+    assert star.marker.symbol == "star"
+    assert (star.x[0], star.y[0]) == (20, 400)
     layout = learning_curve().layout
     assert layout.xaxis.type == layout.yaxis.type == "log"
     assert list(layout.xaxis.tickvals) == list(N)

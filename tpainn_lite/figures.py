@@ -11,11 +11,17 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-# Okabe and Ito: blue, vermillion, green, black, purple, orange, sky blue, yellow
-PALETTE = "#0072B2 #D55E00 #009E73 #000000 #CC79A7 #E69F00 #56B4E9 #F0E442".split()
-MARKERS = "circle square diamond x triangle-up cross star pentagon".split()
-DASHES = "solid dash dot dashdot longdash longdashdot solid dash".split()
-PATTERNS = ("/", "\\", "x", ".", "-", "|", "+", "")
+LOOKS = (  # Okabe and Ito's colour, marker, dash, hatching
+    ("#0072B2", "circle", "solid", "/"),  # blue
+    ("#D55E00", "square", "dash", "\\"),  # vermillion
+    ("#009E73", "diamond", "dot", "x"),  # bluish green
+    ("#000000", "x", "dashdot", "."),  # black
+    ("#CC79A7", "triangle-up", "longdash", "-"),  # reddish purple
+    ("#E69F00", "cross", "longdashdot", "|"),  # orange
+    ("#56B4E9", "star", "solid", "+"),  # sky blue
+    ("#F0E442", "pentagon", "dash", ""),  # yellow
+)
+PALETTE = [look[0] for look in LOOKS]
 ARMS = ("T-PaiNN", "scratch", "zero-shot", "composition")  # the same in every figure
 MANY = 2000  # from so many points on, WebGL draws a scatter plot
 LOG = dict(type="log", dtick="D2", minorloglabels="complete", exponentformat="none")
@@ -34,13 +40,13 @@ TEMPLATE = go.layout.Template(
 )
 
 
-def looks(names: Sequence[str]) -> dict[str, int]:
-    """The place of each name in `PALETTE`, `MARKERS`, ...; `ARMS` keep theirs."""
-    if not 0 < len(names) <= len(PALETTE):
-        raise ValueError(f"needs 1 to {len(PALETTE)} named arrays, got {len(names)}")
+def looks(names: Sequence[str]) -> dict[str, tuple[str, str, str, str]]:
+    """One of `LOOKS` for each name; `ARMS` have theirs, others the first free one."""
+    if not 0 < len(names) <= len(LOOKS):
+        raise ValueError(f"needs 1 to {len(LOOKS)} named arrays, got {len(names)}")
     known = {name: ARMS.index(name) for name in names if name in ARMS}
-    free = (i for i in range(len(PALETTE)) if i not in known.values())
-    return {name: known[name] if name in known else next(free) for name in names}
+    free = (i for i in range(len(LOOKS)) if i not in known.values())
+    return {n: LOOKS[known[n] if n in known else next(free)] for n in names}
 
 
 def parity(
@@ -52,22 +58,18 @@ def parity(
 ) -> go.Figure:
     """Predicted against reference values, with the line of perfect agreement.
 
-    Args:
-        reference: any shape, in `unit`; forces (N, 3) are compared by component.
-        predictions: name -> array of the shape of `reference`, in `unit`.
-        overlay: all in one panel; otherwise one panel each, on the same axes.
-
-    Returns:
-        Traces: the points of each prediction (the legend gives the mean absolute
-        error), then the line y = x of each panel.
+    `reference` and each of `predictions` have one shape, any, in `unit`; forces (N, 3)
+    are compared by component. Each prediction has a panel unless they `overlay`.
+    Traces: each prediction (its legend gives the mean absolute error), then y = x of
+    each panel.
     """
     x, *ys = _arrays("predictions", [reference, *predictions.values()])
     panels = 1 if overlay else max(1, len(predictions))
     figure = make_subplots(cols=panels, shared_yaxes=True, horizontal_spacing=0.04)
     kind = go.Scattergl if len(x) > MANY else go.Scatter
-    for k, (name, i) in enumerate(looks([*predictions]).items()):
+    for k, (name, look) in enumerate(looks([*predictions]).items()):
         label = f"{name}: MAE {abs(ys[k] - x).mean():.3g} {unit}"
-        marker = dict(color=PALETTE[i], symbol=MARKERS[i], size=6, opacity=0.6)
+        marker = dict(color=look[0], symbol=look[1], size=6, opacity=0.6)
         points = kind(x=x, y=ys[k], name=label, mode="markers", marker=marker)
         figure.add_trace(points, row=1, col=1 if overlay else k + 1)
     low, high = np.min([x, *ys]), np.max([x, *ys])
@@ -82,19 +84,14 @@ def parity(
     return figure.update_layout(legend=dict(orientation="h", y=-0.2))
 
 
-def learning_curve(
-    curves: Mapping, quantity: str, unit: str, points: Mapping | None = None
-) -> go.Figure:
+def learning_curve(curves, quantity: str, unit: str, points=None) -> go.Figure:
     """Error against the number of labels, both axes logarithmic.
 
-    Args:
-        curves: arm -> (n, mean, low, high), each (points,): number of labels and, in
-            `unit`, the mean and the two ends of the spread (for example over seeds).
-        points: name -> (n, value), scalars or (points,): single results drawn as
-            stars, for example one that the reader has just trained.
-
-    Returns:
-        Traces: each arm with its error bars, then the stars of each of `points`.
+    `curves`: arm -> (n, mean, low, high), each (points,): number of labels and, in
+    `unit`, the mean and the two ends of the spread (for example over seeds).
+    `points`: name -> (n, value), scalars or (points,): single results drawn as stars,
+    for example one that the reader has just trained.
+    Traces: each arm with error bars, then the stars of each of `points`.
     """
     figure, points = go.Figure(), points or {}
     look, counts = looks([*curves, *points]), set()
@@ -105,7 +102,7 @@ def learning_curve(
         figure.add_trace(_line(n, mean, arm, look[arm]).update(error_y=bars))
     for name, point in points.items():
         n, value = _arrays(f"points[{name!r}]", point, 2, positive=True)
-        star = dict(symbol="star", size=16, color=PALETTE[look[name]], line_width=1)
+        star = dict(symbol="star", size=16, color=look[name][0], line_width=1)
         figure.add_scatter(x=n, y=value, name=name, mode="markers", marker=star)
     figure.update_xaxes(type="log", tickvals=sorted(counts) or None).update_yaxes(LOG)
     title, y = f"Learning curve: {quantity}", f"{quantity} ({unit})"
@@ -114,11 +111,7 @@ def learning_curve(
 
 def convergence(curves: Mapping[str, tuple], quantity: str, unit: str) -> go.Figure:
     """Error (logarithmic) against steps; `curves`: arm -> (steps, error in `unit`)."""
-    figure = go.Figure()
-    for arm, look in looks([*curves]).items():
-        steps, error = _arrays(f"curves[{arm!r}]", curves[arm], 2)
-        figure.add_trace(_line(steps, error, arm, look))
-    figure.update_yaxes(LOG)
+    figure = _lines(curves).update_yaxes(LOG)
     title, y = f"Convergence: {quantity}", f"{quantity} ({unit})"
     return _finish(figure, title, "optimisation steps", y)
 
@@ -129,7 +122,9 @@ def loss(training=(), validation=(), unit: str = "no unit") -> go.Figure:
     To watch a run: ``widget = go.FigureWidget(figures.loss())``, and after each epoch
     ``figures.update_loss(widget, training, validation)`` with the losses so far.
     """
-    figure = go.Figure([_line([], [], "training", 0), _line([], [], "validation", 1)])
+    figure = go.Figure(
+        [_line([], [], *look) for look in looks(["training", "validation"]).items()]
+    )
     update_loss(figure, training, validation)
     figure.update_yaxes(LOG)
     return _finish(figure, "Loss", "epoch", f"loss ({unit})")
@@ -149,10 +144,10 @@ def histogram(
     flat = {name: _arrays(f"samples[{name!r}]", [x])[0] for name, x in samples.items()}
     edges = np.histogram_bin_edges(np.concatenate([*flat.values()]), bins)
     figure = go.Figure()
-    for name, i in looks([*flat]).items():
+    for name, (colour, _, dash, hatching) in looks([*flat]).items():
         density, _ = np.histogram(flat[name], edges, density=True)
-        outline = dict(color=PALETTE[i], dash=DASHES[i], shape="hv")
-        hatch = dict(shape=PATTERNS[i], fgcolor=PALETTE[i], fgopacity=0.5, size=7)
+        outline = dict(color=colour, dash=dash, shape="hv")
+        hatch = dict(shape=hatching, fgcolor=colour, fgopacity=0.5, size=7)
         x, y = np.r_[edges[0], edges], np.r_[0, density, 0]  # closed at both ends
         figure.add_scatter(x=x, y=y, name=name, mode="lines", line=outline)
         figure.data[-1].update(fill="tozeroy", fillpattern=hatch)
@@ -160,24 +155,26 @@ def histogram(
     return _finish(figure, title, f"{quantity} ({unit})", y)
 
 
-def series(
-    x, curves: Mapping, quantity: str, unit: str, x_title: str = "time (fs)"
-) -> go.Figure:
-    """Curves (points,) in `unit` against one `x` (points,), such as time."""
-    figure = go.Figure()
-    for name, look in looks([*curves]).items():
-        arrays = _arrays(f"curves[{name!r}]", [x, curves[name]])
-        figure.add_trace(_line(*arrays, name, look))
+def series(x, curves, quantity: str, unit: str, x_title="time (fs)") -> go.Figure:
+    """`curves`, name -> (points,) in `unit`, against one `x` (points,), say time."""
+    figure = _lines({name: (x, y) for name, y in curves.items()})
     title = f"{quantity.capitalize()} against {x_title.partition(' (')[0]}"
     return _finish(figure, title, x_title, f"{quantity} ({unit})")
 
 
-def _line(x, y, name: str, i: int) -> go.Scatter:
-    line = dict(color=PALETTE[i], dash=DASHES[i])
-    marker = dict(symbol=MARKERS[i], size=8, maxdisplayed=12)  # not at every point
-    return go.Scatter(
-        x=x, y=y, name=name, mode="lines+markers", line=line, marker=marker
-    )
+def _lines(curves: Mapping[str, tuple]) -> go.Figure:
+    figure = go.Figure()
+    for name, look in looks([*curves]).items():
+        x, y = _arrays(f"curves[{name!r}]", curves[name], 2)
+        figure.add_trace(_line(x, y, name, look))
+    return figure
+
+
+def _line(x, y, name: str, look: tuple) -> go.Scatter:
+    colour, symbol, dash, _ = look
+    style = dict(mode="lines+markers", line=dict(color=colour, dash=dash))
+    marker = dict(symbol=symbol, size=8, maxdisplayed=12)  # not at every point
+    return go.Scatter(x=x, y=y, name=name, marker=marker, **style)
 
 
 def _finish(figure: go.Figure, title: str, x: str, y: str | None = None) -> go.Figure:

@@ -1,7 +1,6 @@
 """3D views of structures (nglview) and their static twins (PNG through matplotlib).
 
-`view` and `view_forces` draw in a notebook, `snapshot` draws the same anywhere, for
-readers on paper and on the web. Units: Å, eV/Å.
+`view` and `view_forces` draw in a notebook, `snapshot` anywhere. Units: Å, eV/Å.
 """
 
 import io
@@ -29,7 +28,6 @@ with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resourc
 
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
 LONGEST = 1.5  # Å: about the length of the longest arrow
-PANEL = 4.0  # inches: one panel of a snapshot
 
 
 class Arrows(NamedTuple):
@@ -52,12 +50,10 @@ def arrows(
 ) -> Arrows:
     """The arrows of `forces` on N atoms, and the two scales that a reader needs.
 
-    Args:
-        forces: (N, 3), eV/Å; their arrows are thick and coloured (cividis).
-        reference: (N, 3), eV/Å; their arrows are thin and grey.
-        color_by: a label with its unit, and (N,) values from 0 up; by default the error
-            ``|forces - reference|``, or without a reference ``|forces|``, in eV/Å.
-        scale: eV/Å that 1 Å of arrow stands for; by default a round number.
+    `forces` (N, 3) eV/Å are drawn thick and coloured (cividis), `reference` (N, 3) eV/Å
+    thin and grey. `color_by` is a label with its unit, and (N,) values from 0 up; by
+    default the error ``|forces - reference|``, or without a reference ``|forces|``, in
+    eV/Å. 1 Å of arrow stands for `scale` eV/Å; by default a round number.
     """
     both = [_per_atom(atoms, forces, "forces", (3,))]
     if reference is not None:
@@ -82,7 +78,8 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     `frames` are of the same atoms in the same order; a periodic cell is drawn too.
     """
     frames = _frames(frames)
-    widget = nglview.show_asetraj(frames, default_representation=False)
+    widget = nglview.show_asetraj(frames)
+    widget.clear_representations()
     widget.add_ball_and_stick()
     if frames[0].pbc.any():
         widget.add_unitcell()
@@ -90,9 +87,7 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     return widget
 
 
-def view_forces(
-    atoms: Atoms, forces, reference=None, color_by=None, scale=None
-) -> VBox:
+def view_forces(atoms, forces, reference=None, color_by=None, scale=None) -> VBox:
     """One structure with its forces as arrows; arguments as in `arrows`.
 
     Returns the view (``.children[0]``) above a text that states both scales.
@@ -106,11 +101,8 @@ def view_forces(
         ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
         shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
     widget._add_shape(shapes, name="forces")  # all arrows are one component
-    stops = ", ".join(f"rgb{CIVIDIS(i / 5, bytes=True)[:3]}" for i in range(6))
-    bar = f"width:8em; background:linear-gradient(to right, {stops})"
-    bar = f"<span style='display:inline-block; {bar}'>&nbsp;</span>"
-    text = f"{drawn.legend}. Colour: {drawn.label} from 0 {bar} to {top:.3g}."
-    return VBox([widget, HTML(text)])
+    text = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)"
+    return VBox([widget, HTML(f"{drawn.legend}. {text}.")])
 
 
 def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
@@ -122,8 +114,8 @@ def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> 
     if forces is not None and len(frames) > 1:
         raise ValueError(f"forces: go with one structure, got {len(frames)} frames")
     shown = sorted({0, len(frames) // 2, len(frames) - 1})
-    size = (PANEL * (len(shown) + 0.3 * (forces is not None)), PANEL)
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    width = 4 * len(shown) + 1.2 * (forces is not None)  # inches
+    figure = Figure(figsize=(width, 4), dpi=100, layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     turn = _orientation(frames[0])
     for panel, k in zip(panels, shown, strict=True):
@@ -154,12 +146,11 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
     for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
         ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
-    for (x, y, z), number, symbol in zip(
-        xyz, atoms.numbers, atoms.symbols, strict=True
-    ):
-        colour, radius = jmol_colors[number], 0.2 + 0.25 * covalent_radii[number]
-        panel.add_patch(Circle((x, y), radius, fc=colour, ec="black", zorder=z))
-        letters = TextPath((x - 0.16 * len(symbol), y - 0.16), symbol, 0.45)
+    for (x, y, z), atom in zip(xyz, atoms, strict=True):
+        colour, radius = jmol_colors[atom.number], covalent_radii[atom.number]
+        ball = Circle((x, y), 0.2 + radius / 4, fc=colour, ec="black", zorder=z)
+        panel.add_patch(ball)
+        letters = TextPath((x - 0.16 * len(atom.symbol), y - 0.16), atom.symbol, 0.45)
         ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
         panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z))
     for a, b in itertools.combinations(np.ndindex(2, 2, 2), 2):
