@@ -5,6 +5,7 @@ are loaded with ``weights_only=True``, so a checkpoint cannot run code.
 """
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -21,16 +22,16 @@ def names(path: str | Path) -> tuple[Path, Path]:
 
 def write(path: str | Path, state: dict[str, torch.Tensor], about: dict) -> None:
     """Write both files under other names, then rename: whole or not at all."""
-    weights, description = names(path)
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    weights_part = weights.with_name(weights.name + ".part")
-    description_part = description.with_name(description.name + ".part")
-    torch.save({key: value.cpu() for key, value in state.items()}, weights_part)
-    digest = hashlib.sha256(weights_part.read_bytes()).hexdigest()
-    text = json.dumps({"format": FORMAT, "sha256": digest, **about}, indent=1)
-    description_part.write_text(text + "\n")
-    weights_part.replace(weights)
-    description_part.replace(description)
+    buffer = io.BytesIO()
+    torch.save({key: value.cpu() for key, value in state.items()}, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    text = json.dumps({"format": FORMAT, "sha256": digest, **about}, indent=1) + "\n"
+    contents = dict(zip(names(path), (buffer.getvalue(), text.encode()), strict=True))
+    for file, content in contents.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(file.name + ".part").write_bytes(content)
+    for file in contents:
+        file.with_name(file.name + ".part").replace(file)
 
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:

@@ -65,7 +65,8 @@ def labels(atoms: Atoms, where: str = "frame") -> tuple[float, np.ndarray]:
     in the message.
     """
     try:
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        energy = atoms.get_potential_energy()
+        forces = atoms.get_forces(apply_constraint=False)  # ASE would zero some
     except (PropertyNotImplementedError, RuntimeError):
         raise ValueError(
             f"{where}: needs an energy and forces, and at least one is missing; label "
@@ -79,8 +80,9 @@ def labels(atoms: Atoms, where: str = "frame") -> tuple[float, np.ndarray]:
 def check(frames: Sequence[Atoms], name: str = "frames", labelled: bool = True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
-    That is: no frame at all, a frame without atoms, NaN or infinite positions, two
-    atoms closer than `CLASH`, and (if `labelled`) missing or non-finite labels.
+    That is: no frame at all, a frame without atoms, NaN or infinite positions, a cell
+    that is periodic in one or two directions only or has no volume, two atoms closer
+    than `CLASH`, and (if `labelled`) missing or non-finite labels.
     """
     if len(frames) == 0:
         raise ValueError(f"{name}: needs at least one structure, got none")
@@ -90,6 +92,11 @@ def check(frames: Sequence[Atoms], name: str = "frames", labelled: bool = True) 
             raise ValueError(f"{where}: has no atoms; drop it")
         if not np.isfinite(atoms.positions).all():
             raise ValueError(f"{where}: a position is NaN or infinite; drop it")
+        if atoms.pbc.any() and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+            raise ValueError(
+                f"{where}: needs to be open, or periodic in all three directions of a "
+                f"cell with a volume; got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
+            )
         first, second, distance = neighbor_list("ijd", atoms, CLASH)
         if len(distance):
             k = int(distance.argmin())
@@ -129,9 +136,11 @@ def split(
     a group never falls into two parts: frames of one molecule or run are near-copies,
     and a random split over them leaks the test set into training.
     """
+    if group and any(group not in atoms.info for atoms in frames):
+        raise ValueError(f"group: not every frame has {group!r} in its info")
     keys = [atoms.info[group] if group else i for i, atoms in enumerate(frames)]
     groups = list(dict.fromkeys(keys))
-    if min(sizes) < 1 or sum(sizes) > len(groups):
+    if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
         raise ValueError(
             f"sizes: need positive numbers that add up to at most {len(groups)}, got "
             f"{sizes}"

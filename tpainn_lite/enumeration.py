@@ -38,6 +38,8 @@ def enumerate_smiles(
     """
     if not 1 <= max_heavy <= 9:
         raise ValueError(f"max_heavy: needs 1 to 9 heavy atoms, got {max_heavy}")
+    if keep is not None and keep < 1:
+        raise ValueError(f"keep: needs a positive number of molecules, got {keep}")
     rng = np.random.default_rng(seed)
     typed = rdForceFieldHelpers.MMFFHasAllMoleculeParams
     level, found = ["C", "N", "O"], ["C", "N", "O"]

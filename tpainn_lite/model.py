@@ -106,17 +106,18 @@ class Potential(torch.nn.Module):
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Energies (frames,) eV and forces, a list of (N, 3) eV/Å."""
         check(frames, labelled=False)
+        references = self.reference_sum(frames)  # (frames,) eV
         was_training, energies, forces = self.training, [], []
         self.eval()
         for start in range(0, len(frames), batch_size):
             part = frames[start : start + batch_size]
             graphs = [graph(a, self.config.cutoff) for a in part]
             energy, force = self(collate(graphs, self.dtype, self.device))
-            energies.append(energy.cpu().double().numpy() + self.reference_sum(part))
+            energies.append(energy.cpu().double().numpy())
             sizes = [len(a) for a in part]
             forces += np.split(force.cpu().double().numpy(), np.cumsum(sizes)[:-1])
         self.train(was_training)
-        return np.concatenate(energies), forces
+        return np.concatenate(energies) + references, forces
 
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
@@ -163,9 +164,15 @@ class Potential(torch.nn.Module):
         Raises `ValueError` for missing, truncated or altered files, another format.
         """
         state, about = checkpoints.read(path)
-        references = {int(z): e for z, e in about["reference_energies_eV"].items()}
-        potential = Potential(PotentialConfig(**about["config"]), references, seed=0)
-        potential.load_state_dict(state)
+        try:
+            config = PotentialConfig(**about["config"])
+            potential = Potential(config, about["reference_energies_eV"], seed=0)
+            potential.load_state_dict(state)
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{path}: the .json does not describe the weights in the .pt ({error}); "
+                "copy or train the checkpoint again"
+            ) from None
         return potential.eval()
 
 

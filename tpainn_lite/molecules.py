@@ -32,6 +32,7 @@ def skeleton(smiles: str) -> str:
     splits by skeleton are stricter than splits by molecule.
     """
     mol = Chem.RemoveHs(parse(smiles))
+    Chem.RemoveStereochemistry(mol)
     return rdMolHash.MolHash(mol, rdMolHash.HashFunction.ElementGraph)
 
 
@@ -104,6 +105,9 @@ def sample(
 
     Strong friction (1/20 fs) makes a single molecule forget its start quickly.
     """
+    for name, value in dict(n=n, spacing=spacing).items():
+        if not value > 0:
+            raise ValueError(f"{name}: needs a positive number, got {value}")
     start = conformers(smiles, 1, seed=seed)[0]
     every = round(spacing / 0.5)
     skip = round(equilibration / spacing)

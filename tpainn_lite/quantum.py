@@ -67,6 +67,8 @@ def isolated_atom_energies(
 ) -> dict[int, float]:
     """Energies (eV) of the free atoms in their ground-state multiplicities."""
     unpaired = {1: 1, 6: 2, 7: 3, 8: 2}  # Hund: 2S, 3P, 4S, 3P
+    if not set(elements) <= set(unpaired):
+        raise ValueError(f"elements: need some of {list(unpaired)}, got {elements}")
     return {
         z: float(_mean_field([z], [[0, 0, 0]], xc, basis, 3, unpaired[z]).e_tot)
         * units.HARTREE

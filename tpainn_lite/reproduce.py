@@ -28,6 +28,10 @@ def run_tasks(
     `compute` must write `path` as its last act; it gets a temporary name that is then
     renamed, so that a result is either whole or absent.
     """
+    if jobs < 1 or (limit is not None and limit < 1):
+        raise ValueError(
+            f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{i:05d}.out" for i in range(len(tasks))][:limit]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
@@ -39,16 +43,23 @@ def run_tasks(
         return paths
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_run_one, compute, t, p) for t, p in todo]
-        for done in as_completed(waiting):
-            done.result()
-            bar.update()
+        try:
+            for done in as_completed(waiting):
+                done.result()
+                bar.update()
+        except BaseException:  # else `with` would first run every task that waits
+            pool.shutdown(cancel_futures=True)
+            raise
     return paths
 
 
 def _run_one(compute: Callable, task, path: Path) -> None:
     part = path.with_suffix(f".part{os.getpid()}")
-    compute(task, part)
-    part.replace(path)
+    try:
+        compute(task, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def data(name: str, jobs: int, limit: int | None) -> list[Path]:

@@ -28,9 +28,9 @@ def with_references(
     energies, _ = potential.predict(frames)
     network = energies - potential.reference_sum(frames)  # (frames,) eV
     truth = np.array([labels(a)[0] for a in frames])
-    references = fit_reference_energies(
-        frames, truth - network, atomic_energies, strength
-    )
+    known = potential.reference_energies  # the network was never shown other elements
+    prior = {z: e for z, e in atomic_energies.items() if z in known}
+    references = fit_reference_energies(frames, truth - network, prior, strength)
     tuned = copy.deepcopy(potential)
     tuned.reference_energies = references
     return tuned
