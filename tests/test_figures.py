@@ -18,14 +18,14 @@ SCRATCH = np.array([1140.0, 885.0, 723.0, 529.0])
 def learning_curve(**more):
     curves = {
         "scratch": (N, SCRATCH, 0.9 * SCRATCH, 1.2 * SCRATCH),
-        "T-PaiNN": (N, TUNED, 0.9 * TUNED, 1.1 * TUNED),
+        "tuned": (N, TUNED, 0.9 * TUNED, 1.1 * TUNED),
     }
     return figures.learning_curve(curves, "force MAE", "meV/Å", **more)
 
 
 def every_figure():
     x = np.linspace(0.1, 1, 40)
-    pair = {"scratch": x, "T-PaiNN": x**2}
+    pair = {"scratch": x, "tuned": x**2}
     curves = {name: (x, y) for name, y in pair.items()}
     return {
         "parity": figures.parity(x, pair, "force", "eV/Å"),
@@ -72,7 +72,7 @@ def test_curves_differ_by_more_than_colour(name):
 
 def test_an_arm_looks_the_same_in_every_figure():
     alone = figures.looks(["scratch"])["scratch"]
-    assert alone == figures.looks(["mine", "T-PaiNN", "scratch"])["scratch"]
+    assert alone == figures.looks(["mine", "tuned", "scratch"])["scratch"]
     assert len(set(figures.looks([*"abcd", *figures.ARMS]).values())) == 8
     with pytest.raises(ValueError, match="1 to 8"):
         figures.looks([*"abcdefghi"])
@@ -80,7 +80,7 @@ def test_an_arm_looks_the_same_in_every_figure():
 
 def test_parity_carries_the_data_and_its_error():
     reference = np.arange(6.0).reshape(2, 3)
-    predictions = {"scratch": reference + 2, "T-PaiNN": reference - 0.5}
+    predictions = {"scratch": reference + 2, "tuned": reference - 0.5}
     figure = figures.parity(reference, predictions, "force", "eV/Å")
     scratch, tuned, *lines = figure.data
     np.testing.assert_array_equal(scratch.x, reference.ravel())
