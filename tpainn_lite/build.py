@@ -1,0 +1,168 @@
+"""Run the lessons: ``python -m tpainn_lite.build tutorial | notebooks [lesson ...]``.
+
+``tutorial`` (readers, tests) runs ``notebooks/*.ipynb`` in order and writes to
+``build/`` the executed copies, ``claims.json`` and ``timings.json``. ``notebooks``
+(authors) also writes text and PNG outputs back into ``notebooks/``, normalised. The
+exit status is 1 if a cell raised or a claim does not hold.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from tpainn_lite import normalise
+
+THREADS = ["OMP", "MKL", "OPENBLAS"]
+SECONDS_A_CELL = 1800
+MEASURE = """
+import resource as _r, sys as _s
+_u = _r.getrusage(_r.RUSAGE_SELF)  # ru_maxrss: kB on Linux, bytes on a Mac
+_unit = 1e6 if _s.platform == "darwin" else 1e3
+print(f'{{"cpu_s": {_u.ru_utime + _u.ru_stime}, "peak_mb": {_u.ru_maxrss / _unit}}}')
+"""
+
+
+def environment(lesson: str, claims: Path, static: bool) -> dict[str, str]:
+    """The variables of a lesson's kernel: one thread, and where its claims go."""
+    threads = {f"{name}_NUM_THREADS": "1" for name in THREADS}
+    own = {"TPAINN_LESSON": lesson, "TPAINN_CLAIMS": str(claims)}
+    own |= {"OPENMM_CPU_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+    own |= {"TPAINN_STATIC": "1"} if static else {}
+    return os.environ | threads | own
+
+
+def execute(path: Path, env: dict[str, str]) -> tuple[nbformat.NotebookNode, dict, str]:
+    """Run a notebook in its folder, in a fresh kernel of this Python.
+
+    Returns the executed notebook, ``{"cpu_s", "wall_s", "peak_mb"}`` of the kernel
+    process, and the error that stopped it ("" if none).
+    """
+    notebook, error, start = nbformat.read(path, as_version=4), "", time.monotonic()
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_A_CELL,
+        kernel_name="python3",
+        record_timing=False,
+        interrupt_on_timeout=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    cost = {}
+    with client.setup_kernel(env=env):
+        try:
+            for index, cell in enumerate(list(notebook.cells)):
+                client.execute_cell(cell, index)
+            client.set_widgets_metadata()
+        except (CellExecutionError, DeadKernelError, TimeoutError) as stopped:
+            error = f"cell {index}: {type(stopped).__name__}: {stopped}"
+        wall = time.monotonic() - start
+        if not error.count("DeadKernel"):
+            cost = _measure(client)
+    cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
+    return notebook, {k: v and round(v, 1) for k, v in cost.items()}, error
+
+
+def _measure(client: NotebookClient) -> dict[str, float]:
+    """CPU seconds and peak memory of the kernel, by a last cell that is not kept."""
+    client.nb.cells.append(nbformat.v4.new_code_cell(MEASURE))
+    try:
+        cell = client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
+        return json.loads(cell.outputs[-1].text)
+    except (CellExecutionError, DeadKernelError, TimeoutError):
+        return {}
+    finally:
+        client.nb.cells.pop()
+
+
+def read_claims(path: Path) -> list[dict]:
+    """The records of a file that `lessons.claim` appended to."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def build(notebooks: list[Path], out: Path, write_back: bool) -> list[str]:
+    """Run `notebooks`, write ``out/``; a list of what went wrong, in words.
+
+    With `write_back` a notebook that ran well also gets its outputs, normalised.
+    """
+    (out / "notebooks").mkdir(parents=True, exist_ok=True)
+    claims, timings, problems = [], {}, []
+    for path in notebooks:
+        lesson, record = path.stem, out / "claims.part"
+        record.unlink(missing_ok=True)
+        print(f"{lesson} ...", flush=True)
+        env = environment(lesson, record.resolve(), write_back)
+        notebook, timings[lesson], error = execute(path, env)
+        nbformat.write(notebook, out / "notebooks" / path.name)
+        found = read_claims(record)
+        false = [c for c in found if not c["holds"]]
+        wrong = [f"{lesson}: claim does not hold: {c['name']}" for c in false]
+        wrong += [f"{lesson}, {error}"] if error else []
+        if write_back and not wrong:
+            wrong = [f"{lesson}: {p}" for p in normalise.write_back(notebook, path)]
+        cost = ", ".join(f"{k} {v}" for k, v in timings[lesson].items())
+        print(f"{lesson}: {cost}, {len(found)} claims, {len(wrong)} problems")
+        claims, problems = claims + found, problems + wrong
+    record.unlink(missing_ok=True)
+    _merge(out, [path.stem for path in notebooks], claims, timings)
+    return problems
+
+
+def _merge(out: Path, ran: list[str], claims: list[dict], timings: dict) -> None:
+    """Replace the results of the lessons that ran; keep those of the others."""
+    for name, new in (("claims", claims), ("timings", timings)):
+        file = out / f"{name}.json"
+        old = json.loads(file.read_text("utf-8")) if file.exists() else type(new)()
+        if isinstance(new, list):
+            kept = [c for c in old if c["lesson"] not in ran]
+            new = sorted(kept + new, key=lambda c: c["lesson"])
+        else:
+            new = dict(sorted({**old, **new}.items()))
+        file.write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def select(folder: Path, lessons: list[str]) -> list[Path]:
+    """The notebooks of a folder in order; only those whose name begins so, if given.
+
+    Raises:
+        ValueError: if there is none, or none that begins as asked.
+    """
+    every = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not every:
+        raise ValueError(f"{folder}: holds no lesson; run this in the repository")
+    for name in lessons:
+        if not any(path.stem.startswith(name) for path in every):
+            known = ", ".join(path.stem for path in every)
+            raise ValueError(f"lesson: needs one of {known}, got {name!r}")
+    chosen = tuple(lessons) or ("",)
+    return [path for path in every if path.stem.startswith(chosen)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tpainn_lite.build")
+    parser.add_argument("mode", choices=["tutorial", "notebooks"])
+    parser.add_argument("lesson", nargs="*", help="e.g. 00 or 03_autotuning; else all")
+    options = parser.parse_args(arguments)
+    try:
+        notebooks = select(Path("notebooks"), options.lesson)
+    except ValueError as error:
+        parser.error(str(error))
+    out = Path("build")
+    if not options.lesson:  # a full run leaves nothing of an older one
+        for name in ("claims.json", "timings.json"):
+            (out / name).unlink(missing_ok=True)
+    problems = build(notebooks, out, options.mode == "notebooks")
+    print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {out}/")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
