@@ -1,0 +1,128 @@
+"""The shape of the library: imports go down, files and functions stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
+FILES = sorted(PACKAGE.glob("*.py"))
+ORDER = [  # a file imports only files of an earlier row
+    {"__init__", "units"},
+    {"data", "select", "analysis", "figures", "viewers", "checkpoints", "fitting"},
+    {"dynamics", "quantum", "graphs"},
+    {"molecules", "water", "model"},
+    {"enumeration", "datasets", "errors"},
+    {"train"},
+    {"tune"},
+    {"lessons", "doctor", "normalise"},
+    {"explorers", "reproduce_data", "reproduce_models", "reproduce_grids"},
+    {"reproduce", "build"},
+]
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+OWNERS = {  # who may import a heavy package
+    "torch": {"checkpoints", "graphs", "model", "train", "tune"},
+    "schnetpack": {"model"},
+    "matscipy": {"graphs"},
+    "rdkit": {"molecules", "enumeration"},
+    "openmm": {"dynamics", "water"},
+    "pyscf": {"quantum", "reproduce_data"},
+    "plotly": {"figures", "explorers"},
+    "nglview": {"viewers"},
+    "ipywidgets": {"viewers", "explorers"},
+    "sklearn": {"select"},
+    "pooch": {"datasets"},
+}
+EXTRAS = {"pyscf"}  # may be missing, so may be imported where it is needed
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imports(node: ast.AST) -> set[tuple[str, str]]:
+    """(kind, name) of what is imported below `node`: kind is "own" or "other"."""
+    found = set()
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            module = "tpainn_lite" if statement.level else ""
+            module = ".".join(filter(None, [module, statement.module]))
+            names = [module]
+            if module == "tpainn_lite":
+                names = [f"{module}.{alias.name}" for alias in statement.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            own = parts[0] == "tpainn_lite" and len(parts) > 1
+            found.add(("own", parts[1]) if own else ("other", parts[0]))
+    return found
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(tree(path)) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_imports_only_lower_levels(path):
+    assert path.stem in LEVEL, f"{path.name}: give it a level in ORDER"
+    for kind, name in imports(tree(path)):
+        if kind == "own" and name in LEVEL:
+            lower = LEVEL[name] < LEVEL[path.stem]
+            assert lower, f"{path.name} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_heavy_packages_have_owners(path):
+    for kind, name in imports(tree(path)):
+        if kind == "other" and name in OWNERS:
+            assert path.stem in OWNERS[name], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_heavy_packages_are_imported_at_the_top(path):
+    for function in functions(path):
+        hidden = {name for kind, name in imports(function) if kind == "other"}
+        assert not hidden & (OWNERS.keys() - EXTRAS), f"{path.name}:{function.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_small(path):
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines < 200, f"{path.name} has {lines} lines"
+    for function in functions(path):
+        length = function.end_lineno - function.lineno + 1
+        assert length < 40, f"{path.name}: {function.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_no_bare_except(path):
+    handlers = [n for n in ast.walk(tree(path)) if isinstance(n, ast.ExceptHandler)]
+    assert all(handler.type is not None for handler in handlers)
+
+
+@pytest.mark.parametrize("module", ["tpainn_lite", "tpainn_lite.doctor"])
+def test_import_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    run = [sys.executable, "-c", code]
+    loaded = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    heavy = OWNERS.keys() | {"numpy", "ase", "matplotlib", "scipy"}
+    assert not heavy & set(loaded.split())
+
+
+def test_lessons_load_no_torch():
+    code = "import sys; from tpainn_lite import lessons; print('torch' in sys.modules)"
+    run = [sys.executable, "-c", code]
+    out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
+
+
+def test_the_level_test_can_fail():
+    source = "from . import train\nfrom .model import Potential\nimport torch.nn"
+    found = imports(ast.parse(source))
+    assert found == {("own", "train"), ("own", "model"), ("other", "torch")}
