@@ -1,0 +1,174 @@
+"""The profile, recorded claims, self-checks, and the twin of every figure."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from ipywidgets import IntSlider
+from PIL import Image
+
+from tpainn_lite import lessons
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The bundles that `lessons.show` displays, as (data, metadata)."""
+    bundles = []
+
+    def display(data, metadata, raw):
+        assert raw
+        bundles.append((data, metadata))
+
+    monkeypatch.setattr(lessons, "display", display)
+    monkeypatch.delenv("TPAINN_STATIC", raising=False)
+    return bundles
+
+
+def profile_of_a_new_session(value: str | None) -> subprocess.CompletedProcess:
+    env = {k: v for k, v in os.environ.items() if k != "TPAINN_PROFILE"}
+    env |= {} if value is None else {"TPAINN_PROFILE": value}
+    values = "ci=1, binder=2, laptop=3, full=4"
+    code = f"from tpainn_lite import lessons as l; print(l.PROFILE, l.pick({values}))"
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, capture_output=True, text=True, env=env)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "binder 2"), ("", "binder 2"), ("ci", "ci 1"), ("full", "full 4")],
+)
+def test_profile_is_resolved_from_the_environment(value, expected):
+    assert profile_of_a_new_session(value).stdout.strip() == expected
+
+
+def test_unknown_profile_is_refused_in_words():
+    done = profile_of_a_new_session("huge")
+    assert done.returncode != 0
+    assert "TPAINN_PROFILE: needs one of ci, binder, laptop, full" in done.stderr
+
+
+def test_pick_wants_every_profile():
+    with pytest.raises(TypeError):
+        lessons.pick(ci=1, binder=2, laptop=3)
+
+
+def test_claim_records_plain_json(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "claims"
+    monkeypatch.setenv("TPAINN_CLAIMS", str(file))
+    monkeypatch.setenv("TPAINN_LESSON", "03_autotuning")
+    lessons.claim("ratio", np.float32(0.5), np.True_)
+    lessons.claim("errors", {"tuned": np.array([1.0, 2.0]), "n": np.int64(3)}, False)
+    first, second = [json.loads(line) for line in file.read_text().splitlines()]
+    assert first == {
+        "lesson": "03_autotuning",
+        "name": "ratio",
+        "value": 0.5,
+        "holds": True,
+    }
+    assert second["value"] == {"tuned": [1.0, 2.0], "n": 3}
+    assert second["holds"] is False
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Claim: ratio = 0.5, holds"
+    assert printed[1] == "Claim: errors = {tuned: [1, 2], n: 3}, DOES NOT HOLD"
+
+
+def test_claim_writes_nothing_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TPAINN_CLAIMS", raising=False)
+    lessons.claim("ratio", 0.5, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1.0, np.inf], object()])
+def test_claim_refuses_what_json_cannot_hold(tmp_path, monkeypatch, value):
+    monkeypatch.setenv("TPAINN_CLAIMS", str(tmp_path / "claims"))
+    with pytest.raises(ValueError, match="value of claim 'ratio': needs finite"):
+        lessons.claim("ratio", value, True)
+    assert not (tmp_path / "claims").exists()  # nothing half-written
+
+
+def test_self_check(capsys):
+    lessons.self_check(True, "Forces rotate.", "Rotate the forces too.")
+    lessons.self_check(False, "Forces rotate.", "Rotate the forces too.")
+    good, bad = capsys.readouterr().out.splitlines()
+    assert good == "✓ Forces rotate."
+    assert bad == "✗ Not yet. Rotate the forces too."
+
+
+def test_show_puts_figure_and_twin_into_one_output(shown):
+    lessons.show(go.Figure(go.Scatter(y=[1, 2])), "A rising line", png())
+    [(data, metadata)] = shown
+    assert data[lessons.PLOTLY]["data"][0]["y"] == [1, 2]
+    assert base64.b64decode(data["image/png"]) == png()
+    assert data["text/plain"] == "A rising line"
+    assert metadata == {"image/png": {"alt": "A rising line"}}
+
+
+def test_show_needs_no_browser(shown, monkeypatch):
+    def no_browser(*_, **__):
+        raise AssertionError("a reader's session must not start a browser")
+
+    monkeypatch.setattr(go.Figure, "to_image", no_browser)
+    lessons.show(go.Figure(), "Empty axes")
+    [(data, metadata)] = shown
+    assert "image/png" not in data
+    assert metadata == {}
+
+
+def test_show_makes_a_twin_in_the_authors_build(shown, monkeypatch):
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: png())
+    lessons.show(go.Figure(), "Empty axes")
+    assert base64.b64decode(shown[0][0]["image/png"]) == png()
+
+
+def test_show_survives_a_browser_that_does_not_start(shown, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no Chromium")
+
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    monkeypatch.setattr(go.Figure, "to_image", broken)
+    lessons.show(go.Figure(), "Empty axes")
+    assert lessons.PLOTLY in shown[0][0]
+
+
+@pytest.mark.parametrize("make", [go.FigureWidget, IntSlider])
+def test_show_displays_widgets(shown, make):
+    widget = make()
+    lessons.show(widget, "A widget", png())
+    [(data, metadata)] = shown
+    assert data[lessons.WIDGET]["model_id"] == widget.model_id
+    assert metadata["image/png"]["alt"] == "A widget"
+    widget.close()
+
+
+@pytest.mark.parametrize("thing", [1, "text", None])
+def test_show_refuses_what_is_no_figure(shown, thing):
+    with pytest.raises(ValueError, match="thing: needs a plotly figure or a widget"):
+        lessons.show(thing, "A number", png())
+    assert shown == []
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_show_wants_alt_text(shown, alt):
+    with pytest.raises(ValueError, match="alt: needs a sentence"):
+        lessons.show(go.Figure(), alt)
+    assert shown == []
+
+
+def test_show_refuses_what_is_no_png(shown):
+    with pytest.raises(ValueError, match="png: needs the bytes of a PNG"):
+        lessons.show(go.Figure(), "Empty axes", b"<svg>")
+    assert shown == []
