@@ -82,7 +82,7 @@ def test_view_forces_draws_one_arrow_an_atom_and_states_the_scales():
     assert [s[0] for s in shapes] == ["arrow"] * 6
     np.testing.assert_allclose([s[1] for s in shapes[:3]], WATER.positions)
     assert {tuple(s[3]) for s in shapes[3:]} == {(0.5, 0.5, 0.5)}
-    assert "1 Å of arrow = 5 eV/Å" in text.value
+    assert "1 Å of arrow = 2 eV/Å" in text.value
     assert "force error (eV/Å) from 0 (dark blue) to 0.3 (yellow)" in text.value
 
 

@@ -24,7 +24,7 @@ LOOKS = (  # Okabe and Ito's colour, marker, dash, hatching
 PALETTE = [look[0] for look in LOOKS]
 ARMS = ("tuned", "scratch", "zero-shot", "composition")  # the same in every figure
 MANY = 2000  # from so many points on, WebGL draws a scatter plot
-LOG = dict(type="log", dtick="D2", minorloglabels="complete", exponentformat="none")
+LOG = dict(type="log", minorloglabels="complete", exponentformat="none")
 _axis = dict(showline=True, linecolor="black", ticks="outside", gridcolor="#E5E5E5")
 TEMPLATE = go.layout.Template(
     layout=dict(

@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resourc
     import nglview
 
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
-LONGEST = 1.5  # Å: about the length of the longest arrow
+LONGEST = 2.0  # Å: about the length of the longest arrow
 
 
 class Arrows(NamedTuple):
@@ -73,17 +73,20 @@ def arrows(
 
 
 def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
-    """Balls and sticks of one structure, or of a trajectory with a slider.
+    """Balls and sticks of one structure, or of a trajectory.
 
-    `frames` are of the same atoms in the same order; a periodic cell is drawn too.
+    `frames` are of the same atoms in the same order; a periodic cell is drawn too. The
+    slider of a trajectory shows when the pointer is over the view.
     """
     frames = _frames(frames)
     widget = nglview.show_asetraj(frames)
     widget.clear_representations()
+    widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.add_ball_and_stick()
     if frames[0].pbc.any():
         widget.add_unitcell()
     widget.layout.width, widget.layout.height = "600px", "360px"
+    widget.center()
     return widget
 
 
@@ -101,8 +104,8 @@ def view_forces(atoms, forces, reference=None, color_by=None, scale=None) -> VBo
         ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
         shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
     widget._add_shape(shapes, name="forces")  # all arrows are one component
-    text = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)"
-    return VBox([widget, HTML(f"{drawn.legend}. {text}.")])
+    colour = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)."
+    return VBox([widget, HTML(f"{drawn.legend}. {colour}")])
 
 
 def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
@@ -147,12 +150,11 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
         ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
     for (x, y, z), atom in zip(xyz, atoms, strict=True):
-        colour, radius = jmol_colors[atom.number], covalent_radii[atom.number]
-        ball = Circle((x, y), 0.2 + radius / 4, fc=colour, ec="black", zorder=z)
-        panel.add_patch(ball)
+        colour, r = jmol_colors[atom.number], covalent_radii[atom.number]
+        panel.add_patch(Circle((x, y), 0.2 + r / 4, fc=colour, ec="black", zorder=z))
         letters = TextPath((x - 0.16 * len(atom.symbol), y - 0.16), atom.symbol, 0.45)
         ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
-        panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z))
+        panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z, snap=False))
     for a, b in itertools.combinations(np.ndindex(2, 2, 2), 2):
         if atoms.pbc.any() and np.abs(np.subtract(a, b)).sum() == 1:
             edge = np.array([a, b]) @ atoms.cell.array @ turn.T

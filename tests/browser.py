@@ -1,0 +1,194 @@
+"""Open a notebook in JupyterLab in a headless Chromium, run it, look at it, use it.
+
+For authors: ``python -m tests.browser NOTEBOOK OUT.png`` runs a copy of the notebook
+and writes OUT-1.png, OUT-2.png, ... from its top to its bottom.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = (
+    "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
+)
+SCROLLER = ".jp-WindowedPanel-outer"
+PLOT, VIEWER = ".js-plotly-plot", ".jp-OutputArea .ui-resizable canvas"
+SLIDER = ".widget-slider .noUi-handle"
+SETTINGS = {  # no question about news, no empty page at the end
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"scrollPastEnd": False},
+}
+
+
+@contextlib.contextmanager
+def lab(notebook: Path) -> Iterator[Page]:
+    """A browser page that shows a copy of `notebook` in JupyterLab, not yet run.
+
+    The copy lies in a temporary folder; ``page.console`` collects the console's errors.
+    """
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as url:
+        shutil.copy(notebook, Path(folder) / notebook.name)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=FLAGS.split()
+            )
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
+            page.console = []
+            page.on("pageerror", lambda error: page.console.append(str(error)))
+            page.on(
+                "console", lambda m: m.type == "error" and page.console.append(m.text)
+            )
+            page.goto(f"{url}/doc/tree/{notebook.name}")
+            ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
+            page.wait_for_function(f"{ready}?.session?.kernel", timeout=120_000)
+            yield page
+            browser.close()
+
+
+def run_all(page: Page, timeout: float = 600) -> None:
+    """Run all cells and wait (at most `timeout` seconds) until the last has ended."""
+    page.evaluate(
+        """() => { window.ended = false;
+        window.jupyterapp.commands.execute('notebook:run-all-cells')
+          .finally(() => { window.ended = true; }); }"""
+    )
+    page.wait_for_function("window.ended", timeout=1000 * timeout)
+    page.wait_for_timeout(3000)  # widgets draw after their cells have ended
+
+
+def tracebacks(page: Page) -> list[str]:
+    """What each failed cell raised, in one line each."""
+    return page.evaluate(
+        """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+        .flatMap(cell => cell.type === 'code' ? cell.toJSON().outputs : [])
+        .filter(output => output.output_type === 'error')
+        .map(output => `${output.ename}: ${output.evalue}`)"""
+    )
+
+
+def not_blank(element: Locator) -> bool:
+    """Whether an element that is on the page shows more than one flat colour."""
+    element.scroll_into_view_if_needed()
+    element.page.wait_for_timeout(1500)  # WebGL in software takes its time
+    pixels = np.asarray(
+        Image.open(io.BytesIO(element.screenshot())).convert("RGB"), int
+    )
+    background = np.median(pixels.reshape(-1, 3), axis=0)
+    return bool((abs(pixels - background).max(axis=2) > 30).mean() > 0.002)
+
+
+def figure_data(page: Page) -> str:
+    """All numbers and words that the plotly figures on the page now draw, as JSON."""
+    return page.evaluate(
+        """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')]
+        .map(plot => [plot.data, plot.layout?.title]),
+        (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value)"""
+    )
+
+
+def move_slider(page: Page, index: int = 0, steps: int = 3) -> None:
+    """Move the slider number `index` on the page by `steps` arrow keys to the right."""
+    handle = page.locator(SLIDER).nth(index)
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    for _ in range(steps):
+        handle.press("ArrowRight")
+    page.wait_for_timeout(1500)
+
+
+def scroll(page: Page) -> Iterator[int]:
+    """Go through the notebook from top to bottom, a window at a time, as it draws."""
+    panel, k = page.locator(SCROLLER).first, 0
+    panel.evaluate("element => { element.scrollTop = 0; }")
+    while True:
+        page.wait_for_timeout(2000)
+        yield (k := k + 1)
+        moved = panel.evaluate(
+            """element => { const before = element.scrollTop;
+            element.scrollTop += 0.95 * element.clientHeight;
+            return element.scrollTop > before + 1; }"""
+        )
+        if not moved:
+            return
+
+
+def screenshot(page: Page, path: Path) -> list[Path]:
+    """Write PATH-1.png, PATH-2.png, ... from the notebook's top to its bottom."""
+    path = Path(path)
+    shots = []
+    for k in scroll(page):
+        shots.append(path.with_name(f"{path.stem}-{k}.png"))
+        page.screenshot(path=shots[-1])
+    return shots
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """JupyterLab on a free port, with its root and all its settings in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": port,
+        "ServerApp.root_dir": folder,
+        "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True,
+        "IdentityProvider.token": "",
+        "LabApp.expose_app_in_browser": True,
+    }
+    environment = os.environ | {
+        f"{name}_DIR": str(folder / f".{name}")
+        for name in ("JUPYTER_CONFIG", "JUPYTER_RUNTIME", "JUPYTER_DATA")
+    }
+    for name, settings in SETTINGS.items():
+        file = folder / f".JUPYTER_CONFIG/lab/user-settings/@jupyterlab/{name}"
+        file.parent.mkdir(parents=True)
+        file.with_suffix(".jupyterlab-settings").write_text(json.dumps(settings))
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    with (folder / ".lab.log").open("w") as log:
+        command = [sys.executable, "-m", "jupyterlab", *arguments]
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(f"{url}/api", folder / ".lab.log")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait_for(url: str, log: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        time.sleep(0.3)
+    raise TimeoutError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+if __name__ == "__main__":
+    with lab(Path(sys.argv[1])) as opened:
+        run_all(opened)
+        for written in screenshot(opened, Path(sys.argv[2])):
+            print(written)
+        print("\n".join(["failed cells:", *tracebacks(opened)]))
+        print("\n".join(["console errors:", *opened.console]))
