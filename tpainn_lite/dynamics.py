@@ -1,10 +1,11 @@
-"""Molecular dynamics with OpenMM, for an OpenMM ``System`` and any `EnergyForces` alike.
+"""Molecular dynamics with OpenMM, for its ``System`` and any `EnergyForces` alike.
 
 OpenMM thinks in nm, ps and kJ/mol; everything that enters or leaves this file is in Å,
 fs and eV. A learned or Python potential enters OpenMM through ``openmm.PythonForce``.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import openmm
@@ -16,34 +17,42 @@ from . import units
 from .data import EnergyForces, cell_of, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
+ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
+MD = unit.md_unit_system  # nm, ps, kJ/mol
 
 
-class _Callback:
-    """What OpenMM calls for energy and forces; keeps the exception OpenMM would lose.
+class _Guard:
+    """An `EnergyForces` that refuses NaN and keeps the exception OpenMM would lose.
 
     OpenMM turns every exception (Ctrl-C too) into an ``OpenMMException`` without text
     and accepts NaN silently, so both are caught here and raised again by `simulate`.
     """
 
-    def __init__(self, energy_forces: EnergyForces, atoms: Atoms):
+    def __init__(self, energy_forces: EnergyForces):
         self.energy_forces = energy_forces
-        self.numbers = atoms.numbers.copy()
-        self.periodic = bool(atoms.pbc.any())
         self.error: BaseException | None = None
 
-    def __call__(self, state: openmm.State) -> tuple[float, np.ndarray]:
+    def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
         try:
-            positions = state.getPositions(asNumpy=True)._value * units.NM  # (N, 3) Å
-            cell = None
-            if self.periodic:
-                cell = state.getPeriodicBoxVectors(asNumpy=True)._value * units.NM
-            energy, forces = self.energy_forces(self.numbers, positions, cell)
+            energy, forces = self.energy_forces(numbers, positions, cell)
             if not (np.isfinite(energy) and np.isfinite(forces).all()):
                 raise FloatingPointError("the potential returned NaN or infinity")
         except BaseException as error:
             self.error = error
             raise
-        return energy / units.KJ_MOL, np.asarray(forces, float) * PER_NM
+        return energy, forces
+
+
+def _compute(energy_forces: EnergyForces, numbers, periodic: bool, state: openmm.State):
+    """What OpenMM calls: energy in kJ/mol, forces (N, 3) in kJ/mol/nm."""
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)  # (N, 3)
+    cell = _cell(state) if periodic else None
+    energy, forces = energy_forces(numbers, positions, cell)
+    return energy / units.KJ_MOL, np.asarray(forces, float) * PER_NM
+
+
+def _cell(state: openmm.State) -> np.ndarray:
+    return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
 
 
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
@@ -51,29 +60,27 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    callback = _Callback(energy_forces, atoms)
-    force = openmm.PythonForce(callback)
-    if callback.periodic:
+    numbers, cell = atoms.numbers.copy(), cell_of(atoms)
+    force = openmm.PythonForce(
+        partial(_compute, energy_forces, numbers, cell is not None)
+    )
+    if cell is not None:
         force.setUsesPeriodicBoundaryConditions(True)
-        system.setDefaultPeriodicBoxVectors(*(cell_of(atoms) / units.NM))
+        system.setDefaultPeriodicBoxVectors(*(cell / units.NM))
     system.addForce(force)
-    system.callback = callback  # for `simulate`, which raises its stored error
     return system
 
 
 def make_context(
     system: openmm.System, atoms: Atoms, integrator: openmm.Integrator
 ) -> openmm.Context:
-    """A Context on the Reference platform at the positions (and cell) of `atoms`.
-
-    Reference is double precision, the same on every machine, and has no thread pool
-    that would compete with torch.
-    """
+    """A Context on the Reference platform at the positions (and cell) of `atoms`."""
     if system.getNumParticles() != len(atoms):
         raise ValueError(
-            f"atoms: the System has {system.getNumParticles()} particles, the structure "
-            f"{len(atoms)} atoms; build both from the same structure"
+            f"atoms: the System has {system.getNumParticles()} particles, the "
+            f"structure {len(atoms)} atoms; build both from the same structure"
         )
+    # Reference: double precision, and no thread pool that would compete with torch
     platform = openmm.Platform.getPlatformByName("Reference")
     context = openmm.Context(system, integrator, platform)
     if atoms.pbc.any():
@@ -96,30 +103,46 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
 
 
 def _labels(state: openmm.State) -> tuple[float, np.ndarray]:
-    energy = state.getPotentialEnergy()._value * units.KJ_MOL  # eV
-    return energy, state.getForces(asNumpy=True)._value / PER_NM  # (N, 3) eV/Å
+    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
+    return energy, state.getForces(asNumpy=True).value_in_unit_system(MD) / PER_NM
 
 
 def _snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame = atoms.copy()
-    frame.positions = state.getPositions(asNumpy=True)._value * units.NM
-    velocities = state.getVelocities(asNumpy=True)._value  # nm/ps
-    frame.set_velocities(velocities * units.NM / (units.PS * units.ASE_FS))
-    frame.info["time_fs"] = time
-    kinetic = state.getKineticEnergy()._value * units.KJ_MOL  # at time t, not t - dt/2
-    frame.info["kinetic_energy"] = kinetic
+    frame.positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    if frame.pbc.any():
+        frame.cell = _cell(state)
+    velocities = state.getVelocities(asNumpy=True).value_in_unit_system(MD)
+    frame.set_velocities(velocities / ASE_VELOCITY)
+    kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
+    frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
     return with_labels(frame, *_labels(state))
 
 
-def _integrator(temperature: float | None, timestep: float, friction: float, seed: int):
-    if temperature is None:
-        return openmm.VerletIntegrator(timestep * unit.femtosecond)
-    integrator = openmm.LangevinMiddleIntegrator(
-        temperature, friction * units.PS, timestep * unit.femtosecond
-    )
-    integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
-    return integrator
+def _start(system, atoms, temperature, timestep, friction, seed) -> openmm.Context:
+    """A Context with an integrator and velocities: those of `atoms`, else drawn."""
+    dt = timestep / units.PS
+    integrator = openmm.VerletIntegrator(dt)
+    if temperature is not None:
+        integrator = openmm.LangevinMiddleIntegrator(
+            temperature, friction * units.PS, dt
+        )
+        integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
+    context = make_context(system, atoms, integrator)
+    if temperature is None or atoms.has("momenta"):
+        context.setVelocities(atoms.get_velocities() * ASE_VELOCITY)
+    else:
+        context.setVelocitiesToTemperature(temperature, seed + 1)
+    return context
+
+
+def _check(steps: int, every: int, **positive: float | None) -> None:
+    for name, value in dict(every=every, **positive).items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: needs a positive number, got {value}")
+    if steps < every:
+        raise ValueError(f"steps: needs at least every={every}, got {steps}")
 
 
 def simulate(
@@ -134,43 +157,32 @@ def simulate(
     seed: int = 0,
     progress: bool = False,
 ) -> list[Atoms]:
-    """Molecular dynamics; returns a labelled frame every `every` steps (no start frame).
+    """Molecular dynamics: a labelled frame every `every` steps of `timestep` fs.
 
     With a `temperature` (K): NVT, Langevin dynamics (LangevinMiddleIntegrator, Zhang et
-    al. 2019, doi 10.1021/acs.jpca.9b02771) with `friction` in 1/fs. With ``None``: NVE,
-    velocity Verlet, from the momenta `atoms` carries. `timestep` in fs.
+    al. 2019, doi 10.1021/acs.jpca.9b02771), `friction` in 1/fs. With ``None``: NVE,
+    leap-frog Verlet. Both start from the momenta of `atoms`; NVT draws missing ones.
 
-    Frames carry energy (eV), forces (eV/Å), momenta, ``info["time_fs"]`` and
-    ``info["kinetic_energy"]`` (eV). Ctrl-C returns the frames there are.
-
-    Raises `ValueError` for sizes that are not positive, `FloatingPointError` where the
-    run leaves the finite numbers.
+    Frames carry energy (eV), forces (eV/Å), momenta (leap-frog: half a step early),
+    ``info["time_fs"]`` and ``info["kinetic_energy"]`` (eV, at that time). Ctrl-C
+    returns the frames there are; `FloatingPointError` says that the run blew up.
     """
-    for name, value in dict(steps=steps, timestep=timestep, every=every).items():
-        if not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
-    is_system = isinstance(potential, openmm.System)
-    system = potential if is_system else python_system(potential, atoms)
-    integrator = _integrator(temperature, timestep, friction, seed)
-    context = make_context(system, atoms, integrator)
-    if temperature is not None and not atoms.has("momenta"):
-        context.setVelocitiesToTemperature(temperature, seed + 1)
-    else:
-        ase_velocity = units.PS * units.ASE_FS / units.NM  # -> nm/ps
-        context.setVelocities(atoms.get_velocities() * ase_velocity)
+    _check(steps, every, timestep=timestep, friction=friction, temperature=temperature)
+    guard = None if isinstance(potential, openmm.System) else _Guard(potential)
+    system = python_system(guard, atoms) if guard else potential
+    context = _start(system, atoms, temperature, timestep, friction, seed)
     frames: list[Atoms] = []
-    callback = None if is_system else system.callback
     for block in tqdm(range(steps // every), desc="MD", disable=not progress):
         try:
-            integrator.step(every)
+            context.getIntegrator().step(every)
             frames.append(_snapshot(context, atoms, (block + 1) * every * timestep))
-        except (openmm.OpenMMException, KeyboardInterrupt) as error:
-            cause = (callback.error if callback else None) or error
+            if not np.isfinite(frames[-1].get_potential_energy()):
+                raise FloatingPointError("NaN energy")
+        except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
+            cause = (guard.error if guard else None) or error
             if isinstance(cause, KeyboardInterrupt):
                 return frames
             raise _explain(cause, block * every, every) from cause
-        if not np.isfinite(frames[-1].get_potential_energy()):
-            raise _explain(FloatingPointError("NaN energy"), block * every, every)
     return frames
 
 
@@ -179,13 +191,11 @@ def _explain(cause: BaseException, step: int, every: int) -> BaseException:
         return cause
     return FloatingPointError(
         f"the run blew up between steps {step} and {step + every} ({cause}); shorten "
-        "the time step, start from a relaxed structure, or give the potential labelled "
-        "frames of this kind to learn from"
+        "the time step, relax the start, or let the potential learn frames of this kind"
     )
 
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Kinetic temperature (K) of each frame, (frames,), 3N degrees of freedom."""
-    kinetic = np.array([a.info["kinetic_energy"] for a in frames])
-    atoms = np.array([len(a) for a in frames])
-    return 2 * kinetic / (3 * atoms * units.KB)
+    kinetic = np.array([a.info["kinetic_energy"] / len(a) for a in frames])  # eV/atom
+    return 2 * kinetic / (3 * units.KB)

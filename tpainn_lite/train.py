@@ -7,7 +7,7 @@ a new `Potential` (the exponential moving average of the weights) and a `History
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,42 +17,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from .errors import evaluate
+from .fitting import FitConfig, History
 from .graphs import Samples
 from .model import Potential
 
 
-@dataclass(frozen=True)
-class FitConfig:
-    """How to train; the defaults suit tuning on a handful of molecules."""
-
-    steps: int = 600  # optimiser steps: the budget that comparisons keep equal
-    lr: float = 1e-3  # peak of the one-cycle schedule
-    batch_size: int = 10  # structures
-    energy_weight: float = 0.01  # on (eV per structure)²; forces carry the shape
-    force_weight: float = 0.99  # on (eV/Å)²
-    ema: float = 0.99  # decay of the averaged weights per step; 0: none
-    clip: float = 10.0  # largest norm of the gradient
-    warmup: float = 0.1  # fraction of the steps with a rising rate
-    patience: int | None = None  # validations without a gain before stopping
-    validate_every: int = 1  # epochs
-
-    def __post_init__(self):
-        """Refuse values that cannot be."""
-        for name, value in asdict(self).items():
-            least = 0 if name in ("energy_weight", "force_weight", "ema") else 1e-12
-            if value is not None and not value >= least:
-                raise ValueError(f"{name}: needs a positive number, got {value}")
-
-
-@dataclass(frozen=True)
-class History:
-    """One row (dict) an epoch: epoch, step, lr, loss and, with validation, errors."""
-
-    rows: list[dict] = field(default_factory=list)
-
-    def column(self, name: str) -> np.ndarray:
-        """One column; NaN in epochs that did not measure it."""
-        return np.array([row.get(name, math.nan) for row in self.rows])
+def _off_integer(warmup: float, total: int) -> float:
+    """`warmup`, a hair off where OneCycleLR would divide by a phase of zero steps."""
+    return warmup * (1 + 1e-9) if warmup * total == 1 else warmup
 
 
 class _Run:
@@ -60,6 +32,7 @@ class _Run:
 
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
+        self.identity = asdict(config) | asdict(potential.config) | {"seed": seed}
         self.potential = copy.deepcopy(potential).train()
         self.optimizer = torch.optim.AdamW(
             self.potential.parameters(), lr=config.lr, weight_decay=0.0
@@ -68,7 +41,7 @@ class _Run:
             self.optimizer,
             config.lr,
             total_steps=config.steps + 1,
-            pct_start=config.warmup,
+            pct_start=_off_integer(config.warmup, config.steps + 1),
             cycle_momentum=False,
         )
         self.average = AveragedModel(
@@ -85,7 +58,7 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        state["config"] = asdict(self.config)
+        state["config"] = self.identity
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         torch.save(state, part)
@@ -93,11 +66,18 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Go on where `save` left off; refuses another configuration."""
-        state = torch.load(path, weights_only=True)
-        if state["config"] != asdict(self.config):
+        try:
+            device = self.potential.device
+            state = torch.load(path, weights_only=True, map_location=device)
+            found = state["config"]
+        except Exception as error:  # whatever torch's unpickler raises
             raise ValueError(
-                f"checkpoint: {path} was written with {state['config']}, not with "
-                f"{asdict(self.config)}; use the same configuration or another file"
+                f"checkpoint: {path} is no whole training state; delete it, start anew"
+            ) from error
+        if found != self.identity:
+            raise ValueError(
+                f"checkpoint: {path} was written with {found}, not {self.identity}; "
+                "use the same configuration, seed and potential, or another file"
             )
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
@@ -132,8 +112,8 @@ class _Run:
             loss = loss + config.force_weight * (force - forces).square().mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is not finite at step {self.step}: lower lr ({config.lr}), or "
-                "look for a label far outside the others"
+                f"the loss is not finite at step {self.step}: lower lr ({config.lr}), "
+                "or look for a label far outside the others"
             )
         self.optimizer.zero_grad()
         loss.backward()
@@ -144,8 +124,8 @@ class _Run:
         self.step += 1
         return loss.item()
 
-    def validate(self, valid: Sequence[Atoms]) -> bool:
-        """Note the errors, keep the best weights; true when patience has run out."""
+    def validate(self, valid: Sequence[Atoms]) -> None:
+        """Note the errors, keep the best weights."""
         errors = evaluate(self.average.module, valid)
         config, row = self.config, self.rows[-1]
         row |= {"energy_mae": errors.energy_mae, "force_mae": errors.force_mae}
@@ -155,7 +135,16 @@ class _Run:
             self.best, self.bad = {"score": score, "state": state}, 0
         else:
             self.bad += 1
-        return config.patience is not None and self.bad >= config.patience
+
+    def finished(self) -> bool:
+        """Whether the steps are spent or patience has run out."""
+        patience = self.config.patience
+        impatient = patience is not None and self.bad >= patience
+        return impatient or self.step >= self.config.steps
+
+    def due(self, every: int) -> bool:
+        """Whether this epoch is one of every `every`, or the last."""
+        return self.epoch % every == 0 or self.finished()
 
     def result(self) -> tuple[Potential, History]:
         """The best weights validation saw, else the averaged ones."""
@@ -179,12 +168,11 @@ def fit(
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
-    Reference energies stay as they are: set them first (see `tune`). With `valid` frames
-    the weights with the lowest validation force error (energy error where forces have no
-    weight) are returned, and `config.patience` can stop early. With a
-    `checkpoint` path the state is written every `checkpoint_every` epochs, and a run
-    that finds one goes on from it. `on_epoch(averaged potential, rows)` may return True
-    to stop; Ctrl-C stops as well. Either way the best weights so far come back.
+    Reference energies stay as they are: set them first (see `tune`). `valid` frames
+    make `config.patience` count, and the best weights so far, by force error (energy
+    error where forces have no weight), come back; else the last. The state goes to
+    `checkpoint` every `checkpoint_every` epochs; a run that finds one goes on from it.
+    `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C stops as well.
     """
     config = config or FitConfig()
     run = _Run(potential, config, seed)
@@ -194,16 +182,13 @@ def fit(
     bar = tqdm(total=config.steps, initial=run.step, desc="fit", disable=not progress)
     try:
         with bar:
-            while run.step < config.steps:
+            while not run.finished():
                 run.run_epoch(samples, bar)
-                last = run.step >= config.steps
-                due = run.epoch % config.validate_every == 0 or last
-                stop = valid is not None and due and run.validate(valid)
-                if checkpoint and (run.epoch % checkpoint_every == 0 or last):
+                if valid is not None and run.due(config.validate_every):
+                    run.validate(valid)
+                if checkpoint is not None and run.due(checkpoint_every):
                     run.save(Path(checkpoint))
                 if on_epoch and on_epoch(run.average.module, run.rows):
-                    stop = True
-                if stop:
                     break
     except KeyboardInterrupt:
         bar.write(f"stopped at step {run.step}; the best weights so far are kept")
