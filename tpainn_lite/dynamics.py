@@ -125,9 +125,8 @@ def _start(system, atoms, temperature, timestep, friction, seed) -> openmm.Conte
     dt = timestep / units.PS
     integrator = openmm.VerletIntegrator(dt)
     if temperature is not None:
-        integrator = openmm.LangevinMiddleIntegrator(
-            temperature, friction * units.PS, dt
-        )
+        rate = friction * units.PS
+        integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
     context = make_context(system, atoms, integrator)
     if temperature is None or atoms.has("momenta"):
@@ -197,5 +196,6 @@ def _explain(cause: BaseException, step: int, every: int) -> BaseException:
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Kinetic temperature (K) of each frame, (frames,), 3N degrees of freedom."""
-    kinetic = np.array([a.info["kinetic_energy"] / len(a) for a in frames])  # eV/atom
-    return 2 * kinetic / (3 * units.KB)
+    return (
+        np.array([a.info["kinetic_energy"] / len(a) for a in frames]) / 1.5 / units.KB
+    )
