@@ -80,8 +80,7 @@ def make_context(
             f"atoms: the System has {system.getNumParticles()} particles, the "
             f"structure {len(atoms)} atoms; build both from the same structure"
         )
-    # Reference: double precision, and no thread pool that would compete with torch
-    platform = openmm.Platform.getPlatformByName("Reference")
+    platform = openmm.Platform.getPlatformByName("Reference")  # double; no threads
     context = openmm.Context(system, integrator, platform)
     if atoms.pbc.any():
         context.setPeriodicBoxVectors(*(cell_of(atoms) / units.NM))
@@ -196,6 +195,5 @@ def _explain(cause: BaseException, step: int, every: int) -> BaseException:
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Kinetic temperature (K) of each frame, (frames,), 3N degrees of freedom."""
-    return (
-        np.array([a.info["kinetic_energy"] / len(a) for a in frames]) / 1.5 / units.KB
-    )
+    kinetic = np.array([a.info["kinetic_energy"] / len(a) for a in frames])  # eV/atom
+    return 2 * kinetic / (3 * units.KB)
