@@ -1,0 +1,82 @@
+"""Small structures and potentials that several test files share."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from tpainn_lite import data, molecules
+from tpainn_lite.model import Potential, PotentialConfig
+
+REFERENCES = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV
+SMALL = PotentialConfig(features=8, layers=2, cutoff=4.0, n_rbf=6)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def potential():
+    """An untrained PaiNN in float64: symmetries do not wait for training."""
+    return Potential(SMALL, REFERENCES, seed=1).double().eval()
+
+
+@pytest.fixture
+def ethanol():
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+@pytest.fixture
+def ice():
+    """A triclinic cell, smaller than the cutoff, with atoms outside of it."""
+    water = molecule("H2O")
+    atoms = water + water
+    atoms.positions[3:] += [1.9, 1.2, 2.0]
+    atoms.set_cell([[3.9, 0, 0], [0.6, 3.7, 0], [-0.8, 0.5, 4.1]])
+    atoms.pbc = True
+    atoms.positions += 3.3
+    return atoms
+
+
+@pytest.fixture(scope="session")
+def ethanols():
+    """Eight labelled MMFF94 structures of ethanol."""
+    return molecules.sample("CCO", 8, temperature=500, seed=0, equilibration=100)
+
+
+@pytest.fixture
+def dimer():
+    """H2 with a spring between its atoms: k = 30 eV/Å², r0 = 0.74 Å."""
+
+    def spring(numbers, positions, cell=None):
+        r = positions[1] - positions[0]
+        d = np.linalg.norm(r)
+        pull = 30.0 * (d - 0.74) * r / d
+        return 15.0 * (d - 0.74) ** 2, np.array([pull, -pull])
+
+    return Atoms("H2", [[0, 0, 0], [0, 0, 0.80]]), spring
+
+
+@pytest.fixture
+def numeric_forces():
+    """Central differences: (energy_forces, atoms, h in Å, some atoms) -> eV/Å."""
+
+    def forces(energy_forces, atoms, h=1e-4, chosen=None):
+        chosen = range(len(atoms)) if chosen is None else chosen
+        result = np.zeros((len(chosen), 3))
+        for row, i in enumerate(chosen):
+            for k in range(3):
+                step = np.zeros((len(atoms), 3))
+                step[i, k] = h
+                high, low = (
+                    energy_forces(atoms.numbers, p, data.cell_of(atoms))[0]
+                    for p in (atoms.positions + step, atoms.positions - step)
+                )
+                result[row, k] = -(high - low) / (2 * h)
+        return result
+
+    return forces

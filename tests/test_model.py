@@ -1,0 +1,355 @@
+"""PaiNN as a potential: exact symmetries, limits, and files that cannot lie."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import schnetpack.properties as P
+import torch
+from ase import Atoms
+from ase.build import molecule
+from ase.optimize import BFGS
+from schnetpack.atomistic import Forces, PairwiseDistances
+from schnetpack.model import NeuralNetworkPotential
+
+from tpainn_lite.graphs import collate, graph
+from tpainn_lite.model import Potential, PotentialConfig
+
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+def energy_and_forces(potential, atoms):
+    energies, forces = potential.predict([atoms])
+    return energies[0], forces[0]
+
+
+def orthogonal(rng, determinant):
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q if np.linalg.det(q) * determinant > 0 else -q
+
+
+@pytest.mark.parametrize("determinant", [1, -1], ids=["rotation", "reflection"])
+@pytest.mark.parametrize("name", ["ethanol", "ice"])
+def test_turns(potential, rng, request, name, determinant):
+    atoms = request.getfixturevalue(name)
+    Q = orthogonal(rng, determinant)
+    turned = atoms.copy()
+    turned.positions = atoms.positions @ Q.T
+    turned.cell = atoms.cell @ Q.T
+    energy, forces = energy_and_forces(potential, atoms)
+    energy_turned, forces_turned = energy_and_forces(potential, turned)
+    np.testing.assert_allclose(energy_turned, energy, **EXACT)
+    np.testing.assert_allclose(forces_turned, forces @ Q.T, **EXACT)
+    assert np.abs(forces).max() > 0.01  # or the test would say nothing
+
+
+@pytest.mark.parametrize("name", ["ethanol", "ice"])
+def test_translation(potential, request, name):
+    atoms = request.getfixturevalue(name)
+    moved = atoms.copy()
+    moved.positions += [1.7, -2.2, 0.9]
+    for a, b in zip(
+        energy_and_forces(potential, moved),
+        energy_and_forces(potential, atoms),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, **EXACT)
+
+
+@pytest.mark.parametrize("name", ["ethanol", "ice"])
+def test_permutation(potential, rng, request, name):
+    atoms = request.getfixturevalue(name)
+    order = rng.permutation(len(atoms))
+    energy, forces = energy_and_forces(potential, atoms)
+    energy_mixed, forces_mixed = energy_and_forces(potential, atoms[order])
+    np.testing.assert_allclose(energy_mixed, energy, **EXACT)
+    np.testing.assert_allclose(forces_mixed, forces[order], **EXACT)
+
+
+@pytest.mark.parametrize("name", ["ethanol", "ice"])
+def test_forces_are_the_derivative(potential, numeric_forces, request, name):
+    atoms = request.getfixturevalue(name)
+    _, forces = energy_and_forces(potential, atoms)
+    numeric = numeric_forces(potential.energy_forces, atoms, chosen=[0, 2, 5])
+    np.testing.assert_allclose(forces[[0, 2, 5]], numeric, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(forces.sum(0), 0, atol=1e-10)
+
+
+def test_periodic_images(potential, ice, rng):
+    energy, forces = energy_and_forces(potential, ice)
+    images = ice.copy()
+    images.positions += rng.integers(-3, 4, (len(ice), 3)) @ ice.cell.array
+    energy_images, forces_images = energy_and_forces(potential, images)
+    np.testing.assert_allclose(energy_images, energy, **EXACT)
+    np.testing.assert_allclose(forces_images, forces, **EXACT)
+    double, _ = energy_and_forces(potential, ice * (1, 2, 1))
+    np.testing.assert_allclose(double, 2 * energy, rtol=0, atol=1e-8)
+
+
+def test_batch_is_one_by_one(potential, ethanol, ice):
+    frames = [ethanol, ice, molecule("CH4"), Atoms("O"), ice, ethanol]
+    energies, forces = potential.predict(frames)
+    halves, _ = potential.predict(frames, batch_size=4)
+    for i, atoms in enumerate(frames):
+        energy, force = energy_and_forces(potential, atoms)
+        np.testing.assert_allclose([energies[i], halves[i]], energy, **EXACT)
+        np.testing.assert_allclose(forces[i], force, **EXACT)
+
+
+def test_far_copies_add_up(potential, ethanol):
+    far = ethanol.copy()
+    far.positions += [0, 50, 0]
+    energy, forces = energy_and_forces(potential, ethanol)
+    both, force_both = energy_and_forces(potential, ethanol + far)
+    np.testing.assert_allclose(both, 2 * energy, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(force_both, np.vstack([forces, forces]), **EXACT)
+
+
+def pair(distance):
+    return Atoms("CO", [[0, 0, 0], [0, 0, distance]])
+
+
+def test_nothing_beyond_the_cutoff(potential):
+    apart = sum(potential.predict([Atoms("C"), Atoms("O")])[0])
+    energy, forces = energy_and_forces(potential, pair(4.0 + 1e-9))
+    np.testing.assert_allclose(energy, apart, **EXACT)
+    np.testing.assert_array_equal(forces, 0)
+
+
+def test_smooth_at_the_cutoff(potential):
+    apart = sum(potential.predict([Atoms("C"), Atoms("O")])[0])
+    gaps = np.array([1e-2, 1e-3, 1e-4])  # Å inside
+    energies, forces = potential.predict([pair(4.0 - gap) for gap in gaps])
+    slopes = np.array([f[1, 2] for f in forces])
+    np.testing.assert_allclose(energies, apart, rtol=0, atol=1e-3)
+    # The cosine cutoff ends with a parabola: the force falls with the gap itself.
+    np.testing.assert_allclose(slopes[:-1] / slopes[1:], 10, rtol=0.05)
+
+
+@pytest.mark.parametrize("symbol", ["H", "C", "N", "O"])
+def test_a_lone_atom_feels_nothing(potential, symbol):
+    energies, forces = potential.predict(
+        [Atoms(symbol), Atoms(symbol, [[7, 8, 9]]), Atoms(symbol, cell=[9] * 3, pbc=1)]
+    )
+    assert energies[0] == energies[1] == energies[2]
+    assert not np.concatenate(forces).any()
+
+
+def test_a_lone_atom_of_a_silent_network_has_its_reference_energy(potential):
+    with torch.no_grad():
+        for parameter in potential.readout.parameters():
+            parameter.zero_()
+    for z, energy in potential.reference_energies.items():
+        assert potential.predict([Atoms([z])])[0][0] == energy
+
+
+def test_large_references_cost_no_digits(ethanol):
+    config = PotentialConfig(features=8, layers=1, cutoff=4.0, n_rbf=6)
+    near = Potential(config, dict.fromkeys((1, 6, 8), 0.0), seed=0)
+    far = Potential(config, dict.fromkeys((1, 6, 8), -1e5), seed=0)
+    a, b = near.predict([ethanol])[0][0], far.predict([ethanol])[0][0]
+    assert b + 9e5 == pytest.approx(a, abs=1e-9)
+
+
+def test_the_batch_is_not_changed(potential, ethanol, ice):
+    batch = collate([graph(a, 4.0) for a in (ethanol, ice)], torch.float64)
+    before = copy.deepcopy(batch)
+    for training in (False, True):
+        potential.train(training)(batch)
+        potential.train(training)(batch, forces=False)
+    assert batch.keys() == before.keys()
+    for key, value in before.items():
+        assert torch.equal(batch[key], value)
+        assert not batch[key].requires_grad
+
+
+def test_nothing_leaks_across_a_batch(potential, ethanol):
+    results = []
+    for shift in (0.0, 0.1):
+        other = molecule("CH4")
+        other.positions[1] += shift
+        graphs = [graph(a, 4.0) for a in (ethanol, other)]
+        energy, forces = potential(collate(graphs, torch.float64))
+        results.append((energy, forces[: len(ethanol)], forces[len(ethanol) :]))
+    (e0, f0, g0), (e1, f1, g1) = results
+    assert torch.equal(e0[0], e1[0])
+    assert torch.equal(f0, f1)
+    assert e0[1] != e1[1]
+    assert not torch.equal(g0, g1)
+
+
+def test_without_forces_positions_get_no_gradient(potential, ethanol, monkeypatch):
+    batch = collate([graph(ethanol, 4.0)], torch.float64)
+    expected, _ = potential(batch)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("differentiated by positions")
+
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    with torch.no_grad():
+        energy, forces = potential(batch, forces=False)
+    assert forces is None
+    assert not energy.requires_grad
+    torch.testing.assert_close(energy, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_equals_schnetpack(potential, ethanol, ice, dtype):
+    potential = potential.to(dtype)
+    theirs = NeuralNetworkPotential(
+        representation=copy.deepcopy(potential.representation),
+        input_modules=[PairwiseDistances()],
+        output_modules=[
+            copy.deepcopy(potential.readout),
+            Forces(energy_key="energy", force_key="forces"),
+        ],
+    )
+    batch = collate([graph(a, 4.0) for a in (ethanol, ice)], dtype)
+    names = {"Z": P.Z, "R": P.R, "idx_i": P.idx_i, "idx_j": P.idx_j}
+    names |= {"offsets": P.offsets, "idx_m": P.idx_m, "n_atoms": P.n_atoms}
+    out = theirs.eval()({names[key]: value.clone() for key, value in batch.items()})
+    energies, forces = potential(batch)
+    tolerance = {"rtol": 0, "atol": 1e-6 if dtype == torch.float64 else 1e-4}
+    torch.testing.assert_close(energies, out["energy"].detach(), **tolerance)
+    torch.testing.assert_close(forces, out["forces"].detach(), **tolerance)
+    references = potential.reference_sum([ethanol, ice])
+    np.testing.assert_allclose(
+        potential.predict([ethanol, ice])[0],
+        out["energy"].detach().double().numpy() + references,
+        **tolerance,
+    )
+
+
+def test_seed_decides_the_weights_and_nothing_else():
+    config = PotentialConfig(features=8, layers=1, n_rbf=6)
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    a, b, c = (Potential(config, {1: 0.0}, seed=s).state_dict() for s in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+def test_the_default_has_the_size_it_says():
+    potential = Potential(PotentialConfig(), {1: 0.0}, seed=0)
+    assert sum(p.numel() for p in potential.parameters()) == 157_313
+
+
+@pytest.mark.parametrize("name", ["features", "layers", "cutoff", "n_rbf"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_impossible_sizes(name, value):
+    with pytest.raises(ValueError, match=name):
+        PotentialConfig(**{name: value})
+
+
+def test_calculator(potential, ethanol):
+    energy, forces = energy_and_forces(potential, ethanol)
+    ethanol.calc = potential.calculator()
+    assert ethanol.get_potential_energy() == energy
+    np.testing.assert_array_equal(ethanol.get_forces(), forces)
+    BFGS(ethanol, logfile=None).run(steps=3)
+    assert ethanol.get_potential_energy() < energy
+
+
+def test_unknown_element(potential):
+    potential.train()
+    with pytest.raises(ValueError, match=r"\[9\] are unknown"):
+        potential.predict([molecule("HF")])
+    assert potential.training  # a refused frame changes nothing
+
+
+@pytest.mark.parametrize(
+    ("atoms", "words"),
+    [
+        (Atoms("H2", [[0, 0, 0], [0, 0, np.nan]]), "NaN"),
+        (Atoms("H2", [[0, 0, 0], [0, 0, 0.3]]), "closer than"),
+        (Atoms("H", cell=[5, 5, 0], pbc=[1, 1, 0]), "all three directions"),
+        (Atoms(), "no atoms"),
+    ],
+)
+def test_bad_structures(potential, atoms, words):
+    with pytest.raises(ValueError, match=words):
+        potential.predict([atoms])
+
+
+def test_no_structures(potential):
+    with pytest.raises(ValueError, match="at least one"):
+        potential.predict([])
+
+
+@pytest.fixture
+def saved(potential, tmp_path):
+    potential.float().save(tmp_path / "deep" / "small", card={"made_by": "a test"})
+    return tmp_path / "deep" / "small"
+
+
+@pytest.mark.parametrize("suffix", ["", ".pt", ".json"])
+def test_save_and_load(saved, potential, ethanol, suffix):
+    loaded = Potential.load(f"{saved}{suffix}")
+    assert not loaded.training
+    assert loaded.config == potential.config
+    assert loaded.reference_energies == potential.reference_energies
+    for a, b in zip(loaded.predict([ethanol]), potential.predict([ethanol]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    names = sorted(p.name for p in saved.parent.iterdir())
+    assert names == ["small.json", "small.pt"]  # no ".part" is left
+
+
+def truncate(pt, description):
+    pt.write_bytes(pt.read_bytes()[:-100])
+
+
+def alter(pt, description):
+    content = bytearray(pt.read_bytes())
+    content[len(content) // 2] ^= 1
+    pt.write_bytes(content)
+
+
+def edit(**changes):
+    def change(pt, description):
+        about = json.loads(description.read_text())
+        description.write_text(json.dumps(about | changes))
+
+    return change
+
+
+def cut_description(pt, description):
+    description.write_text(description.read_text()[:40])
+
+
+def forget_config(pt, description):
+    about = json.loads(description.read_text())
+    del about["config"]
+    description.write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (truncate, "truncated or altered"),
+        (alter, "truncated or altered"),
+        (lambda pt, description: pt.unlink(), "no such file"),
+        (lambda pt, description: description.unlink(), "no such file"),
+        (cut_description, "not a whole checkpoint"),
+        (lambda pt, description: description.write_text("[]"), "not a whole"),
+        (lambda pt, description: description.write_bytes(b"\xff\xfe\x00"), "not a whole"),
+        (edit(format=99), "format 99"),
+        (forget_config, "does not describe"),
+        (edit(config={"features": 16}), "does not describe"),
+        (edit(config={"size": 16}), "does not describe"),
+        (edit(reference_energies_eV={"H": 1.0}), "does not describe"),
+    ],
+)
+def test_damaged_checkpoints(saved, damage, words):
+    damage(saved.with_suffix(".pt"), saved.with_suffix(".json"))
+    with pytest.raises(ValueError, match=words):
+        Potential.load(saved)
+
+
+def test_a_failed_save_leaves_the_old_files(saved, potential):
+    old = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
+    with pytest.raises(TypeError):
+        potential.save(saved, card={"not": {"json", "at all"}})
+    assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == old
