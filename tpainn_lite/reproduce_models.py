@@ -15,9 +15,9 @@ from .model import Potential, PotentialConfig
 from .train import FitConfig, fit
 
 PRETRAIN = FitConfig(
-    steps=24_000,
+    steps=15_000,
     lr=1e-3,
-    batch_size=32,
+    batch_size=10,
     energy_weight=0.05,
     force_weight=0.95,
     ema=0.999,

@@ -1,0 +1,66 @@
+"""The headline results, asserted from the shipped grid; lessons assert the rest."""
+
+import numpy as np
+import pytest
+
+from tpainn_lite import datasets, molecules, reproduce_grids
+
+GRID = datasets.card("molecules-grid")
+SIZES, SEEDS = reproduce_grids.SIZES, reproduce_grids.SEEDS
+
+
+def mean(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
+    """Mean over the seeds of one cell of the grid."""
+    rows = [r for r in GRID["rows"] if (r["arm"], r["n"], r["steps"]) == (arm, n, steps)]
+    assert sorted(r["seed"] for r in rows) == list(SEEDS)
+    return float(np.mean([r[quantity] for r in rows]))
+
+
+def test_grid_was_computed_from_the_shipped_data_and_teacher():
+    assert GRID["data"]["sha256"] == datasets.card("molecules-dft")["sha256"]
+    assert GRID["teacher"]["sha256"] == datasets.card("molecules-mmff94")["sha256"]
+    assert len(SEEDS) >= 3
+
+
+@pytest.mark.parametrize(("n", "bar"), [(3, 0.55), (10, 0.6), (30, 0.65)])
+def test_tuned_beats_scratch_at_equal_steps(n, bar):
+    assert mean("tuned", n) <= bar * mean("scratch", n)
+
+
+def test_three_tuned_labels_beat_thirty_and_a_hundred_from_scratch():
+    assert mean("tuned", 3) < mean("scratch", 30)
+    assert mean("tuned", 3) < mean("scratch", 100, steps=3000)
+
+
+def test_more_labels_help_every_trained_arm():
+    for arm in ("scratch", "tuned"):
+        errors = [mean(arm, n) for n in SIZES]
+        assert errors == sorted(errors, reverse=True)
+
+
+def test_no_test_skeleton_in_the_pool():
+    sets = datasets.load("molecules-dft")
+    graphs = {k: {molecules.skeleton(a.info["smiles"]) for a in v} for k, v in sets.items()}
+    assert not graphs["pool"] & graphs["test"]
+
+
+def test_a_grid_point_is_reproduced():
+    """One shipped point, trained again here."""
+    from tpainn_lite import tune
+    from tpainn_lite.data import split
+    from tpainn_lite.errors import evaluate
+
+    sets = datasets.load("molecules-dft")
+    (frames,) = split(sets["pool"], 3, seed=0)
+    potential = tune.train_arm(
+        "tuned",
+        datasets.checkpoint("molecules-mmff94"),
+        frames,
+        datasets.atomic_energies("molecules-dft"),
+        reproduce_grids.BUDGET,
+        seed=0,
+    )
+    (row,) = (r for r in GRID["rows"] if (r["arm"], r["n"], r["seed"]) == ("tuned", 3, 0))
+    assert evaluate(potential, sets["test"]).force_mae == pytest.approx(
+        row["force_mae"], rel=0.02
+    )
