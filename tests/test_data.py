@@ -1,0 +1,274 @@
+"""Labels, checks in words, splits without leaks, reference energies."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms
+from ase.io import write
+
+from tpainn_lite import data
+
+WATER, METHANE = molecule("H2O"), molecule("CH4")
+
+
+def labelled(atoms, energy=-1.0, forces=None):
+    forces = np.zeros((len(atoms), 3)) if forces is None else forces
+    return data.with_labels(atoms, energy, forces)
+
+
+def test_label(dimer):
+    atoms, spring = dimer
+    (frame,) = data.label([atoms], spring)
+    energy, forces = data.labels(frame)
+    assert energy == pytest.approx(15 * 0.06**2)
+    np.testing.assert_allclose(forces, [[0, 0, 1.8], [0, 0, -1.8]])
+    assert atoms.calc is None  # the original is left as it was
+
+
+def test_a_stale_label_is_refused(dimer):
+    (frame,) = data.label([dimer[0]], dimer[1])
+    frame.positions[0, 0] += 0.1
+    with pytest.raises(PropertyNotImplementedError):
+        frame.get_potential_energy()
+    with pytest.raises(ValueError, match="needs an energy and forces"):
+        data.labels(frame)
+
+
+def test_label_passes_the_cell():
+    seen = []
+
+    def spy(numbers, positions, cell):
+        seen.append(cell)
+        return 0.0, np.zeros_like(positions)
+
+    box = WATER.copy()
+    box.set_cell([4, 5, 6])
+    data.label([box], spy)
+    box.pbc = True
+    data.label([box], spy)
+    assert seen[0] is None
+    np.testing.assert_array_equal(seen[1], np.diag([4, 5, 6]))
+
+
+@pytest.mark.parametrize("bad", [(np.nan, 0.0), (0.0, np.inf)])
+def test_labels_that_are_not_finite_are_not_written(bad):
+    def broken(numbers, positions, cell):
+        return bad[0], np.full(positions.shape, bad[1])
+
+    with pytest.raises(ValueError, match=r"frames\[0\] \(H2O\)"):
+        data.label([WATER], broken)
+
+
+def test_constraints_do_not_hide_forces():
+    atoms = WATER.copy()
+    atoms.set_constraint(FixAtoms([0]))
+    frame = labelled(atoms, forces=np.ones((3, 3)))
+    np.testing.assert_array_equal(data.labels(frame)[1], 1)
+
+
+def bad_position(value):
+    atoms = WATER.copy()
+    atoms.positions[1, 2] = value
+    return atoms
+
+
+def only_energy():
+    atoms = WATER.copy()
+    frame = labelled(atoms)
+    del frame.calc.results["forces"]
+    return frame
+
+
+def in_cell(atoms, cell, pbc=True):
+    atoms = atoms.copy()
+    atoms.set_cell(cell)
+    atoms.pbc = pbc
+    return atoms
+
+
+BAD = {
+    "unlabelled": (WATER, "needs an energy and forces"),
+    "only energy": (only_energy(), "needs an energy and forces"),
+    "NaN energy": (labelled(WATER, np.nan), "NaN or infinite"),
+    "infinite force": (labelled(WATER, 0, np.full((3, 3), np.inf)), "NaN or infinite"),
+    "NaN position": (labelled(bad_position(np.nan)), "position is NaN"),
+    "infinite position": (labelled(bad_position(np.inf)), "position is NaN"),
+    "clash": (
+        labelled(Atoms("OH", [[0, 0, 0], [0, 0, 0.49]])),
+        "atoms 0 and 1 are 0.49 Å apart",
+    ),
+    "clash across the boundary": (
+        labelled(in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5, 5, 5])),
+        "atoms 0 and 1 are 0.30 Å apart",
+    ),
+    "clash with its own image": (
+        labelled(in_cell(Atoms("H"), [0.4, 5, 5])),
+        "atoms 0 and 0 are 0.40 Å apart",
+    ),
+    "same place": (labelled(Atoms("OH", np.zeros((2, 3)))), "0.00 Å apart"),
+    "slab": (labelled(in_cell(WATER, [5, 5, 5], [1, 1, 0])), "all three directions"),
+    "no cell": (labelled(in_cell(WATER, [0, 0, 0])), "all three directions"),
+    "empty frame": (Atoms(), "has no atoms"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_check_names_the_frame(name):
+    frame, words = BAD[name]
+    with pytest.raises(ValueError, match=f"mine, frame 2.*{words}"):
+        data.check([labelled(WATER), labelled(METHANE), frame], "mine")
+
+
+def test_check_lets_good_frames_pass():
+    data.check([labelled(WATER), labelled(in_cell(WATER, [4, 4, 4]))])
+    data.check([WATER, Atoms("OH", [[0, 0, 0], [0, 0, 0.51]])], labelled=False)
+
+
+def test_no_frames():
+    with pytest.raises(ValueError, match="at least one structure"):
+        data.check([])
+
+
+def test_read(tmp_path, rng):
+    frames = [
+        labelled(a, -40.0, rng.normal(size=(len(a), 3))) for a in (WATER, METHANE)
+    ]
+    write(tmp_path / "two.extxyz", frames)
+    for a, b in zip(data.read(tmp_path / "two.extxyz"), frames, strict=True):
+        np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
+        np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
+        assert data.labels(a)[0] == -40.0
+    assert len(data.read(str(tmp_path / "two.extxyz"))) == 2
+
+
+def test_read_says_which_frame(tmp_path):
+    write(tmp_path / "mixed.extxyz", [labelled(WATER), WATER])
+    with pytest.raises(ValueError, match=r"mixed\.extxyz, frame 1: needs an energy"):
+        data.read(tmp_path / "mixed.extxyz")
+    assert len(data.read(tmp_path / "mixed.extxyz", labelled=False)) == 2
+
+
+FILES = {
+    "missing.extxyz": None,
+    "empty.extxyz": b"",
+    "blank.xyz": b"\n\n",
+    "short.extxyz": b"3\nProperties=species:S:1:pos:R:3\nO 0 0 0\nH 0 0 1\n",
+    "words.xyz": b"three atoms of water, somewhere\n",
+    "cut.xyz": b"2\n\nO 0 0 0\nH 0 0",
+    "odd.unknown": b"nothing ASE knows",
+    "binary.traj": b"\x00\x01\x02" * 50,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_unreadable_files(tmp_path, name):
+    path = tmp_path / name
+    if FILES[name] is not None:
+        path.write_bytes(FILES[name])
+    with pytest.raises(ValueError, match=name):
+        data.read(path)
+
+
+def test_read_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        data.read(tmp_path)
+
+
+def molecules_of_frames(part):
+    return {a.info["smiles"] for a in part}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_split_by_group_never_leaks(rng, seed):
+    frames = [Atoms("H", info={"smiles": str(k)}) for k in rng.integers(0, 12, 80)]
+    pool, test, rest = data.split(frames, 5, 4, 2, seed=seed, group="smiles")
+    names = [molecules_of_frames(part) for part in (pool, test, rest)]
+    assert [len(n) for n in names] == [5, 4, 2]
+    assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    for part in (pool, test, rest):  # a group comes whole
+        wanted = molecules_of_frames(part)
+        assert len(part) == sum(a.info["smiles"] in wanted for a in frames)
+
+
+def test_split():
+    frames = [Atoms("H", info={"k": k}) for k in range(10)]
+
+    def numbers(*sizes, seed):
+        parts = data.split(frames, *sizes, seed=seed)
+        return [[a.info["k"] for a in part] for part in parts]
+
+    a, b = numbers(6, 4, seed=0)
+    assert sorted(a + b) == list(range(10))
+    assert numbers(6, 4, seed=0) == [a, b]
+    assert numbers(6, 4, seed=1) != [a, b]
+    assert numbers(3, seed=0)[0] == a[:3]  # small sets are parts of larger ones
+
+
+@pytest.mark.parametrize("sizes", [(0,), (-1, 2), (8, 3), ()])
+def test_split_sizes(sizes):
+    with pytest.raises(ValueError, match="sizes"):
+        data.split([WATER] * 10, *sizes, seed=0)
+
+
+def test_split_without_the_group():
+    with pytest.raises(ValueError, match="'smiles'"):
+        data.split([WATER] * 3, 1, seed=0, group="smiles")
+
+
+PRIOR = {1: -13.0, 6: -1030.0, 7: -1480.0, 8: -2040.0}
+TRUE = {1: -13.7, 6: -1031.5, 7: -1479.0, 8: -2043.0}
+NAMES = ["H2O", "CH4", "NH3", "CH3OH", "C2H6", "HCN", "H2CO", "C2H4"]
+
+
+def total(atoms, energies):
+    return sum(energies[z] for z in atoms.numbers)
+
+
+def test_references_are_exact_where_the_data_determine_them():
+    frames = [molecule(name) for name in NAMES]
+    energies = [total(a, TRUE) for a in frames]
+    fitted = data.fit_reference_energies(frames, energies, PRIOR, strength=1e-9)
+    assert fitted == pytest.approx(TRUE, abs=1e-6)
+
+
+def test_references_stay_near_the_prior_with_one_frame():
+    methanol = molecule("CH3OH")
+    energy = total(methanol, PRIOR) - 20.0  # eV: its atomization energy
+    fitted = data.fit_reference_energies([methanol], [energy], PRIOR)
+    assert total(methanol, fitted) == pytest.approx(energy, abs=1.0)
+    assert fitted == pytest.approx(PRIOR, abs=10.0)
+    assert fitted[7] == pytest.approx(PRIOR[7], abs=10.0)
+
+
+def test_references_know_that_each_bond_binds():
+    # All energies are -2 eV a bond: one molecule is enough to find that.
+    bonds = {"CH4": 4, "H2O": 2, "CH3OH": 5, "C2H6": 7, "NH3": 3}
+    frames = [molecule(name) for name in bonds]
+    energies = [
+        total(a, PRIOR) - 2.0 * n for a, n in zip(frames, bonds.values(), strict=True)
+    ]
+    fitted = data.fit_reference_energies(frames[:1], energies[:1], PRIOR)
+    for atoms, energy in zip(frames, energies, strict=True):
+        assert total(atoms, fitted) == pytest.approx(energy, abs=1e-5)
+
+
+def test_water_determines_only_its_sum():
+    prior = {1: -13.0, 8: -2040.0}
+    energy = 2 * prior[1] + prior[8] - 10.0
+    loose = data.fit_reference_energies([WATER] * 3, [energy] * 3, prior)
+    assert total(WATER, loose) == pytest.approx(energy, abs=1e-6)
+    shift = np.array([loose[z] - prior[z] for z in (1, 8)])
+    np.testing.assert_allclose(shift, [-2.5, -5.0], atol=1e-5)  # two bonds, shared
+
+
+@pytest.mark.parametrize("strength", [0, -1.0, float("nan")])
+def test_reference_strength(strength):
+    with pytest.raises(ValueError, match="strength"):
+        data.fit_reference_energies([WATER], [-1.0], PRIOR, strength)
+
+
+def test_reference_elements():
+    with pytest.raises(ValueError, match=r"missing \[9\]"):
+        data.fit_reference_energies([molecule("HF")], [-1.0], PRIOR)

@@ -1,0 +1,111 @@
+"""Neighbour lists against brute force, and batches of mixed structures."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from tpainn_lite import data
+from tpainn_lite.graphs import Samples, collate, graph
+
+
+def brute_force(atoms, cutoff):
+    """All (i, j, r_ij rounded) with 0 < |r_ij| < cutoff, by trying many images."""
+    reach = range(-4, 5) if atoms.pbc.any() else [0]
+    shifts = [(a, b, c) for a in reach for b in reach for c in reach]
+    start = atoms.copy()
+    wrapped = start.get_positions(wrap=True) if atoms.pbc.any() else start.positions
+    found = []
+    for shift in shifts:
+        r = wrapped[None] - wrapped[:, None] + shift @ np.asarray(atoms.cell)
+        d = np.linalg.norm(r, axis=-1)
+        for i, j in np.argwhere((d < cutoff) & (d > 1e-9)):
+            found.append((int(i), int(j), *np.round(r[i, j], 6) + 0.0))
+    return sorted(found)
+
+
+def listed(atoms, cutoff):
+    g = graph(atoms, cutoff)
+    r = g["R"][g["idx_j"]] - g["R"][g["idx_i"]] + g.get("offsets", 0)
+    rows = zip(g["idx_i"].tolist(), g["idx_j"].tolist(), r.numpy(), strict=True)
+    return sorted((i, j, *np.round(v, 6) + 0.0) for i, j, v in rows)
+
+
+CELLS = {
+    "open": None,
+    "cubic": np.diag([9.0, 9.0, 9.0]),
+    "smaller than the cutoff": np.diag([3.1, 2.9, 3.3]),
+    "triclinic": [[6, 0, 0], [2.5, 5.5, 0], [-1.5, 2, 5]],
+    "small and triclinic": [[3.2, 0, 0], [1.1, 3, 0], [-0.9, 0.7, 3.4]],
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_brute_force(rng, name):
+    box = CELLS[name]
+    atoms = Atoms(
+        "CHONCH", rng.uniform(-12, 12, (6, 3)) / (1 if box is not None else 4)
+    )
+    if box is not None:
+        atoms.set_cell(box)
+        atoms.pbc = True
+    pairs = listed(atoms, 4.0)
+    assert pairs == brute_force(atoms, 4.0)
+    assert len(pairs) > 5
+    assert {(i, j) for i, j, *_ in pairs} == {(j, i) for i, j, *_ in pairs}
+
+
+def test_open_structures_ignore_their_cell(ethanol):
+    boxed = ethanol.copy()
+    boxed.cell = [2, 2, 2]
+    assert listed(boxed, 4.0) == listed(ethanol, 4.0)
+    assert "offsets" not in graph(boxed, 4.0)
+
+
+def test_a_lone_atom_has_no_pairs():
+    g = graph(Atoms("O"), 5.0)
+    assert len(g["idx_i"]) == len(g["idx_j"]) == 0
+
+
+def test_collate_mixes_open_and_periodic(ethanol, ice):
+    frames = [ethanol, ice, Atoms("O"), ethanol]
+    graphs = [graph(a, 4.0) for a in frames]
+    batch = collate(graphs, torch.float64)
+    assert batch["n_atoms"].tolist() == [9, 6, 1, 9]
+    assert batch["Z"].tolist() == [z for a in frames for z in a.numbers]
+    assert batch["idx_m"].tolist() == [0] * 9 + [1] * 6 + [2] + [3] * 9
+    r = batch["R"][batch["idx_j"]] - batch["R"][batch["idx_i"]] + batch["offsets"]
+    assert r.norm(dim=1).max() < 4.0
+    same = batch["idx_m"][batch["idx_i"]] == batch["idx_m"][batch["idx_j"]]
+    assert same.all()
+    counts = torch.bincount(batch["idx_m"][batch["idx_i"]], minlength=4)
+    assert counts.tolist() == [len(g["idx_i"]) for g in graphs]
+
+
+def test_collate_dtype(ethanol):
+    batch = collate([graph(ethanol, 4.0)])
+    assert batch["R"].dtype == batch["offsets"].dtype == torch.float32
+    assert batch["idx_i"].dtype == batch["Z"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("cutoff", [0, -1.0, float("nan")])
+def test_bad_cutoff(ethanol, cutoff):
+    with pytest.raises(ValueError, match="cutoff"):
+        graph(ethanol, cutoff)
+
+
+def test_samples_subtract_references_in_float64(ethanol):
+    frames = [
+        data.with_labels(ethanol, -1e6 + 1e-4 * k, np.ones((9, 3))) for k in (1, 2)
+    ]
+    samples = Samples(frames, 4.0, np.array([-1e6, -1e6]))
+    batch, energies, forces = samples.batch([1, 0])
+    np.testing.assert_allclose(energies, [2e-4, 1e-4], rtol=1e-4)
+    assert energies.dtype == forces.dtype == torch.float32
+    assert forces.shape == (18, 3)
+    assert batch["n_atoms"].tolist() == [9, 9]
+
+
+def test_samples_need_labels(ethanol):
+    with pytest.raises(ValueError, match="train, frame 0"):
+        Samples([ethanol], 4.0, np.zeros(1))
