@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 
 from .model import Potential
@@ -60,3 +61,26 @@ def checkpoint(name: str) -> Potential:
     """A shipped potential, ready to use or to tune."""
     card(name)
     return Potential.load(SHIPPED / name)
+
+
+def arm_name(row: dict, budget: int) -> str:
+    """What a grid row's arm is called: its steps are named where not the budget."""
+    longer = row["steps"] // budget
+    return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
+
+
+def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
+    """Arm -> (4, sizes): n, and the mean, lowest and highest error over the seeds.
+
+    `grid` is the card of a grid, `quantity` a name of `errors.Errors`, in its unit.
+    """
+    cells: dict[str, dict[int, list[float]]] = {}
+    for row in grid["rows"]:
+        arm = arm_name(row, grid["config"]["steps"])
+        cells.setdefault(arm, {}).setdefault(row["n"], []).append(row[quantity])
+    return {
+        arm: np.array(
+            [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]
+        ).T
+        for arm, sizes in cells.items()
+    }

@@ -93,7 +93,15 @@ def grid(name: str, jobs: int, limit: int | None) -> None:
     reproduce_grids.write_grid(name, rows, SHIPPED)
 
 
+def figure(name: str, jobs: int, limit: int | None) -> None:
+    """Draw a figure of the README."""
+    from . import reproduce_grids
+
+    reproduce_grids.write_headline(Path("notebooks") / f"{name}.png")
+
+
 ASSETS = {
+    ("figure", "headline"): figure,
     ("data", "molecules-dft"): data,
     ("data", "molecules-mmff94"): data,
     ("checkpoint", "molecules-mmff94"): checkpoint,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from . import datasets, tune
+from . import datasets, figures, tune
 from .data import split
 from .errors import evaluate
 from .model import Potential
@@ -20,15 +20,18 @@ NAME, TEACHER = "molecules-dft", "molecules-mmff94"
 SIZES = (3, 10, 30, 100)
 SEEDS = (0, 1, 2)
 BUDGET = FitConfig()
-LONGER = 5  # times the budget, for one more scratch arm
+LONGER, LONGER_SIZES = 5, (10, 100)  # times the budget, for one more scratch arm
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
 
 
 def molecules_tasks() -> list[tuple[str, int, int, int]]:
     """(arm, n, seed, steps) of every grid point."""
-    runs = [(arm, BUDGET.steps) for arm in tune.ARMS]
-    runs.append(("scratch", LONGER * BUDGET.steps))
-    return [(a, n, seed, s) for seed in SEEDS for n in SIZES for a, s in runs]
+    tasks = []
+    for seed in SEEDS:
+        for n in SIZES:
+            tasks += [(arm, n, seed, BUDGET.steps) for arm in tune.ARMS]
+        tasks += [("scratch", n, seed, LONGER * BUDGET.steps) for n in LONGER_SIZES]
+    return tasks
 
 
 def molecules_point(task: tuple[str, int, int, int], path: Path) -> None:
@@ -76,3 +79,11 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
     part = shipped / f"{name}.json.part"
     part.write_text(json.dumps(grid, indent=None, separators=(",", ":")) + "\n")
     part.replace(shipped / f"{name}.json")
+
+
+def write_headline(path: Path) -> None:
+    """Draw the README's figure from the shipped grid; needs kaleido and a Chromium."""
+    curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
+    figure = figures.learning_curve(curves, "force error", "meV/Å")
+    figure.update_layout(title="Force error on molecules never seen")
+    figure.write_image(path, width=760, height=440, scale=1.5)
