@@ -291,7 +291,9 @@ def test_save_and_load(saved, potential, ethanol, suffix):
     assert not loaded.training
     assert loaded.config == potential.config
     assert loaded.reference_energies == potential.reference_energies
-    for a, b in zip(loaded.predict([ethanol]), potential.predict([ethanol]), strict=True):
+    for a, b in zip(
+        loaded.predict([ethanol]), potential.predict([ethanol]), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     names = sorted(p.name for p in saved.parent.iterdir())
     assert names == ["small.json", "small.pt"]  # no ".part" is left
@@ -334,7 +336,10 @@ def forget_config(pt, description):
         (lambda pt, description: description.unlink(), "no such file"),
         (cut_description, "not a whole checkpoint"),
         (lambda pt, description: description.write_text("[]"), "not a whole"),
-        (lambda pt, description: description.write_bytes(b"\xff\xfe\x00"), "not a whole"),
+        (
+            lambda pt, description: description.write_bytes(b"\xff\xfe\x00"),
+            "not a whole",
+        ),
         (edit(format=99), "format 99"),
         (forget_config, "does not describe"),
         (edit(config={"features": 16}), "does not describe"),

@@ -69,8 +69,9 @@ ARMS = ("composition", "zero-shot", "scratch", "tuned")
 
 
 def untrained(like: Potential, seed: int) -> Potential:
-    """A fresh network of the same size that knows the same elements."""
-    return Potential(like.config, like.reference_energies, seed)
+    """A fresh network of the same size and precision that knows the same elements."""
+    fresh = Potential(like.config, like.reference_energies, seed)
+    return fresh.to(like.device, like.dtype)
 
 
 def train_arm(

@@ -1,0 +1,335 @@
+"""The training loop: it learns, goes on after a kill, and stops when asked."""
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from conftest import REFERENCES, SMALL
+from tqdm import tqdm
+
+from tpainn_lite import data, train
+from tpainn_lite.errors import evaluate
+from tpainn_lite.graphs import Samples
+from tpainn_lite.model import Potential
+from tpainn_lite.train import FitConfig, fit
+
+SHORT = FitConfig(steps=12, batch_size=3, lr=2e-3, ema=0.5)
+
+
+@pytest.fixture
+def start(ethanols):
+    """A small float64 potential whose references fit the frames."""
+    energies = [a.get_potential_energy() for a in ethanols]
+    references = data.fit_reference_energies(
+        ethanols, energies, dict.fromkeys(REFERENCES, 0.0)
+    )
+    return Potential(SMALL, references, seed=0).double()
+
+
+def weights(potential):
+    return torch.cat([p.detach().flatten() for p in potential.parameters()])
+
+
+def same(a, b):
+    return torch.equal(weights(a), weights(b))
+
+
+def test_overfits_one_structure(start, ethanols):
+    config = FitConfig(steps=400, batch_size=1, lr=1e-2, ema=0.9)
+    before = evaluate(start, ethanols[:1])
+    potential, history = fit(start, ethanols[:1], config, seed=0)
+    after = evaluate(potential, ethanols[:1])
+    assert after.force_mae < 0.05 * before.force_mae
+    assert after.energy_mae < 0.05 * before.energy_mae
+    loss = history.column("loss")
+    assert loss[-20:].mean() < 1e-2 * loss[:20].mean()
+    assert history.rows[-1]["step"] == 400
+
+
+def test_the_original_is_untouched(start, ethanols):
+    start.eval()
+    before = copy.deepcopy(start.state_dict())
+    potential, _ = fit(start, ethanols, SHORT, seed=0)
+    assert all(torch.equal(before[k], v) for k, v in start.state_dict().items())
+    assert not same(potential, start)
+    assert not start.training
+    assert not potential.training
+    assert potential.reference_energies == start.reference_energies
+
+
+def test_seeds(start, ethanols):
+    (a, one), (b, two), (c, three) = (
+        fit(start, ethanols, SHORT, seed=s) for s in (0, 0, 1)
+    )
+    assert same(a, b)
+    assert one.rows == two.rows
+    assert not same(a, c)
+    assert one.rows != three.rows
+
+
+def test_the_budget_is_exact(start, ethanols):
+    _, history = fit(start, ethanols, SHORT, seed=0)  # 3 batches an epoch
+    assert history.column("step").tolist() == [3, 6, 9, 12]
+    _, history = fit(start, ethanols, FitConfig(steps=4, batch_size=3), seed=0)
+    assert history.column("step").tolist() == [3, 4]
+    assert np.isnan(history.column("force_mae")).all()  # nothing was validated
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 19, 20])
+def test_any_number_of_steps(start, ethanols, steps):
+    # OneCycleLR divides by zero where warmup * (steps + 1) is exactly 1.
+    for warmup in (0.1, 0.05):
+        config = FitConfig(steps=steps, batch_size=2, warmup=warmup)
+        _, history = fit(start, ethanols[:2], config, seed=0)
+        assert history.rows[-1]["step"] == steps
+        assert np.isfinite(history.column("loss")).all()
+
+
+def test_one_step_by_hand(start, ethanols):
+    # Loss of the first step: the weighted squares, from the labels themselves.
+    config = FitConfig(steps=1, batch_size=8, energy_weight=0.3, force_weight=0.7)
+    _, history = fit(start, ethanols, config, seed=0)
+    energies, forces = start.predict(ethanols)
+    dE = energies - [a.get_potential_energy() for a in ethanols]
+    dF = np.concatenate(forces) - np.concatenate([a.get_forces() for a in ethanols])
+    expected = 0.3 * (dE**2).mean() + 0.7 * (dF**2).mean()
+    assert history.rows[0]["loss"] == pytest.approx(expected, rel=1e-9)
+
+
+def interrupt_after(epochs, error):
+    def on_epoch(potential, rows):
+        if len(rows) == epochs:
+            raise error
+
+    return on_epoch
+
+
+@pytest.mark.parametrize("with_valid", [False, True])
+def test_resume_equals_the_uninterrupted_run(start, ethanols, tmp_path, with_valid):
+    options = {"seed": 3, "valid": ethanols[5:] if with_valid else None}
+    frames = ethanols[:5]
+    whole, expected = fit(start, frames, SHORT, **options)
+    options |= {"checkpoint": tmp_path / "deep" / "state.pt", "checkpoint_every": 2}
+    with pytest.raises(RuntimeError, match="power"):  # dies in an epoch not saved
+        on_epoch = interrupt_after(3, RuntimeError("power cut"))
+        fit(start, frames, SHORT, on_epoch=on_epoch, **options)
+    seen = []
+    resumed, history = fit(
+        start,
+        frames,
+        SHORT,
+        on_epoch=lambda potential, rows: seen.append(rows[-1]["epoch"]),
+        **options,
+    )
+    assert seen == [3, 4, 5, 6]
+    assert history.rows == expected.rows
+    assert same(resumed, whole)
+    again, history = fit(start, frames, SHORT, **options)  # finished: nothing to do
+    assert history.rows == expected.rows
+    assert same(again, whole)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["state.pt"]
+
+
+KILLED = """
+import os, signal, sys
+import ase.io
+from conftest import SMALL
+from tpainn_lite.model import Potential
+from tpainn_lite.train import FitConfig, fit
+
+def kill(potential, rows):
+    if len(rows) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+frames = ase.io.read("frames.traj", ":")
+start = Potential(SMALL, dict.fromkeys((1, 6, 8), 0.0), seed=0).double()
+config = FitConfig(steps=12, batch_size=3)
+fit(start, frames, config, seed=0, checkpoint="state.pt", checkpoint_every=1, on_epoch=kill)
+"""
+
+
+def test_resume_after_a_kill(ethanols, tmp_path, monkeypatch):
+    ase.io.write(tmp_path / "frames.traj", ethanols)
+    tests = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.append({tests!r}){KILLED}"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == -9, done.stderr.decode()
+    frames = ase.io.read(tmp_path / "frames.traj", ":")
+    start = Potential(SMALL, dict.fromkeys((1, 6, 8), 0.0), seed=0).double()
+    config = FitConfig(steps=12, batch_size=3)
+    whole, expected = fit(start, frames, config, seed=0)
+    resumed, history = fit(
+        start, frames, config, seed=0, checkpoint=tmp_path / "state.pt"
+    )
+    assert history.rows == expected.rows
+    assert same(resumed, whole)
+
+
+def test_a_checkpoint_of_another_run_is_refused(start, ethanols, tmp_path):
+    path = tmp_path / "state.pt"
+    fit(start, ethanols, SHORT, seed=0, checkpoint=path)
+    other = FitConfig(steps=12, batch_size=3, lr=1e-3, ema=0.5)
+    for config, seed in ((other, 0), (SHORT, 1)):
+        with pytest.raises(ValueError, match="was written with"):
+            fit(start, ethanols, config, seed=seed, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="no whole training state"):
+        fit(start, ethanols, SHORT, seed=0, checkpoint=path)
+
+
+def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
+    scores = []
+
+    def on_epoch(potential, rows):
+        scores.append((rows[-1]["force_mae"], weights(potential)))
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+
+    frames, valid = ethanols[:5], ethanols[5:]
+    potential, history = fit(
+        start, frames, SHORT, seed=0, valid=valid, on_epoch=on_epoch
+    )
+    assert len(history.rows) == 3
+    best = min(scores, key=lambda pair: pair[0])
+    assert torch.equal(weights(potential), best[1])
+    assert evaluate(potential, valid).force_mae == pytest.approx(best[0], rel=1e-9)
+    assert "stopped at step 6" in capsys.readouterr().out
+
+
+def test_interrupt_without_validation_keeps_the_average(start, ethanols):
+    kept = []
+
+    def on_epoch(potential, rows):
+        kept.append(weights(potential))
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    potential, history = fit(start, ethanols, SHORT, seed=0, on_epoch=on_epoch)
+    assert len(history.rows) == 2
+    assert torch.equal(weights(potential), kept[-1])
+
+
+def test_on_epoch_stops(start, ethanols):
+    _, history = fit(
+        start, ethanols, SHORT, seed=0, on_epoch=lambda p, rows: len(rows) == 2
+    )
+    assert len(history.rows) == 2
+
+
+def falling_then_rising(monkeypatch, errors):
+    """`evaluate` that returns the given force errors in turn."""
+    left = iter(errors)
+    real = train.evaluate
+
+    def scripted(potential, frames):
+        return replace(real(potential, frames), force_mae=next(left))
+
+    monkeypatch.setattr(train, "evaluate", scripted)
+
+
+def test_early_stopping(start, ethanols, monkeypatch, tmp_path):
+    falling_then_rising(monkeypatch, [5.0, 3.0, 4.0, 3.5, 1.0])
+    config = FitConfig(steps=100, batch_size=8, patience=2)
+    kept = []
+    options = {"seed": 0, "valid": ethanols[:1], "checkpoint": tmp_path / "s.pt"}
+    potential, history = fit(
+        start,
+        ethanols,
+        config,
+        on_epoch=lambda p, rows: kept.append(weights(p)) and None,
+        **options,
+    )
+    assert history.column("force_mae").tolist() == [5.0, 3.0, 4.0, 3.5]
+    assert torch.equal(weights(potential), kept[1])
+    again, rows = fit(start, ethanols, config, **options)  # it had stopped: it stays so
+    assert len(rows.rows) == 4
+    assert same(again, potential)
+
+
+def test_validate_every(start, ethanols):
+    config = FitConfig(steps=5, batch_size=8, validate_every=2)
+    _, history = fit(start, ethanols, config, seed=0, valid=ethanols[:2])
+    measured = np.isfinite(history.column("force_mae"))
+    assert measured.tolist() == [False, True, False, True, True]
+
+
+def test_energy_only_never_differentiates_by_positions(start, ethanols, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("differentiated by positions")
+
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    config = FitConfig(steps=60, lr=1e-2, energy_weight=1.0, force_weight=0.0)
+    _, history = fit(start, ethanols, config, seed=0)
+    loss = history.column("loss")
+    assert loss[-10:].mean() < 0.2 * loss[:10].mean()
+
+
+def test_energy_only_is_judged_by_energy(start, ethanols):
+    config = FitConfig(steps=6, batch_size=8, energy_weight=1.0, force_weight=0.0)
+    potential, history = fit(start, ethanols, config, seed=0, valid=ethanols)
+    best = history.column("energy_mae").min()
+    assert evaluate(potential, ethanols).energy_mae == pytest.approx(best, rel=1e-9)
+
+
+def test_forces_only_learns_forces(start, ethanols):
+    config = FitConfig(steps=150, lr=2e-2, energy_weight=0.0, force_weight=1.0, ema=0.9)
+    potential, _ = fit(start, ethanols, config, seed=0)
+    before, after = evaluate(start, ethanols), evaluate(potential, ethanols)
+    assert after.force_mae < 0.8 * before.force_mae
+
+
+def test_without_ema_the_average_is_the_last(start, ethanols):
+    config = FitConfig(steps=3, batch_size=8, ema=0.0)
+    run = train._Run(start, config, seed=0)
+    samples = Samples(ethanols, 4.0, start.reference_sum(ethanols))
+    run.run_epoch(samples, tqdm(disable=True))
+    assert same(run.average.module, run.potential)
+
+
+def test_a_loss_that_is_not_finite(start, ethanols):
+    with torch.no_grad():
+        start.readout.outnet[0].weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite at step 0.*lr"):
+        fit(start, ethanols, SHORT, seed=0)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({name: 0} for name in ("steps", "lr", "batch_size", "clip", "patience")),
+        {"validate_every": 0},
+        {"warmup": 0.0},
+        {"warmup": 1.0},
+        {"ema": 1.0},
+        {"ema": -0.1},
+        {"energy_weight": -1.0},
+        {"force_weight": float("nan")},
+        {"lr": float("nan")},
+        {"energy_weight": 0.0, "force_weight": 0.0},
+    ],
+    ids=str,
+)
+def test_impossible_configurations(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        FitConfig(**bad)
+
+
+def test_bad_frames(start, ethanols):
+    with pytest.raises(ValueError, match="at least one"):
+        fit(start, [], SHORT, seed=0)
+    bare = ethanols[1].copy()
+    with pytest.raises(ValueError, match="train, frame 1"):
+        fit(start, [ethanols[0], bare], SHORT, seed=0)
+    foreign = bare.copy()
+    foreign.numbers[0] = 9
+    with pytest.raises(ValueError, match=r"\[9\] are unknown"):
+        fit(start, [foreign], SHORT, seed=0)
