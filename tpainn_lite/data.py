@@ -120,8 +120,8 @@ def read(path: str | Path, labelled: bool = True) -> list[Atoms]:
         frames = ase.io.read(path, index=":")
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         raise ValueError(
-            f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the file "
-            "complete, and does its suffix tell its format?"
+            f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "
+            "file complete, and does its suffix tell its format?"
         ) from error
     check(frames, str(path), labelled)
     return frames
@@ -132,8 +132,8 @@ def split(
 ) -> list[list[Atoms]]:
     """Draw disjoint random parts of the given sizes, in order of drawing.
 
-    With `group` (a key of ``atoms.info``, e.g. "smiles" or "run") sizes count groups and
-    a group never falls into two parts: frames of one molecule or run are near-copies,
+    With `group` (a key of ``atoms.info``, e.g. "smiles" or "run") sizes count groups
+    and a group never falls into two parts: frames of one molecule or run are near-copies,
     and a random split over them leaks the test set into training.
     """
     if group and any(group not in atoms.info for atoms in frames):
@@ -174,10 +174,10 @@ def fit_reference_energies(
 
     Ridge regression towards `prior` (isolated-atom energies of the same method) plus a
     common energy per bond, which is left free: minimise
-    |N (e_prior + δ) - E|² + strength |δ - (δ·b) b|², with N the composition matrix and b
-    the unit vector along `BONDS`. A plain least-squares fit to 3 molecules of 4 elements
-    is undetermined and misses the next molecule by thousands of kcal/mol; without the
-    free bond energy, one to ten molecules are missed about twice as far. float64.
+    |N (e_prior + δ) - E|² + strength |δ - (δ·b) b|², with N the composition matrix and
+    b the unit vector along `BONDS`. A plain least-squares fit to 3 molecules of 4
+    elements is undetermined and misses the next molecule by thousands of kcal/mol;
+    without the free bond energy, one to three molecules miss others about twice as far.
     """
     missing = {int(z) for a in frames for z in a.numbers} - set(prior)
     if missing:

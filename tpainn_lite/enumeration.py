@@ -1,4 +1,4 @@
-"""Small organic molecules by the thousand: enumeration in the manner of GDB, with RDKit."""
+"""Small organic molecules by the thousand, enumerated in the manner of GDB (RDKit)."""
 
 from collections.abc import Iterator
 
@@ -29,10 +29,10 @@ def enumerate_smiles(
 ) -> list[str]:
     """Canonical SMILES of C, N, O molecules, smallest first.
 
-    In the manner of GDB (Fink & Reymond, J. Chem. Inf. Model. 47, 342 (2007)): attach an
-    atom, then raise bond orders and close rings in every way that valence and a few
-    rules of stability allow. The rules are ours and much shorter than GDB's; what MMFF94
-    cannot type is left out. There are thousands of molecules of 6 heavy atoms, so `keep`
+    In the manner of GDB (Fink & Reymond, J. Chem. Inf. Model. 47, 342 (2007)): attach
+    an atom, then raise bond orders and close rings in every way that valence and a few
+    rules of stability allow. The rules are ours and much shorter than GDB's; what
+    MMFF94 cannot type is left out. Of 6 heavy atoms there are thousands, so `keep`
     caps how many of each size stay, and grow; they are drawn at random, every carbon
     making a molecule 3 times likelier (free growth is rich in N and O).
     """

@@ -49,6 +49,7 @@ class Potential(torch.nn.Module):
     def __init__(
         self, config: PotentialConfig, reference_energies: dict[int, float], seed: int
     ):
+        """Fresh weights, drawn with `seed`; the global generator is left alone."""
         super().__init__()
         self.config = config
         self.reference_energies = {
@@ -79,8 +80,8 @@ class Potential(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Interaction energies (B,) eV and forces (N, 3) eV/Å of a batch.
 
-        The batch is left as it is: SchNetPack writes into the dict it gets, so it gets a
-        fresh one. Without `forces` no gradient graph of the positions is built.
+        The batch is left as it is: SchNetPack writes into the dict it gets, so it gets
+        a fresh one. Without `forces` no gradient graph of the positions is built.
         """
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
             R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
@@ -137,15 +138,16 @@ class Potential(torch.nn.Module):
         )
         if unknown:
             raise ValueError(
-                f"frames: atomic numbers {sorted(unknown)} are unknown to this potential, "
-                f"which knows {sorted(self.reference_energies)}; choose another checkpoint"
+                f"frames: atomic numbers {sorted(unknown)} are unknown to this "
+                f"potential, which knows {sorted(self.reference_energies)}; choose "
+                "another checkpoint"
             )
         return np.array(
             [sum(self.reference_energies[int(z)] for z in a.numbers) for a in frames]
         )
 
     def calculator(self) -> Calculator:
-        """An ASE calculator of this potential (``atoms.calc = potential.calculator()``)."""
+        """An ASE calculator: ``atoms.calc = potential.calculator()``."""
         return _Calculator(self)
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
@@ -170,8 +172,8 @@ class Potential(torch.nn.Module):
             potential.load_state_dict(state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{path}: the .json does not describe the weights in the .pt ({error}); "
-                "copy or train the checkpoint again"
+                f"{path}: the .json does not describe the weights in the .pt ({error});"
+                " copy or train the checkpoint again"
             ) from None
         return potential.eval()
 

@@ -23,8 +23,8 @@ def pyscf_dft(
     the forces, so that they are the exact derivative of the energy. PySCF's `b3lyp`
     is Gaussian's (VWN correlation of the RPA, as used for QM9). One thread.
 
-    Raises `ValueError` for odd electron numbers and a cell, `RuntimeError` where the SCF
-    does not converge.
+    Raises `ValueError` for odd electron numbers and a cell, `RuntimeError` where the
+    SCF does not converge.
     """
 
     def energy_forces(numbers, positions, cell=None):

@@ -61,7 +61,7 @@ def pretrain(
 
 
 def _references(frames: Sequence[Atoms]) -> dict[int, float]:
-    """One MMFF94 energy per element (eV); the prior is zero: MMFF94 has no free atoms."""
+    """One MMFF94 energy per element (eV); prior zero: MMFF94 knows no free atoms."""
     energies = [a.get_potential_energy() for a in frames]
     elements = sorted({int(z) for a in frames for z in a.numbers})
     return fit_reference_energies(frames, energies, dict.fromkeys(elements, 0.0))
