@@ -17,9 +17,9 @@ ORDER = [  # a file imports only files of an earlier row
     {"enumeration", "datasets", "errors"},
     {"train"},
     {"tune"},
-    {"lessons", "doctor", "normalise"},
-    {"explorers", "reproduce_data", "reproduce_models", "reproduce_grids"},
-    {"reproduce", "build"},
+    {"lessons", "live", "doctor", "normalise"},
+    {"low_data", "rotation", "reproduce_data", "reproduce_models", "reproduce_grids"},
+    {"explorers", "reproduce", "build"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 OWNERS = {  # who may import a heavy package
@@ -29,9 +29,9 @@ OWNERS = {  # who may import a heavy package
     "rdkit": {"molecules", "enumeration"},
     "openmm": {"dynamics", "water"},
     "pyscf": {"quantum", "reproduce_data"},
-    "plotly": {"figures", "explorers"},
+    "plotly": {"figures", "live", "low_data", "rotation"},
     "nglview": {"viewers"},
-    "ipywidgets": {"viewers", "explorers"},
+    "ipywidgets": {"viewers", "live", "low_data", "rotation"},
     "sklearn": {"select"},
     "pooch": {"datasets"},
 }

@@ -1,0 +1,11 @@
+"""Explorers: widgets that answer a question when a control moves.
+
+Each has a ``widget`` to display, a live plotly ``figure``, and a ``twin()``: its PNG in
+the authors' build. Its controls are attributes, so ``explorer.n.value = 30`` works too.
+None keeps anything outside itself: two in one notebook do not disturb each other.
+"""
+
+from .low_data import LowData as low_data
+from .rotation import Rotation as rotation
+
+__all__ = ["low_data", "rotation"]

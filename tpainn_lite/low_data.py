@@ -1,0 +1,177 @@
+"""The low-data explorer: error against labels, from a grid and trained live."""
+
+import copy
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+from ase import Atoms
+from ipywidgets import HTML, Button, Dropdown, IntSlider, VBox
+
+from . import figures, live, tune
+from .data import split
+from .errors import evaluate
+from .fitting import FitConfig
+from .model import Potential
+
+QUANTITIES = {  # as shown -> name in `errors.Errors`, unit
+    "force MAE": ("force_mae", "meV/Å"),
+    "energy MAE": ("energy_mae_kcal", "kcal/mol a molecule"),
+}
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+
+class LowData:
+    """Error against the number of labels, from the shipped grid and trained live.
+
+    `grid` is what ``reproduce grid`` wrote; `pool`, `test`, `teacher` and
+    `atomic_energies` are what it was computed from. ``stars`` lists what was trained
+    here: dicts with arm, n, lr, seed, errors, potential and whether it was stopped.
+    """
+
+    def __init__(
+        self,
+        grid: dict,
+        pool: Sequence[Atoms],
+        test: Sequence[Atoms],
+        teacher: Potential,
+        atomic_energies: Mapping[int, float],
+    ):
+        """An explorer of one grid."""
+        self._config = FitConfig(**grid["config"])
+        self._points = [row | {"label": self._label(row)} for row in grid["rows"]]
+        self._data = pool, test, copy.deepcopy(teacher), dict(atomic_energies)
+        self.stars: list[dict] = []
+        self.training: live.LiveTraining | None = None
+        self._lock = threading.RLock()  # a training and a control may draw at once
+        self._make_controls()
+        self.figure = go.FigureWidget(figures.learning_curve(self._curves(), "", ""))
+        for name, symbol in (("chosen point", "circle-open"), ("trained here", "star")):
+            marker = dict(symbol=symbol, size=18, color="black", line_width=2)
+            style = dict(mode="markers+text", textposition="top center")
+            self.figure.add_scatter(name=name, marker=marker, **style)
+        self._slot, self._text = VBox(), HTML()
+        parts = [live.rows(self._sentences), self._slot, self.figure, self._text]
+        self.widget = VBox(parts)
+        self._draw()
+
+    def start(self) -> live.LiveTraining:
+        """Train the chosen point in the background, as the button does."""
+        if self.training and self.training.running:
+            return self.training
+        pool, test, teacher, atomic_energies = self._data
+        point = {name: getattr(self, name).value for name in ("arm", "n", "lr", "seed")}
+        arm, steps = self._arms[point["arm"]]
+        config = replace(self._config, steps=steps, lr=point["lr"])
+
+        def train(on_epoch):
+            (frames,) = split(pool, point["n"], seed=point["seed"])
+            potential = tune.train_arm(
+                arm,
+                teacher,
+                frames,
+                atomic_energies,
+                config,
+                seed=point["seed"],
+                on_epoch=on_epoch,
+            )
+            return point | {"potential": potential, "errors": evaluate(potential, test)}
+
+        self.train.disabled = True
+        self.training = live.LiveTraining(
+            train, steps, validated=False, on_end=self._end
+        )
+        self._slot.children = [self.training.widget]
+        return self.training
+
+    def twin(self) -> bytes | None:
+        """The figure as a PNG in the authors' build, else None."""
+        return live.twin(self.figure)
+
+    def _end(self, training: live.LiveTraining) -> None:
+        """Runs in the thread of the training."""
+        if training.error is None:
+            self.stars.append(training.value | {"stopped": training.stopped})
+        self._draw()
+        self.train.disabled = False
+
+    def _label(self, row: dict) -> str:
+        longer = row["steps"] / self._config.steps
+        return row["arm"] + (f", {longer:g}x longer" if longer > 1 else "")
+
+    def _make_controls(self) -> None:
+        points, rate = self._points, self._config.lr
+        self._arms = {row["label"]: (row["arm"], row["steps"]) for row in points}
+        sizes = sorted({row["n"] for row in points})
+        self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
+        self.arm = Dropdown(options=[*self._arms], description="Arm")
+        self.n = Dropdown(options=sizes, description="n")
+        self.seed = IntSlider(0, 0, 9, description="Seed")
+        rates = sorted({*RATES, rate})
+        self.lr = Dropdown(options=rates, value=rate, description="Rate")
+        self.train = Button(description="Train this point", icon="play")
+        self.train.on_click(lambda _: self.start())
+        self._sentences = {
+            self.quantity: "What the plot shows, on the test molecules.",
+            self.arm: "What a training starts from, and how long it goes on.",
+            self.n: "How many quantum labels it learns from.",
+            self.seed: "Draws these structures, and the first weights of scratch.",
+            self.lr: f"Highest learning rate; the curves were computed with {rate:g}.",
+            self.train: "Runs in the background; its star joins the curves.",
+        }
+        for control in [*self._sentences][:-1]:
+            control.observe(self._draw, "value")
+
+    def _curves(self) -> dict[str, tuple]:
+        """Arm -> n, mean, lowest and highest error over the seeds, (points,) each."""
+        name, curves = QUANTITIES[self.quantity.value][0], {}
+        for label in self._arms:
+            mine = [row for row in self._points if row["label"] == label]
+            sizes = sorted({row["n"] for row in mine})
+            errors = [[row[name] for row in mine if row["n"] == n] for n in sizes]
+            spread = [[f(e) for e in errors] for f in (np.mean, min, max)]
+            curves[label] = np.array(sizes), *map(np.array, spread)
+        return curves
+
+    def _chosen(self) -> float | None:
+        """The grid's error at the chosen point, if it has that point."""
+        if self.lr.value != self._config.lr:
+            return None
+        wanted = {"label": self.arm.value, "n": self.n.value, "seed": self.seed.value}
+        name = QUANTITIES[self.quantity.value][0]
+        found = [row[name] for row in self._points if wanted.items() <= row.items()]
+        return found[0] if found else None
+
+    def _draw(self, _=None) -> None:
+        name, unit = QUANTITIES[self.quantity.value]
+        with self._lock:
+            value, curves = self._chosen(), self._curves()
+            shown = [(star["n"], getattr(star["errors"], name)) for star in self.stars]
+            points = [[(self.n.value, value)] if value else [], shown]
+            *lines, chosen, trained = self.figure.data
+            with self.figure.batch_update():
+                for line, (_, mean, low, high) in zip(
+                    lines, curves.values(), strict=True
+                ):
+                    line.y = mean
+                    line.error_y.update(array=high - mean, arrayminus=mean - low)
+                for trace, pairs in zip((chosen, trained), points, strict=True):
+                    x, y = zip(*pairs, strict=True) if pairs else ((), ())
+                    trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
+                self.figure.layout.title = f"Learning curve: {self.quantity.value}"
+                self.figure.layout.yaxis.title = f"{self.quantity.value} ({unit})"
+            self._text.value = live.table(self._words(value, name, unit))
+
+    def _words(self, value: float | None, name: str, unit: str) -> dict[str, str]:
+        """The chosen point and the stars in words."""
+        missing = "not in the grid; press Train this point"
+        words = {"Chosen point": f"{value:.4g} {unit}" if value else missing}
+        for k, star in enumerate(self.stars, start=1):
+            error = getattr(star["errors"], name)
+            early = ", stopped early" if star["stopped"] else ""
+            words[f"Star {k}: {star['arm']}, n = {star['n']}"] = (
+                f"{error:.4g} {unit} (rate {star['lr']:g}, seed {star['seed']}{early})"
+            )
+        return words
