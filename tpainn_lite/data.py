@@ -133,7 +133,7 @@ def split(
     """Draw disjoint random parts of the given sizes, in order of drawing.
 
     With `group` (a key of ``atoms.info``, e.g. "smiles" or "run") sizes count groups
-    and a group never falls into two parts: frames of one molecule or run are near-copies,
+    and a group never falls into two parts: frames of one molecule or run are copies,
     and a random split over them leaks the test set into training.
     """
     if group and any(group not in atoms.info for atoms in frames):
