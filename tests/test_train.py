@@ -116,8 +116,8 @@ def test_resume_equals_the_uninterrupted_run(start, ethanols, tmp_path, with_val
     frames = ethanols[:5]
     whole, expected = fit(start, frames, SHORT, **options)
     options |= {"checkpoint": tmp_path / "deep" / "state.pt", "checkpoint_every": 2}
+    on_epoch = interrupt_after(3, RuntimeError("power cut"))
     with pytest.raises(RuntimeError, match="power"):  # dies in an epoch not saved
-        on_epoch = interrupt_after(3, RuntimeError("power cut"))
         fit(start, frames, SHORT, on_epoch=on_epoch, **options)
     seen = []
     resumed, history = fit(
@@ -150,7 +150,8 @@ def kill(potential, rows):
 frames = ase.io.read("frames.traj", ":")
 start = Potential(SMALL, dict.fromkeys((1, 6, 8), 0.0), seed=0).double()
 config = FitConfig(steps=12, batch_size=3)
-fit(start, frames, config, seed=0, checkpoint="state.pt", checkpoint_every=1, on_epoch=kill)
+saving = {"checkpoint": "state.pt", "checkpoint_every": 1}
+fit(start, frames, config, seed=0, on_epoch=kill, **saving)
 """
 
 

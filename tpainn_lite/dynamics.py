@@ -110,13 +110,15 @@ def _snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame = atoms.copy()
     frame.positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    if frame.pbc.any():
-        frame.cell = _cell(state)
+    frame.cell = _cell(state) if frame.pbc.any() else frame.cell
     velocities = state.getVelocities(asNumpy=True).value_in_unit_system(MD)
     frame.set_velocities(velocities / ASE_VELOCITY)
     kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
     frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
-    return with_labels(frame, *_labels(state))
+    energy, forces = _labels(state)
+    if not np.isfinite(energy + forces.sum()):
+        raise FloatingPointError("the energy or a force is NaN")
+    return with_labels(frame, energy, forces)
 
 
 def _start(system, atoms, temperature, timestep, friction, seed) -> openmm.Context:
@@ -168,19 +170,17 @@ def simulate(
     _check(steps, every, timestep=timestep, friction=friction, temperature=temperature)
     guard = None if isinstance(potential, openmm.System) else _Guard(potential)
     system = python_system(guard, atoms) if guard else potential
-    context = _start(system, atoms, temperature, timestep, friction, seed)
     frames: list[Atoms] = []
-    for block in tqdm(range(steps // every), desc="MD", disable=not progress):
-        try:
+    try:
+        context = _start(system, atoms, temperature, timestep, friction, seed)
+        for block in tqdm(range(steps // every), desc="MD", disable=not progress):
             context.getIntegrator().step(every)
             frames.append(_snapshot(context, atoms, (block + 1) * every * timestep))
-            if not np.isfinite(frames[-1].get_potential_energy()):
-                raise FloatingPointError("NaN energy")
-        except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
-            cause = (guard.error if guard else None) or error
-            if isinstance(cause, KeyboardInterrupt):
-                return frames
-            raise _explain(cause, block * every, every) from cause
+    except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
+        cause = (guard.error if guard else None) or error
+        if isinstance(cause, KeyboardInterrupt):
+            return frames
+        raise _explain(cause, len(frames) * every, every) from cause
     return frames
 
 

@@ -45,7 +45,8 @@ def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
         raise ValueError(f"n: needs a positive number of conformers, got {n}")
     mol = parse(smiles)
     _properties(mol, smiles)
-    ids = list(rdDistGeom.EmbedMultipleConfs(mol, n, randomSeed=seed))
+    start = seed or 2**20  # with 0 RDKit would make every conformer the same
+    ids = list(rdDistGeom.EmbedMultipleConfs(mol, n, randomSeed=start))
     if not ids:
         raise ValueError(f"smiles: RDKit finds no 3D structure for {smiles!r}")
     rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=1000)

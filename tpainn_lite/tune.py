@@ -49,8 +49,8 @@ def autotune(
 ) -> tuple[Potential, History]:
     """Tune a copy of `potential` on labelled quantum `frames`; every weight may move.
 
-    Two steps: reference energies (see `with_references`), then `train.fit` with the same
-    meaning of `config`, `seed`, `valid`, `on_epoch` and `progress`. An untrained
+    Two steps: reference energies (see `with_references`), then `train.fit` with the
+    same meaning of `config`, `seed`, `valid`, `on_epoch` and `progress`. An untrained
     `potential` makes this the "scratch" arm of every comparison.
     """
     start = with_references(potential, frames, atomic_energies)

@@ -1,0 +1,152 @@
+"""MMFF94 against RDKit's own numbers, and SMILES that are no good."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers
+from rdkit.Geometry import Point3D
+
+from tpainn_lite import data, dynamics, molecules, units
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "c1ccncc1", "CC(=O)N", "C#N", "CS(=O)C"])
+def test_forces_are_the_derivative(smiles, numeric_forces):
+    (atoms,) = molecules.conformers(smiles, seed=1)
+    atoms.rattle(0.1, seed=2)
+    potential = molecules.mmff94(smiles)
+    _, forces = potential(atoms.numbers, atoms.positions, None)
+    np.testing.assert_allclose(forces, numeric_forces(potential, atoms), atol=1e-5)
+    assert np.abs(forces).max() > 1
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "NCC(=O)O", "C1CC1C=O"])
+def test_energy_is_rdkits(smiles):
+    (atoms,) = molecules.conformers(smiles, seed=0)
+    atoms.rattle(0.05, seed=0)
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    for i, position in enumerate(atoms.positions):
+        conformer.SetAtomPosition(i, Point3D(*position))
+    mol.AddConformer(conformer)
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+    energy, forces = molecules.mmff94(smiles)(atoms.numbers, atoms.positions, None)
+    assert energy == pytest.approx(field.CalcEnergy() / 23.060548, rel=1e-6)  # kcal/mol
+    gradient = np.reshape(field.CalcGrad(), (-1, 3)) / 23.060548
+    np.testing.assert_allclose(forces, -gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_ethane_has_its_barrier():
+    # Staggered against eclipsed: MMFF94 gives about 3 kcal/mol, as experiment does.
+    (staggered,) = molecules.conformers("CC", seed=0)
+    eclipsed = staggered.copy()
+    axis = eclipsed.positions[1] - eclipsed.positions[0]
+    turned = eclipsed[[5, 6, 7]]
+    turned.rotate(60, axis, center=eclipsed.positions[1])
+    eclipsed.positions[[5, 6, 7]] = turned.positions
+    frames = data.label([staggered, eclipsed], molecules.mmff94("CC"))
+    low, high = (a.get_potential_energy() for a in frames)
+    assert (high - low) / units.KCAL_MOL == pytest.approx(3.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["", "not a molecule", "C(C", "C(C)(C)(C)(C)C", None]
+)
+def test_smiles_that_do_not_parse(smiles):
+    for use in (molecules.parse, molecules.skeleton, molecules.mmff94):
+        with pytest.raises(ValueError, match="RDKit cannot read"):
+            use(smiles)
+
+
+@pytest.mark.parametrize("smiles", ["[Xe]", "[Fe]", "B(O)O"])
+def test_smiles_that_mmff94_cannot_type(smiles):
+    for use in (molecules.mmff94, lambda s: molecules.conformers(s, seed=0)):
+        with pytest.raises(ValueError, match="MMFF94 has no parameters"):
+            use(smiles)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_sizes(n):
+    with pytest.raises(ValueError, match="n: needs a positive"):
+        molecules.conformers("CCO", n, seed=0)
+    with pytest.raises(ValueError, match="n: needs a positive"):
+        molecules.sample("CCO", n, temperature=300, seed=0)
+
+
+@pytest.mark.parametrize("name", ["temperature", "spacing"])
+@pytest.mark.parametrize("value", [0.0, -5.0])
+def test_sample_arguments(name, value):
+    options = {"temperature": 300.0, "spacing": 10.0} | {name: value}
+    with pytest.raises(ValueError, match=name):
+        molecules.sample("CCO", 1, seed=0, **options)
+
+
+def test_the_wrong_molecule(ethanol):
+    potential = molecules.mmff94("CCO")
+    water = molecule("H2O")
+    with pytest.raises(ValueError, match="open structure with atomic numbers"):
+        potential(water.numbers, water.positions, None)
+    (atoms,) = molecules.conformers("CCO", seed=0)
+    with pytest.raises(ValueError, match="open structure"):
+        potential(atoms.numbers, atoms.positions, 9 * np.eye(3))
+
+
+def test_conformers():
+    a, b, c = (molecules.conformers("CCCCO", 5, seed=s) for s in (0, 0, 1))
+    assert len(a) == 5
+    potential = molecules.mmff94("CCCCO")
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x.positions, y.positions)
+    assert np.abs(a[0].positions - c[0].positions).max() > 0.01
+    others = [np.abs(x.positions - a[0].positions).max() for x in a[1:]]
+    assert min(others) > 0.1  # RDKit's own seed 0 would give five times the same
+    for atoms in a:  # minima: the forces are gone
+        _, forces = potential(atoms.numbers, atoms.positions, None)
+        assert np.abs(forces).max() < 0.01
+        assert atoms.info["smiles"] == "CCCCO"
+    data.check(a, labelled=False)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        ("CC=O", "C=CO", "CCO"),  # keto, enol, alcohol
+        ("NC=O", "N=CO"),
+        ("c1ccccc1", "C1CCCCC1", "C1=CCC=CC1"),
+        ("C[C@H](N)O", "C[C@@H](N)O", "CC(N)O", "CC(N)=O"),
+        ("F/C=C/F", "F/C=C\\F"),
+        ("NCC(=O)O", "[NH3+]CC(=O)[O-]"),
+    ],
+)
+def test_skeletons_join_relatives(family):
+    assert len({molecules.skeleton(s) for s in family}) == 1
+
+
+def test_skeletons_tell_others_apart():
+    others = ["CCO", "COC", "CCN", "CCCO", "CC(C)O", "C1CC1", "CCC"]
+    assert len({molecules.skeleton(s) for s in others}) == len(others)
+
+
+def test_sample():
+    options = {"temperature": 600, "spacing": 20, "equilibration": 100}
+    a, b, c = (molecules.sample("CO", 4, seed=s, **options) for s in (0, 0, 1))
+    assert len(a) == 4
+    data.check(a)
+    potential = molecules.mmff94("CO")
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x.positions, y.positions)
+        energy, forces = potential(x.numbers, x.positions, None)
+        assert x.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+        np.testing.assert_allclose(x.get_forces(), forces, atol=1e-6)
+        assert x.info["smiles"] == "CO"
+        assert x.info["temperature"] == 600
+    assert np.abs(a[0].positions - c[0].positions).max() > 0.01
+    assert np.abs(a[0].positions - a[1].positions).max() > 0.01
+
+
+def test_sample_is_at_its_temperature():
+    # 400 frames 25 fs apart; friction forgets in 20 fs. One frame's kinetic temperature
+    # spreads by T sqrt(2 / 3N) = 0.33 T for 6 atoms; the mean of 400 by 0.017 T or so.
+    frames = molecules.sample("CO", 400, temperature=500, seed=0, spacing=25.0)
+    assert dynamics.temperatures(frames).mean() == pytest.approx(500, rel=0.08)
