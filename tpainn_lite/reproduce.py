@@ -64,13 +64,19 @@ def _run_one(compute: Callable, task, path: Path) -> None:
 
 def data(name: str, jobs: int, limit: int | None) -> list[Path]:
     """The files of the labelled structures of a set, made where missing."""
-    if name == "molecules-dft":
-        tasks, compute = reproduce_data.molecules_tasks(), reproduce_data.label_molecule
-    else:
-        tasks = reproduce_data.classical_tasks()
-        compute = reproduce_data.sample_classical
-    portions = run_tasks(WORK / name, tasks, compute, jobs, limit)
-    if name == "molecules-dft":
+    tasks, compute = {
+        "molecules-dft": (
+            reproduce_data.molecules_tasks,
+            reproduce_data.label_molecule,
+        ),
+        "methanol-scan": (lambda: reproduce_data.SCAN, reproduce_data.label_scan),
+        "molecules-mmff94": (
+            reproduce_data.classical_tasks,
+            reproduce_data.sample_classical,
+        ),
+    }[name]
+    portions = run_tasks(WORK / name, tasks(), compute, jobs, limit)
+    if name in reproduce_data.ABOUT:
         reproduce_data.write_set(name, portions, SHIPPED)
     return portions
 
@@ -103,6 +109,7 @@ def figure(name: str, jobs: int, limit: int | None) -> None:
 ASSETS = {
     ("figure", "headline"): figure,
     ("data", "molecules-dft"): data,
+    ("data", "methanol-scan"): data,
     ("data", "molecules-mmff94"): data,
     ("checkpoint", "molecules-mmff94"): checkpoint,
     ("grid", "molecules-grid"): grid,

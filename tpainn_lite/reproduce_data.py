@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+from ase import Atoms
 
 from . import enumeration, molecules
 from .data import check, label
@@ -15,6 +16,7 @@ from .data import check, label
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
 SEED = 2026
+SCAN = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)  # Å
 
 
 def dft_molecules() -> dict[str, str]:
@@ -49,19 +51,26 @@ def molecules_tasks() -> list[tuple[str, float, int]]:
 
 def label_molecule(task: tuple[str, float, int], path: Path) -> None:
     """Sample one structure with MMFF94 dynamics, label it with DFT, write extxyz."""
-    from . import quantum  # PySCF is an extra: only who makes labels needs it
-
     smiles, temperature, seed = task
     frame = molecules.sample(smiles, 1, temperature=temperature, seed=seed)[0]
-    labelled = label([frame], quantum.pyscf_dft())[0]
     split = "test" if molecules.skeleton(smiles) in test_skeletons() else "pool"
-    labelled.info = {
-        "smiles": smiles,
-        "temperature": temperature,
-        "seed": seed,
-        "split": split,
-    }
-    del labelled.arrays["momenta"]
+    info = {"smiles": smiles, "temperature": temperature, "seed": seed, "split": split}
+    _label(frame, info, path)
+
+
+def label_scan(distance: float, path: Path) -> None:
+    """Label methanol with its O-H bond at `distance` (Å), all else as in MMFF94."""
+    frame = molecules.conformers("CO", seed=0)[0]
+    frame.set_distance(1, 5, distance, fix=0)  # oxygen is atom 1, its hydrogen atom 5
+    _label(frame, {"smiles": "CO", "distance": distance, "split": "scan"}, path)
+
+
+def _label(frame: Atoms, info: dict, path: Path) -> None:
+    from . import quantum  # PySCF is an extra: only who makes labels needs it
+
+    labelled = label([frame], quantum.pyscf_dft())[0]
+    labelled.info = info
+    labelled.arrays.pop("momenta", None)
     ase.io.write(path, labelled, format="extxyz")
 
 
@@ -103,6 +112,21 @@ def sample_classical(task: tuple[int, list[str]], path: Path) -> None:
     ase.io.write(path, frames, format="extxyz")
 
 
+ABOUT = {
+    "molecules-dft": {
+        "geometries": "MMFF94 Langevin dynamics at 300, 600, 1000 K (RDKit, OpenMM)",
+        "splits": "by heavy-atom graph: no test graph occurs in the pool",
+        "limits": "neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
+        "a teaching set, not a benchmark",
+    },
+    "methanol-scan": {
+        "geometries": "methanol relaxed with MMFF94, its O-H bond set to a distance",
+        "splits": "one split, scan",
+        "limits": "closed-shell DFT: wrong for a bond that is nearly broken",
+    },
+}
+
+
 def write_set(name: str, portions: Sequence[Path], shipped: Path) -> None:
     """Gather labelled structures into SHIPPED/name.extxyz and its card, name.json."""
     import pyscf
@@ -111,32 +135,35 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path) -> None:
 
     frames = [ase.io.read(p, format="extxyz") for p in portions]
     check(frames, name)
-    path = shipped / f"{name}.extxyz"
-    part = path.with_suffix(".part")
+    path, card_path = shipped / f"{name}.extxyz", shipped / f"{name}.json"
+    part, card_part = path.with_suffix(".part"), path.with_suffix(".card.part")
     ase.io.write(part, frames, format="extxyz")
+    splits: dict[str, list[Atoms]] = {}
+    for atoms in frames:
+        splits.setdefault(atoms.info["split"], []).append(atoms)
     forces = np.concatenate([a.get_forces() for a in frames])
-    splits = {s: [a for a in frames if a.info["split"] == s] for s in ("pool", "test")}
-    card = {
-        "name": name,
-        "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-        "command": f"python -m tpainn_lite.reproduce data {name}",
-        "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
-        "PySCF grid level 2 with grid response in the forces",
-        "program": f"PySCF {pyscf.__version__}",
-        "geometries": "MMFF94 Langevin dynamics at 300, 600 and 1000 K (RDKit, OpenMM)",
-        "units": "eV, eV/Å, Å",
-        "splits": "by heavy-atom graph: no test graph occurs in the pool",
-        "structures": {s: len(part) for s, part in splits.items()},
-        "molecules": {s: len({a.info["smiles"] for a in p}) for s, p in splits.items()},
-        "largest_force_eV_per_A": float(np.abs(forces).max()),
-        "largest_net_force_eV_per_A": float(
-            max(np.abs(a.get_forces().sum(axis=0)).max() for a in frames)
-        ),
-        "atomic_energies_eV": quantum.isolated_atom_energies(),
-        "limits": "neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
-        "a teaching set, not a benchmark",
-        "licence": "CC BY 4.0",
-    }
+    net = [np.abs(a.get_forces().sum(axis=0)).max() for a in frames]
+    card = (
+        {
+            "name": name,
+            "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
+            "command": f"python -m tpainn_lite.reproduce data {name}",
+            "tasks": len(frames),  # --limit: only so many of the tasks were run
+            "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
+            "PySCF grid level 2 with grid response in the forces",
+            "program": f"PySCF {pyscf.__version__}",
+            "units": "eV, eV/Å, Å",
+            "structures": {s: len(part) for s, part in splits.items()},
+            "molecules": {
+                s: len({a.info["smiles"] for a in p}) for s, p in splits.items()
+            },
+            "largest_force_eV_per_A": float(np.abs(forces).max()),
+            "largest_net_force_eV_per_A": float(max(net)),
+            "atomic_energies_eV": quantum.isolated_atom_energies(),
+            "licence": "CC BY 4.0",
+        }
+        | ABOUT[name]
+    )
+    card_part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     part.replace(path)
-    card_path = shipped / f"{name}.json"
-    card_path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    card_part.replace(card_path)
