@@ -22,8 +22,8 @@ OnEpoch = Callable[[Any, Sequence[dict]], bool]
 PAUSE = 0.5  # s: least time between two updates of the widgets
 SHARE = 0.03  # of the run's time that updates may take
 PANELS = (
-    ("loss", "loss (weighted (eV)² and (eV/Å)²)"),
-    ("force_mae", "validation force MAE (meV/Å)"),
+    ("loss", "weighted loss (eV², eV²/Å²)"),
+    ("force_mae", "validation MAE (meV/Å)"),
 )
 
 

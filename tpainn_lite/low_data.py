@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import HTML, Button, Dropdown, IntSlider, VBox
 
-from . import figures, live, tune
+from . import datasets, figures, live, tune
 from .data import split
 from .errors import evaluate
 from .fitting import FitConfig
@@ -41,7 +41,9 @@ class LowData:
     ):
         """An explorer of one grid."""
         self._config = FitConfig(**grid["config"])
-        self._points = [row | {"label": self._label(row)} for row in grid["rows"]]
+        label, budget = datasets.arm_name, self._config.steps
+        self._grid = grid
+        self._points = [r | {"label": label(r, budget)} for r in grid["rows"]]
         self._data = pool, test, copy.deepcopy(teacher), dict(atomic_energies)
         self.stars: list[dict] = []
         self.training: live.LiveTraining | None = None
@@ -97,16 +99,14 @@ class LowData:
         self._draw()
         self.train.disabled = False
 
-    def _label(self, row: dict) -> str:
-        longer = row["steps"] / self._config.steps
-        return row["arm"] + (f", {longer:g}x longer" if longer > 1 else "")
-
     def _make_controls(self) -> None:
         points, rate = self._points, self._config.lr
         self._arms = {row["label"]: (row["arm"], row["steps"]) for row in points}
         sizes = sorted({row["n"] for row in points})
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
         self.arm = Dropdown(options=[*self._arms], description="Arm")
+        if "tuned" in self._arms:
+            self.arm.value = "tuned"
         self.n = Dropdown(options=sizes, description="n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
         rates = sorted({*RATES, rate})
@@ -124,16 +124,8 @@ class LowData:
         for control in [*self._sentences][:-1]:
             control.observe(self._draw, "value")
 
-    def _curves(self) -> dict[str, tuple]:
-        """Arm -> n, mean, lowest and highest error over the seeds, (points,) each."""
-        name, curves = QUANTITIES[self.quantity.value][0], {}
-        for label in self._arms:
-            mine = [row for row in self._points if row["label"] == label]
-            sizes = sorted({row["n"] for row in mine})
-            errors = [[row[name] for row in mine if row["n"] == n] for n in sizes]
-            spread = [[f(e) for e in errors] for f in (np.mean, min, max)]
-            curves[label] = np.array(sizes), *map(np.array, spread)
-        return curves
+    def _curves(self) -> dict[str, np.ndarray]:
+        return datasets.learning_curves(self._grid, QUANTITIES[self.quantity.value][0])
 
     def _chosen(self) -> float | None:
         """The grid's error at the chosen point, if it has that point."""
@@ -152,10 +144,10 @@ class LowData:
             points = [[(self.n.value, value)] if value else [], shown]
             *lines, chosen, trained = self.figure.data
             with self.figure.batch_update():
-                for line, (_, mean, low, high) in zip(
+                for line, (n, mean, low, high) in zip(
                     lines, curves.values(), strict=True
                 ):
-                    line.y = mean
+                    line.update(x=n, y=mean)
                     line.error_y.update(array=high - mean, arrayminus=mean - low)
                 for trace, pairs in zip((chosen, trained), points, strict=True):
                     x, y = zip(*pairs, strict=True) if pairs else ((), ())

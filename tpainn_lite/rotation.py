@@ -61,7 +61,7 @@ class Rotation:
             "deviation": float(np.linalg.norm(forces - expected, axis=1).max()),
             "change": float(np.linalg.norm(forces - old, axis=1).max()),
         }
-        scale = 1.2 / np.linalg.norm(old, axis=1).max()  # Å of arrow per eV/Å
+        scale = 1.0 / np.linalg.norm(old, axis=1).max()  # Å of arrow per eV/Å
         self._scene.move(x, x + scale * forces, x + scale * expected)
         difference = energy - before
         rows = {
@@ -82,7 +82,7 @@ class _Scene:
         self.start = atoms.positions - atoms.positions.mean(axis=0)  # (N, 3) Å
         first, second = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=1.2))
         self.bonds = np.stack([first, second], 1)[first < second]  # (bonds, 2)
-        reach = np.linalg.norm(self.start, axis=1).max() + 1.0
+        reach = np.linalg.norm(self.start, axis=1).max() + 0.6
         self.figure = go.FigureWidget(_empty(atoms, reach, title))
         self.figure.data[0].update(self._sticks(self.start))
 
@@ -112,9 +112,9 @@ def _empty(atoms: Atoms, reach: float, title: str) -> go.Figure:
     colours = [
         f"rgb({r:.0f},{g:.0f},{b:.0f})" for r, g, b in 255 * jmol_colors[atoms.numbers]
     ]
-    balls = dict(color=colours, size=30 * covalent_radii[atoms.numbers])
+    balls = dict(color=colours, size=42 * covalent_radii[atoms.numbers])
     balls |= dict(line=dict(color="black", width=1), opacity=1)
-    circle = dict(symbol="circle-open", size=7, color="black", line_width=2)
+    circle = dict(symbol="circle-open", size=9, color="black", line_width=2)
     lines = dict(mode="lines", hoverinfo="skip")
     figure = go.Figure(
         [
@@ -123,21 +123,24 @@ def _empty(atoms: Atoms, reach: float, title: str) -> go.Figure:
             go.Scatter3d(
                 name="atoms",
                 showlegend=False,
-                textfont_size=11,
+                textfont_size=14,
                 mode="markers+text",
                 text=atoms.get_chemical_symbols(),
                 textposition="middle center",
                 marker=balls,
             ),
-            go.Scatter3d(name="F(Qx)", line=dict(color=vermillion, width=7), **lines),
-            go.Scatter3d(name="tips of Q F(x)", mode="markers", marker=circle),
+            go.Scatter3d(
+                name="forces F(Qx)", line=dict(color=vermillion, width=7), **lines
+            ),
+            go.Scatter3d(name="expected tips, Q F(x)", mode="markers", marker=circle),
         ]
     )
-    axis = dict(range=[-reach, reach], showbackground=False, gridcolor="#E5E5E5")
-    scene = {f"{k}axis": axis | {"title": f"{k} (Å)"} for k in "xyz"}
-    figure.update_layout(
-        template=figures.TEMPLATE, scene=scene | {"aspectmode": "cube"}
+    axis = dict(
+        range=[-reach, reach], showbackground=False, gridcolor="#E5E5E5", nticks=4
     )
+    scene = {f"{k}axis": axis | {"title": f"{k} (Å)"} for k in "xyz"}
+    scene["camera"] = dict(eye=dict(x=0.8, y=-1.0, z=0.5))
+    figure.update_layout(template=figures.TEMPLATE, scene=scene)
     figure.update_layout(title=title, width=620, height=480)
     return figure.update_layout(
         margin=dict(l=0, r=0, b=0), legend=dict(orientation="h")
