@@ -25,7 +25,9 @@ def main() -> None:
     mmff94 = molecules.mmff94("CCO")
     for name, weight in (("energies and forces", 0.99), ("energies only", 0.0)):
         config = train.FitConfig(steps=10, force_weight=weight)
-        steps = 10 * rate(lambda config=config: train.fit(student, pool, config, seed=0))
+        steps = 10 * rate(
+            lambda config=config: train.fit(student, pool, config, seed=0)
+        )
         print(f"training on 10 molecules, {name}: {1e3 / steps:.0f} ms a step")
     labels = rate(lambda: mmff94(ethanol.numbers, ethanol.positions, None))
     print(f"MMFF94, ethanol: {1e6 / labels:.0f} µs a label")

@@ -11,7 +11,9 @@ SIZES, SEEDS = reproduce_grids.SIZES, reproduce_grids.SEEDS
 
 def mean(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
     """Mean over the seeds of one cell of the grid."""
-    rows = [r for r in GRID["rows"] if (r["arm"], r["n"], r["steps"]) == (arm, n, steps)]
+    rows = [
+        r for r in GRID["rows"] if (r["arm"], r["n"], r["steps"]) == (arm, n, steps)
+    ]
     assert sorted(r["seed"] for r in rows) == list(SEEDS)
     return float(np.mean([r[quantity] for r in rows]))
 
@@ -40,7 +42,9 @@ def test_more_labels_help_every_trained_arm():
 
 def test_no_test_skeleton_in_the_pool():
     sets = datasets.load("molecules-dft")
-    graphs = {k: {molecules.skeleton(a.info["smiles"]) for a in v} for k, v in sets.items()}
+    graphs = {
+        k: {molecules.skeleton(a.info["smiles"]) for a in v} for k, v in sets.items()
+    }
     assert not graphs["pool"] & graphs["test"]
 
 
@@ -57,10 +61,12 @@ def test_a_grid_point_is_reproduced():
         datasets.checkpoint("molecules-mmff94"),
         frames,
         datasets.atomic_energies("molecules-dft"),
-        reproduce_grids.BUDGET,
+        tune.TUNED,
         seed=0,
     )
-    (row,) = (r for r in GRID["rows"] if (r["arm"], r["n"], r["seed"]) == ("tuned", 3, 0))
+    (row,) = (
+        r for r in GRID["rows"] if (r["arm"], r["n"], r["seed"]) == ("tuned", 3, 0)
+    )
     assert evaluate(potential, sets["test"]).force_mae == pytest.approx(
         row["force_mae"], rel=0.02
     )

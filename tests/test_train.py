@@ -296,6 +296,17 @@ def test_without_ema_the_average_is_the_last(start, ethanols):
     assert same(run.average.module, run.potential)
 
 
+def test_pull_keeps_weights_near_the_start_and_weighs_one_over_n(start, ethanols):
+    def moved(pull: float, n: int) -> float:
+        config = FitConfig(steps=30, lr=1e-2, pull=pull, ema=0.0)
+        potential, _ = fit(start, ethanols[:n], config, seed=0)
+        pairs = zip(potential.parameters(), start.parameters(), strict=True)
+        return sum((a - b).square().sum().item() for a, b in pairs) ** 0.5
+
+    assert moved(0.9, 1) < 0.3 * moved(0.3, 1) < 0.3 * moved(0.0, 1)
+    assert moved(0.9, 1) < moved(0.9, 6)
+
+
 def test_a_loss_that_is_not_finite(start, ethanols):
     with torch.no_grad():
         start.readout.outnet[0].weight.fill_(float("nan"))
@@ -312,6 +323,8 @@ def test_a_loss_that_is_not_finite(start, ethanols):
         {"warmup": 1.0},
         {"ema": 1.0},
         {"ema": -0.1},
+        {"pull": 1.0},
+        {"pull": -0.1},
         {"energy_weight": -1.0},
         {"force_weight": float("nan")},
         {"lr": float("nan")},

@@ -76,7 +76,7 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """
     cells: dict[str, dict[int, list[float]]] = {}
     for row in grid["rows"]:
-        arm = arm_name(row, grid["config"]["steps"])
+        arm = arm_name(row, grid["configs"]["tuned"]["steps"])
         cells.setdefault(arm, {}).setdefault(row["n"], []).append(row[quantity])
     return {
         arm: np.array(

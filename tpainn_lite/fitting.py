@@ -18,16 +18,21 @@ class FitConfig:
     ema: float = 0.99  # decay of the averaged weights per step; 0: none
     clip: float = 10.0  # largest norm of the gradient
     warmup: float = 0.1  # fraction of the steps with a rising rate
+    pull: float = 0.0  # towards the first weights, per step and divided by n structures
     patience: int | None = None  # validations without a gain before stopping
     validate_every: int = 1  # epochs
 
     def __post_init__(self):
         """Refuse values that cannot be."""
         for name, value in asdict(self).items():
-            least = 0 if name in ("energy_weight", "force_weight", "ema") else 1e-12
+            least = (
+                0 if name in ("energy_weight", "force_weight", "ema", "pull") else 1e-12
+            )
             if value is not None and not value >= least:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
-        for name, value in dict(ema=self.ema, warmup=self.warmup).items():
+        for name, value in dict(
+            ema=self.ema, warmup=self.warmup, pull=self.pull
+        ).items():
             if not value < 1:
                 raise ValueError(f"{name}: needs a number below 1, got {value}")
         if self.energy_weight == self.force_weight == 0:

@@ -40,8 +40,8 @@ class LowData:
         atomic_energies: Mapping[int, float],
     ):
         """An explorer of one grid."""
-        self._config = FitConfig(**grid["config"])
-        label, budget = datasets.arm_name, self._config.steps
+        self._configs = {a: FitConfig(**c) for a, c in grid["configs"].items()}
+        label, budget = datasets.arm_name, self._configs["tuned"].steps
         self._grid = grid
         self._points = [r | {"label": label(r, budget)} for r in grid["rows"]]
         self._data = pool, test, copy.deepcopy(teacher), dict(atomic_energies)
@@ -66,7 +66,7 @@ class LowData:
         pool, test, teacher, atomic_energies = self._data
         point = {name: getattr(self, name).value for name in ("arm", "n", "lr", "seed")}
         arm, steps = self._arms[point["arm"]]
-        config = replace(self._config, steps=steps, lr=point["lr"])
+        config = replace(self._config(), steps=steps, lr=point["lr"])
 
         def train(on_epoch):
             (frames,) = split(pool, point["n"], seed=point["seed"])
@@ -100,7 +100,7 @@ class LowData:
         self.train.disabled = False
 
     def _make_controls(self) -> None:
-        points, rate = self._points, self._config.lr
+        points = self._points
         self._arms = {row["label"]: (row["arm"], row["steps"]) for row in points}
         sizes = sorted({row["n"] for row in points})
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
@@ -109,8 +109,10 @@ class LowData:
             self.arm.value = "tuned"
         self.n = Dropdown(options=sizes, description="n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        rates = sorted({*RATES, rate})
+        rates = sorted({*RATES, *(c.lr for c in self._configs.values())})
+        rate = self._config().lr
         self.lr = Dropdown(options=rates, value=rate, description="Rate")
+        self.arm.observe(self._own_rate, "value")
         self.train = Button(description="Train this point", icon="play")
         self.train.on_click(lambda _: self.start())
         self._sentences = {
@@ -118,18 +120,26 @@ class LowData:
             self.arm: "What a training starts from, and how long it goes on.",
             self.n: "How many quantum labels it learns from.",
             self.seed: "Draws these structures, and the first weights of scratch.",
-            self.lr: f"Highest learning rate; the curves were computed with {rate:g}.",
+            self.lr: "Highest learning rate; choosing an arm sets its curve's.",
             self.train: "Runs in the background; its star joins the curves.",
         }
         for control in [*self._sentences][:-1]:
             control.observe(self._draw, "value")
+
+    def _config(self) -> FitConfig:
+        """What the grid trained the chosen arm with."""
+        arm, _ = self._arms[self.arm.value]
+        return self._configs.get(arm, self._configs["tuned"])
+
+    def _own_rate(self, _) -> None:
+        self.lr.value = self._config().lr
 
     def _curves(self) -> dict[str, np.ndarray]:
         return datasets.learning_curves(self._grid, QUANTITIES[self.quantity.value][0])
 
     def _chosen(self) -> float | None:
         """The grid's error at the chosen point, if it has that point."""
-        if self.lr.value != self._config.lr:
+        if self.lr.value != self._config().lr:
             return None
         wanted = {"label": self.arm.value, "n": self.n.value, "seed": self.seed.value}
         name = QUANTITIES[self.quantity.value][0]

@@ -80,21 +80,26 @@ class Potential(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Interaction energies (B,) eV and forces (N, 3) eV/Å of a batch.
 
-        The batch is left as it is: SchNetPack writes into the dict it gets, so it gets
-        a fresh one. Without `forces` no gradient graph of the positions is built.
+        An atom alone has none: what the network says of it is subtracted. The batch is
+        left as it is: SchNetPack writes into the dict it gets, so it gets a fresh one.
+        Without `forces` no gradient graph of the positions is built.
         """
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
             R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
             r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
+            elements, kind = torch.unique(batch["Z"], return_inverse=True)  # (K,), (N,)
+            n, lone = len(batch["n_atoms"]), torch.ones_like(elements)  # (K,)
             inputs = {
-                P.Z: batch["Z"],
+                P.Z: torch.cat([batch["Z"], elements]),
                 P.Rij: r_ij,
                 P.idx_i: batch["idx_i"],
                 P.idx_j: batch["idx_j"],
-                P.idx_m: batch["idx_m"],
-                P.n_atoms: batch["n_atoms"],
+                P.idx_m: torch.cat([batch["idx_m"], n - 1 + lone.cumsum(0)]),
+                P.n_atoms: torch.cat([batch["n_atoms"], lone]),
             }
-            energy = self.readout(self.representation(inputs))["energy"]  # (B,) eV
+            energy = self.readout(self.representation(inputs))["energy"]  # (B + K,) eV
+            alone = energy[n:][kind]  # (N,) eV
+            energy = energy[:n].index_add(0, batch["idx_m"], alone, alpha=-1)  # (B,)
             if not forces:
                 return energy, None
             (gradient,) = torch.autograd.grad(

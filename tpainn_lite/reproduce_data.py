@@ -135,35 +135,29 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path) -> None:
 
     frames = [ase.io.read(p, format="extxyz") for p in portions]
     check(frames, name)
-    path, card_path = shipped / f"{name}.extxyz", shipped / f"{name}.json"
-    part, card_part = path.with_suffix(".part"), path.with_suffix(".card.part")
+    path = shipped / f"{name}.extxyz"
+    part, card_part = path.with_suffix(".part"), path.with_suffix(".card")
     ase.io.write(part, frames, format="extxyz")
     splits: dict[str, list[Atoms]] = {}
     for atoms in frames:
         splits.setdefault(atoms.info["split"], []).append(atoms)
     forces = np.concatenate([a.get_forces() for a in frames])
     net = [np.abs(a.get_forces().sum(axis=0)).max() for a in frames]
-    card = (
-        {
-            "name": name,
-            "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-            "command": f"python -m tpainn_lite.reproduce data {name}",
-            "tasks": len(frames),  # --limit: only so many of the tasks were run
-            "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
-            "PySCF grid level 2 with grid response in the forces",
-            "program": f"PySCF {pyscf.__version__}",
-            "units": "eV, eV/Å, Å",
-            "structures": {s: len(part) for s, part in splits.items()},
-            "molecules": {
-                s: len({a.info["smiles"] for a in p}) for s, p in splits.items()
-            },
-            "largest_force_eV_per_A": float(np.abs(forces).max()),
-            "largest_net_force_eV_per_A": float(max(net)),
-            "atomic_energies_eV": quantum.isolated_atom_energies(),
-            "licence": "CC BY 4.0",
-        }
-        | ABOUT[name]
-    )
+    card = {
+        "name": name,
+        "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
+        "command": f"python -m tpainn_lite.reproduce data {name} --limit {len(frames)}",
+        "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
+        "PySCF grid level 2 with grid response in the forces",
+        "program": f"PySCF {pyscf.__version__}",
+        "units": "eV, eV/Å, Å",
+        "structures": {s: len(part) for s, part in splits.items()},
+        "molecules": {s: len({a.info["smiles"] for a in p}) for s, p in splits.items()},
+        "largest_force_eV_per_A": float(np.abs(forces).max()),
+        "largest_net_force_eV_per_A": float(max(net)),
+        "atomic_energies_eV": quantum.isolated_atom_energies(),
+        "licence": "CC BY 4.0",
+    } | ABOUT[name]
     card_part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     part.replace(path)
-    card_part.replace(card_path)
+    card_part.replace(path.with_suffix(".json"))

@@ -14,12 +14,11 @@ from . import datasets, figures, tune
 from .data import split
 from .errors import evaluate
 from .model import Potential
-from .train import FitConfig
 
 NAME, TEACHER = "molecules-dft", "molecules-mmff94"
 SIZES = (3, 10, 30, 100)
 SEEDS = (0, 1, 2)
-BUDGET = FitConfig()
+STEPS = tune.TUNED.steps
 LONGER, LONGER_SIZES = 5, (10, 100)  # times the budget, for one more scratch arm
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
 
@@ -29,8 +28,8 @@ def molecules_tasks() -> list[tuple[str, int, int, int]]:
     tasks = []
     for seed in SEEDS:
         for n in SIZES:
-            tasks += [(arm, n, seed, BUDGET.steps) for arm in tune.ARMS]
-        tasks += [("scratch", n, seed, LONGER * BUDGET.steps) for n in LONGER_SIZES]
+            tasks += [(arm, n, seed, STEPS) for arm in tune.ARMS]
+        tasks += [("scratch", n, seed, LONGER * STEPS) for n in LONGER_SIZES]
     return tasks
 
 
@@ -53,7 +52,7 @@ def molecules_point(task: tuple[str, int, int, int], path: Path) -> None:
         datasets.checkpoint(TEACHER),
         frames,
         datasets.atomic_energies(NAME),
-        replace(BUDGET, steps=steps),
+        replace(tune.CONFIGS.get(arm, tune.TUNED), steps=steps),
         seed=seed,
         on_epoch=on_epoch,
     )
@@ -70,7 +69,7 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
         "command": f"python -m tpainn_lite.reproduce grid {name}",
         "data": {"name": NAME, "sha256": datasets.card(NAME)["sha256"]},
         "teacher": {"name": TEACHER, "sha256": datasets.card(TEACHER)["sha256"]},
-        "config": asdict(BUDGET),
+        "configs": {arm: asdict(c) for arm, c in tune.CONFIGS.items()},
         "units": "force_mae, force_rmse meV/Å; energy_mae, energy_rmse meV/atom; "
         "energy_mae_kcal kcal/mol per structure; curve: (step, force MAE on every "
         "second test structure)",

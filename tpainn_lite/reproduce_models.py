@@ -21,6 +21,7 @@ PRETRAIN = FitConfig(
     energy_weight=0.05,
     force_weight=0.95,
     ema=0.999,
+    pull=0.0,
     warmup=0.05,
 )
 

@@ -34,6 +34,7 @@ class _Run:
         self.config, self.seed = config, seed
         self.identity = asdict(config) | asdict(potential.config) | {"seed": seed}
         self.potential = copy.deepcopy(potential).train()
+        self.first = [p.detach().clone() for p in self.potential.parameters()]
         self.optimizer = torch.optim.AdamW(
             self.potential.parameters(), lr=config.lr, weight_decay=0.0
         )
@@ -47,7 +48,7 @@ class _Run:
         self.average = AveragedModel(
             self.potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema)
         )
-        self.step, self.epoch, self.bad = 0, 0, 0
+        self.step, self.epoch, self.bad, self.n = 0, 0, 0, 1
         self.rows: list[dict] = []
         self.best = {"score": math.inf, "state": None}
 
@@ -86,7 +87,8 @@ class _Run:
 
     def run_epoch(self, samples: Samples, bar: tqdm) -> None:
         """One pass over the samples, or what is left of the budget."""
-        n, size = len(samples.graphs), self.config.batch_size
+        self.n = n = len(samples.graphs)
+        size = self.config.batch_size
         order = np.random.default_rng([self.seed, self.epoch]).permutation(n)
         dtype, device = self.potential.dtype, self.potential.device
         losses = []
@@ -119,10 +121,21 @@ class _Run:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.potential.parameters(), config.clip)
         self.optimizer.step()
+        self.pull_back()
         self.schedule.step()
         self.average.update_parameters(self.potential)
         self.step += 1
         return loss.item()
+
+    def pull_back(self) -> None:
+        """L2-SP (arXiv 1802.01483): a prior around the first weights, as decay.
+
+        Decoupled and scheduled; against the mean loss of n structures it weighs 1/n.
+        """
+        if self.config.pull > 0:
+            share = self.schedule.get_last_lr()[0] / self.config.lr
+            weights = [p.data for p in self.potential.parameters()]
+            torch._foreach_lerp_(weights, self.first, share * self.config.pull / self.n)
 
     def validate(self, valid: Sequence[Atoms]) -> None:
         """Note the errors, keep the best weights."""
