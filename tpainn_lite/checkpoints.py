@@ -62,3 +62,31 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
             f"{description.name}); copy or train it again"
         )
     return torch.load(weights, weights_only=True, map_location="cpu"), about
+
+
+def write_run(path: Path, state: dict) -> None:
+    """Write the state of a training run, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def read_run(path: Path, config: dict, device: torch.device) -> dict:
+    """The state that `write_run` wrote.
+
+    Raises `ValueError` for a broken file, or one of another configuration.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location=device)
+        found = state["config"]
+    except Exception as error:  # whatever torch's unpickler raises
+        raise ValueError(
+            f"checkpoint: {path} is no whole training state; delete it, start anew"
+        ) from error
+    if found != config:
+        raise ValueError(
+            f"checkpoint: {path} was written with {found}, not {config}; use the same "
+            "configuration, seed and potential, or another file"
+        )
+    return state

@@ -21,9 +21,9 @@ from . import figures
 OnEpoch = Callable[[Any, Sequence[dict]], bool]
 PAUSE = 0.5  # s: least time between two updates of the widgets
 SHARE = 0.03  # of the run's time that updates may take
-PANELS = (
-    ("loss", "weighted loss (eV², eV²/Å²)"),
-    ("force_mae", "validation MAE (meV/Å)"),
+PANELS = (  # column of the history, title of its axis, labels of its axis
+    ("loss", "weighted loss (eV², eV²/Å²)", {"dtick": "D2"}),  # spans decades
+    ("force_mae", "validation MAE (meV/Å)", {}),
 )
 
 
@@ -146,7 +146,7 @@ class LiveTraining:
         self._status.value = f"{step} of {self.steps}, about {left:.0f} s left."
         epochs = np.array([row["epoch"] for row in self.rows])
         with self.figure.batch_update():
-            for trace, (name, _) in zip(self.figure.data, PANELS, strict=False):
+            for trace, (name, *_) in zip(self.figure.data, PANELS, strict=False):
                 values = np.array([row.get(name, np.nan) for row in self.rows], float)
                 measured = np.isfinite(values)
                 trace.update(x=epochs[measured], y=values[measured])
@@ -160,10 +160,10 @@ class LiveTraining:
         return f"<b>{how}</b> at step {self._bar.value} after {seconds:.0f} s."
 
 
-def _curves(panels: Sequence[tuple[str, str]]) -> go.Figure:
+def _curves(panels: Sequence[tuple[str, str, dict]]) -> go.Figure:
     """An empty panel for each quantity against epochs, logarithmic."""
     figure = make_subplots(cols=len(panels), horizontal_spacing=0.13)
-    for k, (_, title) in enumerate(panels):
+    for k, (_, title, ticks) in enumerate(panels):
         colour, symbol, dash, _ = figures.LOOKS[k]
         style = dict(line=dict(color=colour, dash=dash), mode="lines+markers")
         marker = dict(symbol=symbol, size=6, maxdisplayed=12)
@@ -171,7 +171,7 @@ def _curves(panels: Sequence[tuple[str, str]]) -> go.Figure:
         figure.add_scatter(
             x=[], y=[], name=name, marker=marker, row=1, col=k + 1, **style
         )
-        figure.update_yaxes(figures.LOG, title=title, row=1, col=k + 1)
+        figure.update_yaxes(figures.LOG | ticks, title=title, row=1, col=k + 1)
     figure.update_xaxes(title="epoch").update_layout(
         template=figures.TEMPLATE, title="Training", showlegend=True, height=340
     )

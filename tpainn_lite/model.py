@@ -5,6 +5,7 @@ in Å. The network sees float32 interaction energies; the (large) sum of referen
 energies per element is added in float64, outside.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch renamed
     _loader.T_co = _loader._T_co
+os.environ.setdefault("LOGLEVEL", "WARNING")  # on import it sets the root logger's
 import schnetpack.properties as P  # noqa: E402
 from schnetpack.atomistic import Atomwise  # noqa: E402
 from schnetpack.nn import CosineCutoff, GaussianRBF  # noqa: E402

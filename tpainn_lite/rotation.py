@@ -112,7 +112,7 @@ def _empty(atoms: Atoms, reach: float, title: str) -> go.Figure:
     colours = [
         f"rgb({r:.0f},{g:.0f},{b:.0f})" for r, g, b in 255 * jmol_colors[atoms.numbers]
     ]
-    balls = dict(color=colours, size=42 * covalent_radii[atoms.numbers])
+    balls = dict(color=colours, size=56 * covalent_radii[atoms.numbers])
     balls |= dict(line=dict(color="black", width=1), opacity=1)
     circle = dict(symbol="circle-open", size=9, color="black", line_width=2)
     lines = dict(mode="lines", hoverinfo="skip")
@@ -139,7 +139,7 @@ def _empty(atoms: Atoms, reach: float, title: str) -> go.Figure:
         range=[-reach, reach], showbackground=False, gridcolor="#E5E5E5", nticks=4
     )
     scene = {f"{k}axis": axis | {"title": f"{k} (Å)"} for k in "xyz"}
-    scene["camera"] = dict(eye=dict(x=0.8, y=-1.0, z=0.5))
+    scene["camera"] = dict(eye=dict(x=0.95, y=-1.2, z=0.55))
     figure.update_layout(template=figures.TEMPLATE, scene=scene)
     figure.update_layout(title=title, width=620, height=480)
     return figure.update_layout(

@@ -16,6 +16,7 @@ from ase import Atoms
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from . import checkpoints
 from .errors import evaluate
 from .fitting import FitConfig, History
 from .graphs import Samples
@@ -59,27 +60,11 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        state["config"] = self.identity
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        torch.save(state, part)
-        part.replace(path)
+        checkpoints.write_run(path, state | {"config": self.identity})
 
     def load(self, path: Path) -> None:
         """Go on where `save` left off; refuses another configuration."""
-        try:
-            device = self.potential.device
-            state = torch.load(path, weights_only=True, map_location=device)
-            found = state["config"]
-        except Exception as error:  # whatever torch's unpickler raises
-            raise ValueError(
-                f"checkpoint: {path} is no whole training state; delete it, start anew"
-            ) from error
-        if found != self.identity:
-            raise ValueError(
-                f"checkpoint: {path} was written with {found}, not {self.identity}; "
-                "use the same configuration, seed and potential, or another file"
-            )
+        state = checkpoints.read_run(path, self.identity, self.potential.device)
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         for name in self.PLAIN:
