@@ -33,7 +33,8 @@ def results(folder):
     return {p.name: p.read_text() for p in folder.iterdir()}
 
 
-EXPECTED = {f"{i:05d}.out": str(i**2) for i in range(4)}
+NAMES = [reproduce._name(i, i) for i in range(4)]
+EXPECTED = {name: str(i**2) for i, name in enumerate(NAMES)}
 
 
 def test_all_results(tmp_path):
@@ -58,7 +59,7 @@ def test_a_failure_leaves_nothing_half_written(tmp_path, jobs):
     with pytest.raises(RuntimeError, match="no convergence"):
         run_tasks(tmp_path, range(4), half_then_fail, jobs, None)
     left = results(tmp_path)
-    assert "00002.out" not in left
+    assert NAMES[2] not in left
     assert left.items() <= EXPECTED.items()  # and no ".part" of any kind
     run_tasks(tmp_path, range(4), square, 1, None)
     assert results(tmp_path) == EXPECTED
@@ -66,7 +67,7 @@ def test_a_failure_leaves_nothing_half_written(tmp_path, jobs):
 
 def test_resume_computes_only_what_is_missing(tmp_path):
     run_tasks(tmp_path, range(4), square, 1, None)
-    (tmp_path / "00001.out").unlink()
+    (tmp_path / NAMES[1]).unlink()
     seen = []
 
     def spy(task, path):
@@ -76,6 +77,12 @@ def test_resume_computes_only_what_is_missing(tmp_path):
     run_tasks(tmp_path, range(4), spy, 1, None)
     assert seen == [1]
     assert results(tmp_path) == EXPECTED
+
+
+def test_a_task_that_changed_is_run_anew(tmp_path):
+    run_tasks(tmp_path, [0, 1], square, 1, None)
+    paths = run_tasks(tmp_path, [0, 3], square, 1, None)
+    assert [p.read_text() for p in paths] == ["0", "9"]
 
 
 KILLED = """
@@ -102,7 +109,7 @@ def test_a_kill_leaves_nothing_half_written(tmp_path):
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     left = {k: v for k, v in results(tmp_path / "work").items() if k.endswith(".out")}
-    assert left == {k: EXPECTED[k] for k in ("00000.out", "00001.out")}
+    assert left == {k: EXPECTED[k] for k in NAMES[:2]}
     run_tasks(tmp_path / "work", range(4), square, 1, None)
     again = {k: v for k, v in results(tmp_path / "work").items() if k.endswith(".out")}
     assert again == EXPECTED

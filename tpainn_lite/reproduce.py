@@ -6,6 +6,7 @@ tasks that were running; start it again and it goes on.
 """
 
 import argparse
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -33,7 +34,7 @@ def run_tasks(
             f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{i:05d}.out" for i in range(len(tasks))][:limit]
+    paths = [folder / _name(i, task) for i, task in enumerate(tasks)][:limit]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
     bar = tqdm(total=len(paths), initial=len(paths) - len(todo), desc=folder.name)
     if jobs == 1:
@@ -51,6 +52,11 @@ def run_tasks(
             pool.shutdown(cancel_futures=True)
             raise
     return paths
+
+
+def _name(i: int, task) -> str:
+    """Number and digest: a task that changed is another file, and is run anew."""
+    return f"{i:05d}-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}.out"
 
 
 def _run_one(compute: Callable, task, path: Path) -> None:
