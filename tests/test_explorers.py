@@ -1,5 +1,6 @@
 """Explorers without a browser: controls move figures, live trainings end and stop."""
 
+import asyncio
 import threading
 import time
 from dataclasses import asdict
@@ -124,6 +125,30 @@ def test_interrupting_the_wait_stops_and_keeps(monkeypatch):
     assert training.result() == "kept"
     assert training.stopped
     assert len(done) < 999
+
+
+def test_a_cell_that_awaits_leaves_the_loop_free_and_a_cancel_keeps():
+    def start(on_epoch):
+        for epoch in range(1, 1000):
+            if on_epoch(None, [{"epoch": epoch, "step": epoch, "loss": 1.0}]):
+                break
+            time.sleep(0.01)
+        return epoch
+
+    async def cell(training):
+        return await training
+
+    async def page(act):
+        training = train(start, 1000)
+        waiting = asyncio.create_task(cell(training))
+        await asyncio.sleep(0.2)
+        assert training.running
+        act(training, waiting)
+        return await waiting
+
+    clicked = asyncio.run(page(lambda training, _: training._button.click()))
+    interrupted = asyncio.run(page(lambda _, waiting: waiting.cancel()))
+    assert max(clicked, interrupted) < 999
 
 
 def test_an_error_is_shown_in_words_and_raised_again():

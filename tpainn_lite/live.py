@@ -4,6 +4,7 @@ The run is a plain call of `train.fit`, `tune.autotune` or `tune.train_arm` in a
 Everything is shown through widgets, so it works with and without a browser.
 """
 
+import asyncio
 import html
 import os
 import threading
@@ -109,6 +110,21 @@ class LiveTraining:
         if self.error is not None:
             raise self.error
         return self.value
+
+    def __await__(self):
+        """``await training`` is `result` for a cell: it waits, and Stop works.
+
+        While a cell waits in `result`, JupyterLab can deliver no click to the kernel.
+        """
+        return self._wait().__await__()
+
+    async def _wait(self) -> Any:
+        while self.running:
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:  # the kernel's stop button
+                self.stop()
+        return self.result()
 
     def twin(self) -> bytes | None:
         """A PNG of the finished curve in the authors' build, else None at once."""
