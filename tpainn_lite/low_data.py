@@ -153,17 +153,18 @@ class LowData:
             shown = [(star["n"], getattr(star["errors"], name)) for star in self.stars]
             points = [[(self.n.value, value)] if value else [], shown]
             *lines, chosen, trained = self.figure.data
-            with self.figure.batch_update():
-                for line, (n, mean, low, high) in zip(
-                    lines, curves.values(), strict=True
-                ):
-                    line.update(x=n, y=mean)
-                    line.error_y.update(array=high - mean, arrayminus=mean - low)
-                for trace, pairs in zip((chosen, trained), points, strict=True):
-                    x, y = zip(*pairs, strict=True) if pairs else ((), ())
-                    trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
-                self.figure.layout.title = f"Learning curve: {self.quantity.value}"
-                self.figure.layout.yaxis.title = f"{self.quantity.value} ({unit})"
+            # One trace at a time: of a batch sent before the figure is on the page,
+            # plotly.js empties what changed in some of the traces but not in others.
+            for line, (n, mean, low, high) in zip(lines, curves.values(), strict=True):
+                bars = dict(array=high - mean, arrayminus=mean - low)
+                line.update(x=n, y=mean, error_y=bars)
+            for trace, pairs in zip((chosen, trained), points, strict=True):
+                x, y = zip(*pairs, strict=True) if pairs else ((), ())
+                trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
+            title = f"{self.quantity.value} ({unit})"
+            self.figure.update_layout(
+                title=f"Learning curve: {self.quantity.value}", yaxis_title=title
+            )
             self._text.value = live.table(self._words(value, name, unit))
 
     def _words(self, value: float | None, name: str, unit: str) -> dict[str, str]:

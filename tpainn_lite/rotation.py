@@ -98,7 +98,12 @@ class _Scene:
 
 
 def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip("xyz", points.T, strict=True))
+    """Coordinates for a trace, with a last point that is not drawn.
+
+    Its NaN equals nothing, so that every batch sends x, y and z: of a batch sent before
+    the figure is on the page, plotly.js empties what did not change.
+    """
+    return dict(zip("xyz", np.vstack([points, [np.nan] * 3]).T, strict=True))
 
 
 def _segments(start: np.ndarray, end: np.ndarray) -> dict[str, np.ndarray]:
