@@ -55,7 +55,7 @@ class LowData:
             style = dict(mode="markers+text", textposition="top center")
             self.figure.add_scatter(name=name, marker=marker, **style)
         self._slot, self._text = VBox(), HTML()
-        parts = [live.rows(self._sentences), self._slot, self.figure, self._text]
+        parts = [live.rows(self._sentences), self.figure, self._text, self._slot]
         self.widget = VBox(parts)
         self._draw()
 
