@@ -129,7 +129,7 @@ def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> 
         drawn = arrows(frames[0], forces, reference, color_by, scale)
         _draw_arrows(figure, panels[0], drawn, turn)
     png = io.BytesIO()
-    figure.savefig(png, format="png")
+    figure.savefig(png, format="png", bbox_inches="tight")  # titles whole
     return png.getvalue()
 
 
