@@ -30,7 +30,7 @@ FLAGS = (
 )
 SCROLLER = ".jp-WindowedPanel-outer"
 PLOT, VIEWER = ".js-plotly-plot", ".jp-OutputArea .ui-resizable canvas"
-SLIDER = ".widget-slider .noUi-handle"
+SLIDER = ".widget-slider .noUi-handle:visible"  # nglview hides some of its own
 SETTINGS = {  # no question about news, no empty page at the end
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"scrollPastEnd": False},

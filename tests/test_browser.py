@@ -36,9 +36,10 @@ viewers.view_forces(frames[0], forces, forces + 0.3 * rng.normal(size=(9, 3)))""
 ]
 
 
-@pytest.fixture(params=["small.ipynb"])  # lessons: add "02_pretraining.ipynb"
-def notebook(request, tmp_path) -> Path:
+@pytest.fixture(params=["small.ipynb", "02_pretraining.ipynb"])
+def notebook(request, tmp_path, monkeypatch) -> Path:
     """A lesson, or a small notebook with one figure, one slider and two viewers."""
+    monkeypatch.setenv("TPAINN_PROFILE", "ci")
     if request.param != "small.ipynb":
         return NOTEBOOKS / request.param
     small = nbformat.v4.new_notebook(

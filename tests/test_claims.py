@@ -1,5 +1,7 @@
 """The headline results, asserted from the shipped grid; lessons assert the rest."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,16 @@ def test_tuned_beats_scratch_at_equal_steps(n, bar):
 def test_three_tuned_labels_beat_thirty_and_a_hundred_from_scratch():
     assert mean("tuned", 3) < mean("scratch", 30)
     assert mean("tuned", 3) < mean("scratch", 100, steps=3000)
+
+
+def test_readme_says_what_the_grid_says():
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    for n in SIZES:
+        row = f"| {n} | {mean('tuned', n):.0f} meV/Å | {mean('scratch', n):.0f} meV/Å |"
+        assert row in readme, row
+    for n in reproduce_grids.LONGER_SIZES:
+        assert f"| {mean('scratch', n, steps=3000):.0f} meV/Å |" in readme
+    assert f"stands at {mean('zero-shot', 3):.0f} meV/Å" in readme
 
 
 def test_more_labels_help_every_trained_arm():

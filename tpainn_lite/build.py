@@ -75,7 +75,8 @@ def _measure(client: NotebookClient) -> dict[str, float]:
     client.nb.cells.append(nbformat.v4.new_code_cell(MEASURE))
     try:
         cell = client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
-        return json.loads(cell.outputs[-1].text)
+        printed = "".join(o.get("text", "") for o in cell.outputs)
+        return json.loads(printed.splitlines()[-1])
     except (CellExecutionError, DeadKernelError, TimeoutError):
         return {}
     finally:
