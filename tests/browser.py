@@ -44,7 +44,8 @@ def lab(notebook: Path) -> Iterator[Page]:
     The copy lies in a temporary folder; ``page.console`` collects the console's errors.
     """
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as url:
-        shutil.copy(notebook, Path(folder) / notebook.name)
+        for file in [notebook, *notebook.parent.glob("*.svg")]:
+            shutil.copy(file, folder)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=FLAGS.split()

@@ -9,6 +9,7 @@ exit status is 1 if a cell raised or a claim does not hold.
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -104,6 +105,8 @@ def build(notebooks: list[Path], out: Path, write_back: bool) -> list[str]:
         env = environment(lesson, record.resolve(), write_back)
         notebook, timings[lesson], error = execute(path, env)
         nbformat.write(notebook, out / "notebooks" / path.name)
+        for picture in path.parent.glob("*.svg"):  # lessons show them
+            shutil.copy(picture, out / "notebooks")
         found = read_claims(record)
         false = [c for c in found if not c["holds"]]
         wrong = [f"{lesson}: claim does not hold: {c['name']}" for c in false]

@@ -117,7 +117,8 @@ ABOUT = {
         "geometries": "MMFF94 Langevin dynamics at 300, 600, 1000 K (RDKit, OpenMM)",
         "splits": "by heavy-atom graph: no test graph occurs in the pool",
         "limits": "neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
-        "a teaching set, not a benchmark",
+        "a teaching set, not a benchmark; PySCF's basis of this name has spherical d "
+        "functions, so total energies are some millihartree from QM9's",
     },
     "methanol-scan": {
         "geometries": "methanol relaxed with MMFF94, its O-H bond set to a distance",
