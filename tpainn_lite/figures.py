@@ -80,7 +80,7 @@ def parity(
     _finish(figure, f"Parity: {quantity}", f"reference {quantity} ({unit})")
     figure.update_xaxes(range=ends).update_yaxes(range=ends)
     figure.update_yaxes(title=f"predicted {quantity} ({unit})", col=1)
-    figure.update_layout(width=max(560, 100 + 360 * panels), height=540, margin_b=120)
+    figure.update_layout(width=max(560, 100 + 290 * panels), height=480, margin_b=120)
     return figure.update_layout(legend=dict(orientation="h", y=-0.2))
 
 
