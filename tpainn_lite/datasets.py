@@ -40,7 +40,10 @@ def load(name: str) -> dict[str, list[Atoms]]:
     about = card(name)
     path = SHIPPED / f"{name}.extxyz"
     if not path.is_file():
-        raise ValueError(f"name: {name!r} is a checkpoint; use datasets.checkpoint()")
+        raise ValueError(
+            f"name: {name!r} holds no structures; a checkpoint is read with "
+            "datasets.checkpoint(), a grid with datasets.card()"
+        )
     if hashlib.sha256(path.read_bytes()).hexdigest() != about["sha256"]:
         raise ValueError(
             f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
