@@ -12,13 +12,21 @@ FILES = sorted(PACKAGE.glob("*.py"))
 ORDER = [  # a file imports only files of an earlier row
     {"__init__", "units"},
     {"data", "select", "analysis", "figures", "viewers", "checkpoints", "fitting"},
-    {"dynamics", "quantum", "graphs"},
-    {"molecules", "water", "model"},
+    {"engine", "quantum", "cp2k", "graphs", "water_models"},
+    {"dynamics", "water"},
+    {"molecules", "model"},
     {"enumeration", "datasets", "errors"},
     {"train"},
     {"tune"},
     {"lessons", "live", "doctor", "normalise"},
-    {"low_data", "rotation", "reproduce_data", "reproduce_models", "reproduce_grids"},
+    {
+        "low_data",
+        "rotation",
+        "reproduce_water",
+        "reproduce_data",
+        "reproduce_models",
+        "reproduce_grids",
+    },
     {"explorers", "reproduce", "build"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
@@ -27,7 +35,7 @@ OWNERS = {  # who may import a heavy package
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
     "rdkit": {"molecules", "enumeration"},
-    "openmm": {"dynamics", "water"},
+    "openmm": {"engine", "dynamics", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
     "plotly": {"figures", "live", "low_data", "rotation"},
     "nglview": {"viewers"},

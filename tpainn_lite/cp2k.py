@@ -1,0 +1,199 @@
+"""Labels of periodic water with CP2K: revPBE-D3, driven through ASE's calculator.
+
+CP2K is a program, not a Python package: ``apt install cp2k`` (Debian, Ubuntu) or
+``conda install -c conda-forge cp2k``. Readers of the lessons never need it.
+
+Protocol. Plane-wave grids make forces depend on where an atom sits between grid points.
+GAPW (Lippert et al. 1999, doi 10.1007/s002140050523) evaluates what is sharp near a
+nucleus on grids of its own, so that a cutoff of 400 Ry gives forces that plain GPW
+reaches above 1000 Ry only. A cheap calculation on a coarse grid comes first and leaves
+its orbitals as the guess: together half the time of one that starts from free atoms.
+"""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.cp2k import CP2K
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import Rydberg
+
+from .data import EnergyForces
+
+LEVEL = "revPBE-D3(0)"
+BASIS = dict(
+    basis_set="DZVP-MOLOPT-SR-GTH",
+    basis_set_file="BASIS_MOLOPT",
+    pseudo_potential="GTH-PBE",
+    potential_file="GTH_POTENTIALS",
+)
+CUTOFF = 400.0  # Ry, of the finest grid
+FUNCTIONAL = """
+   &XC_FUNCTIONAL
+    &PBE
+     PARAMETRIZATION REVPBE
+    &END PBE
+   &END XC_FUNCTIONAL"""
+DISPERSION = """
+   &VDW_POTENTIAL
+    POTENTIAL_TYPE PAIR_POTENTIAL
+    &PAIR_POTENTIAL
+     TYPE DFTD3
+     PARAMETER_FILE_NAME dftd3.dat
+     REFERENCE_FUNCTIONAL revPBE
+     R_CUTOFF 15
+    &END PAIR_POTENTIAL
+   &END VDW_POTENTIAL"""
+SMOOTHING = """
+   &XC_GRID
+    XC_SMOOTH_RHO NN10
+    XC_DERIV SPLINE2_SMOOTH
+   &END XC_GRID"""
+OPEN = """
+  &POISSON
+   PERIODIC NONE
+   POISSON_SOLVER MT
+  &END POISSON"""
+INPUT = """
+&FORCE_EVAL
+ &DFT{poisson}
+  WFN_RESTART_FILE_NAME {orbitals}
+  &QS
+   METHOD {method}
+   EPS_DEFAULT {eps_default}
+   EXTRAPOLATION USE_GUESS
+  &END QS
+  &MGRID
+   NGRIDS 5
+   REL_CUTOFF {rel_cutoff}
+  &END MGRID
+  &SCF
+   SCF_GUESS {guess}
+   EPS_SCF {eps_scf}
+   MAX_SCF {max_scf}
+   &OT ON
+    MINIMIZER DIIS
+    PRECONDITIONER FULL_ALL
+   &END OT
+   &OUTER_SCF
+    MAX_SCF 20
+    EPS_SCF {eps_scf}
+   &END OUTER_SCF
+  &END SCF
+  &XC{xc}
+  &END XC
+ &END DFT
+&END FORCE_EVAL
+"""
+
+
+GUESS = dict(  # coarse and smoothed: only its orbitals are used
+    method="GPW",
+    eps_default="1e-8",
+    rel_cutoff=40,
+    guess="ATOMIC",
+    eps_scf="1e-4",
+    max_scf=8,  # then a new preconditioner, from better orbitals
+    xc=SMOOTHING + FUNCTIONAL,
+)
+FINAL = dict(
+    method="GAPW",
+    eps_default="1e-10",
+    rel_cutoff=60,
+    guess="RESTART",
+    eps_scf="3e-6",
+    max_scf=12,
+    xc=FUNCTIONAL + DISPERSION,
+)
+CONVERGED = FINAL | dict(method="GPW", eps_default="1e-14", rel_cutoff=80)
+
+
+def label_cp2k(atoms: Atoms, *, multiplicity: int = 1, converged: bool = False):
+    """A copy of `atoms` with energy (eV), forces (eV/Å) and, in a box, stress (eV/Å³).
+
+    revPBE-D3(0), GTH-PBE pseudopotentials, DZVP-MOLOPT-SR-GTH, GAPW at 400 Ry; with
+    `converged` instead plain GPW at 1000 Ry and tight thresholds, to measure the noise.
+    An open structure needs a cell twice as wide as itself.
+
+    Raises `ValueError` for a periodicity that is neither all nor none and for a cell
+    without volume, `RuntimeError` where CP2K is missing or fails.
+    """
+    periodic = bool(atoms.pbc.all())
+    if atoms.pbc.any() != periodic or not abs(atoms.cell.volume) > 0:
+        raise ValueError(
+            "atoms: CP2K needs a cell with a volume that is periodic in all directions "
+            f"or in none, got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
+        )
+    settings, cutoff = (CONVERGED, 1000.0) if converged else (FINAL, CUTOFF)
+    with TemporaryDirectory() as folder:
+        common = dict(
+            poisson="" if periodic else OPEN, orbitals=f"{folder}/guess-RESTART.wfn"
+        )
+        spin = dict(uks=multiplicity > 1, multiplicity=multiplicity)
+        guess = CP2K(**_options(f"{folder}/guess", GUESS | common, 140.0), **spin)
+        _run(guess, atoms, folder)
+        final = CP2K(
+            **_options(f"{folder}/final", settings | common, cutoff),
+            **spin,
+            stress_tensor=periodic,
+        )
+        results = _run(final, atoms, folder)
+    labelled = atoms.copy()
+    labelled.calc = SinglePointCalculator(labelled, **results)
+    return labelled
+
+
+def _options(label: str, settings: dict, cutoff: float) -> dict:
+    if shutil.which("cp2k_shell") is None:
+        raise RuntimeError(
+            "cp2k_shell: not found; install CP2K from your system's packages (cp2k) or "
+            "from conda-forge. The lessons do not need it: its labels ship"
+        )
+    return dict(
+        label=label,
+        command="env OMP_NUM_THREADS=1 cp2k_shell",
+        inp=INPUT.format(**settings),
+        cutoff=cutoff * Rydberg,
+        xc=None,
+        max_scf=None,
+        print_level="LOW",
+        **BASIS,
+    )
+
+
+def _run(cp2k: CP2K, atoms: Atoms, folder: str) -> dict:
+    """Energy, forces and, where asked for, stress."""
+    try:
+        with cp2k:
+            cp2k.calculate(atoms.copy())
+            found = {key: np.copy(value) for key, value in cp2k.results.items()}
+    except (AssertionError, ValueError) as error:  # what ASE's reader of replies raises
+        log = Path(f"{cp2k.label}.out")
+        tail = log.read_text()[-1500:] if log.is_file() else "no output"
+        raise RuntimeError(f"CP2K failed ({error}): {tail}") from error
+    return {key: found[key] for key in ("energy", "forces", "stress") if key in found}
+
+
+def cp2k_dft() -> EnergyForces:
+    """The protocol of `label_cp2k` as an `EnergyForces`, for periodic structures."""
+
+    def energy_forces(numbers, positions, cell):
+        if cell is None:
+            raise ValueError("cell: cp2k_dft needs a periodic structure, got none")
+        atoms = label_cp2k(Atoms(numbers, positions, cell=cell, pbc=True))
+        return atoms.get_potential_energy(), atoms.get_forces()
+
+    return energy_forces
+
+
+def isolated_atom_energies(width: float = 10.0) -> dict[int, float]:
+    """Energies (eV) of free hydrogen (doublet) and oxygen (triplet) atoms."""
+    energies = {}
+    for symbol, multiplicity in (("H", 2), ("O", 3)):
+        atom = Atoms(symbol, cell=[width] * 3)
+        atom.center()
+        labelled = label_cp2k(atom, multiplicity=multiplicity)
+        energies[int(atom.numbers[0])] = float(labelled.get_potential_energy())
+    return energies

@@ -1,0 +1,130 @@
+"""OpenMM as an engine: Systems, Contexts, and any `EnergyForces` as a force.
+
+OpenMM thinks in nm, ps and kJ/mol; everything that enters or leaves this file is in Å,
+fs and eV. Particles of a System beyond the atoms are virtual sites (a water model's
+fourth site): they are placed here, and never seen outside.
+"""
+
+from functools import partial
+
+import numpy as np
+import openmm
+from ase import Atoms
+from ase.geometry import find_mic
+from openmm import unit
+
+from . import units
+from .data import EnergyForces, cell_of
+
+PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
+ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
+MD = unit.md_unit_system  # nm, ps, kJ/mol
+
+
+class Guard:
+    """An `EnergyForces` that refuses NaN and keeps the exception OpenMM would lose.
+
+    OpenMM turns every exception (Ctrl-C too) into an ``OpenMMException`` without text
+    and accepts NaN silently, so both are caught here and raised again by `simulate`.
+    """
+
+    def __init__(self, energy_forces: EnergyForces):
+        """Guard `energy_forces`; `error` will hold what it raised last."""
+        self.energy_forces = energy_forces
+        self.error: BaseException | None = None
+
+    def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
+        """Energy and forces, finite."""
+        try:
+            energy, forces = self.energy_forces(numbers, positions, cell)
+            if not (np.isfinite(energy) and np.isfinite(forces).all()):
+                raise FloatingPointError("the potential returned NaN or infinity")
+        except BaseException as error:
+            self.error = error
+            raise
+        return energy, forces
+
+
+def _compute(energy_forces: EnergyForces, numbers, periodic: bool, state: openmm.State):
+    """What OpenMM calls: energy in kJ/mol, forces (N, 3) in kJ/mol/nm."""
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)  # (N, 3)
+    cell = cell_of_state(state) if periodic else None
+    energy, forces = energy_forces(numbers, positions, cell)
+    return energy / units.KJ_MOL, np.asarray(forces, float) * PER_NM
+
+
+def cell_of_state(state: openmm.State) -> np.ndarray:
+    """Box vectors (3, 3) Å."""
+    return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
+
+
+def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
+    """An OpenMM System whose only force is `energy_forces`."""
+    system = openmm.System()
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+    numbers, cell = atoms.numbers.copy(), cell_of(atoms)
+    force = openmm.PythonForce(
+        partial(_compute, energy_forces, numbers, cell is not None)
+    )
+    if cell is not None:
+        force.setUsesPeriodicBoundaryConditions(True)
+        system.setDefaultPeriodicBoxVectors(*(cell / units.NM))
+    system.addForce(force)
+    return system
+
+
+def make_context(
+    system: openmm.System, atoms: Atoms, integrator: openmm.Integrator
+) -> openmm.Context:
+    """A Context on the Reference platform at the positions (and cell) of `atoms`."""
+    particles, n = system.getNumParticles(), len(atoms)
+    if particles < n or not all(map(system.isVirtualSite, range(n, particles))):
+        raise ValueError(
+            f"atoms: the System has {particles} particles, the structure {n} atoms; "
+            "build both from the same structure"
+        )
+    platform = openmm.Platform.getPlatformByName("Reference")  # double; no threads
+    context = openmm.Context(system, integrator, platform)
+    if atoms.pbc.any():
+        context.setPeriodicBoxVectors(*(cell_of(atoms) / units.NM))
+    place(context, atoms.positions)
+    return context
+
+
+def place(context: openmm.Context, positions: np.ndarray) -> None:
+    """Put the atoms at `positions` (N, 3) Å, and virtual sites where they belong.
+
+    Molecules with virtual sites may be wrapped: they are made whole first.
+    """
+    positions = np.array(positions, float)
+    system, n = context.getSystem(), len(positions)
+    sites = range(n, system.getNumParticles())
+    if system.usesPeriodicBoundaryConditions():  # OpenMM would not look across a face
+        cell = cell_of_state(context.getState())
+        for site in map(system.getVirtualSite, sites):
+            first, *others = map(site.getParticle, range(site.getNumParticles()))
+            apart, _ = find_mic(positions[others] - positions[first], cell)
+            positions[others] = positions[first] + apart
+    context.setPositions(np.pad(positions, ((0, len(sites)), (0, 0))) / units.NM)
+    if sites:
+        context.computeVirtualSites()
+
+
+def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
+    """The `EnergyForces` of an OpenMM System (numbers are taken for granted)."""
+    context = make_context(system, atoms, openmm.VerletIntegrator(0.001))
+
+    def energy_forces(numbers, positions, cell):
+        if cell is not None:
+            context.setPeriodicBoxVectors(*(np.asarray(cell) / units.NM))
+        place(context, positions)
+        return labels_of(context.getState(energy=True, forces=True), len(numbers))
+
+    return energy_forces
+
+
+def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
+    """Energy (eV) and the forces (n, 3) eV/Å on the atoms, sites' forces spread."""
+    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
+    return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
