@@ -33,6 +33,8 @@ def test_atomic_energies_are_those_of_free_atoms():
 def test_names_that_are_wrong():
     with pytest.raises(ValueError, match="there are .*molecules-dft"):
         datasets.card("molecules")
+    with pytest.raises(ValueError, match="public sets .*'rmd17-ethanol'.*'water-pbe"):
+        datasets.load("rmd17")
     for name in ("molecules-mmff94", "molecules-grid"):
         with pytest.raises(ValueError, match="holds no structures"):
             datasets.load(name)

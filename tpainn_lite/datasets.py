@@ -1,6 +1,7 @@
-"""Shipped data sets and checkpoints, by name.
+"""Data sets, shipped and public, and shipped checkpoints, by name.
 
 ``load("molecules-dft")["pool"]`` is a list of labelled ``ase.Atoms`` (eV, eV/Å);
+``load("rmd17-ethanol")`` downloads a public set, once;
 ``checkpoint("molecules-mmff94")`` is a trained `Potential`.
 """
 
@@ -13,7 +14,9 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
+from . import public
 from .model import Potential
+from .public_sets import SETS
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 
@@ -27,16 +30,24 @@ def card(name: str) -> dict:
     if not path.is_file():
         known = sorted(p.stem for p in SHIPPED.glob("*.json"))
         raise ValueError(
-            f"name: no shipped asset is called {name!r}; there are {known}"
+            f"name: no shipped asset is called {name!r}; there are {known}, and, for "
+            f"load() only, the public sets {sorted(SETS)}"
         )
     return json.loads(path.read_text())
 
 
-def load(name: str) -> dict[str, list[Atoms]]:
-    """Labelled structures by split ("pool", "test"), each with ``info["smiles"]``.
+def load(
+    name: str, mirror: str | Path | None = None, cache: str | Path | None = None
+) -> dict[str, list[Atoms]]:
+    """Labelled structures by split ("pool", "test") of a shipped or a public set.
 
-    Raises `ValueError` for an unknown name or a file that is not the shipped one.
+    Shipped ones have ``info["smiles"]``. Public ones (`public_sets.SETS`) are
+    downloaded once to `cache`, or read from the folder `mirror`: see `public.load`,
+    also for the errors a missing network or a full disk gives. Raises `ValueError` for
+    an unknown name or a file that is not the shipped or published one.
     """
+    if name in SETS:
+        return public.load(name, mirror, cache)
     about = card(name)
     path = SHIPPED / f"{name}.extxyz"
     if not path.is_file():

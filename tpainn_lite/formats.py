@@ -1,0 +1,182 @@
+"""File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
+
+import base64
+import bz2
+import tarfile
+from importlib.resources import files
+from pathlib import Path
+
+import ase.db
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from tqdm import tqdm
+
+from .data import with_labels
+from .units import HARTREE, KCAL_MOL
+
+SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
+POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
+RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
+SGDML_KEYS = ("z", "R", "E", "F")
+QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
+QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
+QM9_U0 = 12  # Hartree
+
+
+def molecule_npz(path: Path) -> list[Atoms]:
+    """Frames of one molecule in rMD17's or sGDML's npz (kcal/mol, Å).
+
+    Arrays: atomic numbers (N,), positions (F, N, 3), energies (F,) or (F, 1), forces
+    (F, N, 3).
+    """
+    with np.load(path) as arrays:
+        keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
+        numbers, positions, energies, forces = (arrays[key] for key in keys)
+    return [
+        with_labels(Atoms(numbers, r), e * KCAL_MOL, f * KCAL_MOL)
+        for r, e, f in zip(positions, energies.ravel(), forces, strict=True)
+    ]
+
+
+def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
+    """Frames of one molecule: the first file is the pool, a second one the test."""
+    names = ("pool", "test")[: len(paths)]
+    return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
+
+
+def whole_waters(
+    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order (N,) of the atoms as O H H, O H H, …, and positions (N, 3) Å so ordered.
+
+    A hydrogen belongs to the nearest oxygen under periodic boundaries and is moved next
+    to it by cell vectors; oxygens stay where they are. Raises `ValueError` where an
+    oxygen does not get exactly two hydrogens.
+    """
+    oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
+    vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
+    vectors -= np.round(vectors @ np.linalg.inv(cell)) @ cell  # nearest image
+    distances = np.linalg.norm(vectors, axis=-1)
+    owner = distances.argmin(0)  # (H,)
+    counts = np.bincount(owner, minlength=len(oxygens))
+    if 3 * len(oxygens) != len(numbers) or (counts != 2).any():
+        raise ValueError(
+            "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
+            f"{sorted(set(counts.tolist()))} hydrogens an oxygen"
+        )
+    whole = positions.copy()
+    near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
+    whole[hydrogens] = positions[oxygens][owner] + near
+    pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
+    order = np.column_stack([oxygens, pairs]).ravel()
+    return order, whole[order]
+
+
+def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
+    """Frames of water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
+
+    Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
+    """
+    boxes, coords, energies, forces = (
+        np.load(path).astype(float) for path in (box, coord, energy, force)
+    )
+    n = coords.shape[1] // 3
+    numbers = np.repeat([8, 1], [n // 3, n - n // 3])
+    frames = []
+    for cell, r, e, f in zip(boxes, coords, energies, forces, strict=True):
+        cell = cell.reshape(3, 3)
+        order, whole = whole_waters(numbers, r.reshape(n, 3), cell)
+        atoms = Atoms(numbers[order], whole, cell=cell, pbc=True)
+        frames.append(with_labels(atoms, e, f.reshape(n, 3)[order]))
+    return frames
+
+
+def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
+    """Pool and test of water-pbe0ts, far apart in time; four files for each part.
+
+    The parts are one trajectory, shuffled, so a random split would put neighbours in
+    time into pool and test. Here `POOL` frames, in estimated time order, are the pool,
+    the next `GAP` are left out, and the others are the test.
+    """
+    frames = []
+    for part in zip(*[iter(paths)] * 4, strict=True):
+        frames += deepmd_water(*part)
+    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int).ravel()
+    ordered = [frames[i] for i in order]
+    return {"pool": ordered[:POOL], "test": ordered[POOL + GAP :]}
+
+
+def with_energy(atoms: Atoms, energy: float) -> Atoms:
+    """`atoms`, carrying an energy (eV) and no forces."""
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
+    """Index in GDB-9 and molecule of one file in QM9's own xyz dialect.
+
+    Its lines: number of atoms; 17 columns with U0 (Hartree); element, x, y, z (Å) and
+    charge of each atom, with exponents written ``1.0*^-6``; frequencies; two SMILES
+    (GDB-17's, the relaxed geometry's: ``info["smiles"]``); two InChI. Raises
+    `ValueError`, naming the file (`where`), for anything else.
+    """
+    try:
+        lines = text.splitlines()
+        count, columns = int(lines[0]), lines[1].split()
+        rows = [line.replace("*^", "e").split() for line in lines[2 : 2 + count]]
+        if len(columns) != QM9_COLUMNS or {len(row) for row in rows} != {5}:
+            raise ValueError("wrong number of columns")
+        index, energy = int(columns[1]), float(columns[QM9_U0].replace("*^", "e"))
+        positions = np.array([row[1:4] for row in rows], float)  # (N, 3) Å
+        float(lines[count + 2].split()[0])  # a frequency (1/cm), not one more atom
+        smiles = lines[count + 3].split()[1]
+        atoms = Atoms([row[0] for row in rows], positions, info={"smiles": smiles})
+        if len(atoms) != count or not np.isfinite([energy, *positions.flat]).all():
+            raise ValueError("an atom is missing, or a number is not finite")
+    except (ValueError, IndexError, KeyError) as error:
+        raise ValueError(
+            f"{where}: not a molecule in QM9's xyz format ({error!r}); download the "
+            "archive again"
+        ) from error
+    return index, with_energy(atoms, energy * HARTREE)
+
+
+def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
+    """QM9 from its archive, read as a stream, without the molecules on the list.
+
+    The list holds those whose relaxed geometry is another molecule than its SMILES.
+    Energies U0 (eV), no forces. Needs about 0.7 GB of memory for all 130,831.
+    """
+    rows = [line.split() for line in uncharacterized.read_text().splitlines()]
+    left_out = {int(row[0]) for row in rows if row and row[0].isdigit()}
+    frames = []
+    bar = tqdm(total=QM9_MOLECULES, desc="qm9", unit=" molecules")
+    try:
+        with (
+            bar,
+            bz2.open(archive) as plain,
+            tarfile.open(fileobj=plain, mode="r|") as tar,
+        ):
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None:  # a folder
+                    continue
+                where = f"{archive}, {member.name}"
+                index, atoms = qm9_molecule(file.read().decode(errors="replace"), where)
+                if index not in left_out:
+                    frames.append(atoms)
+                bar.update()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
+    return {"pool": frames}
+
+
+def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
+    """500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
+    frames = []
+    with ase.db.connect(str(path)) as database:
+        for row in database.select():
+            energy = np.frombuffer(base64.b64decode(row.data["energy_U0"]))[0]
+            frames.append(with_energy(Atoms(row.numbers, row.positions), energy))
+    return {"pool": frames}
