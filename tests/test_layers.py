@@ -10,8 +10,17 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 FILES = sorted(PACKAGE.glob("*.py"))
 ORDER = [  # a file imports only files of an earlier row
-    {"__init__", "units"},
-    {"data", "select", "analysis", "figures", "viewers", "checkpoints", "fitting"},
+    {"__init__", "units", "cluster"},
+    {
+        "data",
+        "select",
+        "analysis",
+        "figures",
+        "viewers",
+        "checkpoints",
+        "fitting",
+        "tasks",
+    },
     {"engine", "quantum", "cp2k", "graphs", "water_models", "formats"},
     {"dynamics", "water", "public_sets"},
     {"molecules", "model", "public"},
@@ -27,6 +36,7 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_models",
         "reproduce_grids",
     },
+    {"reproduce_assets"},
     {"explorers", "reproduce", "build"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
@@ -41,9 +51,13 @@ OWNERS = {  # who may import a heavy package
     "nglview": {"viewers"},
     "ipywidgets": {"viewers", "live", "low_data", "rotation"},
     "sklearn": {"select"},
+    "distributed": {"cluster"},
     "pooch": {"public"},
 }
-EXTRAS = {"pyscf"}  # may be missing, so may be imported where it is needed
+EXTRAS = {
+    "pyscf",
+    "distributed",
+}  # may be missing, so may be imported where it is needed
 
 
 def tree(path: Path) -> ast.Module:

@@ -5,121 +5,217 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import ase.io
 import numpy as np
+import psutil
 import pytest
 from rdkit import Chem
 
-from tpainn_lite import data, molecules, reproduce, reproduce_data
-from tpainn_lite.reproduce import run_tasks
+from tpainn_lite import data, lessons, molecules, reproduce, reproduce_data
+from tpainn_lite.reproduce_assets import ASSETS, Asset
 
 ROOT = Path(__file__).parents[1]
 
 
-def square(task, path):
-    path.write_text(str(task**2))
-
-
-def half_then_fail(task, path):
-    path.write_text("half of")
-    if task == 2:
-        raise RuntimeError("no convergence")
-    path.write_text(str(task**2))
-
-
-def results(folder):
-    return {p.name: p.read_text() for p in folder.iterdir()}
-
-
-NAMES = [reproduce._name(i, i) for i in range(4)]
-EXPECTED = {name: str(i**2) for i, name in enumerate(NAMES)}
-
-
-def test_all_results(tmp_path):
-    paths = run_tasks(tmp_path / "a", range(4), square, 1, None)
-    assert results(tmp_path / "a") == EXPECTED
-    assert [p.name for p in paths] == sorted(EXPECTED)
-
-
-def test_limit(tmp_path):
-    assert len(run_tasks(tmp_path, range(4), square, 1, 2)) == 2
-    assert len(run_tasks(tmp_path, range(4), square, 1, 99)) == 4
-
-
-@pytest.mark.parametrize(("jobs", "limit"), [(0, None), (-1, None), (1, 0), (1, -1)])
-def test_bad_sizes(tmp_path, jobs, limit):
-    with pytest.raises(ValueError, match="jobs, limit"):
-        run_tasks(tmp_path, range(4), square, jobs, limit)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_failure_leaves_nothing_half_written(tmp_path, jobs):
-    with pytest.raises(RuntimeError, match="no convergence"):
-        run_tasks(tmp_path, range(4), half_then_fail, jobs, None)
-    left = results(tmp_path)
-    assert NAMES[2] not in left
-    assert left.items() <= EXPECTED.items()  # and no ".part" of any kind
-    run_tasks(tmp_path, range(4), square, 1, None)
-    assert results(tmp_path) == EXPECTED
-
-
-def test_resume_computes_only_what_is_missing(tmp_path):
-    run_tasks(tmp_path, range(4), square, 1, None)
-    (tmp_path / NAMES[1]).unlink()
-    seen = []
-
-    def spy(task, path):
-        seen.append(task)
-        square(task, path)
-
-    run_tasks(tmp_path, range(4), spy, 1, None)
-    assert seen == [1]
-    assert results(tmp_path) == EXPECTED
-
-
-def test_a_task_that_changed_is_run_anew(tmp_path):
-    run_tasks(tmp_path, [0, 1], square, 1, None)
-    paths = run_tasks(tmp_path, [0, 3], square, 1, None)
-    assert [p.read_text() for p in paths] == ["0", "9"]
-
-
-KILLED = """
-import os, signal
+TINY = """
+import time
 from pathlib import Path
-from tpainn_lite.reproduce import run_tasks
+from tpainn_lite import reproduce
+from tpainn_lite.reproduce_assets import Asset
 
-def compute(task, path):
+def tasks():
+    return list(range(6))
+
+def square(task, path):
     path.write_text("half of")
-    if task == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+    while task >= 2 and not Path("go").exists():
+        time.sleep(0.01)
     path.write_text(str(task**2))
 
-run_tasks(Path("work"), range(4), compute, 1, None)
+def gather(name, results, folder):
+    part = folder / "part"
+    part.write_text(" ".join(p.read_text() for p in results))
+    part.replace(folder / f"{name}.extxyz")
+
+reproduce.SHIPPED = Path("shipped")
+reproduce.ASSETS = (Asset("data", "tiny", 6, tasks, square, gather),)
+if __name__ == "__main__":
+    reproduce.main()
 """
 
 
-def test_a_kill_leaves_nothing_half_written(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        cwd=tmp_path,
+def start(folder, *arguments, go=True):
+    """The whole command, on a tiny asset, as a process; `go`: past the second task."""
+    folder.mkdir(exist_ok=True)
+    if go:
+        (folder / "go").touch()
+    (folder / "tiny.py").write_text(TINY)
+    return subprocess.Popen(
+        [sys.executable, "tiny.py", *arguments],
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    left = {k: v for k, v in results(tmp_path / "work").items() if k.endswith(".out")}
-    assert left == {k: EXPECTED[k] for k in NAMES[:2]}
-    run_tasks(tmp_path / "work", range(4), square, 1, None)
-    again = {k: v for k, v in results(tmp_path / "work").items() if k.endswith(".out")}
-    assert again == EXPECTED
 
 
-@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "nothing"], ["x", "y"]])
+def files(folder):
+    """Path -> bytes of all that was made."""
+    made = [p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", "")]
+    made = [p for p in made if "__pycache__" not in p.parts]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in made}
+
+
+def stop_in_the_middle(folder, jobs, number):
+    """Send a signal once two results are there; the workers must be gone as well."""
+    process = start(folder, "data", "tiny", "--jobs", jobs, go=False)
+    family = psutil.Process(process.pid)
+    while len(list(folder.rglob("*.out"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    children = family.children(recursive=True)
+    process.send_signal(number)
+    words = process.communicate(timeout=30)[1]
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert len(list(folder.rglob("*.out"))) == 2
+    assert not list(folder.rglob("*part*"))
+    assert not (folder / "shipped/tiny.extxyz").exists()
+    return process.returncode, words
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unkilled")
+    start(folder, "data", "tiny").communicate()
+    return files(folder)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_command_goes_on_to_the_same_bytes(tmp_path, unkilled, jobs, number):
+    status, words = stop_in_the_middle(tmp_path / "a", jobs, number)
+    expected = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 128 + signal.SIGINT}
+    assert status == expected[number], words
+    again = start(tmp_path / "a", "data", "tiny", "--jobs", jobs)
+    assert again.communicate()[1]
+    assert again.returncode == 0
+    assert files(tmp_path / "a") == unkilled
+    assert unkilled["shipped/tiny.extxyz"] == b"0 1 4 9 16 25"
+
+
+def test_a_smaller_profile_ships_nothing(tmp_path):
+    done = start(tmp_path, "data", "tiny", "--profile", "laptop")
+    assert done.communicate()[1]
+    assert done.returncode == 0
+    made = {name for name in files(tmp_path) if not name.endswith(".out")}
+    assert made == {"build/reproduce/laptop/shipped/tiny.extxyz"}
+    made = tmp_path / "build/reproduce/laptop/shipped/tiny.extxyz"
+    assert made.read_text() == "0 1"  # 30 % of six tasks
+
+
+def fail(task, path):
+    raise RuntimeError("no convergence")
+
+
+def test_all_makes_what_it_can(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reproduce, "SHIPPED", tmp_path)
+    written = []
+
+    def write(name, results, folder):
+        written.append(name)
+
+    rows = [
+        Asset("data", "bad", 2, lambda: [0, 1], fail, write),
+        Asset("data", "good", write=write),
+        Asset("grid", "on-bad", write=write, needs=("data bad",)),
+        Asset("figure", "of-it", write=write, needs=("grid on-bad",)),
+        Asset("grid", "on-good", write=write, needs=("data good",)),
+    ]
+    monkeypatch.setattr(reproduce, "ASSETS", rows)
+    with pytest.raises(SystemExit) as stopped:
+        reproduce.main(["all"])
+    assert written == ["good", "on-good"]
+    words = str(stopped.value.code)
+    assert "data bad: not made: 2 of 2 tasks failed" in words
+    assert "task 1: RuntimeError: no convergence" in words
+    assert "grid on-bad: not made: it needs data bad" in words
+    assert "figure of-it: not made: it needs grid on-bad" in words
+
+
+def test_needs_come_first():
+    seen = set()
+    for asset in ASSETS:
+        assert asset.label not in seen
+        assert seen.issuperset(asset.needs), asset.label
+        seen.add(asset.label)
+
+
+SLOW = {"molecules-mmff94"}  # enumerates molecules for half a minute
+
+
+@pytest.mark.parametrize(
+    "asset",
+    [
+        pytest.param(a, marks=[pytest.mark.slow] if a.name in SLOW else [])
+        for a in ASSETS
+    ],
+    ids=lambda a: a.label,
+)
+def test_counts(asset):
+    assert len(asset.tasks()) == asset.count
+
+
+def test_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build/reproduce/methanol-scan").mkdir(parents=True)
+    for name in ("00003-01234567.out", "00004-01234567.part7", "00003-89abcdef.out"):
+        (tmp_path / "build/reproduce/methanol-scan" / name).touch()
+    reproduce.main(["list"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [
+        "data",
+        "methanol-scan",
+        "1",
+        "13",
+        "methanol-scan.extxyz,",
+        "there",
+    ] in lines
+    assert len(lines) == 1 + len(ASSETS)
+    reproduce.main(["list", "--profile", "ci"])
+    assert "methanol-scan.extxyz, missing" in capsys.readouterr().out
+
+
+def test_list_loads_no_torch():
+    code = (
+        "import sys; from tpainn_lite import reproduce; print('torch' in sys.modules)"
+    )
+    run = [sys.executable, "-c", code]
+    out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
+
+
+def test_profiles_are_those_of_the_lessons():
+    assert tuple(reproduce.PROFILES) == lessons.PROFILES
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "x"], ["x", "y"]])
 def test_command_line(arguments, capsys):
     with pytest.raises(SystemExit):
         reproduce.main(arguments)
     assert "usage" in capsys.readouterr().err
+
+
+def test_there_are_no_properties_yet(capsys):
+    if any(a.kind == "properties" for a in ASSETS):
+        pytest.skip("there are some now")
+    with pytest.raises(SystemExit):
+        reproduce.main(["properties", "water"])
+    assert "no asset of the kind properties yet" in capsys.readouterr().err
 
 
 def test_quantum_molecules_are_what_the_issue_asks():

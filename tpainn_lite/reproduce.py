@@ -1,139 +1,134 @@
-"""Rebuild every shipped asset from nothing: ``python -m tpainn_lite.reproduce --help``.
+"""Rebuild every shipped asset from nothing.
 
-Each asset is a list of independent tasks. A task's result is one file under
-``build/reproduce/<asset>/``, written in one step, so a killed run loses at most the
-tasks that were running; start it again and it goes on.
+``python -m tpainn_lite.reproduce list`` shows what there is; ``all`` makes all of it.
+An asset is made of independent tasks. A task's result is one file under
+``build/reproduce/<name>/``, written in one step, so a killed run loses at most the
+tasks that were running; start it again and it goes on. A profile other than ``full``
+takes the first tasks only, and fewer training steps; it writes what it makes under
+``build/reproduce/<profile>/shipped``, and grids and figures are then still made from
+what the package ships.
 """
 
 import argparse
-import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+import math
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from . import reproduce_data
+from .reproduce_assets import ASSETS, Asset
+from .tasks import TasksFailed, run_tasks
 
 WORK = Path("build/reproduce")
 SHIPPED = Path(__file__).parent / "shipped"
-
-
-def run_tasks(
-    folder: Path, tasks: Sequence, compute: Callable, jobs: int, limit: int | None
-) -> list[Path]:
-    """Run ``compute(task, path)`` for the tasks without a result; return all results.
-
-    `compute` must write `path` as its last act; it gets a temporary name that is then
-    renamed, so that a result is either whole or absent.
-    """
-    if jobs < 1 or (limit is not None and limit < 1):
-        raise ValueError(
-            f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / _name(i, task) for i, task in enumerate(tasks)][:limit]
-    todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
-    bar = tqdm(total=len(paths), initial=len(paths) - len(todo), desc=folder.name)
-    if jobs == 1:
-        for task, path in todo:
-            _run_one(compute, task, path)
-            bar.update()
-        return paths
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_run_one, compute, t, p) for t, p in todo]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-                bar.update()
-        except BaseException:  # else `with` would first run every task that waits
-            pool.shutdown(cancel_futures=True)
-            raise
-    return paths
-
-
-def _name(i: int, task) -> str:
-    """Number and digest: a task that changed is another file, and is run anew."""
-    return f"{i:05d}-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}.out"
-
-
-def _run_one(compute: Callable, task, path: Path) -> None:
-    part = path.with_suffix(f".part{os.getpid()}")
-    try:
-        compute(task, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def data(name: str, jobs: int, limit: int | None) -> list[Path]:
-    """The files of the labelled structures of a set, made where missing."""
-    tasks, compute = {
-        "molecules-dft": (
-            reproduce_data.molecules_tasks,
-            reproduce_data.label_molecule,
-        ),
-        "methanol-scan": (lambda: reproduce_data.SCAN, reproduce_data.label_scan),
-        "molecules-mmff94": (
-            reproduce_data.classical_tasks,
-            reproduce_data.sample_classical,
-        ),
-    }[name]
-    portions = run_tasks(WORK / name, tasks(), compute, jobs, limit)
-    if name in reproduce_data.ABOUT:
-        reproduce_data.write_set(name, portions, SHIPPED)
-    return portions
-
-
-def checkpoint(name: str, jobs: int, limit: int | None) -> None:
-    """Train a shipped checkpoint."""
-    from . import reproduce_models  # torch only where it is needed
-
-    portions = data(name, jobs, limit)
-    path = SHIPPED / name
-    reproduce_models.pretrain(portions, path, WORK / name)
-
-
-def grid(name: str, jobs: int, limit: int | None) -> None:
-    """Compute a shipped grid of learning curves."""
-    from . import reproduce_grids
-
-    tasks, compute = reproduce_grids.molecules_tasks(), reproduce_grids.molecules_point
-    rows = run_tasks(WORK / name, tasks, compute, jobs, limit)
-    reproduce_grids.write_grid(name, rows, SHIPPED)
-
-
-def figure(name: str, jobs: int, limit: int | None) -> None:
-    """Draw a figure of the README."""
-    from . import reproduce_grids
-
-    reproduce_grids.write_headline(Path("notebooks") / f"{name}.png")
-
-
-ASSETS = {
-    ("figure", "headline"): figure,
-    ("data", "molecules-dft"): data,
-    ("data", "methanol-scan"): data,
-    ("data", "molecules-mmff94"): data,
-    ("checkpoint", "molecules-mmff94"): checkpoint,
-    ("grid", "molecules-grid"): grid,
+PROFILES = {"ci": 0.02, "binder": 0.1, "laptop": 0.3, "full": 1.0}  # share of the work
+SUFFIX = {
+    "data": ".extxyz",
+    "checkpoint": ".pt",
+    "grid": ".json",
+    "properties": ".json",
+    "figure": ".png",
 }
+
+
+def make(asset: Asset, options: argparse.Namespace) -> None:
+    """Run the tasks that have no result yet, and write the file from the results."""
+    share = PROFILES[options.profile]
+    limit = options.limit
+    if limit is None and share < 1:  # two at least: the last one validates
+        limit = max(2, math.ceil(share * asset.count))
+    results: list[Path] = []
+    if asset.compute:
+        work, how = WORK / asset.name, (options.jobs, limit, options.scheduler)
+        results = run_tasks(work, asset.tasks(), asset.compute, *how)
+    folder = folder_of(asset, options.profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    if asset.write:
+        asset.write(asset.name, results, folder)
+    if asset.train:
+        work = WORK if share == 1 else WORK / options.profile
+        (work / asset.name).mkdir(parents=True, exist_ok=True)
+        asset.train(results, folder / asset.name, work / asset.name, share)
+
+
+def make_all(assets: Sequence[Asset], options: argparse.Namespace) -> dict[str, str]:
+    """Make each, but not what needs one that failed; returns what failed, in words."""
+    failed: dict[str, str] = {}
+    for asset in assets:
+        if missing := [need for need in asset.needs if need in failed]:
+            failed[asset.label] = f"not made: it needs {', '.join(missing)}"
+            continue
+        try:
+            make(asset, options)
+        except TasksFailed as error:
+            failed[asset.label] = f"not made: {error}"
+    return failed
+
+
+def folder_of(asset: Asset, profile: str) -> Path:
+    """Where the file goes; only all of the work makes what is shipped."""
+    if profile != "full":
+        return WORK / profile / "shipped"
+    return Path("notebooks") if asset.kind == "figure" else SHIPPED
+
+
+def table(profile: str) -> str:
+    """Every asset: tasks done, and whether its file is there."""
+    row = "{:12}{:20}{:>6}{:>7}  {}".format
+    lines = [row("kind", "name", "done", "tasks", "file")]
+    for asset in ASSETS:
+        results = (WORK / asset.name).glob("[0-9]" * 5 + "-*.out")
+        done = len({r.name[:5] for r in results if int(r.name[:5]) < asset.count})
+        file = "none is shipped"
+        if asset.write or asset.train:
+            path = folder_of(asset, profile) / (asset.name + SUFFIX[asset.kind])
+            file = f"{path.name}, {'there' if path.is_file() else 'missing'}"
+        lines.append(row(asset.kind, asset.name, done, asset.count, file))
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="tpainn_lite.reproduce", description=__doc__)
-    parser.add_argument("kind", choices=sorted({kind for kind, _ in ASSETS}))
-    parser.add_argument("name", choices=sorted({name for _, name in ASSETS}))
-    parser.add_argument("--jobs", type=int, default=1, help="processes, one core each")
-    parser.add_argument("--limit", type=int, help="only the first tasks")
+    parser = _parser()
     options = parser.parse_args(arguments)
-    make = ASSETS.get((options.kind, options.name))
-    if make is None:
-        parser.error(f"there is no {options.kind} called {options.name}")
-    make(options.name, options.jobs, options.limit)
+    if options.kind == "list":
+        print(table(options.profile))
+        return
+    chosen = [a for a in ASSETS if options.kind in ("all", a.kind)]
+    if options.kind != "all":
+        known = [a.name for a in chosen]
+        chosen = [a for a in chosen if a.name == options.name]
+        if not known:
+            parser.error(f"there is no asset of the kind {options.kind} yet")
+        if not chosen:
+            parser.error(f"{options.kind}: needs a name of {known}, got {options.name}")
+    # not KeyboardInterrupt: training would take that for "enough", and be saved
+    before = signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
+    try:
+        failed = make_all(chosen, options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if failed:
+        sys.exit("\n".join(f"{label}: {words}" for label, words in failed.items()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tpainn_lite.reproduce", description=__doc__)
+    add = parser.add_argument
+    add("kind", choices=["list", *SUFFIX, "all"], help="what to make")
+    add("name", nargs="?", help="which one; `list` names them")
+    add("--jobs", type=int, default=1, help="processes, one core each")
+    add("--scheduler", help="address of a Dask cluster that runs the tasks instead")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--limit", type=int, help="ship what the first tasks give")
+    amount.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="full",
+        help="the first 2 %% (ci), 10 %% (binder) or 30 %% (laptop) of the work, "
+        "shipping nothing; full, the default, ships",
+    )
+    return parser
 
 
 if __name__ == "__main__":

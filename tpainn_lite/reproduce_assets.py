@@ -1,0 +1,128 @@
+"""The shipped assets, one row each; made by ``reproduce``.
+
+To add a data set is to add a row. What needs torch is imported where it is called, so
+that the list of the assets is there at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import reproduce_data
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Something that is shipped, and how it is made.
+
+    `tasks()` are the tasks, `count` says how many, so that nobody need make them to
+    know. `compute(task, path)` writes the result of one. Of the results
+    `write(name, results, folder)` makes the shipped file, or `train(results, path,
+    work, share)` the shipped checkpoint, with a `share` of the steps.
+    """
+
+    kind: str
+    name: str
+    count: int = 0
+    tasks: Callable[[], Sequence] = tuple
+    compute: Callable | None = None
+    write: Callable[[str, Sequence[Path], Path], None] | None = None
+    train: Callable[[Sequence[Path], Path, Path, float], None] | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What the command line calls it."""
+        return f"{self.kind} {self.name}"
+
+
+def write_set(name: str, results: Sequence[Path], folder: Path) -> None:
+    """Gather labelled structures, and write their card."""
+    reproduce_data.write_set(name, results, folder)
+
+
+def pretrain(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
+    """Train the checkpoint of the molecules."""
+    from . import reproduce_models as models
+
+    steps = round(share * models.PRETRAIN.steps)
+    models.pretrain(results, path, work, replace(models.PRETRAIN, steps=steps))
+
+
+def grid_tasks() -> Sequence:
+    """The points of the learning curves."""
+    from . import reproduce_grids
+
+    return reproduce_grids.molecules_tasks()
+
+
+def grid_point(task: tuple, path: Path) -> None:
+    """One point of the learning curves."""
+    from . import reproduce_grids
+
+    reproduce_grids.molecules_point(task, path)
+
+
+def write_grid(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Gather the points of the learning curves."""
+    from . import reproduce_grids
+
+    reproduce_grids.write_grid(name, results, shipped)
+
+
+def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
+    """Draw the figure of the README."""
+    from . import reproduce_grids
+
+    reproduce_grids.write_headline(folder / f"{name}.png")
+
+
+ASSETS = (  # each after those it needs
+    Asset(
+        kind="data",
+        name="molecules-dft",
+        count=639,
+        tasks=reproduce_data.molecules_tasks,
+        compute=reproduce_data.label_molecule,
+        write=write_set,
+    ),
+    Asset(
+        kind="data",
+        name="methanol-scan",
+        count=13,
+        tasks=lambda: reproduce_data.SCAN,
+        compute=reproduce_data.label_scan,
+        write=write_set,
+    ),
+    Asset(
+        kind="data",
+        name="molecules-mmff94",
+        count=124,
+        tasks=reproduce_data.classical_tasks,
+        compute=reproduce_data.sample_classical,
+    ),
+    Asset(
+        kind="checkpoint",
+        name="molecules-mmff94",
+        count=124,
+        tasks=reproduce_data.classical_tasks,
+        compute=reproduce_data.sample_classical,
+        train=pretrain,
+        needs=("data molecules-mmff94",),
+    ),
+    Asset(
+        kind="grid",
+        name="molecules-grid",
+        count=54,
+        tasks=grid_tasks,
+        compute=grid_point,
+        write=write_grid,
+        needs=("data molecules-dft", "checkpoint molecules-mmff94"),
+    ),
+    Asset(
+        kind="figure",
+        name="headline",
+        write=write_headline,
+        needs=("grid molecules-grid",),
+    ),
+)
