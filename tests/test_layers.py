@@ -21,7 +21,7 @@ ORDER = [  # a file imports only files of an earlier row
         "fitting",
         "tasks",
     },
-    {"engine", "quantum", "cp2k", "graphs", "water_models", "formats"},
+    {"engine", "quantum", "cp2k", "cards", "graphs", "water_models", "formats"},
     {"dynamics", "water", "public_sets"},
     {"molecules", "model", "public"},
     {"enumeration", "datasets", "errors"},
@@ -36,6 +36,7 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_models",
         "reproduce_grids",
     },
+    {"reproduce_ethanol"},
     {"reproduce_assets"},
     {"explorers", "reproduce", "build"},
 ]
@@ -54,10 +55,7 @@ OWNERS = {  # who may import a heavy package
     "distributed": {"cluster"},
     "pooch": {"public"},
 }
-EXTRAS = {
-    "pyscf",
-    "distributed",
-}  # may be missing, so may be imported where it is needed
+EXTRAS = {"pyscf", "distributed"}  # may be missing: imported where they are needed
 
 
 def tree(path: Path) -> ast.Module:

@@ -14,10 +14,10 @@ def on_cluster(
 ) -> Iterator[tuple[int, Any]]:
     """Number and result of ``call(argument)`` for each argument, as they come.
 
-    In place of the result of a call that failed stands its traceback. A call whose
-    worker died is run again by Dask, as often as the scheduler's `allowed-failures`
-    says. As Dask also blames the calls that waited on that worker, each then gets a
-    last chance, alone.
+    In place of the result of a call that failed stands what `in_words` says. A call
+    whose worker died is run again by Dask, as often as the scheduler's
+    `allowed-failures` says. As Dask also blames the calls that waited on that worker,
+    each then gets a last chance, alone.
 
     Raises:
         ValueError: if Dask is not installed, or no scheduler answers at `address`.
@@ -54,4 +54,10 @@ def _outcome(future: Any) -> Any:
     try:
         return future.result()
     except Exception as error:  # the call's own, or that its workers died
-        return "".join(traceback.format_exception(error))
+        return in_words(error)
+
+
+def in_words(error: Exception) -> str:
+    """What failed, on the first line, and where."""
+    lines = traceback.format_exception(error)
+    return f"{type(error).__name__}: {error}\n{''.join(lines)}"

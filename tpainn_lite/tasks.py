@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from .cluster import on_cluster
+from .cluster import in_words, on_cluster
 
 REPORTED = 10  # failures named one by one
 Outcomes = Iterator[tuple[int, bytes | str]]  # number, result; or in words what failed
@@ -85,8 +84,9 @@ def _write_all(todo: Sequence[tuple], outcomes: Outcomes, bar: tqdm) -> list[str
             _write(path, outcome)
             bar.update()
         else:
-            bar.write(f"{path.name}, task {task!r}: {outcome}")
-            failed.append(f"{path.name}, task {task!r}: {_last_line(outcome)}")
+            if len(failed) < REPORTED:
+                bar.write(f"{path.name}, task {task!r}: {outcome}")
+            failed.append(f"{path.name}, task {task!r}: {outcome.splitlines()[0]}")
     return failed
 
 
@@ -97,10 +97,6 @@ def _write(path: Path, result: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
 
 
 def _report(failed: Sequence[str], total: int) -> str:
@@ -120,8 +116,8 @@ def _result(compute: Callable, task) -> bytes:
 def _attempt(compute: Callable, task) -> bytes | str:
     try:
         return _result(compute, task)
-    except Exception:  # as text: not every exception survives the way to here
-        return traceback.format_exc()
+    except Exception as error:  # as text: not every exception survives the way here
+        return in_words(error)
 
 
 def _outcomes(
