@@ -6,9 +6,11 @@ that the list of the assets is there at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from . import reproduce_data
+from . import reproduce_data, reproduce_ethanol, reproduce_water
+from .cards import About, write_set
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Asset:
         return f"{self.kind} {self.name}"
 
 
-def write_set(name: str, results: Sequence[Path], folder: Path) -> None:
-    """Gather labelled structures, and write their card."""
-    reproduce_data.write_set(name, results, folder)
+def writer(about: About) -> Callable:
+    """What writes a labelled set and its card."""
+    return partial(write_set, about=about)
 
 
 def pretrain(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
@@ -84,7 +86,7 @@ ASSETS = (  # each after those it needs
         count=639,
         tasks=reproduce_data.molecules_tasks,
         compute=reproduce_data.label_molecule,
-        write=write_set,
+        write=writer(reproduce_data.ABOUT["molecules-dft"]),
     ),
     Asset(
         kind="data",
@@ -92,7 +94,39 @@ ASSETS = (  # each after those it needs
         count=13,
         tasks=lambda: reproduce_data.SCAN,
         compute=reproduce_data.label_scan,
-        write=write_set,
+        write=writer(reproduce_data.ABOUT["methanol-scan"]),
+    ),
+    Asset(
+        kind="data",
+        name="ethanol-dft",
+        count=500,
+        tasks=reproduce_ethanol.ethanol_tasks,
+        compute=reproduce_ethanol.label_dft,
+        write=writer(reproduce_ethanol.ABOUT["ethanol-dft"]),
+    ),
+    Asset(
+        kind="data",
+        name="ethanol-ccsdt",
+        count=340,
+        tasks=reproduce_ethanol.ccsdt_tasks,
+        compute=reproduce_ethanol.label_ccsdt,
+        write=writer(reproduce_ethanol.ABOUT["ethanol-ccsdt"]),
+    ),
+    Asset(
+        kind="data",
+        name="water-dft",
+        count=114,
+        tasks=reproduce_water.water_tasks,
+        compute=reproduce_water.label_water,
+        write=reproduce_water.write_water,
+    ),
+    Asset(
+        kind="data",
+        name="water-scans",
+        count=35,
+        tasks=reproduce_water.scan_tasks,
+        compute=reproduce_water.label_scan,
+        write=writer(reproduce_water.ABOUT["water-scans"]),
     ),
     Asset(
         kind="data",

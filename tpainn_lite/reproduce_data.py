@@ -1,8 +1,5 @@
 """How the shipped quantum data are made; called by ``reproduce``."""
 
-import hashlib
-import json
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +8,8 @@ import numpy as np
 from ase import Atoms
 
 from . import enumeration, molecules
-from .data import check, label
+from .cards import About
+from .data import label
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
@@ -112,53 +110,42 @@ def sample_classical(task: tuple[int, list[str]], path: Path) -> None:
     ase.io.write(path, frames, format="extxyz")
 
 
-ABOUT = {
-    "molecules-dft": {
-        "geometries": "MMFF94 Langevin dynamics at 300, 600, 1000 K (RDKit, OpenMM)",
-        "splits": "by heavy-atom graph: no test graph occurs in the pool",
-        "limits": "neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
-        "a teaching set, not a benchmark; PySCF's basis of this name has spherical d "
-        "functions, so total energies are some millihartree from QM9's",
-    },
-    "methanol-scan": {
-        "geometries": "methanol relaxed with MMFF94, its O-H bond set to a distance",
-        "splits": "one split, scan",
-        "limits": "closed-shell DFT: wrong for a bond that is nearly broken",
-    },
-}
-
-
-def write_set(name: str, portions: Sequence[Path], shipped: Path) -> None:
-    """Gather labelled structures into SHIPPED/name.extxyz and its card, name.json."""
+def _program() -> str:
     import pyscf
 
+    return f"PySCF {pyscf.__version__}"
+
+
+def _free_atoms() -> dict[int, float]:
     from . import quantum
 
-    frames = [ase.io.read(p, format="extxyz") for p in portions]
-    check(frames, name)
-    path = shipped / f"{name}.extxyz"
-    part, card_part = path.with_suffix(".part"), path.with_suffix(".card")
-    ase.io.write(part, frames, format="extxyz")
-    splits: dict[str, list[Atoms]] = {}
-    for atoms in frames:
-        splits.setdefault(atoms.info["split"], []).append(atoms)
-    forces = np.concatenate([a.get_forces() for a in frames])
-    net = [np.abs(a.get_forces().sum(axis=0)).max() for a in frames]
-    card = {
-        "name": name,
-        "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-        "command": f"python -m tpainn_lite.reproduce data {name} --limit {len(frames)}",
-        "level": quantum.QM9_LEVEL + ", density fitting (def2-universal-jkfit), "
-        "PySCF grid level 2 with grid response in the forces",
-        "program": f"PySCF {pyscf.__version__}",
-        "units": "eV, eV/Å, Å",
-        "structures": {s: len(part) for s, part in splits.items()},
-        "molecules": {s: len({a.info["smiles"] for a in p}) for s, p in splits.items()},
-        "largest_force_eV_per_A": float(np.abs(forces).max()),
-        "largest_net_force_eV_per_A": float(max(net)),
-        "atomic_energies_eV": quantum.isolated_atom_energies(),
-        "licence": "CC BY 4.0",
-    } | ABOUT[name]
-    card_part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    part.replace(path)
-    card_part.replace(path.with_suffix(".json"))
+    return quantum.isolated_atom_energies()
+
+
+DFT_LEVEL = (
+    "B3LYP/6-31G(2df,p), density fitting (def2-universal-jkfit), PySCF grid level 2 "
+    "with grid response in the forces"
+)
+DFT_NOISE = "forces are the exact derivative of the energy (net force below 1e-9 eV/Å)"
+ABOUT = {
+    "molecules-dft": About(
+        level=DFT_LEVEL,
+        program=_program,
+        geometries="MMFF94 Langevin dynamics at 300, 600, 1000 K (RDKit, OpenMM)",
+        splits="by heavy-atom graph: no test graph occurs in the pool",
+        limits="neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms; "
+        "a teaching set, not a benchmark; PySCF's basis of this name has spherical d "
+        "functions, so total energies are some millihartree from QM9's",
+        atomic_energies=_free_atoms,
+        noise=DFT_NOISE,
+    ),
+    "methanol-scan": About(
+        level=DFT_LEVEL,
+        program=_program,
+        geometries="methanol relaxed with MMFF94, its O-H bond set to a distance",
+        splits="one split, scan",
+        limits="closed-shell DFT: wrong for a bond that is nearly broken",
+        atomic_energies=_free_atoms,
+        noise=DFT_NOISE,
+    ),
+}

@@ -23,19 +23,23 @@ LONGER, LONGER_SIZES = 5, (10, 100)  # times the budget, for one more scratch ar
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
 
 
-def molecules_tasks() -> list[tuple[str, int, int, int]]:
-    """(arm, n, seed, steps) of every grid point."""
+def molecules_tasks() -> list[tuple[str, int, int, int, str]]:
+    """(arm, n, seed, steps, digests of data and teacher) of every grid point.
+
+    With the digests a point belongs to its data: other data, other tasks, run anew.
+    """
+    used = "-".join(datasets.card(name)["sha256"][:8] for name in (NAME, TEACHER))
     tasks = []
     for seed in SEEDS:
         for n in SIZES:
-            tasks += [(arm, n, seed, STEPS) for arm in tune.ARMS]
-        tasks += [("scratch", n, seed, LONGER * STEPS) for n in LONGER_SIZES]
+            tasks += [(arm, n, seed, STEPS, used) for arm in tune.ARMS]
+        tasks += [("scratch", n, seed, LONGER * STEPS, used) for n in LONGER_SIZES]
     return tasks
 
 
-def molecules_point(task: tuple[str, int, int, int], path: Path) -> None:
+def molecules_point(task: tuple[str, int, int, int, str], path: Path) -> None:
     """One grid point, with the test error along the way; writes a JSON row."""
-    arm, n, seed, steps = task
+    arm, n, seed, steps, _ = task
     sets = datasets.load(NAME)
     (frames,) = split(sets["pool"], n, seed=seed)
     marks, curve = list(MARKS), []
