@@ -21,7 +21,17 @@ ORDER = [  # a file imports only files of an earlier row
         "fitting",
         "tasks",
     },
-    {"engine", "quantum", "cp2k", "cards", "graphs", "water_models", "formats"},
+    {
+        "engine",
+        "quantum",
+        "cp2k",
+        "cards",
+        "calculators",
+        "graphs",
+        "painn",
+        "water_models",
+        "formats",
+    },
     {"dynamics", "water", "public_sets"},
     {"molecules", "model", "public"},
     {"enumeration", "datasets", "errors"},
@@ -42,7 +52,7 @@ ORDER = [  # a file imports only files of an earlier row
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 OWNERS = {  # who may import a heavy package
-    "torch": {"checkpoints", "graphs", "model", "train", "tune"},
+    "torch": {"checkpoints", "graphs", "painn", "model", "train", "tune"},
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
     "rdkit": {"molecules", "enumeration"},

@@ -13,6 +13,7 @@ from ase.optimize import BFGS
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
 
+from tpainn_lite import model
 from tpainn_lite.graphs import collate, graph
 from tpainn_lite.model import Potential, PotentialConfig
 
@@ -193,8 +194,10 @@ def test_without_forces_positions_get_no_gradient(potential, ethanol, monkeypatc
     torch.testing.assert_close(energy, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dense", [0.0, np.inf], ids=["padded", "pairs"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_equals_schnetpack(potential, ethanol, ice, dtype):
+def test_equals_schnetpack(potential, ethanol, ice, dtype, dense, monkeypatch):
+    monkeypatch.setattr(model, "DENSE", dense)  # both ways, whichever is the faster
     potential = potential.to(dtype)
     theirs = NeuralNetworkPotential(
         representation=copy.deepcopy(potential.representation),
@@ -226,6 +229,20 @@ def test_equals_schnetpack(potential, ethanol, ice, dtype):
         expected.double().numpy() + potential.reference_sum(frames),
         **tolerance,
     )
+
+
+def test_both_passes_train_alike(potential, ethanol, ice, monkeypatch):
+    batch = collate([graph(a, 4.0) for a in (ethanol, Atoms("O"), ice)], torch.float64)
+    potential = potential.double().train()
+    gradients = []
+    for dense in (0.0, np.inf):
+        monkeypatch.setattr(model, "DENSE", dense)
+        potential.zero_grad()
+        energy, forces = potential(batch)
+        (energy.square().sum() + forces.square().sum()).backward()
+        gradients.append([p.grad.clone() for p in potential.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
 
 
 def test_seed_decides_the_weights_and_nothing_else():

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.utils.data.dataloader as _loader
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch renamed
     _loader.T_co = _loader._T_co
@@ -25,8 +25,12 @@ from schnetpack.nn import CosineCutoff, GaussianRBF  # noqa: E402
 from schnetpack.representation import PaiNN  # noqa: E402
 
 from . import checkpoints  # noqa: E402
+from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
 from .graphs import Graph, collate, graph  # noqa: E402
+from .painn import scalars  # noqa: E402
+
+DENSE = 2.5  # neighbours per radial function from which `painn` beats SchNetPack's pass
 
 
 @dataclass(frozen=True)
@@ -82,26 +86,19 @@ class Potential(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Interaction energies (B,) eV and forces (N, 3) eV/Å of a batch.
 
-        An atom alone has none: what the network says of it is subtracted. The batch is
-        left as it is: SchNetPack writes into the dict it gets, so it gets a fresh one.
+        An atom alone has none: what the network says of it is subtracted.
         Without `forces` no gradient graph of the positions is built.
         """
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
             R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
             r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
             elements, kind = torch.unique(batch["Z"], return_inverse=True)  # (K,), (N,)
-            n, lone = len(batch["n_atoms"]), torch.ones_like(elements)  # (K,)
-            inputs = {
-                P.Z: torch.cat([batch["Z"], elements]),
-                P.Rij: r_ij,
-                P.idx_i: batch["idx_i"],
-                P.idx_j: batch["idx_j"],
-                P.idx_m: torch.cat([batch["idx_m"], n - 1 + lone.cumsum(0)]),
-                P.n_atoms: torch.cat([batch["n_atoms"], lone]),
-            }
-            energy = self.readout(self.representation(inputs))["energy"]  # (B + K,) eV
-            alone = energy[n:][kind]  # (N,) eV
-            energy = energy[:n].index_add(0, batch["idx_m"], alone, alpha=-1)  # (B,)
+            Z = torch.cat([batch["Z"], elements])  # the last K have no neighbours
+            s = self._scalars(Z, batch["idx_i"], batch["idx_j"], r_ij)
+            each = self.readout.outnet(s)[:, 0]  # (N + K,) eV
+            bound = each[: len(kind)] - each[len(kind) :][kind]  # (N,)
+            energy = bound.new_zeros(len(batch["n_atoms"]))
+            energy = energy.index_add(0, batch["idx_m"], bound)  # (B,)
             if not forces:
                 return energy, None
             (gradient,) = torch.autograd.grad(
@@ -109,11 +106,21 @@ class Potential(torch.nn.Module):
             )
         return (energy if self.training else energy.detach()), -gradient
 
+    def _scalars(self, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
+        """Scalar features (N, F), by whichever way is the faster for these numbers."""
+        if len(idx_i) > DENSE * self.config.n_rbf * len(Z):
+            return scalars(self.representation, Z, idx_i, idx_j, r_ij)
+        inputs = {P.Z: Z, P.Rij: r_ij, P.idx_i: idx_i, P.idx_j: idx_j}
+        return self.representation(inputs)["scalar_representation"]
+
     def predict(
         self, frames: Sequence[Atoms], batch_size: int = 50
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å."""
+        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å, frames checked."""
         check(frames, labelled=False)
+        return self._predict(frames, batch_size)
+
+    def _predict(self, frames: Sequence[Atoms], batch_size: int = 50):
         references = self.reference_sum(frames)  # (frames,) eV
         was_training, energies, forces = self.training, [], []
         self.eval()
@@ -130,9 +137,9 @@ class Potential(torch.nn.Module):
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """This potential as an `EnergyForces`: plugs into labelling and dynamics."""
+        """This potential as an `EnergyForces`; unchecked: dynamics calls often."""
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
-        energies, forces = self.predict([atoms])
+        energies, forces = self._predict([atoms])
         return float(energies[0]), forces[0]
 
     def reference_sum(self, frames: Sequence[Atoms]) -> np.ndarray:
@@ -140,22 +147,19 @@ class Potential(torch.nn.Module):
 
         Raises `ValueError` for an element the potential does not know.
         """
-        unknown = {int(z) for a in frames for z in a.numbers} - set(
-            self.reference_energies
-        )
+        known = self.reference_energies
+        unknown = {int(z) for a in frames for z in a.numbers} - set(known)
         if unknown:
             raise ValueError(
                 f"frames: atomic numbers {sorted(unknown)} are unknown to this "
-                f"potential, which knows {sorted(self.reference_energies)}; choose "
+                f"potential, which knows {sorted(known)}; choose "
                 "another checkpoint"
             )
-        return np.array(
-            [sum(self.reference_energies[int(z)] for z in a.numbers) for a in frames]
-        )
+        return np.array([sum(known[int(z)] for z in a.numbers) for a in frames])
 
     def calculator(self) -> Calculator:
         """An ASE calculator: ``atoms.calc = potential.calculator()``."""
-        return _Calculator(self)
+        return EnergyForcesCalculator(self.energy_forces)
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
         """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
@@ -183,16 +187,3 @@ class Potential(torch.nn.Module):
                 " copy or train the checkpoint again"
             ) from None
         return potential.eval()
-
-
-class _Calculator(Calculator):
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, potential: Potential):
-        super().__init__()
-        self.potential = potential
-
-    def calculate(self, atoms=None, properties=("energy",), changes=all_changes):
-        super().calculate(atoms, properties, changes)
-        energies, forces = self.potential.predict([self.atoms])
-        self.results = {"energy": float(energies[0]), "forces": forces[0]}
