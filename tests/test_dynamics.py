@@ -1,15 +1,20 @@
 """Dynamics against closed forms; errors that surface as themselves."""
 
 import copy
+import subprocess
+import sys
+import time
 
 import numpy as np
 import openmm
 import pytest
+import torch
 from ase import Atoms
 from ase.io import read, write
 
-from tpainn_lite import data, dynamics, molecules, units
+from tpainn_lite import data, dynamics, engine, molecules, units, water
 from tpainn_lite.dynamics import simulate
+from tpainn_lite.graphs import collate, graph
 
 NVE = {"temperature": None}
 
@@ -33,8 +38,8 @@ def test_openmm_sees_what_the_potential_says(potential, request, name):
     atoms = request.getfixturevalue(name)
     if name == "ice":  # OpenMM wants reduced cell vectors: these are
         assert abs(atoms.cell[1, 0]) < atoms.cell[0, 0] / 2
-    system = dynamics.python_system(potential.energy_forces, atoms)
-    energy, forces = dynamics.system_energy_forces(system, atoms)(
+    system = engine.python_system(potential.energy_forces, atoms)
+    energy, forces = engine.system_energy_forces(system, atoms)(
         atoms.numbers, atoms.positions, data.cell_of(atoms)
     )
     expected, expected_forces = potential.energy_forces(
@@ -52,7 +57,7 @@ def test_system_energy_forces_against_the_formula(dimer, numeric_forces):
     bond = openmm.HarmonicBondForce()  # E = k/2 (r - r0)², in kJ/mol and nm
     bond.addBond(0, 1, 0.074, 30.0 / units.KJ_MOL * units.NM**2)
     system.addForce(bond)
-    potential = dynamics.system_energy_forces(system, atoms)
+    potential = engine.system_energy_forces(system, atoms)
     for shift in (0.0, 0.1):
         moved = atoms.positions + [[0, 0, 0], [0, 0.2, shift]]
         expected, forces = spring(atoms.numbers, moved)
@@ -231,7 +236,7 @@ def test_a_system_that_blows_up(dimer):
 
 
 def test_wrong_number_of_atoms(potential, ethanol):
-    system = dynamics.python_system(potential.energy_forces, ethanol)
+    system = engine.python_system(potential.energy_forces, ethanol)
     with pytest.raises(ValueError, match="9 particles, the structure 2 atoms"):
         simulate(system, Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]), steps=10)
 
@@ -253,7 +258,7 @@ def test_too_few_steps_for_a_frame(dimer):
 
 
 def test_a_changing_cell_reaches_the_frames(potential, ice):
-    system = dynamics.python_system(potential.energy_forces, ice)
+    system = engine.python_system(potential.energy_forces, ice)
     system.addForce(openmm.MonteCarloBarostat(5000.0, 300.0, 1))
     frames = simulate(system, ice, steps=10, every=5)
     assert len({round(a.get_volume(), 9) for a in frames}) > 1
@@ -268,3 +273,213 @@ def test_the_start_is_not_changed(potential, ethanol):
     simulate(potential.energy_forces, ethanol, steps=2, every=1)
     assert ethanol == before
     assert ethanol.arrays.keys() == before.arrays.keys()
+
+
+@pytest.fixture(scope="module")
+def liquid():
+    """Sixteen SPC/Fw waters, warmed, and their System."""
+    box = water.water_box(16, density=0.9, seed=1)
+    system = water.spc_fw(box)
+    return simulate(system, box, steps=400, every=400, friction=0.05)[-1], system
+
+
+def volumes(frames):
+    return np.array([a.get_volume() for a in frames])
+
+
+def test_npt_of_a_system_keeps_molecules_whole(liquid):
+    start, system = liquid
+    forces = system.getNumForces()
+    frames = simulate(
+        system, start, steps=2000, every=25, pressure=1.0, friction=0.02, seed=3
+    )
+    assert system.getNumForces() == forces  # the barostat went into a copy
+    assert len(set(volumes(frames).round(6))) > 5
+    for atoms in frames:
+        lengths = [atoms.get_distances(o, [o + 1, o + 2]) for o in range(0, 48, 3)]
+        assert 0.85 < np.min(lengths) < np.max(lengths) < 1.2  # Å
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_volume_moves_carry_rigid_molecules(liquid, cut, monkeypatch):
+    # No forces, no speed, and a volume move every step: what changed lengths would be
+    # the move.
+    def nothing(numbers, positions, cell):
+        return 0.0, np.zeros_like(positions)
+
+    monkeypatch.setattr(engine, "BAROSTAT_EVERY", 1)
+    start, _ = liquid
+    start = start.copy()
+    start.set_velocities(np.zeros((48, 3)))
+    if cut:
+        start.positions += 2.0
+        start.wrap()
+    before = [start.get_distances(o, [o + 1, o + 2], mic=True) for o in range(0, 48, 3)]
+    run = dict(temperature=1e-6, pressure=1e-6, timestep=1e-9)
+    after = simulate(nothing, start, steps=100, every=100, **run)[-1]
+    assert abs(after.get_volume() / start.get_volume() - 1) > 0.01
+    lengths = [after.get_distances(o, [o + 1, o + 2]) for o in range(0, 48, 3)]
+    np.testing.assert_allclose(lengths, before, atol=1e-6)
+
+
+def test_an_ideal_gas_of_molecules_has_its_volume(monkeypatch):
+    # P V = (N + 1) kT for N molecules without forces, volume sampled by a barostat.
+    def nothing(numbers, positions, cell):
+        return 0.0, np.zeros_like(positions)
+
+    n, pressure, kelvin = 27, 1000.0, 300.0
+    kT = kelvin * 1.380649e-23
+    expected = (n + 1) * kT / (pressure * 1e5) * 1e30  # Å³
+    gas = water.water_box(n, density=0.5, seed=0)
+    gas.set_cell([expected ** (1 / 3)] * 3, scale_atoms=False)
+    monkeypatch.setattr(engine, "BAROSTAT_EVERY", 1)
+    system = engine.python_system(nothing, gas)
+    engine.add_barostat(system, gas, pressure, kelvin, 1)
+    context = engine.make_context(system, gas, openmm.VerletIntegrator(1e-9))
+    found = []
+    for _ in range(6000):
+        context.getIntegrator().step(1)
+        found.append(engine.cell_of_state(context.getState())[0, 0] ** 3)
+    # standard deviation of V is V / sqrt(N + 1) = 0.19 V; some 100 independent samples
+    assert np.mean(found[500:]) == pytest.approx(expected, rel=0.08)
+
+
+def test_npt_needs_a_box_and_a_temperature(dimer):
+    atoms, spring = dimer
+    with pytest.raises(ValueError, match="pressure: needs a structure"):
+        simulate(spring, atoms, steps=10, pressure=1.0)
+    with pytest.raises(ValueError, match="pressure: needs a temperature"):
+        simulate(spring, atoms, steps=10, pressure=1.0, temperature=None)
+
+
+NVT = {"every": 20, "friction": 0.02, "seed": 4}
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not(liquid, tmp_path):
+    start, system = liquid
+    whole = simulate(system, start, steps=120, **NVT)
+    file = tmp_path / "runs" / "a.traj"
+    stopped = simulate(
+        system,
+        start,
+        steps=120,
+        file=file,
+        on_frame=lambda f: len(read(file, ":")) == 3,
+        **NVT,
+    )
+    assert len(stopped) == 3
+    again = simulate(system, start, steps=120, file=file, **NVT)
+    assert len(again) == len(read(file, ":")) == 6
+    for a, b in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(a.positions, b.positions)
+        np.testing.assert_array_equal(a.cell, b.cell)
+        assert a.info["time_fs"] == b.info["time_fs"]
+    assert len(simulate(system, start, steps=60, file=file, **NVT)) == 3
+
+
+def test_npt_goes_on_from_the_volume_it_had(liquid, tmp_path):
+    start, system = liquid
+    run = NVT | {"pressure": 1.0, "file": tmp_path / "a.traj"}
+    first = simulate(system, start, steps=200, **run)
+    again = simulate(system, start, steps=400, **run)
+    assert len(again) == 20
+    np.testing.assert_array_equal(again[9].cell, first[9].cell)
+    assert len(set(volumes(again[10:]).round(6))) > 2
+    assert abs(again[10].get_volume() / first[9].get_volume() - 1) < 0.05
+    np.testing.assert_allclose(again[10].positions, first[9].positions, atol=1.5)
+
+
+def test_a_frame_lost_in_a_kill_is_told_by_the_state(liquid, tmp_path):
+    start, system = liquid
+    whole = simulate(system, start, steps=80, file=tmp_path / "a.traj", **NVT)
+    simulate(system, start, steps=40, file=tmp_path / "b.traj", **NVT)
+    frames = read(tmp_path / "b.traj", ":")
+    write(tmp_path / "b.traj", frames[:1])  # killed between the state and the frame
+    again = simulate(system, start, steps=80, file=tmp_path / "b.traj", **NVT)
+    for a, b in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(a.positions, b.positions)
+
+
+def test_a_killed_process_goes_on(liquid, tmp_path):
+    start, system = liquid
+    write(tmp_path / "start.extxyz", start)
+    code = (
+        "import ase.io; from tpainn_lite import water, dynamics\n"
+        "a = ase.io.read('start.extxyz')\n"
+        "dynamics.simulate(water.spc_fw(a), a, steps=10**6, every=20,"
+        " friction=0.02, seed=4, file='run.traj')\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    file = tmp_path / "run.traj"
+    while not file.exists() or file.stat().st_size < 30_000:
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    atoms = read(tmp_path / "start.extxyz")
+    done = len(read(file, ":"))
+    steps = 20 * (done + 2)
+    again = simulate(water.spc_fw(atoms), atoms, steps=steps, file=file, **NVT)
+    whole = simulate(water.spc_fw(atoms), atoms, steps=steps, **NVT)
+    for a, b in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(a.positions, b.positions)
+
+
+def test_another_run_is_not_mixed_in(liquid, tmp_path):
+    start, system = liquid
+    file = tmp_path / "a.traj"
+    simulate(system, start, steps=20, file=file, **NVT)
+    with pytest.raises(ValueError, match="file: .* holds another run"):
+        simulate(system, start, steps=20, file=file, **NVT | {"seed": 5})
+    (tmp_path / "a.traj.state").unlink()
+    with pytest.raises(ValueError, match="file: .* is there, but not the state"):
+        simulate(system, start, steps=20, file=file, **NVT)
+
+
+def test_a_runaway_says_when_and_why(ethanol):
+    def pushes(numbers, positions, cell):
+        return 0.0, 0.3 * (positions - positions.mean(0))
+
+    with pytest.raises(dynamics.BlowUp, match="K where the thermostat") as caught:
+        simulate(pushes, ethanol, steps=2000, every=10)
+    assert caught.value.step == 10 * len(caught.value.frames) > 0
+
+
+def test_atoms_on_top_of_each_other_stop_a_run():
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])
+    atoms.set_velocities([[0, 0, 0.01], [0, 0, -0.01]])
+
+    def nothing(numbers, positions, cell):
+        return 0.0, np.zeros_like(positions)
+
+    with pytest.raises(dynamics.BlowUp, match=r"two atoms are 0\.[45]\d Å apart"):
+        simulate(nothing, atoms, steps=2000, every=1, **NVE)
+
+
+def test_pressure_is_the_virial(potential, ice):
+    # -dE/dV by volume moves of all positions, against the sum of forces times positions
+    # is what a barostat feels; PaiNN in a box, forces from OpenMM.
+    system = engine.python_system(engine.Guard(potential.energy_forces), ice)
+    labels = engine.system_energy_forces(system, ice)
+
+    def energy(scale):
+        return labels(ice.numbers, ice.positions * scale, ice.cell.array * scale)[0]
+
+    h = 1e-4
+    slope = (energy(1 + h) - energy(1 - h)) / (2 * h)  # dE/d(ln L) = -3 P V
+    R = torch.tensor(ice.positions)
+    strain = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    batch = collate([graph(ice, potential.config.cutoff)], torch.float64)
+    batch["offsets"] = batch["offsets"] * (1 + strain)
+    r = R * (1 + strain)
+    r_ij = r[batch["idx_j"]] - r[batch["idx_i"]] + batch["offsets"]
+    s = potential._scalars(batch["Z"], batch["idx_i"], batch["idx_j"], r_ij)
+    total = potential.readout.outnet(s).sum()
+    (virial,) = torch.autograd.grad(total, strain)
+    assert slope == pytest.approx(virial.item(), abs=1e-6)
+    assert abs(slope) > 1e-3
+
+
+def test_progress_says_the_speed(dimer, capsys):
+    simulate(dimer[1], dimer[0], steps=20, progress=True)
+    assert "ns/day" in capsys.readouterr().err

@@ -20,6 +20,8 @@ ORDER = [  # a file imports only files of an earlier row
         "checkpoints",
         "fitting",
         "tasks",
+        "recording",
+        "bonds",
     },
     {
         "engine",
@@ -56,7 +58,7 @@ OWNERS = {  # who may import a heavy package
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
     "rdkit": {"molecules", "enumeration"},
-    "openmm": {"engine", "dynamics", "water_models"},
+    "openmm": {"engine", "dynamics", "recording", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
     "plotly": {"figures", "live", "low_data", "rotation"},
     "nglview": {"viewers"},

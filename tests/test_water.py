@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms, units
 from scipy.special import erfc
 
-from tpainn_lite import dynamics, water
+from tpainn_lite import dynamics, engine, water
 
 KCAL = units.kcal / units.mol  # eV
 COULOMB = 14.399645  # eV Å / e²: 1 / (4 pi epsilon_0)
@@ -32,7 +32,7 @@ def box():
 def energy_forces(atoms, **options):
     system = water.spc_fw(atoms, **options)
     cell = atoms.cell.array if atoms.pbc.any() else None
-    labels = dynamics.system_energy_forces(system, atoms)
+    labels = engine.system_energy_forces(system, atoms)
     return labels(atoms.numbers, atoms.positions, cell)
 
 
@@ -173,7 +173,7 @@ def test_periodic_box_equals_own_ewald_sum(box):
 def test_forces_are_the_derivative_of_the_energy(name, request):
     atoms, step = request.getfixturevalue(name).copy(), 1e-4
     options = {"tolerance": 1e-6} if name == "box" else {}
-    labels = dynamics.system_energy_forces(water.spc_fw(atoms, **options), atoms)
+    labels = engine.system_energy_forces(water.spc_fw(atoms, **options), atoms)
     cell = atoms.cell.array if atoms.pbc.any() else None
     _, forces = labels(atoms.numbers, atoms.positions, cell)
     for i, k in ((0, 0), (1, 1), (5, 2), (12, 0)):

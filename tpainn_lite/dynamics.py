@@ -1,80 +1,94 @@
 """Molecular dynamics with OpenMM, for its ``System`` and any `EnergyForces` alike.
 
-Å, fs, eV and K; ``engine`` speaks to OpenMM. A learned or Python potential enters
+Å, fs, eV, K and bar; ``engine`` speaks to OpenMM. A learned or Python potential enters
 through ``openmm.PythonForce``.
 """
 
-from collections.abc import Sequence
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 import openmm
 from ase import Atoms
-from openmm import unit
+from ase.neighborlist import neighbor_list
 from tqdm import tqdm
 
 from . import units
-from .data import EnergyForces, with_labels
+from .bonds import whole
+from .data import CLASH, EnergyForces
 from .engine import (
-    ASE_VELOCITY,
-    MD,
     Guard,
-    cell_of_state,
-    labels_of,
-    make_context,
+    add_barostat,
     python_system,
-    system_energy_forces,
+    snapshot,
+    start,
 )
+from .recording import Recording
 
-__all__ = [
-    "make_context",
-    "python_system",
-    "simulate",
-    "system_energy_forces",
-    "temperatures",
-]
+RUNAWAY = 3  # times the thermostat's temperature, and 500 K on top for small molecules
 
 
-def _snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
-    state = context.getState(positions=True, velocities=True, energy=True, forces=True)
-    frame = atoms.copy()
-    n = len(atoms)
-    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    frame.positions = positions[:n]
-    frame.cell = cell_of_state(state) if frame.pbc.any() else frame.cell
-    velocities = state.getVelocities(asNumpy=True).value_in_unit_system(MD)[:n]
-    frame.set_velocities(velocities / ASE_VELOCITY)
-    kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
-    frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
-    energy, forces = labels_of(state, n)
-    if not np.isfinite(energy + forces.sum()):
-        raise FloatingPointError("the energy or a force is NaN")
-    return with_labels(frame, energy, forces)
+@dataclass(frozen=True)
+class _Settings:
+    """What makes a run the run it is."""
+
+    temperature: float | None
+    pressure: float | None
+    timestep: float
+    friction: float
+    every: int
+    seed: int
+
+    def __post_init__(self):
+        for name in ("every", "timestep", "friction", "temperature"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: needs a positive number, got {value}")
+        if self.pressure is not None and self.temperature is None:
+            raise ValueError("pressure: needs a temperature too, got None")
+
+    def prepare(self, potential, atoms: Atoms, done: int) -> openmm.Context:
+        """A context of `potential`, a System or a `Guard`, after `done` frames."""
+        if isinstance(potential, openmm.System):
+            system = potential if self.pressure is None else copy.deepcopy(potential)
+        else:
+            system = python_system(potential, atoms)
+        if self.pressure is not None:
+            atoms = whole(atoms)  # or the barostat would tear molecules that are cut
+            seed = self.seed + done  # else its first random numbers would come again
+            add_barostat(system, atoms, self.pressure, self.temperature, seed)
+        how = (self.temperature, self.timestep, self.friction, self.seed)
+        return start(system, atoms, *how)
 
 
-def _start(system, atoms, temperature, timestep, friction, seed) -> openmm.Context:
-    """A Context with an integrator and velocities: those of `atoms`, else drawn."""
-    dt = timestep / units.PS
-    integrator = openmm.VerletIntegrator(dt)
+class BlowUp(FloatingPointError):
+    """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
+
+    def __init__(self, step: int, every: int, reason: str, frames: list[Atoms]):
+        """What went wrong between the last frame and the next."""
+        super().__init__(
+            f"the run blew up between steps {step} and {step + every} ({reason}); "
+            "shorten the time step, relax the start, or let the potential learn frames "
+            "of this kind"
+        )
+        self.step, self.reason, self.frames = step, reason, frames
+
+
+def _refuse(frame: Atoms, temperature: float | None) -> None:
+    """Raise `FloatingPointError` for a frame that no sound run comes to."""
     if temperature is not None:
-        rate = friction * units.PS
-        integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
-        integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
-    context = make_context(system, atoms, integrator)
-    if temperature is None or atoms.has("momenta"):
-        velocities = atoms.get_velocities() * ASE_VELOCITY
-        sites = system.getNumParticles() - len(atoms)
-        context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))))
-    else:
-        context.setVelocitiesToTemperature(temperature, seed + 1)
-    return context
-
-
-def _check(steps: int, every: int, **positive: float | None) -> None:
-    for name, value in dict(every=every, **positive).items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
-    if steps < every:
-        raise ValueError(f"steps: needs at least every={every}, got {steps}")
+        found = temperatures([frame])[0]
+        if found > RUNAWAY * temperature + 500:
+            raise FloatingPointError(
+                f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
+            )
+    closest = neighbor_list("d", frame, CLASH)
+    if len(closest):
+        raise FloatingPointError(f"two atoms are {closest.min():.2f} Å apart")
 
 
 def simulate(
@@ -83,46 +97,95 @@ def simulate(
     *,
     steps: int,
     temperature: float | None = 300.0,
+    pressure: float | None = None,
     timestep: float = 0.5,
     friction: float = 0.01,
     every: int = 10,
     seed: int = 0,
+    file: str | Path | None = None,
+    on_frame: Callable[[Atoms], bool | None] | None = None,
     progress: bool = False,
 ) -> list[Atoms]:
     """Molecular dynamics: a labelled frame every `every` steps of `timestep` fs.
 
-    With a `temperature` (K): NVT, Langevin dynamics (LangevinMiddleIntegrator, Zhang et
-    al. 2019, doi 10.1021/acs.jpca.9b02771), `friction` in 1/fs. With ``None``: NVE,
-    leap-frog Verlet. Both start from the momenta of `atoms`; NVT draws missing ones.
+    With a `temperature` (K): NVT, Langevin (LangevinMiddleIntegrator, Zhang et al.
+    2019, doi 10.1021/acs.jpca.9b02771), `friction` in 1/fs; with a `pressure` (bar)
+    too: NPT, a Monte Carlo barostat. Without: NVE, leap-frog Verlet. Momenta are those
+    of `atoms`, else drawn (not in NVE). With a `file` (.traj) frames are written as
+    they come, and the same call goes on with a run that was stopped or killed: as if it
+    had not been, but for the volume moves of NPT, which OpenMM draws anew.
+    ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
 
-    Frames carry energy (eV), forces (eV/Å), momenta (leap-frog: half a step early),
-    ``info["time_fs"]`` and ``info["kinetic_energy"]`` (eV, at that time). Ctrl-C
-    returns the frames there are; `FloatingPointError` says that the run blew up.
+    Frames carry energy, forces, momenta (leap-frog: half a step early), and in ``info``
+    time_fs and kinetic_energy (eV, at that time). Raises `BlowUp` for a run gone wrong.
     """
-    _check(steps, every, timestep=timestep, friction=friction, temperature=temperature)
+    settings = _Settings(temperature, pressure, timestep, friction, every, seed)
+    if steps < every:
+        raise ValueError(f"steps: needs at least every={every}, got {steps}")
+    return _collect(
+        potential, atoms, settings, steps // every, file, on_frame, progress
+    )
+
+
+def _collect(
+    potential, atoms, settings: _Settings, total: int, file, on_frame, progress
+) -> list[Atoms]:
     guard = None if isinstance(potential, openmm.System) else Guard(potential)
-    system = python_system(guard, atoms) if guard else potential
-    frames: list[Atoms] = []
+    interval, frames = settings.every * settings.timestep, []
     try:
-        context = _start(system, atoms, temperature, timestep, friction, seed)
-        for block in tqdm(range(steps // every), desc="MD", disable=not progress):
-            context.getIntegrator().step(every)
-            frames.append(_snapshot(context, atoms, (block + 1) * every * timestep))
+        run = _frames(guard or potential, atoms, settings, file)
+        frames += next(run)
+        for _ in _progress(len(frames), total, interval, progress):
+            frames.append(next(run))
+            if on_frame and on_frame(frames[-1]):
+                break
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
         cause = (guard.error if guard else None) or error
-        if isinstance(cause, KeyboardInterrupt):
-            return frames
-        raise _explain(cause, len(frames) * every, every) from cause
-    return frames
+        if not isinstance(cause, KeyboardInterrupt):
+            raise _explain(cause, frames, settings.every) from cause
+    return frames[:total]
 
 
-def _explain(cause: BaseException, step: int, every: int) -> BaseException:
-    if not isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
-        return cause
-    return FloatingPointError(
-        f"the run blew up between steps {step} and {step + every} ({cause}); shorten "
-        "the time step, relax the start, or let the potential learn frames of this kind"
-    )
+def _frames(potential, atoms: Atoms, settings: _Settings, file) -> Iterator:
+    """First the list of the frames that were recorded before, then frame by frame."""
+    recording = None
+    if file is not None:
+        identity = asdict(settings) | {"formula": atoms.get_chemical_formula()}
+        recording = Recording(file, identity)
+    context = settings.prepare(potential, atoms, recording.done if recording else 0)
+    every, interval = settings.every, settings.every * settings.timestep
+
+    def frame(k: int) -> Atoms:
+        return snapshot(context, atoms, k * interval)
+
+    done = recording.resume(context, frame) if recording else []
+    yield done
+    for k in count(len(done) + 1):
+        context.getIntegrator().step(every)
+        new = frame(k)
+        _refuse(new, settings.temperature)
+        if recording:
+            recording.add(k, new, context)
+        yield new
+
+
+def _progress(done: int, total: int, interval: float, show: bool) -> Iterator[int]:
+    """Counts, with a bar that says ns/day; `interval` in fs."""
+    begin = time.monotonic()
+    bar = tqdm(total=total, initial=done, desc="MD", disable=not show)
+    with bar:
+        for k in range(done, total):
+            yield k
+            days = max(time.monotonic() - begin, 1e-9) / 86400
+            speed = (k + 1 - done) * interval * 1e-6 / days
+            bar.set_postfix_str(f"{speed:.3g} ns/day", refresh=False)
+            bar.update()
+
+
+def _explain(cause: BaseException, frames: list[Atoms], every: int) -> BaseException:
+    if isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
+        return BlowUp(len(frames) * every, every, str(cause), frames)
+    return cause
 
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:

@@ -14,11 +14,13 @@ from ase.geometry import find_mic
 from openmm import unit
 
 from . import units
-from .data import EnergyForces, cell_of
+from .bonds import bonds as bonds_of
+from .data import EnergyForces, cell_of, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
 MD = unit.md_unit_system  # nm, ps, kJ/mol
+BAROSTAT_EVERY = 25  # steps between two tries to change the volume
 
 
 class Guard:
@@ -72,6 +74,30 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
         system.setDefaultPeriodicBoxVectors(*(cell / units.NM))
     system.addForce(force)
     return system
+
+
+def add_barostat(
+    system: openmm.System, atoms: Atoms, pressure: float, temperature: float, seed: int
+) -> None:
+    """Give `system` a Monte Carlo barostat (`pressure` in bar).
+
+    A barostat moves whole molecules, and OpenMM knows molecules by their bonds: where
+    it sees none, bonds without strength tell it.
+    """
+    if not atoms.pbc.all():
+        raise ValueError(
+            "pressure: needs a structure that is periodic in all directions"
+        )
+    bonds = openmm.HarmonicBondForce()
+    bonds.setUsesPeriodicBoundaryConditions(True)
+    first, second, _ = bonds_of(atoms)
+    for i, j in zip(first.tolist(), second.tolist(), strict=True):
+        if i < j:
+            bonds.addBond(i, j, 0.1, 0.0)
+    system.addForce(bonds)
+    barostat = openmm.MonteCarloBarostat(pressure, temperature, BAROSTAT_EVERY)
+    barostat.setRandomNumberSeed(seed + 1)
+    system.addForce(barostat)
 
 
 def make_context(
@@ -128,3 +154,39 @@ def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
     """Energy (eV) and the forces (n, 3) eV/Å on the atoms, sites' forces spread."""
     energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
     return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
+
+
+def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
+    """`atoms` as they are now, with labels, momenta, time (fs) and kinetic energy."""
+    state = context.getState(positions=True, velocities=True, energy=True, forces=True)
+    frame = atoms.copy()
+    n = len(atoms)
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    frame.positions = positions[:n]
+    frame.cell = cell_of_state(state) if frame.pbc.any() else frame.cell
+    velocities = state.getVelocities(asNumpy=True).value_in_unit_system(MD)[:n]
+    frame.set_velocities(velocities / ASE_VELOCITY)
+    kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
+    frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
+    energy, forces = labels_of(state, n)
+    if not np.isfinite(energy + forces.sum()):
+        raise FloatingPointError("the energy or a force is NaN")
+    return with_labels(frame, energy, forces)
+
+
+def start(system, atoms, temperature, timestep, friction, seed) -> openmm.Context:
+    """A Context with an integrator and velocities: those of `atoms`, else drawn."""
+    dt = timestep / units.PS
+    integrator = openmm.VerletIntegrator(dt)
+    if temperature is not None:
+        rate = friction * units.PS
+        integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
+        integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
+    context = make_context(system, atoms, integrator)
+    if temperature is None or atoms.has("momenta"):
+        velocities = atoms.get_velocities() * ASE_VELOCITY
+        sites = system.getNumParticles() - len(atoms)
+        context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))))
+    else:
+        context.setVelocitiesToTemperature(temperature, seed + 1)
+    return context

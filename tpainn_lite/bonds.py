@@ -1,0 +1,33 @@
+"""Which atoms are bonded, by distance; molecules put back together."""
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import natural_cutoffs, neighbor_list
+
+STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
+
+
+def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First atom (P,), second atom (P,), vector (P, 3) Å of each bond, both ways."""
+    return neighbor_list("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
+
+
+def whole(atoms: Atoms) -> Atoms:
+    """A copy in which no molecule is cut by a face of the box.
+
+    Each molecule stays where its first atom is.
+    """
+    first, second, vectors = bonds(atoms)
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
+    mended, seen = atoms.copy(), np.zeros(len(atoms), bool)
+    for root in range(len(atoms)):
+        stack = [] if seen[root] else [root]
+        seen[root] = True
+        while stack:
+            i = stack.pop()
+            for k in range(starts[i], starts[i + 1]):
+                if not seen[second[k]]:
+                    seen[second[k]] = True
+                    mended.positions[second[k]] = mended.positions[i] + vectors[k]
+                    stack.append(second[k])
+    return mended
