@@ -15,6 +15,7 @@ ORDER = [  # a file imports only files of an earlier row
         "data",
         "select",
         "analysis",
+        "transport",
         "figures",
         "viewers",
         "checkpoints",

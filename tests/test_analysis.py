@@ -1,0 +1,113 @@
+"""Properties against closed forms: ideal gas, lattice, AR(1) noise, one dimer."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from tpainn_lite import analysis, water
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.8, 0.95])
+def test_error_of_an_autoregressive_series(phi):
+    # x_t = phi x_(t-1) + noise: var of the mean -> var x (1 + phi) / (1 - phi) / n
+    n, found = 4096, []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=n)
+        x = np.empty(n)
+        x[0] = noise[0] / np.sqrt(1 - phi**2)
+        for t in range(1, n):
+            x[t] = phi * x[t - 1] + noise[t]
+        found.append(analysis.mean_and_error(x)[1])
+    exact = np.sqrt((1 + phi) / (1 - phi) / (1 - phi**2) / n)
+    assert np.mean(found) == pytest.approx(exact, rel=0.3)
+    assert np.mean(found) > 0.95 * exact  # rather too large than too small
+
+
+def test_mean_and_error_of_a_constant():
+    assert analysis.mean_and_error([3.0] * 32) == (3.0, 0.0)
+    with pytest.raises(ValueError, match="needs 16 values"):
+        analysis.mean_and_error([1.0] * 15)
+
+
+def test_density_of_a_box():
+    box = water.water_box(32, density=0.9, seed=0)
+    np.testing.assert_allclose(analysis.densities([box, box]), 0.9, rtol=1e-12)
+
+
+SKEWED = np.array([[12.0, 0, 0], [4.0, 11.0, 0], [-3.0, 2.0, 13.0]])
+
+
+@pytest.mark.parametrize("cell", [np.diag([12.0, 12, 12]), SKEWED])
+def test_an_ideal_gas_has_no_structure(rng, cell):
+    frames = [
+        Atoms("O40H80", rng.uniform(size=(120, 3)) @ cell, cell=cell, pbc=True)
+        for _ in range(100)
+    ]
+    for one, other in ((8, 8), (8, 1), (1, 1)):
+        r, g = analysis.rdf(frames, one, other, r_max=5.0, bins=10)
+        assert r[0] == 0.25
+        np.testing.assert_allclose(g[2:], 1.0, atol=0.06)
+
+
+def test_a_lattice_has_its_neighbours():
+    crystal = bulk("Po", "sc", a=3.0).repeat(4)
+    r, g = analysis.rdf([crystal], 84, 84, r_max=5.9, bins=236)
+    density = (len(crystal) - 1) / crystal.get_volume()  # of the others
+    for cutoff, neighbours in ((3.5, 6), (4.5, 18), (5.5, 26)):
+        found = analysis.coordination(r, g, density, cutoff)
+        assert found == pytest.approx(neighbours, rel=2e-3)
+    assert set(r[g > 0].round(1)) == {3.0, 4.2, 5.2}
+
+
+def test_pairs_within_a_molecule_can_be_left_out():
+    box = water.water_box(27, seed=1)
+    r, with_bonds = analysis.rdf([box], 8, 1, r_max=4.0)
+    molecules = np.arange(81) // 3
+    _, between = analysis.rdf([box], 8, 1, r_max=4.0, molecules=molecules)
+    assert with_bonds[r < 1.2].max() > 1
+    assert between[r < 1.2].max() == 0
+    density = 54 / box.get_volume()
+    assert analysis.coordination(r, with_bonds, density, 1.2) == pytest.approx(2, 0.01)
+
+
+def test_an_equal_element_is_not_its_own_neighbour():
+    pair = Atoms("O2", [[0, 0, 0], [0, 0, 3.0]], cell=[10] * 3, pbc=True)
+    r, g = analysis.rdf([pair], 8, 8, r_max=5.0, bins=50)
+    assert (r[g > 0]).tolist() == pytest.approx([3.05])
+    assert analysis.coordination(r, g, 1 / 1000, 4.0) == pytest.approx(1.0, rel=1e-3)
+
+
+def dimer(distance, angle):
+    """Two molecules; the donor's bond leaves the O-O axis by `angle` degrees."""
+    a = np.radians(angle)
+    donor = [[0, 0, 0], [np.cos(a), np.sin(a), 0], [-0.3, 0.95, 0.1]]
+    acceptor = [[distance, 0, 0], [distance + 0.6, 0, 0.8], [distance + 0.6, 0, -0.8]]
+    atoms = Atoms("OHHOHH", donor + acceptor, cell=[12] * 3, pbc=True)
+    atoms.positions += [10.5, 6, 6]  # across a face
+    atoms.wrap()
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("distance", "angle", "bonds"),
+    [(2.9, 0, 1), (2.9, 29, 1), (2.9, 31, 0), (3.4, 10, 1), (3.6, 10, 0)],
+)
+def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
+    assert analysis.hydrogen_bonds(dimer(distance, angle)) == bonds
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda box: analysis.rdf([box], 8, 8, r_max=9.0), "r_max: .* up to 4.6"),
+        (lambda box: analysis.rdf([], 8, 8, r_max=3.0), "frames: .* at least one"),
+        (lambda box: analysis.rdf([box], 6, 8, r_max=3.0), "no pair"),
+        (lambda box: analysis.rdf([Atoms("O2")], 8, 8, r_max=1.0), "periodic"),
+        (lambda box: analysis.hydrogen_bonds(box[1:]), "O H H"),
+        (lambda box: analysis.hydrogen_bonds(box[:0]), "O H H"),
+    ],
+)
+def test_words_for_what_cannot_be(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(water.water_box(27, seed=0))

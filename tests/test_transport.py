@@ -1,0 +1,101 @@
+"""Motion against closed forms: random walks of known D, a spring of known frequency."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from tpainn_lite import dynamics, transport, units
+
+
+def walk(D, n, steps, interval, seed, length=10.0, drift=0.0):
+    """Wrapped frames of `n` oxygens that diffuse with D (1e-9 m²/s)."""
+    rng = np.random.default_rng(seed)
+    sigma = np.sqrt(2 * D / transport.A2_PER_PS * interval / units.PS)  # Å a step
+    R = rng.uniform(0, length, (n, 3)) + np.cumsum(
+        rng.normal(0, sigma, (steps, n, 3)) + drift, axis=0
+    )
+    frames = [Atoms(f"O{n}", r, cell=[length] * 3, pbc=True) for r in R]
+    for atoms in frames:
+        atoms.wrap()
+    return frames
+
+
+def test_diffusion_of_random_walks():
+    found, errors = [], []
+    for seed in range(12):
+        frames = walk(2.3, 60, 400, 50.0, seed, drift=0.02)
+        result = transport.diffusion(frames, 50.0, (0.5, 4.0))
+        found.append(result.value)
+        errors.append(result.error)
+    exact = 2.3 * (1 - 1 / 60)  # the common drift that is taken out is a 60th of it
+    assert np.mean(found) == pytest.approx(exact, rel=0.03)
+    assert np.mean(errors) == pytest.approx(np.std(found, ddof=1), rel=0.6)
+
+
+def test_msd_by_fourier_transform_is_the_sum(rng):
+    R = rng.normal(size=(17, 3, 3)).cumsum(axis=0)
+    expected = [
+        ((R[lag:] - R[: len(R) - lag]) ** 2).sum(axis=2).mean(axis=0)
+        for lag in range(len(R))
+    ]
+    found = transport.mean_square_displacements(R)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_free_flight_is_quadratic():
+    R = np.arange(10.0)[:, None, None] * np.array([[[0.1, 0, 0]]])
+    msd = transport.mean_square_displacements(R)[:, 0]
+    np.testing.assert_allclose(msd, (0.1 * np.arange(10)) ** 2, atol=1e-12)
+
+
+def test_unwrapping_in_a_skewed_cell(rng):
+    cell = np.array([[8.0, 0, 0], [2.5, 7.0, 0], [-2.0, 1.5, 9.0]])
+    R = rng.uniform(size=(4, 3)) @ cell + rng.normal(0, 0.4, (50, 4, 3)).cumsum(axis=0)
+    frames = [Atoms("O4", r, cell=cell, pbc=True) for r in R]
+    for atoms in frames:
+        atoms.wrap()
+    found = transport.unwrap(frames)
+    np.testing.assert_allclose(found - found[0], R - R[0], atol=1e-9)
+
+
+def test_frequency_of_a_spring():
+    def spring(numbers, positions, cell):
+        apart = positions[1] - positions[0]
+        r = np.linalg.norm(apart)
+        pull = 30.0 * (r - 0.74) * apart / r
+        return 15.0 * (r - 0.74) ** 2, np.array([pull, -pull])
+
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0.78]])
+    frames = dynamics.simulate(
+        spring, atoms, steps=8000, timestep=0.1, every=10, temperature=None
+    )
+    wavenumber, weight = transport.spectrum(frames, 1.0)
+    omega = np.sqrt(30.0 / (atoms.get_masses()[0] / 2)) * units.ASE_FS  # rad/fs
+    expected = omega * 1e15 / (2 * np.pi * 2.99792458e10)  # 1/cm: 4030
+    peak = (wavenumber * weight).sum() / weight.sum()
+    assert peak == pytest.approx(expected, rel=5e-3)
+    assert weight.sum() == pytest.approx(1)
+    assert weight[np.abs(wavenumber - expected) < 100].sum() > 0.99
+
+
+def test_size_correction_of_64_waters():
+    # 12.43 Å, 298.15 K, 0.890 mPa s: 0.560e-9 m²/s
+    assert transport.yeh_hummer(12.43, 298.15, 0.890) == pytest.approx(0.560, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda f: transport.diffusion(f, 50.0, (0.0, 9.0)),
+            "fit: .* within 0 and 0.475",
+        ),
+        (lambda f: transport.diffusion(f, 50.0, (0.4, 0.2)), "fit"),
+        (lambda f: transport.spectrum(f[:1], 1.0), "two frames"),
+        (lambda f: transport.spectrum(f, 0.0), "positive"),
+        (lambda f: transport.yeh_hummer(12.0, 300.0, 0.0), "eta"),
+    ],
+)
+def test_words_for_what_cannot_be(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(walk(1.0, 5, 20, 50.0, 0))

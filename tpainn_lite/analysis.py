@@ -1,0 +1,135 @@
+"""What the frames of a run say: density, structure, hydrogen bonds, with errors.
+
+Frames are ``ase.Atoms``. Lengths in Å, densities in g/cm³. What needs the order of the
+frames in time is in ``transport``.
+"""
+
+from collections.abc import Sequence
+
+import ase.units
+import numpy as np
+from ase import Atoms
+
+GRAM_CM3 = 1e-3 * ase.units.kg / (1e-2 * ase.units.m) ** 3  # u/Å³
+LEAST_BLOCKS = 16  # fewer say too little about their own spread
+
+
+def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard error of a correlated series, by blocking.
+
+    Neighbours are averaged again and again; the error grows until blocks no longer
+    correlate. The largest that `LEAST_BLOCKS` blocks or more give is returned:
+    Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989), doi 10.1063/1.457480.
+
+    Raises `ValueError` for fewer than 16 values.
+    """
+    x = np.asarray(series, float)
+    if len(x) < LEAST_BLOCKS:
+        raise ValueError(
+            f"series: needs {LEAST_BLOCKS} values to tell an error, got {len(x)}"
+        )
+    mean, errors = float(x.mean()), []
+    while len(x) >= LEAST_BLOCKS:
+        errors.append(x.std(ddof=1) / np.sqrt(len(x)))
+        x = x[: len(x) // 2 * 2].reshape(-1, 2).mean(axis=1)
+    return mean, float(max(errors))
+
+
+def densities(frames: Sequence[Atoms]) -> np.ndarray:
+    """Mass density (g/cm³) of each frame, (frames,)."""
+    return np.array([a.get_masses().sum() / a.get_volume() / GRAM_CM3 for a in frames])
+
+
+def displacements(atoms: Atoms, first, second) -> np.ndarray:
+    """Vectors (P, 3) Å from atoms `first` to atoms `second`, to the nearest image.
+
+    In a skewed cell this is right for what is shorter than half its least height.
+    """
+    vectors = atoms.positions[second] - atoms.positions[first]
+    scaled = vectors @ np.linalg.inv(atoms.cell.array)
+    return vectors - np.round(scaled) @ atoms.cell.array
+
+
+def rdf(
+    frames: Sequence[Atoms],
+    one: int,
+    other: int,
+    *,
+    r_max: float,
+    bins: int = 150,
+    molecules: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Radial distribution function: r (bins,) Å and g(r), 1 for what is unrelated.
+
+    Args:
+        frames: of one periodic box, whose volume may change.
+        one: atomic number; `other` may be the same.
+        other: atomic number of the neighbours that are counted.
+        r_max: Å, at most half the least height of the smallest box.
+        bins: of equal width.
+        molecules: the molecule (N,) of each atom: pairs within one are left out.
+    """
+    _check_range(frames, r_max)
+    numbers = frames[0].numbers
+    i, j = np.meshgrid(
+        np.flatnonzero(numbers == one), np.flatnonzero(numbers == other), indexing="ij"
+    )
+    keep = i != j if molecules is None else molecules[i] != molecules[j]
+    i, j = i[keep], j[keep]
+    if len(i) == 0:
+        raise ValueError(f"one, other: no pair of atomic numbers {one} and {other}")
+    edges = np.linspace(0, r_max, bins + 1)
+    shells = 4 / 3 * np.pi * np.diff(edges**3)  # Å³
+    g = np.zeros(bins)
+    for atoms in frames:
+        r = np.linalg.norm(displacements(atoms, i, j), axis=1)
+        counts, _ = np.histogram(r, edges)
+        g += counts / shells * atoms.get_volume() / len(i)
+    return (edges[1:] + edges[:-1]) / 2, g / len(frames)
+
+
+def _check_range(frames: Sequence[Atoms], r_max: float) -> None:
+    if len(frames) == 0:
+        raise ValueError("frames: needs at least one, got none")
+    if not all(a.pbc.all() for a in frames):
+        raise ValueError("frames: needs boxes that are periodic in all directions")
+    heights = [1 / np.linalg.norm(a.cell.reciprocal(), axis=1).max() for a in frames]
+    if not 0 < r_max <= min(heights) / 2:
+        raise ValueError(
+            f"r_max: needs a positive number up to {min(heights) / 2:.2f} Å, half the "
+            f"least height of the smallest box, got {r_max}"
+        )
+
+
+def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
+    """Mean number of neighbours within `cutoff` Å, at `density` neighbours per Å³.
+
+    An atom is not its own neighbour: (N - 1) / V for one element with itself.
+    """
+    inside = r < cutoff
+    width = r[1] - r[0]
+    return float((4 * np.pi * r**2 * g * width)[inside].sum() * density)
+
+
+def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
+    """Hydrogen bonds of a box of water ordered O H H, ....
+
+    A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
+    `angle` degrees (Luzar & Chandler, Phys. Rev. Lett. 76, 928 (1996), doi
+    10.1103/PhysRevLett.76.928). Each bond counts once; a molecule takes part in two.
+    """
+    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
+        raise ValueError("atoms: needs water ordered O H H, O H H, ...")
+    oxygens = np.arange(0, len(atoms), 3)
+    donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
+    apart = donor != acceptor
+    donor, acceptor = donor[apart], acceptor[apart]
+    to = displacements(atoms, donor, acceptor)
+    near = np.linalg.norm(to, axis=1) < r_max
+    donor, to, count = donor[near], to[near], 0
+    for hydrogen in (1, 2):
+        arm = displacements(atoms, donor, donor + hydrogen)
+        lengths = np.linalg.norm(to, axis=1) * np.linalg.norm(arm, axis=1)
+        cosine = (to * arm).sum(axis=1) / lengths
+        count += int((cosine > np.cos(np.radians(angle))).sum())
+    return count

@@ -1,0 +1,116 @@
+"""What a run says of motion: diffusion and vibrations.
+
+Frames are ``ase.Atoms`` in order of time. Lengths in Å, times in ps (intervals between
+frames in fs, as in ``dynamics``), diffusion in 1e-9 m²/s, frequencies in 1/cm.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ase.units
+import numpy as np
+from ase import Atoms
+
+from . import units
+
+A2_PER_PS = 10.0  # 1e-9 m²/s
+PER_CM = 1e12 / (100 * ase.units._c)  # 1/ps -> 1/cm
+YEH_HUMMER = 2.837297  # of a cubic box
+
+
+def spectrum(frames: Sequence[Atoms], interval: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vibrational density of states: wavenumbers (1/cm) and weights that add up to one.
+
+    The power spectrum of mass-weighted velocities, which is the Fourier transform of
+    their autocorrelation (Wiener-Khinchin), through a Hann window; frames `interval` fs
+    apart. A short interval is needed: 4 fs sees up to 4170/cm.
+    """
+    if len(frames) < 2 or not interval > 0:
+        raise ValueError("frames, interval: need two frames and a positive time")
+    v = np.array([a.get_velocities() for a in frames])  # (T, N, 3)
+    weights = np.sqrt(frames[0].get_masses())[:, None]
+    window = np.hanning(len(v) + 2)[1:-1, None, None]
+    power = np.abs(np.fft.rfft(v * weights * window, axis=0)) ** 2
+    power = power.sum(axis=(1, 2))
+    return np.fft.rfftfreq(len(v), interval / units.PS) * PER_CM, power / power.sum()
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """A diffusion coefficient (1e-9 m²/s) and what it was fitted to."""
+
+    value: float
+    error: float  # standard error over molecules
+    fit: tuple[float, float]  # ps: the window of the straight line
+    times: np.ndarray  # ps
+    msd: np.ndarray  # Å²
+
+
+def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
+    """Positions (T, N, 3) Å that run on across the faces of the box.
+
+    Frames must be so close in time that no atom moves by half a box between two.
+    """
+    R = np.array([a.positions for a in frames])
+    for k in range(1, len(R)):
+        cell = frames[k].cell.array
+        R[k:] -= np.round((R[k] - R[k - 1]) @ np.linalg.inv(cell)) @ cell
+    return R
+
+
+def diffusion(
+    frames: Sequence[Atoms], interval: float, fit: tuple[float, float], element: int = 8
+) -> Diffusion:
+    """Self-diffusion by Einstein's relation: the slope of the MSD over `fit` (ps), / 6.
+
+    Frames of constant volume, `interval` fs apart; the drift of all atoms together is
+    taken out. Of each atom of `element` a line is fitted to its own mean square
+    displacement; their spread is the error.
+
+    Raises `ValueError` for a window that is not inside the first half of the run.
+    """
+    R = unwrap(frames)
+    masses = frames[0].get_masses()
+    R = R - np.average(R, axis=1, weights=masses)[:, None]
+    R = R[:, frames[0].numbers == element]  # (T, n, 3)
+    times = np.arange(len(R)) * interval / units.PS  # ps
+    inside = (times >= fit[0]) & (times <= fit[1])
+    if not (0 <= fit[0] < fit[1] <= times[-1] / 2 and inside.sum() > 1):
+        raise ValueError(
+            f"fit: needs (start, end) in ps, within 0 and {times[-1] / 2:.3g}, half of "
+            f"the run, with two frames or more between them; got {fit}"
+        )
+    msd = mean_square_displacements(R)  # (T, n)
+    slopes = np.polyfit(times[inside], msd[inside], 1)[0] / 6 * A2_PER_PS  # (n,)
+    error = slopes.std(ddof=1) / np.sqrt(len(slopes)) if len(slopes) > 1 else np.nan
+    return Diffusion(float(slopes.mean()), float(error), fit, times, msd.mean(axis=1))
+
+
+def mean_square_displacements(R: np.ndarray) -> np.ndarray:
+    """MSD (T, n) Å² at every lag of positions (T, n, 3), averaged over all origins.
+
+    By Fourier transform (Kneller et al., Comput. Phys. Commun. 91, 191 (1995), doi
+    10.1016/0010-4655(95)00048-K).
+    """
+    T = len(R)
+    left = T - np.arange(T)[:, None]  # origins of each lag
+    transform = np.fft.rfft(R, 2 * T, axis=0)
+    correlation = np.fft.irfft(np.abs(transform) ** 2, 2 * T, axis=0)[:T].sum(axis=2)
+    squares = (R**2).sum(axis=2)  # (T, n)
+    head = np.vstack([np.zeros(R.shape[1]), squares.cumsum(axis=0)])
+    ends = head[-1] - head[:T] + head[T - np.arange(T)]  # both ends of all pairs
+    return (ends - 2 * correlation) / left
+
+
+def yeh_hummer(length: float, temperature: float, viscosity: float) -> float:
+    """What to add (1e-9 m²/s) to the diffusion in a cubic box of `length` Å.
+
+    `viscosity` in mPa s, of the model itself where it is known; Yeh & Hummer, J. Phys.
+    Chem. B 108, 15873 (2004), doi 10.1021/jp0477147, equation 13.
+    """
+    for name, value in dict(length=length, T=temperature, eta=viscosity).items():
+        if not value > 0:
+            raise ValueError(f"{name}: needs a positive number, got {value}")
+    kT = ase.units._k * temperature  # J
+    shift = YEH_HUMMER * kT / (6 * np.pi * 1e-3 * viscosity * 1e-10 * length)  # m²/s
+    return float(shift * 1e9)
