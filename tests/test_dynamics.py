@@ -483,3 +483,14 @@ def test_pressure_is_the_virial(potential, ice):
 def test_progress_says_the_speed(dimer, capsys):
     simulate(dimer[1], dimer[0], steps=20, progress=True)
     assert "ns/day" in capsys.readouterr().err
+
+
+def test_the_fast_platform_gives_the_same_forces(liquid):
+    start, system = liquid
+    run = {"steps": 4, "every": 4} | NVE
+    exact = simulate(system, start, **run)[0]
+    fast = simulate(system, start, platform="CPU", **run)[0]
+    np.testing.assert_allclose(fast.positions, exact.positions, atol=1e-4)
+    np.testing.assert_allclose(fast.get_forces(), exact.get_forces(), atol=5e-3)
+    with pytest.raises(ValueError, match="platform: needs one of"):
+        simulate(system, start, platform="CUDA", **run)

@@ -29,6 +29,7 @@ from .engine import (
 )
 from .recording import Recording
 
+PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 RUNAWAY = 3  # times the thermostat's temperature, and 500 K on top for small molecules
 
 
@@ -42,12 +43,15 @@ class _Settings:
     friction: float
     every: int
     seed: int
+    platform: str
 
     def __post_init__(self):
         for name in ("every", "timestep", "friction", "temperature"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
+        if self.platform not in PLATFORMS:
+            raise ValueError(f"platform: needs one of {PLATFORMS}, got {self.platform}")
         if self.pressure is not None and self.temperature is None:
             raise ValueError("pressure: needs a temperature too, got None")
 
@@ -62,14 +66,15 @@ class _Settings:
             seed = self.seed + done  # else its first random numbers would come again
             add_barostat(system, atoms, self.pressure, self.temperature, seed)
         how = (self.temperature, self.timestep, self.friction, self.seed)
-        return start(system, atoms, *how)
+        return start(system, atoms, *how, self.platform)
 
 
 class BlowUp(FloatingPointError):
     """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
 
-    def __init__(self, step: int, every: int, reason: str, frames: list[Atoms]):
+    def __init__(self, every: int, reason: str, frames: list[Atoms]):
         """What went wrong between the last frame and the next."""
+        step = len(frames) * every
         super().__init__(
             f"the run blew up between steps {step} and {step + every} ({reason}); "
             "shorten the time step, relax the start, or let the potential learn frames "
@@ -102,6 +107,7 @@ def simulate(
     friction: float = 0.01,
     every: int = 10,
     seed: int = 0,
+    platform: str = "Reference",
     file: str | Path | None = None,
     on_frame: Callable[[Atoms], bool | None] | None = None,
     progress: bool = False,
@@ -115,11 +121,14 @@ def simulate(
     they come, and the same call goes on with a run that was stopped or killed: as if it
     had not been, but for the volume moves of NPT, which OpenMM draws anew.
     ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
+    On the `platform` "CPU" a System runs 4-6 times faster, in single precision.
 
     Frames carry energy, forces, momenta (leap-frog: half a step early), and in ``info``
     time_fs and kinetic_energy (eV, at that time). Raises `BlowUp` for a run gone wrong.
     """
-    settings = _Settings(temperature, pressure, timestep, friction, every, seed)
+    settings = _Settings(
+        temperature, pressure, timestep, friction, every, seed, platform
+    )
     if steps < every:
         raise ValueError(f"steps: needs at least every={every}, got {steps}")
     return _collect(
@@ -141,8 +150,10 @@ def _collect(
                 break
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
         cause = (guard.error if guard else None) or error
+        if isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
+            raise BlowUp(settings.every, str(cause), frames) from cause
         if not isinstance(cause, KeyboardInterrupt):
-            raise _explain(cause, frames, settings.every) from cause
+            raise cause from None
     return frames[:total]
 
 
@@ -180,12 +191,6 @@ def _progress(done: int, total: int, interval: float, show: bool) -> Iterator[in
             speed = (k + 1 - done) * interval * 1e-6 / days
             bar.set_postfix_str(f"{speed:.3g} ns/day", refresh=False)
             bar.update()
-
-
-def _explain(cause: BaseException, frames: list[Atoms], every: int) -> BaseException:
-    if isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
-        return BlowUp(len(frames) * every, every, str(cause), frames)
-    return cause
 
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:

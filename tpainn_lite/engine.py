@@ -101,17 +101,21 @@ def add_barostat(
 
 
 def make_context(
-    system: openmm.System, atoms: Atoms, integrator: openmm.Integrator
+    system: openmm.System,
+    atoms: Atoms,
+    integrator: openmm.Integrator,
+    platform: str = "Reference",
 ) -> openmm.Context:
-    """A Context on the Reference platform at the positions (and cell) of `atoms`."""
+    """A Context at the positions (and cell) of `atoms`; one thread on "CPU"."""
     particles, n = system.getNumParticles(), len(atoms)
     if particles < n or not all(map(system.isVirtualSite, range(n, particles))):
         raise ValueError(
             f"atoms: the System has {particles} particles, the structure {n} atoms; "
             "build both from the same structure"
         )
-    platform = openmm.Platform.getPlatformByName("Reference")  # double; no threads
-    context = openmm.Context(system, integrator, platform)
+    threads = {"Threads": "1"} if platform == "CPU" else {}
+    where = openmm.Platform.getPlatformByName(platform)
+    context = openmm.Context(system, integrator, where, threads)
     if atoms.pbc.any():
         context.setPeriodicBoxVectors(*(cell_of(atoms) / units.NM))
     place(context, atoms.positions)
@@ -174,7 +178,9 @@ def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     return with_labels(frame, energy, forces)
 
 
-def start(system, atoms, temperature, timestep, friction, seed) -> openmm.Context:
+def start(
+    system, atoms, temperature, timestep, friction, seed, platform
+) -> openmm.Context:
     """A Context with an integrator and velocities: those of `atoms`, else drawn."""
     dt = timestep / units.PS
     integrator = openmm.VerletIntegrator(dt)
@@ -182,7 +188,7 @@ def start(system, atoms, temperature, timestep, friction, seed) -> openmm.Contex
         rate = friction * units.PS
         integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
-    context = make_context(system, atoms, integrator)
+    context = make_context(system, atoms, integrator, platform)
     if temperature is None or atoms.has("momenta"):
         velocities = atoms.get_velocities() * ASE_VELOCITY
         sites = system.getNumParticles() - len(atoms)
