@@ -45,6 +45,7 @@ ORDER = [  # a file imports only files of an earlier row
         "low_data",
         "rotation",
         "reproduce_water",
+        "reproduce_liquid",
         "reproduce_data",
         "reproduce_models",
         "reproduce_grids",

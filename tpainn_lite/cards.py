@@ -13,6 +13,7 @@ from ase import Atoms
 from .data import check
 
 LICENCE = "CC BY 4.0"
+COMMAND = "python -m tpainn_lite.reproduce data"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) 
     card = {
         "name": name,
         "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-        "command": f"python -m tpainn_lite.reproduce data {name}",
+        "command": f"{COMMAND} {name} --limit {len(portions)}",
         "level": about.level,
         "program": about.program(),
         "units": "eV, eV/Å, Å (stress eV/Å³)",

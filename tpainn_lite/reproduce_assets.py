@@ -47,8 +47,9 @@ def pretrain(results: Sequence[Path], path: Path, work: Path, share: float) -> N
     """Train the checkpoint of the molecules."""
     from . import reproduce_models as models
 
-    steps = round(share * models.PRETRAIN.steps)
-    models.pretrain(results, path, work, replace(models.PRETRAIN, steps=steps))
+    how = models.MOLECULES
+    less = replace(how.fit, steps=round(share * how.fit.steps))
+    models.pretrain(results, path, work, replace(how, fit=less))
 
 
 def grid_tasks() -> Sequence:

@@ -126,7 +126,7 @@ DFT_LEVEL = (
     "B3LYP/6-31G(2df,p), density fitting (def2-universal-jkfit), PySCF grid level 2 "
     "with grid response in the forces"
 )
-DFT_NOISE = "forces are the exact derivative of the energy (net force below 1e-9 eV/Å)"
+DFT_NOISE = "forces are the exact derivative of the energy (net force below 1e-7 eV/Å)"
 ABOUT = {
     "molecules-dft": About(
         level=DFT_LEVEL,

@@ -1,7 +1,7 @@
 """How the shipped checkpoints are trained; called by ``reproduce``."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ase.io
@@ -14,7 +14,20 @@ from .errors import evaluate
 from .model import Potential, PotentialConfig
 from .train import FitConfig, fit
 
-PRETRAIN = FitConfig(
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What is learnt, by how large a network, and how."""
+
+    labels: str
+    limits: str
+    fit: FitConfig
+    size: PotentialConfig = field(default_factory=PotentialConfig)
+    groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
+    validation: int = 1  # portions, the last ones
+
+
+FIT = FitConfig(
     steps=15_000,
     lr=1e-3,
     batch_size=10,
@@ -24,23 +37,30 @@ PRETRAIN = FitConfig(
     pull=0.0,
     warmup=0.05,
 )
+MOLECULES = Pretraining(
+    labels="MMFF94 (RDKit)",
+    limits="C, H, N, O; neutral closed-shell molecules; no bond breaking",
+    fit=FIT,
+)
 
 
 def pretrain(
-    portions: Sequence[Path], path: Path, work: Path, config: FitConfig = PRETRAIN
+    portions: Sequence[Path], path: Path, work: Path, how: Pretraining
 ) -> None:
     """Train PaiNN on classical structures and save it as `path` with its card.
 
-    `portions` are extxyz files; the last one (other molecules) validates. Goes on from
-    the state in `work` where there is one.
+    `portions` are extxyz files; the last validate. Goes on from the state in `work`
+    where there is one.
     """
     parts = [ase.io.read(p, ":", format="extxyz") for p in tqdm(portions, desc="read")]
-    train, valid = [a for part in parts[:-1] for a in part], parts[-1]
-    potential = Potential(PotentialConfig(), _references(train), seed=0)
+    kept = min(how.validation, len(parts) - 1)
+    train = [a for part in parts[:-kept] for a in part]
+    valid = [a for part in parts[-kept:] for a in part]
+    potential = Potential(how.size, _references(train), seed=0)
     potential, history = fit(
         potential,
         train,
-        config,
+        how.fit,
         seed=0,
         valid=valid,
         checkpoint=work / "state.pt",
@@ -50,19 +70,21 @@ def pretrain(
     card = {
         "name": path.name,
         "made_by": f"tpainn_lite {__version__}, reproduce checkpoint {path.name}",
-        "labels": "MMFF94 (RDKit)",
+        "labels": how.labels,
         "structures": len(train),
-        "molecules": len({a.info["smiles"] for a in train}),
-        "training": asdict(config),
+        {"smiles": "molecules"}.get(how.groups, f"{how.groups}s"): len(
+            {a.info[how.groups] for a in train}
+        ),
+        "training": asdict(how.fit),
         "validation": asdict(evaluate(potential, valid)),
         "epochs": len(history.rows),
-        "limits": "C, H, N, O; neutral closed-shell molecules; no bond breaking",
+        "limits": how.limits,
     }
     potential.save(path, card)
 
 
 def _references(frames: Sequence[Atoms]) -> dict[int, float]:
-    """One MMFF94 energy per element (eV); prior zero: MMFF94 knows no free atoms."""
+    """One classical energy per element (eV); prior zero: no force field has atoms."""
     energies = [a.get_potential_energy() for a in frames]
     elements = sorted({int(z) for a in frames for z in a.numbers})
     return fit_reference_energies(frames, energies, dict.fromkeys(elements, 0.0))

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from . import dynamics, water
-from .cards import About, write_set
+from .cards import COMMAND, About, write_set
 
 MOLECULES = 32
 FRAMES = 112
@@ -132,6 +132,7 @@ def write_water(name: str, results: Sequence[Path], shipped: Path) -> None:
     labelled = [p for p, a in frames.items() if a.info["split"] != "noise"]
     one = cp2k.label_cp2k(scan_structure(("both", BOND)))
     rows = noise(list(frames.values())) | {
+        "command": f"{COMMAND} {name}",  # with the frames that tell the noise
         "monomer_energy_eV": one.get_potential_energy(),
         "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
     }
