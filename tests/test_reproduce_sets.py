@@ -1,9 +1,16 @@
 """The tasks behind the shipped sets: enough, spread out, and without leaks."""
 
+import ase.io
 import numpy as np
 import pytest
 
-from tpainn_lite import reproduce_ethanol, reproduce_water, water
+from tpainn_lite import (
+    engine,
+    reproduce_ethanol,
+    reproduce_liquid,
+    reproduce_water,
+    water,
+)
 
 
 def test_ethanol_tasks():
@@ -81,3 +88,31 @@ def test_scans_are_what_they_are_called(task):
     else:
         assert found[scan] == pytest.approx(value)
     assert atoms.cell.lengths()[0] >= 2 * np.ptp(atoms.positions)
+
+
+@pytest.mark.parametrize("name", reproduce_liquid.TEACHERS)
+def test_liquid_tasks_cover_the_ladder(name):
+    tasks = reproduce_liquid.liquid_tasks(name)
+    assert {t[0] for t in tasks} == {reproduce_liquid.TEACHERS[name]}
+    assert len(tasks) * reproduce_liquid.FRAMES >= 2000
+    state = np.array([t[1:3] for t in tasks])
+    low, high = np.array([reproduce_liquid.TEMPERATURES, reproduce_liquid.DENSITIES]).T
+    scaled = np.sort((state - low) / (high - low), axis=0)
+    steps = (np.arange(len(tasks)) + 0.5) / len(tasks)
+    np.testing.assert_allclose(scaled, np.stack([steps, steps], axis=1), atol=3e-3)
+    assert abs(np.corrcoef(state.T)[0, 1]) < 0.2
+
+
+def test_a_run_of_the_liquid(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce_liquid, "MOLECULES", 16)
+    monkeypatch.setattr(reproduce_liquid, "FRAMES", 2)
+    task = reproduce_liquid.liquid_tasks("water-qtip4pf")[0]
+    reproduce_liquid.sample_liquid(task, tmp_path / "a.out")
+    frames = ase.io.read(tmp_path / "a.out", ":", format="extxyz")
+    assert len(frames) == 2
+    system = water.water_system(water.MODELS["q-tip4p-f"], frames[0])
+    exact = engine.system_energy_forces(system, frames[0])
+    for atoms in frames:
+        energy, forces = exact(atoms.numbers, atoms.positions, atoms.cell.array)
+        assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-4)
