@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 FILES = sorted(PACKAGE.glob("*.py"))
 ORDER = [  # a file imports only files of an earlier row
-    {"__init__", "units", "cluster", "dpp", "bagging"},
+    {"__init__", "units", "cluster", "dpp", "bagging", "geometry"},
     {
         "data",
         "select",
@@ -22,7 +22,6 @@ ORDER = [  # a file imports only files of an earlier row
         "fitting",
         "tasks",
         "recording",
-        "bonds",
     },
     {
         "engine",

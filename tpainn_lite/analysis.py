@@ -6,11 +6,12 @@ frames in time is in ``transport``.
 
 from collections.abc import Sequence
 
-import ase.units
 import numpy as np
 from ase import Atoms
 
-GRAM_CM3 = 1e-3 * ase.units.kg / (1e-2 * ase.units.m) ** 3  # u/Å³
+from . import units
+from .geometry import nearest_image
+
 LEAST_BLOCKS = 16  # fewer say too little about their own spread
 
 
@@ -37,17 +38,15 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
 
 def densities(frames: Sequence[Atoms]) -> np.ndarray:
     """Mass density (g/cm³) of each frame, (frames,)."""
-    return np.array([a.get_masses().sum() / a.get_volume() / GRAM_CM3 for a in frames])
+    return np.array(
+        [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
+    )
 
 
 def displacements(atoms: Atoms, first, second) -> np.ndarray:
-    """Vectors (P, 3) Å from atoms `first` to atoms `second`, to the nearest image.
-
-    In a skewed cell this is right for what is shorter than half its least height.
-    """
+    """Vectors (P, 3) Å from atoms `first` to atoms `second`, to the nearest image."""
     vectors = atoms.positions[second] - atoms.positions[first]
-    scaled = vectors @ np.linalg.inv(atoms.cell.array)
-    return vectors - np.round(scaled) @ atoms.cell.array
+    return nearest_image(vectors, atoms.cell.array)
 
 
 def rdf(

@@ -5,9 +5,10 @@ CP2K is a program, not a Python package: ``apt install cp2k`` (Debian, Ubuntu) o
 
 Protocol. Plane-wave grids make forces depend on where an atom sits between grid points.
 GAPW (Lippert et al. 1999, doi 10.1007/s002140050523) evaluates what is sharp near a
-nucleus on grids of its own, so that a cutoff of 400 Ry gives forces that plain GPW
-reaches above 1000 Ry only. A cheap calculation on a coarse grid comes first and leaves
-its orbitals as the guess: together half the time of one that starts from free atoms.
+nucleus on grids of its own: on a frame of 32 molecules its forces at 400 Ry differ from
+plain GPW's at 1000 Ry by 8 meV/Å on average, those of GPW with a smoothed density at
+400 Ry by 36. A cheap calculation on a coarse grid comes first and leaves its orbitals
+as the guess: together less than half the time of one that starts from free atoms.
 """
 
 import shutil
@@ -23,7 +24,6 @@ from ase.units import Rydberg
 
 from .data import EnergyForces
 
-LEVEL = "revPBE-D3(0)"
 BASIS = dict(
     basis_set="DZVP-MOLOPT-SR-GTH",
     basis_set_file="BASIS_MOLOPT",

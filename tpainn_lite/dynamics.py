@@ -18,7 +18,6 @@ from ase.neighborlist import neighbor_list
 from tqdm import tqdm
 
 from . import units
-from .bonds import whole
 from .data import CLASH, EnergyForces
 from .engine import (
     Guard,
@@ -27,6 +26,7 @@ from .engine import (
     snapshot,
     start,
 )
+from .geometry import whole
 from .recording import Recording
 
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single

@@ -10,12 +10,12 @@ from functools import partial
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.geometry import find_mic
 from openmm import unit
 
 from . import units
-from .bonds import bonds as bonds_of
 from .data import EnergyForces, cell_of, with_labels
+from .geometry import bonds as bonds_of
+from .geometry import nearest_image
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
@@ -134,7 +134,7 @@ def place(context: openmm.Context, positions: np.ndarray) -> None:
         cell = cell_of_state(context.getState())
         for site in map(system.getVirtualSite, sites):
             first, *others = map(site.getParticle, range(site.getNumParticles()))
-            apart, _ = find_mic(positions[others] - positions[first], cell)
+            apart = nearest_image(positions[others] - positions[first], cell)
             positions[others] = positions[first] + apart
     context.setPositions(np.pad(positions, ((0, len(sites)), (0, 0))) / units.NM)
     if sites:

@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from .data import with_labels
+from .geometry import nearest_image
 from .units import HARTREE, KCAL_MOL
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
@@ -56,7 +57,7 @@ def whole_waters(
     """
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
     vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
-    vectors -= np.round(vectors @ np.linalg.inv(cell)) @ cell  # nearest image
+    vectors = nearest_image(vectors, cell)
     distances = np.linalg.norm(vectors, axis=-1)
     owner = distances.argmin(0)  # (H,)
     counts = np.bincount(owner, minlength=len(oxygens))

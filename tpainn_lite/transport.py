@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from . import units
+from .geometry import nearest_image
 
 A2_PER_PS = 10.0  # 1e-9 m²/s
 PER_CM = 1e12 / (100 * ase.units._c)  # 1/ps -> 1/cm
@@ -53,8 +54,8 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     """
     R = np.array([a.positions for a in frames])
     for k in range(1, len(R)):
-        cell = frames[k].cell.array
-        R[k:] -= np.round((R[k] - R[k - 1]) @ np.linalg.inv(cell)) @ cell
+        step = R[k] - R[k - 1]
+        R[k:] += nearest_image(step, frames[k].cell.array) - step
     return R
 
 

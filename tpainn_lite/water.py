@@ -5,19 +5,18 @@ Atoms come molecule by molecule, ordered O H H.
 
 import math
 
-import ase.units
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
+from . import units
 from .water_models import MODELS, SPC_FW, WaterModel, water_system
 
 __all__ = ["MODELS", "WaterModel", "spc_fw", "water_box", "water_system"]
 
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
 ORIENTATIONS = 50  # tried for each molecule of a new box
-GRAM_CM3 = 1e-3 * ase.units.kg / (1e-2 * ase.units.m) ** 3  # u/Å³
 LATTICES = [  # sites in a cubic cell of edge 1, distance between neighbouring sites
     ([[0, 0, 0]], 1.0),
     ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
@@ -46,7 +45,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
         raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
     rng = np.random.default_rng(seed)
     mass = n_molecules * Atoms("OHH").get_masses().sum()  # u
-    length = (mass / (density * GRAM_CM3)) ** (1 / 3)  # Å
+    length = (mass / (density * units.GRAM_CM3)) ** (1 / 3)  # Å
     positions = np.empty((0, 3))
     for site in length * _sites(n_molecules, rng):
         positions = np.vstack([positions, _place(site, positions, length, rng)])

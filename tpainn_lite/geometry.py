@@ -1,10 +1,18 @@
-"""Which atoms are bonded, by distance; molecules put back together."""
+"""Nearest images, bonds by distance, and molecules put back together."""
 
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
+
+
+def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """`vectors` (..., 3) Å between atoms, moved by cell vectors to the nearest image.
+
+    In a skewed cell (3, 3) right for what is shorter than half its least height.
+    """
+    return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
 
 
 def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
