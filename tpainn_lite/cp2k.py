@@ -22,8 +22,6 @@ from ase.calculators.cp2k import CP2K
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Rydberg
 
-from .data import EnergyForces
-
 BASIS = dict(
     basis_set="DZVP-MOLOPT-SR-GTH",
     basis_set_file="BASIS_MOLOPT",
@@ -164,18 +162,6 @@ def _run(cp2k: CP2K, atoms: Atoms) -> dict:
         tail = log.read_text()[-1500:] if log.is_file() else "no output"
         raise RuntimeError(f"CP2K failed ({error}): {tail}") from error
     return {key: found[key] for key in ("energy", "forces", "stress") if key in found}
-
-
-def cp2k_dft() -> EnergyForces:
-    """The protocol of `label_cp2k` as an `EnergyForces`, for periodic structures."""
-
-    def energy_forces(numbers, positions, cell):
-        if cell is None:
-            raise ValueError("cell: cp2k_dft needs a periodic structure, got none")
-        atoms = label_cp2k(Atoms(numbers, positions, cell=cell, pbc=True))
-        return atoms.get_potential_energy(), atoms.get_forces()
-
-    return energy_forces
 
 
 def isolated_atom_energies(width: float = 10.0) -> dict[int, float]:

@@ -6,10 +6,10 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import molecules
 from .data import label
+from .formats import with_energy
 from .reproduce_data import ABOUT as DATA
 
 SMILES = "CCO"
@@ -77,8 +77,7 @@ def label_ccsdt(task: Task, path: Path) -> None:
         labelled = label([frame], quantum.pyscf_ccsdt())[0]
     else:
         energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
-        labelled = frame.copy()
-        labelled.calc = SinglePointCalculator(labelled, energy=energy)
+        labelled = with_energy(frame, energy)
     ase.io.write(path, labelled, format="extxyz")
 
 
