@@ -111,3 +111,47 @@ def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
 def test_words_for_what_cannot_be(call, words):
     with pytest.raises(ValueError, match=words):
         call(water.water_box(27, seed=0))
+
+
+@pytest.fixture
+def liquid_forces(rng):
+    box = water.water_box(8, density=0.9, seed=3)
+    box.wrap()  # molecules cut by the faces
+    return box, rng.normal(size=(24, 3))
+
+
+def test_force_parts_add_up_and_are_what_they_say(liquid_forces):
+    box, forces = liquid_forces
+    parts = analysis.force_parts(box, forces)
+    np.testing.assert_allclose(sum(parts.values()), forces, atol=1e-12)
+    again = {k: analysis.force_parts(box, v) for k, v in parts.items()}
+    for name, part in parts.items():  # projections: a part has no other parts
+        for other in parts:
+            expected = part if other == name else 0.0
+            np.testing.assert_allclose(again[name][other], expected, atol=1e-10)
+    inner = parts["vibration"].reshape(-1, 3, 3)
+    np.testing.assert_allclose(inner.sum(axis=1), 0, atol=1e-12)  # moves nothing
+
+
+def test_forces_within_molecules_are_vibration(liquid_forces):
+    box, _ = liquid_forces
+    forces = np.zeros((24, 3))
+    for o in range(0, 24, 3):
+        for h in (1, 2):
+            bond = box.get_distance(o, o + h, mic=True, vector=True)
+            forces[o + h] -= 0.7 * bond
+            forces[o] += 0.7 * bond
+    parts = analysis.force_parts(box, forces)
+    np.testing.assert_allclose(parts["vibration"], forces, atol=1e-12)
+
+
+def test_gravity_only_translates(liquid_forces):
+    box, _ = liquid_forces
+    weight = box.get_masses()[:, None] * [0.0, 0.0, -0.1]
+    parts = analysis.force_parts(box, weight)
+    np.testing.assert_allclose(parts["translation"], weight, atol=1e-12)
+
+
+def test_force_parts_are_for_water():
+    with pytest.raises(ValueError, match="O H H"):
+        analysis.force_parts(bulk("Cu"), np.zeros((1, 3)))

@@ -110,6 +110,38 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
     return float((4 * np.pi * r**2 * g * width)[inside].sum() * density)
 
 
+def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
+    """Forces (N, 3) on water ordered O H H, ... as what they do to each molecule.
+
+    "translation" and "rotation" accelerate and turn it as a whole, so other molecules
+    exert them; "vibration" is the rest, which bends and stretches it, mostly its own
+    doing. The three add up to `forces`. (Magdău et al., npj Comput. Mater. 9, 146
+    (2023), doi 10.1038/s41524-023-01100-w, compare force errors so.)
+    """
+    _check_water(atoms)
+    masses = atoms.get_masses().reshape(-1, 3, 1)  # (molecules, 3, 1)
+    share = masses / masses.sum(axis=1, keepdims=True)
+    F = np.asarray(forces, float).reshape(-1, 3, 3)
+    first = np.repeat(np.arange(0, len(atoms), 3), 3)
+    r = displacements(atoms, first, np.arange(len(atoms))).reshape(-1, 3, 3)
+    r = r - (share * r).sum(axis=1, keepdims=True)
+    torque = np.cross(r, F).sum(axis=1)[..., None]  # (molecules, 3, 1)
+    inertia = np.einsum("mai,maj->mij", masses * r, r)
+    inertia = np.trace(inertia, axis1=1, axis2=2)[:, None, None] * np.eye(3) - inertia
+    spin = np.linalg.solve(inertia, torque).swapaxes(1, 2)  # (molecules, 1, 3)
+    parts = {
+        "translation": share * F.sum(axis=1, keepdims=True),
+        "rotation": masses * np.cross(spin, r),
+    }
+    parts["vibration"] = F - parts["translation"] - parts["rotation"]
+    return {name: part.reshape(-1, 3) for name, part in parts.items()}
+
+
+def _check_water(atoms: Atoms) -> None:
+    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
+        raise ValueError("atoms: needs water ordered O H H, O H H, ...")
+
+
 def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
     """Hydrogen bonds of a box of water ordered O H H, ....
 
@@ -117,8 +149,7 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
     `angle` degrees (Luzar & Chandler, Phys. Rev. Lett. 76, 928 (1996), doi
     10.1103/PhysRevLett.76.928). Each bond counts once; a molecule takes part in two.
     """
-    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
-        raise ValueError("atoms: needs water ordered O H H, O H H, ...")
+    _check_water(atoms)
     oxygens = np.arange(0, len(atoms), 3)
     donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
     apart = donor != acceptor
