@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -105,3 +106,12 @@ def test_nearest_finds_the_copy_and_skips_other_compositions():
     assert cards.nearest([methane, copy], frames) == pytest.approx(0, abs=1e-12)
     assert cards.nearest([methane], frames) is None
     assert cards.nearest(frames[:1], frames[1:]) > 1e-3
+
+
+def test_a_card_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "in").mkdir()
+    made = portions(waters(4), tmp_path / "in")
+    about = replace(ABOUT, more=lambda: {"row": np.zeros(2)})
+    with pytest.raises(TypeError, match="ndarray"):
+        cards.write_set("w", made, tmp_path, about)
+    assert not list(tmp_path.glob("w*"))

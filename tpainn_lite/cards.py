@@ -43,11 +43,24 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) 
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
     path = shipped / f"{name}.extxyz"
     part, card_part = path.with_suffix(".part"), path.with_suffix(".card")
-    ase.io.write(part, frames, format="extxyz")
-    card = {
+    try:
+        ase.io.write(part, frames, format="extxyz")
+        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+        card = _card(name, frames, about, sha256)
+        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+        card_part.write_text(text, "utf-8")
+        part.replace(path)
+        card_part.replace(path.with_suffix(".json"))
+    finally:
+        part.unlink(missing_ok=True)
+        card_part.unlink(missing_ok=True)
+
+
+def _card(name: str, frames: Sequence[Atoms], about: About, sha256: str) -> dict:
+    return {
         "name": name,
-        "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
-        "command": f"{COMMAND} {name} --limit {len(portions)}",
+        "sha256": sha256,
+        "command": f"{COMMAND} {name} --limit {len(frames)}",
         "level": about.level,
         "program": about.program(),
         "units": "eV, eV/Å, Å (stress eV/Å³)",
@@ -60,10 +73,6 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) 
         "licence": LICENCE,
         **about.more(),
     }
-    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-    card_part.write_text(text, "utf-8")
-    part.replace(path)
-    card_part.replace(path.with_suffix(".json"))
 
 
 def _counts(frames: Sequence[Atoms], groups: str) -> dict:

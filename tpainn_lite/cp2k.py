@@ -157,6 +157,7 @@ def _run(cp2k: CP2K, atoms: Atoms) -> dict:
         with cp2k:
             cp2k.calculate(atoms.copy())
             found = {key: np.copy(value) for key, value in cp2k.results.items()}
+            found["energy"] = float(found["energy"])
     except (AssertionError, ValueError) as error:  # what ASE's reader of replies raises
         log = Path(f"{cp2k.label}.out")
         tail = log.read_text()[-1500:] if log.is_file() else "no output"
