@@ -8,7 +8,8 @@ import pytest
 from tpainn_lite import datasets, molecules, reproduce_grids
 
 GRID = datasets.card("molecules-grid")
-SIZES, SEEDS = reproduce_grids.SIZES, reproduce_grids.SEEDS
+HOW, SEEDS = reproduce_grids.GRIDS["molecules-grid"], reproduce_grids.SEEDS
+SIZES = HOW.sizes
 
 
 def mean(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
@@ -22,7 +23,8 @@ def mean(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> flo
 
 def test_grid_was_computed_from_the_shipped_data_and_teacher():
     assert GRID["data"]["sha256"] == datasets.card("molecules-dft")["sha256"]
-    assert GRID["teacher"]["sha256"] == datasets.card("molecules-mmff94")["sha256"]
+    (teacher,) = GRID["teachers"]
+    assert teacher["sha256"] == datasets.card("molecules-mmff94")["sha256"]
     assert len(SEEDS) >= 3
 
 
@@ -41,7 +43,7 @@ def test_readme_says_what_the_grid_says():
     for n in SIZES:
         row = f"| {n} | {mean('tuned', n):.0f} meV/Å | {mean('scratch', n):.0f} meV/Å |"
         assert row in readme, row
-    for n in reproduce_grids.LONGER_SIZES:
+    for n in HOW.longer["scratch"]:
         assert f"| {mean('scratch', n, steps=3000):.0f} meV/Å |" in readme
     assert f"stands at {mean('zero-shot', 3):.0f} meV/Å" in readme
 

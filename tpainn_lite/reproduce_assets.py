@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from . import reproduce_data, reproduce_ethanol, reproduce_water
+from . import reproduce_data, reproduce_ethanol, reproduce_liquid, reproduce_water
 from .cards import About, write_set
 
 
@@ -44,26 +44,26 @@ def writer(about: About) -> Callable:
 
 
 def pretrain(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
-    """Train the checkpoint of the molecules."""
+    """Train the checkpoint that `path` names."""
     from . import reproduce_models as models
 
-    how = models.MOLECULES
+    how = models.PRETRAININGS[path.name]
     less = replace(how.fit, steps=round(share * how.fit.steps))
     models.pretrain(results, path, work, replace(how, fit=less))
 
 
-def grid_tasks() -> Sequence:
+def grid_tasks(name: str) -> Sequence:
     """The points of the learning curves."""
     from . import reproduce_grids
 
-    return reproduce_grids.molecules_tasks()
+    return reproduce_grids.tasks(name)
 
 
-def grid_point(task: tuple, path: Path) -> None:
+def grid_point(name: str, task: tuple, path: Path) -> None:
     """One point of the learning curves."""
     from . import reproduce_grids
 
-    reproduce_grids.molecules_point(task, path)
+    reproduce_grids.point(name, task, path)
 
 
 def write_grid(name: str, results: Sequence[Path], shipped: Path) -> None:
@@ -73,11 +73,39 @@ def write_grid(name: str, results: Sequence[Path], shipped: Path) -> None:
     reproduce_grids.write_grid(name, results, shipped)
 
 
+def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
+    """The grid of a race on `data`."""
+    return Asset(
+        kind="grid",
+        name=name,
+        count=count,
+        tasks=partial(grid_tasks, name),
+        compute=partial(grid_point, name),
+        write=write_grid,
+        needs=(f"data {data}", *(f"checkpoint {t}" for t in teachers)),
+    )
+
+
 def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
     """Draw the figure of the README."""
     from . import reproduce_grids
 
     reproduce_grids.write_headline(folder / f"{name}.png")
+
+
+def liquid(teacher: str) -> tuple[Asset, Asset]:
+    """The frames of a classical liquid, and what is pretrained on them."""
+    from_runs = dict(
+        name=teacher,
+        count=reproduce_liquid.RUNS,
+        tasks=partial(reproduce_liquid.liquid_tasks, teacher),
+        compute=reproduce_liquid.sample_liquid,
+    )
+    needs = (f"data {teacher}",)
+    return (
+        Asset(kind="data", **from_runs),
+        Asset(kind="checkpoint", train=pretrain, needs=needs, **from_runs),
+    )
 
 
 ASSETS = (  # each after those it needs
@@ -145,15 +173,9 @@ ASSETS = (  # each after those it needs
         train=pretrain,
         needs=("data molecules-mmff94",),
     ),
-    Asset(
-        kind="grid",
-        name="molecules-grid",
-        count=54,
-        tasks=grid_tasks,
-        compute=grid_point,
-        write=write_grid,
-        needs=("data molecules-dft", "checkpoint molecules-mmff94"),
-    ),
+    *liquid("water-qtip4pf"),
+    *liquid("water-spcfw"),
+    learning_curves("molecules-grid", 54, "molecules-dft", "molecules-mmff94"),
     Asset(
         kind="figure",
         name="headline",

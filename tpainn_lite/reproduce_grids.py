@@ -4,79 +4,155 @@ A grid point is one training run: (arm, n, seed). All arms see the same n struct
 the pool, drawn with the seed, and are judged on the same test structures.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+
+from ase import Atoms
 
 from . import datasets, figures, tune
 from .data import split
 from .errors import evaluate
+from .fitting import FitConfig
 from .model import Potential
+from .public_sets import SETS
 
-NAME, TEACHER = "molecules-dft", "molecules-mmff94"
-SIZES = (3, 10, 30, 100)
 SEEDS = (0, 1, 2)
-STEPS = tune.TUNED.steps
-LONGER, LONGER_SIZES = 5, (10, 100)  # times the budget, for one more scratch arm
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
+Task = tuple[str, str, int, int, int, str]
 
 
-def molecules_tasks() -> list[tuple[str, int, int, int, str]]:
-    """(arm, n, seed, steps, digests of data and teacher) of every grid point.
+@dataclass(frozen=True)
+class Grid:
+    """A race on one data set.
 
-    With the digests a point belongs to its data: other data, other tasks, run anew.
+    `teachers` are checkpoints by what an arm's name says of them: nothing, of the
+    first. `longer` has, by arm, the sizes at which it also runs five times the budget.
+    There up to `watch` structures of the pool that were not drawn say which weights
+    were best. Every `stride`-th test structure is looked at along the way.
     """
-    used = "-".join(datasets.card(name)["sha256"][:8] for name in (NAME, TEACHER))
-    tasks = []
+
+    data: str
+    teachers: dict[str, str]
+    sizes: tuple[int, ...]
+    longer: dict[str, tuple[int, ...]]
+    configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
+    watch: int = 0
+    stride: int = 2
+
+
+LONGER = 5
+WATER = {  # a box has as many forces as ten molecules: one at a time
+    "scratch": replace(tune.SCRATCH, batch_size=1),
+    "tuned": replace(tune.TUNED, batch_size=1),
+}
+GRIDS = {
+    "molecules-grid": Grid(
+        data="molecules-dft",
+        teachers={"": "molecules-mmff94"},
+        sizes=(3, 10, 30, 100),
+        longer={"scratch": (10, 100)},
+    ),
+}
+
+
+def tasks(name: str) -> list[Task]:
+    """(arm, teacher, n, seed, steps, digests) of every point of the grid `name`.
+
+    With the digests of data and teachers a point belongs to its data: other data, other
+    tasks, run anew.
+    """
+    grid, points = GRIDS[name], []
+    used = "-".join(digest(x)[:8] for x in (grid.data, *grid.teachers.values()))
     for seed in SEEDS:
-        for n in SIZES:
-            tasks += [(arm, n, seed, STEPS, used) for arm in tune.ARMS]
-        tasks += [("scratch", n, seed, LONGER * STEPS, used) for n in LONGER_SIZES]
-    return tasks
+        for n in grid.sizes:
+            for arm in tune.ARMS:
+                from_teacher = arm in ("zero-shot", "tuned")
+                for teacher in grid.teachers if from_teacher else [""]:
+                    points.append((arm, teacher, n, seed, grid.configs["tuned"].steps))
+        for arm, sizes in grid.longer.items():
+            steps = LONGER * grid.configs[arm].steps
+            points += [(arm, "", n, seed, steps) for n in sizes]
+    return [(*point, used) for point in points]
 
 
-def molecules_point(task: tuple[str, int, int, int, str], path: Path) -> None:
+def digest(name: str) -> str:
+    """SHA-256 of a shipped asset, or of the checksums of a public set's files."""
+    if name in SETS:
+        return hashlib.sha256(repr(SETS[name].files).encode()).hexdigest()
+    return datasets.card(name)["sha256"]
+
+
+def point(name: str, task: Task, path: Path) -> None:
     """One grid point, with the test error along the way; writes a JSON row."""
-    arm, n, seed, steps, _ = task
-    sets = datasets.load(NAME)
-    (frames,) = split(sets["pool"], n, seed=seed)
+    arm, named, n, seed, steps, _ = task
+    grid, sets = GRIDS[name], datasets.load(GRIDS[name].data)
+    frames, valid = _draw(sets["pool"], n, grid.watch, seed)
+    config = replace(grid.configs.get(arm, grid.configs["tuned"]), steps=steps)
+    if config.steps == grid.configs["tuned"].steps:
+        valid = None
+    if valid:  # about every fiftieth step
+        each = -(-n // config.batch_size)
+        config = replace(config, validate_every=max(1, 50 // each))
     marks, curve = list(MARKS), []
 
     def on_epoch(potential: Potential, rows: Sequence[dict]) -> None:
         if marks and rows[-1]["step"] >= marks[0]:
             marks[:] = [m for m in marks if m > rows[-1]["step"]]
-            error = evaluate(potential, sets["test"][::2]).force_mae
+            error = evaluate(potential, sets["test"][:: grid.stride]).force_mae
             curve.append((rows[-1]["step"], error))
 
     start = time.process_time()
     potential = tune.train_arm(
         arm,
-        datasets.checkpoint(TEACHER),
+        datasets.checkpoint(grid.teachers[named]),
         frames,
-        datasets.atomic_energies(NAME),
-        replace(tune.CONFIGS.get(arm, tune.TUNED), steps=steps),
+        free_atoms(grid.data),
+        config,
         seed=seed,
+        valid=valid,
         on_epoch=on_epoch,
     )
-    row = {"arm": arm, "n": n, "seed": seed, "steps": steps}
-    row |= {"cpu_s": round(time.process_time() - start, 1), "curve": curve}
-    row |= asdict(evaluate(potential, sets["test"]))
+    row = {"arm": f"{arm}, {named}" if named else arm, "n": n, "seed": seed}
+    row |= {"steps": steps, "cpu_s": round(time.process_time() - start, 1)}
+    row |= {"curve": curve} | asdict(evaluate(potential, sets["test"]))
     path.write_text(json.dumps(row))
+
+
+def _draw(pool: Sequence[Atoms], n: int, watch: int, seed: int):
+    """`n` structures to learn from, and up to `watch` others, or None, to stop by."""
+    left = min(watch, len(pool) - n)
+    parts = split(pool, *([n, left] if left else [n]), seed=seed)
+    return parts[0], parts[1] if left else None
+
+
+def free_atoms(name: str) -> dict[int, float]:
+    """Energies (eV) to start reference energies from; zero where nobody knows them.
+
+    For one composition, such as water's, it makes no difference.
+    """
+    if name in SETS:
+        return dict.fromkeys((1, 8), 0.0)
+    return datasets.atomic_energies(name)
 
 
 def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
     """Gather the rows into SHIPPED/name.json, with what they were computed from."""
+    how = GRIDS[name]
+    teachers = [{"name": t, "sha256": digest(t)} for t in how.teachers.values()]
     grid = {
         "name": name,
         "command": f"python -m tpainn_lite.reproduce grid {name}",
-        "data": {"name": NAME, "sha256": datasets.card(NAME)["sha256"]},
-        "teacher": {"name": TEACHER, "sha256": datasets.card(TEACHER)["sha256"]},
-        "configs": {arm: asdict(c) for arm, c in tune.CONFIGS.items()},
+        "data": {"name": how.data, "sha256": digest(how.data)},
+        "teachers": teachers,
+        "configs": {arm: asdict(c) for arm, c in how.configs.items()},
+        "watched": how.watch,
         "units": "force_mae, force_rmse meV/Å; energy_mae, energy_rmse meV/atom; "
         "energy_mae_kcal kcal/mol per structure; curve: (step, force MAE on every "
-        "second test structure)",
+        f"{how.stride}th test structure)",
         "rows": [json.loads(p.read_text()) for p in portions],
     }
     part = shipped / f"{name}.json.part"

@@ -88,6 +88,7 @@ def train_arm(
     config: FitConfig | None = None,
     *,
     seed: int,
+    valid: Sequence[Atoms] | None = None,
     on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
 ) -> Potential:
     """One arm of a fair comparison, from the same `frames`.
@@ -95,7 +96,7 @@ def train_arm(
     "composition": reference energies and nothing else, forces zero; "zero-shot": the
     pretrained `teacher` with new reference energies; "scratch": an untrained network of
     the teacher's size, trained; "tuned": the teacher, tuned. `config` is the arm's own
-    of `CONFIGS` unless given.
+    of `CONFIGS` unless given; `valid` and `on_epoch` as in `train.fit`.
     """
     if arm not in ARMS:
         raise ValueError(f"arm: needs one of {ARMS}, got {arm!r}")
@@ -112,6 +113,7 @@ def train_arm(
         atomic_energies,
         config or CONFIGS[arm],
         seed=seed,
+        valid=valid,
         on_epoch=on_epoch,
     )
     return potential
