@@ -34,7 +34,7 @@ ORDER = [  # a file imports only files of an earlier row
         "water_models",
         "formats",
     },
-    {"dynamics", "water", "public_sets"},
+    {"dynamics", "water", "public_sets", "trajectories"},
     {"molecules", "model", "public"},
     {"enumeration", "datasets", "errors"},
     {"train"},

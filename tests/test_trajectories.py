@@ -1,0 +1,70 @@
+"""Packed trajectories: small, near enough, and refused where damaged."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from tpainn_lite import analysis, dynamics, trajectories, transport, water
+from tpainn_lite.geometry import nearest_image
+
+
+@pytest.fixture(scope="module", params=[None, 1.0], ids=["NVT", "NPT"])
+def run(request):
+    box = water.water_box(8, density=0.8, seed=0)
+    system = water.water_system(water.MODELS["spc-fw"], box)
+    return dynamics.simulate(
+        system, box, steps=200, every=20, pressure=request.param, seed=1
+    )
+
+
+@pytest.fixture
+def path(run, tmp_path):
+    path = tmp_path / "run.npz"
+    path.write_bytes(trajectories.pack(run))
+    return path
+
+
+def test_a_packed_run_is_the_run(run, path):
+    found = trajectories.read(path)
+    assert len(found) == len(run)
+    for a, b in zip(run, found, strict=True):
+        np.testing.assert_array_equal(a.cell.array, b.cell.array)
+        gap = nearest_image(b.positions - a.positions, a.cell.array)
+        assert np.abs(gap).max() < 1.01 * a.cell.lengths().max() / 2**17
+        assert b.get_potential_energy() == pytest.approx(a.get_potential_energy())
+        for key in ("time_fs", "kinetic_energy"):
+            assert b.info[key] == pytest.approx(a.info[key])
+    np.testing.assert_allclose(
+        dynamics.temperatures(found), dynamics.temperatures(run), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        analysis.densities(found), analysis.densities(run), rtol=1e-12
+    )
+    if np.ptp(analysis.densities(run)) == 0:
+        moved = [transport.unwrap(frames) for frames in (run, found)]
+        paths = [R - R[0] for R in moved]
+        np.testing.assert_allclose(paths[0], paths[1], atol=2e-4)
+    assert path.stat().st_size < 0.4 * run[0].positions.nbytes * len(run) + 4000
+
+
+def test_what_is_no_packed_run_is_refused(path, tmp_path):
+    whole = path.read_bytes()
+    for name, content in {
+        "cut": whole[: len(whole) // 2],
+        "altered": whole[:600] + bytes(200) + whole[800:],
+        "empty": b"",
+        "text": b"192\nwater\n",
+    }.items():
+        damaged = tmp_path / name
+        damaged.write_bytes(content)
+        with pytest.raises(ValueError, match="no packed trajectory"):
+            trajectories.read(damaged)
+    with pytest.raises(ValueError, match="no packed trajectory"):
+        trajectories.read(tmp_path / "missing")
+
+
+def test_open_structures_cannot_be_packed():
+    with pytest.raises(ValueError, match="periodic"):
+        trajectories.pack([molecule("H2O")])
+    with pytest.raises(ValueError, match="at least one"):
+        trajectories.pack([])
