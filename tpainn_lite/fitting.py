@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+MAY_BE_ZERO = ("energy_weight", "force_weight", "ema", "pull", "decay", "unfreeze")
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -19,17 +21,19 @@ class FitConfig:
     clip: float = 10.0  # largest norm of the gradient
     warmup: float = 0.1  # fraction of the steps with a rising rate
     pull: float = 0.0  # towards the first weights, per step and divided by n structures
+    decay: float = 1.0  # of the rate, per block down from the read-out (see `blocks`)
+    unfreeze: int = 0  # steps until the next block down joins; 0: all at once
     patience: int | None = None  # validations without a gain before stopping
     validate_every: int = 1  # epochs
 
     def __post_init__(self):
         """Refuse values that cannot be."""
         for name, value in asdict(self).items():
-            least = (
-                0 if name in ("energy_weight", "force_weight", "ema", "pull") else 1e-12
-            )
+            least = 0 if name in MAY_BE_ZERO else 1e-12
             if value is not None and not value >= least:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
+        if self.decay > 1:
+            raise ValueError(f"decay: needs a number up to 1, got {self.decay}")
         for name, value in dict(
             ema=self.ema, warmup=self.warmup, pull=self.pull
         ).items():

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from . import checkpoints
+from .blocks import drop_frozen, parameter_groups
 from .errors import evaluate
 from .fitting import FitConfig, History
 from .graphs import Samples
@@ -36,12 +37,11 @@ class _Run:
         self.identity = asdict(config) | asdict(potential.config) | {"seed": seed}
         self.potential = copy.deepcopy(potential).train()
         self.first = [p.detach().clone() for p in self.potential.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            self.potential.parameters(), lr=config.lr, weight_decay=0.0
-        )
+        groups = parameter_groups(self.potential, config)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
-            config.lr,
+            [group["lr"] for group in groups],
             total_steps=config.steps + 1,
             pct_start=_off_integer(config.warmup, config.steps + 1),
             cycle_momentum=False,
@@ -84,7 +84,7 @@ class _Run:
             losses.append(self.run_step(*samples.batch(chosen, dtype, device)))
             bar.update()
         self.epoch += 1
-        rate = self.schedule.get_last_lr()[0]
+        rate = self.schedule.get_last_lr()[-1]
         self.rows.append(
             dict(epoch=self.epoch, step=self.step, lr=rate, loss=float(np.mean(losses)))
         )
@@ -104,6 +104,7 @@ class _Run:
             )
         self.optimizer.zero_grad()
         loss.backward()
+        drop_frozen(self.potential, config, self.step)
         torch.nn.utils.clip_grad_norm_(self.potential.parameters(), config.clip)
         self.optimizer.step()
         self.pull_back()
@@ -118,7 +119,7 @@ class _Run:
         Decoupled and scheduled; against the mean loss of n structures it weighs 1/n.
         """
         if self.config.pull > 0:
-            share = self.schedule.get_last_lr()[0] / self.config.lr
+            share = self.schedule.get_last_lr()[-1] / self.config.lr
             weights = [p.data for p in self.potential.parameters()]
             torch._foreach_lerp_(weights, self.first, share * self.config.pull / self.n)
 
