@@ -13,8 +13,9 @@ import torch
 from conftest import REFERENCES, SMALL
 from tqdm import tqdm
 
-from tpainn_lite import data, train
+from tpainn_lite import data, train, tune
 from tpainn_lite.errors import evaluate
+from tpainn_lite.formats import with_energy
 from tpainn_lite.graphs import Samples
 from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig, fit
@@ -231,7 +232,7 @@ def falling_then_rising(monkeypatch, errors):
     left = iter(errors)
     real = train.evaluate
 
-    def scripted(potential, frames):
+    def scripted(potential, frames, forces):
         return replace(real(potential, frames), force_mae=next(left))
 
     monkeypatch.setattr(train, "evaluate", scripted)
@@ -347,3 +348,34 @@ def test_bad_frames(start, ethanols):
     foreign.numbers[0] = 9
     with pytest.raises(ValueError, match=r"\[9\] are unknown"):
         fit(start, [foreign], SHORT, seed=0)
+
+
+def without_forces(frames):
+    frames = [a.copy() for a in frames]
+    return [with_energy(a, -100.0 - k) for k, a in enumerate(frames)]
+
+
+def test_energies_alone_suffice_for_energy_only(start, ethanols):
+    frames = without_forces(ethanols)
+    config = FitConfig(steps=6, batch_size=8, energy_weight=1.0, force_weight=0.0)
+    potential, history = fit(start, frames, config, seed=0, valid=frames)
+    errors = evaluate(potential, frames, forces=False)
+    assert errors.energy_mae == pytest.approx(history.column("energy_mae").min())
+    assert errors.force_mae is None
+    assert np.isnan(history.column("force_mae")).all()
+    tuned, _ = tune.autotune(
+        start, frames, dict.fromkeys(REFERENCES, 0.0), config, seed=0
+    )
+    assert not same(tuned, start)
+
+
+def test_forces_that_are_missing_are_asked_for(start, ethanols):
+    frames = without_forces(ethanols)
+    with pytest.raises(ValueError, match="train, frame 0: needs an energy and forces"):
+        fit(start, frames, SHORT, seed=0)
+    with pytest.raises(ValueError, match="frame 0: needs an energy and forces"):
+        evaluate(start, frames)
+    bare = [a.copy() for a in ethanols]
+    config = replace(SHORT, force_weight=0.0)
+    with pytest.raises(ValueError, match="frame 0: needs an energy, it is missing"):
+        fit(start, bare, config, seed=0)

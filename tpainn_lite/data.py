@@ -1,8 +1,7 @@
 """Labelled structures: the one protocol, labels, splits and reference energies.
 
-Structures are ``ase.Atoms``; labels ride on them in a ``SinglePointCalculator``, so
+Structures are ``ase.Atoms`` (eV, Å); labels ride in their ``SinglePointCalculator``, so
 ASE itself refuses a label that no longer fits (move an atom and it is gone).
-Units: eV, Å.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,10 +41,7 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:
 def label(
     frames: Sequence[Atoms], energy_forces: EnergyForces, progress: bool = False
 ) -> list[Atoms]:
-    """Copies of `frames` labelled by `energy_forces`.
-
-    Raises `ValueError` with the frame's number where the label is not finite.
-    """
+    """Copies of `frames` with labels; raises `ValueError`, with a number, for NaN."""
     labelled = []
     for i, atoms in enumerate(tqdm(frames, desc="label", disable=not progress)):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
@@ -58,31 +54,35 @@ def label(
     return labelled
 
 
-def labels(atoms: Atoms, where: str = "frame") -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (N, 3) (eV/Å) that `atoms` carries.
+def labels(
+    atoms: Atoms, where: str = "frame", forces: bool = True
+) -> tuple[float, np.ndarray | None]:
+    """Energy (eV) and `forces` (N, 3) (eV/Å), else ``None``, that `atoms` carries.
 
     Raises `ValueError` where a label is missing or not finite; `where` names the frame
     in the message.
     """
     try:
         energy = atoms.get_potential_energy()
-        forces = atoms.get_forces(apply_constraint=False)  # ASE would zero some
+        # with constraints ASE would set some to zero
+        found = atoms.get_forces(apply_constraint=False) if forces else None
     except (PropertyNotImplementedError, RuntimeError):
+        needs = "an energy and forces, and at least one" if forces else "an energy, it"
         raise ValueError(
-            f"{where}: needs an energy and forces, and at least one is missing; label "
-            "it with data.label(), or read a file that holds both"
+            f"{where}: needs {needs} is missing; label it with data.label(), or read a "
+            "file that has its labels"
         ) from None
-    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+    if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
-    return energy, forces
+    return energy, found
 
 
-def check(frames: Sequence[Atoms], name: str = "frames", labelled: bool = True) -> None:
+def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
     That is: no frame at all, a frame without atoms, NaN or infinite positions, a cell
     that is periodic in one or two directions only or has no volume, two atoms closer
-    than `CLASH`, and (if `labelled`) missing or non-finite labels.
+    than `CLASH`, and, if `labelled`, missing or non-finite energies (and `forces`).
     """
     if len(frames) == 0:
         raise ValueError(f"{name}: needs at least one structure, got none")
@@ -105,7 +105,7 @@ def check(frames: Sequence[Atoms], name: str = "frames", labelled: bool = True) 
                 f"apart, closer than {CLASH} Å; are the positions in Å?"
             )
         if labelled:
-            labels(atoms, where)
+            labels(atoms, where, forces)
 
 
 def read(path: str | Path, labelled: bool = True) -> list[Atoms]:

@@ -84,20 +84,37 @@ def _offsets(graphs: Sequence[Graph], pairs: torch.Tensor, dtype) -> torch.Tenso
 class Samples:
     """Labelled structures in memory, ready for training, handed out in batches."""
 
-    def __init__(self, frames: Sequence[Atoms], cutoff: float, references: np.ndarray):
+    def __init__(
+        self,
+        frames: Sequence[Atoms],
+        cutoff: float,
+        references: np.ndarray,
+        forces: bool = True,
+    ):
         """Build every graph once; subtract `references` (frames,) eV in float64.
 
-        Raises `ValueError`, naming the frame, for structures nothing can learn from.
+        Raises `ValueError`, naming the frame, for structures nothing can learn from:
+        without energy or, unless not `forces`, without forces.
         """
-        check(frames, "train")
+        check(frames, "train", forces=forces)
         self.graphs = [graph(a, cutoff) for a in frames]
-        truth = [labels(a) for a in frames]
+        truth = [labels(a, forces=forces) for a in frames]
         energies = np.array([e for e, _ in truth]) - references
         self.energies = torch.tensor(energies)  # (frames,) eV, float64
-        self.forces = [torch.tensor(f) for _, f in truth]  # (N, 3) eV/Å each
+        # (N, 3) eV/Å each
+        self.forces = [torch.tensor(f) for _, f in truth] if forces else None
 
     def batch(self, chosen: Sequence[int], dtype=torch.float32, to=None):
-        """The batch of the `chosen` structures, its energies (B,) and forces (N, 3)."""
+        """The batch of the `chosen` structures, its energies (B,) and forces (N, 3).
+
+        The forces are ``None`` where none were asked for.
+        """
+        batch = collate([self.graphs[i] for i in chosen], dtype, to)
         energies = self.energies[chosen].to(to, dtype)
-        forces = torch.cat([self.forces[i] for i in chosen]).to(to, dtype)
-        return collate([self.graphs[i] for i in chosen], dtype, to), energies, forces
+        if self.forces is None:
+            return batch, energies, None
+        return (
+            batch,
+            energies,
+            torch.cat([self.forces[i] for i in chosen]).to(to, dtype),
+        )

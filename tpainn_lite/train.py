@@ -125,10 +125,11 @@ class _Run:
 
     def validate(self, valid: Sequence[Atoms]) -> None:
         """Note the errors, keep the best weights."""
-        errors = evaluate(self.average.module, valid)
-        config, row = self.config, self.rows[-1]
-        row |= {"energy_mae": errors.energy_mae, "force_mae": errors.force_mae}
-        score = errors.force_mae if config.force_weight > 0 else errors.energy_mae
+        with_forces = self.config.force_weight > 0
+        errors = evaluate(self.average.module, valid, with_forces)
+        names = ("energy_mae", "force_mae")[: 1 + with_forces]
+        self.rows[-1] |= {name: getattr(errors, name) for name in names}
+        score = getattr(errors, names[-1])
         if score < self.best["score"]:
             state = copy.deepcopy(self.average.module.state_dict())
             self.best, self.bad = {"score": score, "state": state}, 0
@@ -167,20 +168,20 @@ def fit(
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
-    Reference energies stay as they are: set them first (see `tune`). `valid` frames
-    make `config.patience` count, and the best weights so far, by force error (energy
-    error where forces have no weight), come back; else the last. The state goes to
-    `checkpoint` every `checkpoint_every` epochs; a run that finds one goes on from it.
-    `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C stops as well.
+    Reference energies stay: set them first (see `tune`). `valid` frames make
+    `config.patience` count, and the best weights so far, by force error (energy error
+    where forces weigh nothing), come back; else the last. The state goes to
+    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it.
+    `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
     """
-    config = config or FitConfig()
-    run = _Run(potential, config, seed)
-    samples = Samples(frames, potential.config.cutoff, potential.reference_sum(frames))
+    run = _Run(potential, config or FitConfig(), seed)
+    config, known = run.config, potential.reference_sum(frames)
+    samples = Samples(frames, potential.config.cutoff, known, config.force_weight > 0)
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(Path(checkpoint))
-    bar = tqdm(total=config.steps, initial=run.step, desc="fit", disable=not progress)
+    total, done = config.steps, run.step
     try:
-        with bar:
+        with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
             while not run.finished():
                 run.run_epoch(samples, bar)
                 if valid is not None and run.due(config.validate_every):

@@ -29,10 +29,10 @@ def with_references(
     `atomic_energies` (isolated atoms, same method as the labels). Without this step a
     potential pretrained on a force field starts thousands of eV away from DFT.
     """
-    check(frames)
+    check(frames, forces=False)
     energies, _ = potential.predict(frames)
     network = energies - potential.reference_sum(frames)  # (frames,) eV
-    truth = np.array([labels(a)[0] for a in frames])
+    truth = np.array([labels(a, forces=False)[0] for a in frames])
     known = potential.reference_energies  # the network was never shown other elements
     prior = {z: e for z, e in atomic_energies.items() if z in known}
     references = fit_reference_energies(frames, truth - network, prior, strength)
