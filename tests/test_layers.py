@@ -31,12 +31,13 @@ ORDER = [  # a file imports only files of an earlier row
         "calculators",
         "graphs",
         "painn",
+        "readouts",
         "water_models",
         "formats",
     },
     {"dynamics", "water", "public_sets", "trajectories"},
     {"molecules", "model", "public"},
-    {"enumeration", "datasets", "errors", "blocks"},
+    {"enumeration", "datasets", "errors", "blocks", "head"},
     {"train"},
     {"tune"},
     {"lessons", "live", "doctor", "normalise"},
@@ -55,7 +56,17 @@ ORDER = [  # a file imports only files of an earlier row
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 OWNERS = {  # who may import a heavy package
-    "torch": {"blocks", "checkpoints", "graphs", "painn", "model", "train", "tune"},
+    "torch": {
+        "blocks",
+        "head",
+        "readouts",
+        "checkpoints",
+        "graphs",
+        "painn",
+        "model",
+        "train",
+        "tune",
+    },
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
     "rdkit": {"molecules", "enumeration"},

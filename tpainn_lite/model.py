@@ -29,6 +29,7 @@ from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
 from .graphs import Graph, collate, graph  # noqa: E402
 from .painn import scalars  # noqa: E402
+from .readouts import Head, RandomFeatures  # noqa: E402
 
 DENSE = 2.5  # neighbours per radial function from which `painn` beats SchNetPack's pass
 
@@ -91,20 +92,24 @@ class Potential(torch.nn.Module):
         """
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
             R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
-            r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
-            elements, kind = torch.unique(batch["Z"], return_inverse=True)  # (K,), (N,)
-            Z = torch.cat([batch["Z"], elements])  # the last K have no neighbours
-            s = self._scalars(Z, batch["idx_i"], batch["idx_j"], r_ij)
-            each = self.readout.outnet(s)[:, 0]  # (N + K,) eV
-            bound = each[: len(kind)] - each[len(kind) :][kind]  # (N,)
-            energy = bound.new_zeros(len(batch["n_atoms"]))
-            energy = energy.index_add(0, batch["idx_m"], bound)  # (B,)
+            energy = self.outputs(batch, R)[:, 0]  # (B,)
             if not forces:
                 return energy, None
             (gradient,) = torch.autograd.grad(
                 energy.sum(), R, create_graph=self.training
             )
         return (energy if self.training else energy.detach()), -gradient
+
+    def outputs(self, batch: Graph, R: torch.Tensor) -> torch.Tensor:
+        """What the read-out says of each structure at `R` (N, 3) Å, (B, outputs)."""
+        r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
+        elements, kind = torch.unique(batch["Z"], return_inverse=True)  # (K,), (N,)
+        Z = torch.cat([batch["Z"], elements])  # the last K have no neighbours
+        s = self._scalars(Z, batch["idx_i"], batch["idx_j"], r_ij)
+        each = self.readout.outnet(s)  # (N + K, outputs), eV
+        bound = each[: len(kind)] - each[len(kind) :][kind]  # (N, outputs)
+        sums = bound.new_zeros(len(batch["n_atoms"]), bound.shape[1])
+        return sums.index_add(0, batch["idx_m"], bound)
 
     def _scalars(self, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
         """Scalar features (N, F), by whichever way is the faster for these numbers."""
@@ -180,6 +185,9 @@ class Potential(torch.nn.Module):
         try:
             config = PotentialConfig(**about["config"])
             potential = Potential(config, about["reference_energies_eV"], seed=0)
+            if "readout.outnet.w" in state:  # an instant head, see `head`
+                phi = RandomFeatures(config.features, len(state["readout.outnet.w"]))
+                potential.readout.outnet = Head(potential.readout.outnet, phi)
             potential.load_state_dict(state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise ValueError(
