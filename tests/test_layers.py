@@ -37,7 +37,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"dynamics", "water", "public_sets", "trajectories"},
     {"molecules", "model", "public"},
-    {"enumeration", "datasets", "errors", "blocks", "head"},
+    {"enumeration", "datasets", "errors", "blocks", "head", "delta"},
     {"train"},
     {"tune"},
     {"lessons", "live", "doctor", "normalise"},

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tpainn_lite import data, tune
+from tpainn_lite import data, head, molecules, tune
 from tpainn_lite.errors import evaluate
+from tpainn_lite.formats import with_energy
 from tpainn_lite.train import FitConfig
 
 ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV, like DFT
@@ -93,3 +94,59 @@ def test_arms(potential, quantum):
 
 def test_scratch_has_the_precision_of_the_teacher(potential):
     assert tune.untrained(potential, 0).dtype == potential.dtype
+
+
+def test_delta_learns_what_is_left_over(potential, quantum):
+    classical = molecules.mmff94("CCO")
+    total, history = tune.autotune(
+        potential, quantum, ATOMS, tune.Delta(classical, SHORT), seed=0, valid=quantum
+    )
+    left = [0.1 / 1.1 * a.get_forces() for a in quantum]  # labels are 1.1 MMFF94
+    alone = 1e3 * np.abs(np.concatenate(left)).mean()  # meV/Å, of MMFF94 as it is
+    assert evaluate(total, quantum).force_mae < 0.8 * alone
+    assert np.nanmin(history.column("force_mae")) < 0.8 * alone
+    atoms = quantum[0]
+    energy, forces = total.energy_forces(atoms.numbers, atoms.positions)
+    (same,), (also,) = total.predict([atoms])
+    assert energy == pytest.approx(same, abs=1e-6)
+    np.testing.assert_allclose(forces, also, atol=1e-6)
+    known, push = classical(atoms.numbers, atoms.positions, None)
+    more, rest = total.network.energy_forces(atoms.numbers, atoms.positions)
+    assert energy == pytest.approx(known + more, abs=1e-9)
+    np.testing.assert_allclose(forces, push + rest, atol=1e-12)
+    copied = atoms.copy()
+    copied.calc = total.calculator()
+    np.testing.assert_allclose(copied.get_forces(), forces, atol=1e-6)
+
+
+def test_delta_of_energies_alone(potential, quantum):
+    frames = [with_energy(a.copy(), a.get_potential_energy()) for a in quantum]
+    config = FitConfig(steps=4, energy_weight=1.0, force_weight=0.0)
+    way = tune.Delta(molecules.mmff94("CCO"), config)
+    total, _ = tune.autotune(potential, frames, ATOMS, way, seed=0)
+    assert np.isfinite(evaluate(total, frames, forces=False).energy_mae)
+
+
+def test_an_instant_head_by_the_same_call(potential, quantum):
+    way = head.HeadConfig(features=64, length=1.0)
+    tuned, history = tune.autotune(potential, quantum, ATOMS, way, seed=0)
+    again, _ = tune.autotune(potential, quantum, ATOMS, way, seed=0)
+    zero_shot = tune.with_references(potential, quantum, ATOMS)
+    before, after = (evaluate(p, quantum).force_mae for p in (zero_shot, tuned))
+    assert after < 0.9 * before
+    assert history.rows == []
+    np.testing.assert_array_equal(tuned.predict(quantum)[0], again.predict(quantum)[0])
+
+
+def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
+    config = FitConfig(steps=200, lr=1e-2, ema=0.9)
+    student, _ = tune.autotune(potential, ethanols, ATOMS, config, seed=0)
+    few, rest = quantum[:1], ethanols[2:]
+    plain, _ = tune.autotune(student, few, ATOMS, config, seed=1)
+    way = tune.Replay(rest, config)
+    kept, _ = tune.autotune(student, few, ATOMS, way, seed=1)
+    forgot, remembers = (evaluate(p, rest).force_mae for p in (plain, kept))
+    assert remembers < 0.8 * forgot
+    way = tune.Replay([a.copy() for a in rest], config)
+    with pytest.raises(ValueError, match="replay, frame 0"):
+        tune.autotune(student, few, ATOMS, way, seed=1)

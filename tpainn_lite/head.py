@@ -129,3 +129,12 @@ def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Poten
     tuned.readout.outnet = Head(tuned.readout.outnet, copy.deepcopy(phi))
     tuned.readout.outnet.w.copy_(torch.tensor(w))
     return tuned.eval()
+
+
+def instant(
+    potential: Potential, frames: Sequence[Atoms], config: HeadConfig, seed: int
+) -> Potential:
+    """All of the above at once: a copy of `potential` with the head that fits."""
+    phi = draw_features(potential, frames, config, seed)
+    w, _ = solve(design(potential, frames, phi, config), config)
+    return with_head(potential, phi, w)

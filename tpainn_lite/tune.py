@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from ase import Atoms
 
-from .data import check, fit_reference_energies, labels
+from .data import EnergyForces, check, fit_reference_energies, labels, with_labels
+from .delta import Total, differences
+from .head import HeadConfig, instant
 from .model import Potential
 from .train import FitConfig, History, fit
 
@@ -41,33 +44,77 @@ def with_references(
     return tuned
 
 
+@dataclass(frozen=True)
+class Delta:
+    """A fresh network learns what `classical` leaves over (see `delta`)."""
+
+    classical: EnergyForces
+    config: FitConfig = SCRATCH
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Gradient steps on the quantum frames and, again, on classical ones.
+
+    The simplest guard against forgetting: `frames` carry the labels that the potential
+    was pretrained on, on the zero of its reference energies.
+    """
+
+    frames: Sequence[Atoms]
+    config: FitConfig = TUNED
+
+
+Strategy = FitConfig | HeadConfig | Delta | Replay
+
+
 def autotune(
     potential: Potential,
     frames: Sequence[Atoms],
     atomic_energies: dict[int, float],
-    config: FitConfig | None = None,
+    strategy: Strategy = TUNED,
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
     on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
     progress: bool = False,
-) -> tuple[Potential, History]:
-    """Tune a copy of `potential` on labelled quantum `frames`; every weight may move.
+) -> tuple[Potential | Total, History]:
+    """Tune a copy of `potential` on labelled quantum `frames`.
 
-    Two steps: reference energies (see `with_references`), then `train.fit` with the
-    same meaning of `config` (`TUNED` unless given), `seed`, `valid`, `on_epoch` and
-    `progress`.
+    First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
+    all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
+    `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
+    first has `predict`, `energy_forces` and `calculator`, whatever the strategy.
     """
+    config = getattr(strategy, "config", strategy)
+    if isinstance(strategy, Delta):
+        potential = untrained(potential, seed)
+        frames, valid = (_left(strategy, part) for part in (frames, valid))
     start = with_references(potential, frames, atomic_energies)
-    return fit(
-        start,
-        frames,
-        config or TUNED,
-        seed=seed,
-        valid=valid,
-        on_epoch=on_epoch,
-        progress=progress,
-    )
+    if isinstance(strategy, HeadConfig):
+        return instant(start, frames, strategy, seed), History()
+    if isinstance(strategy, Replay):
+        frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
+    how = dict(seed=seed, on_epoch=on_epoch, progress=progress)
+    tuned, history = fit(start, frames, config, valid=valid, **how)
+    if isinstance(strategy, Delta):
+        tuned = Total(tuned, strategy.classical)
+    return tuned, history
+
+
+def _left(strategy: Delta, frames: Sequence[Atoms] | None) -> list[Atoms] | None:
+    """What the classical part leaves over, where there is anything."""
+    with_forces = strategy.config.force_weight > 0
+    return frames and differences(frames, strategy.classical, with_forces)
+
+
+def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
+    """`frames` with energies on the zero of the reference energies of `new`."""
+    shift = new.reference_sum(frames) - old.reference_sum(frames)
+    known = [labels(a, f"replay, frame {k}") for k, a in enumerate(frames)]
+    return [
+        with_labels(a, e + s, f)
+        for a, (e, f), s in zip(frames, known, shift, strict=True)
+    ]
 
 
 ARMS = ("composition", "zero-shot", "scratch", "tuned")
