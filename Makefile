@@ -1,4 +1,5 @@
 # make setup | tutorial | lab | test: what a reader needs
+# make editions: for who teaches
 # make test-slow | test-browser | bench | notebooks | lint: for developers
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench notebooks lint clean
+.PHONY: setup tutorial lab test test-slow test-browser bench notebooks lint clean editions
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -46,6 +47,9 @@ bench: setup
 
 notebooks: setup
 	$(BIN)/python -m tpainn_lite.build notebooks
+
+editions: setup
+	$(BIN)/python -m tpainn_lite.editions
 
 lint: setup
 	$(BIN)/ruff check .

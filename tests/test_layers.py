@@ -40,7 +40,7 @@ ORDER = [  # a file imports only files of an earlier row
     {"enumeration", "datasets", "errors", "blocks", "head", "delta"},
     {"train"},
     {"tune"},
-    {"lessons", "live", "doctor", "normalise"},
+    {"lessons", "live", "doctor", "normalise", "editions"},
     {
         "low_data",
         "rotation",
