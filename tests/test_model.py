@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 from ase.optimize import BFGS
+from conftest import REFERENCES, SMALL
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
 
@@ -18,6 +20,13 @@ from tpainn_lite.graphs import collate, graph
 from tpainn_lite.model import Potential, PotentialConfig
 
 EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+@pytest.fixture(params=model.RADIAL)
+def potential(request):
+    """Untrained, in float64, of each kind of radial functions."""
+    config = replace(SMALL, radial=request.param)
+    return Potential(config, REFERENCES, seed=1).double().eval()
 
 
 def energy_and_forces(potential, atoms):
@@ -125,8 +134,10 @@ def test_smooth_at_the_cutoff(potential):
     energies, forces = potential.predict([pair(4.0 - gap) for gap in gaps])
     slopes = np.array([f[1, 2] for f in forces])
     np.testing.assert_allclose(energies, apart, rtol=0, atol=1e-3)
-    # The cosine cutoff ends with a parabola: the force falls with the gap itself.
-    np.testing.assert_allclose(slopes[:-1] / slopes[1:], 10, rtol=0.05)
+    # The cosine cutoff ends with a parabola: the force falls with the gap itself, and
+    # with its square where the radial functions end there too.
+    order = {"gaussian": 1, "bessel": 2}[potential.config.radial]
+    np.testing.assert_allclose(slopes[:-1] / slopes[1:], 10**order, rtol=0.05)
 
 
 @pytest.mark.parametrize("symbol", ["H", "C", "N", "O"])
@@ -265,6 +276,20 @@ def test_the_default_has_the_size_it_says():
 def test_impossible_sizes(name, value):
     with pytest.raises(ValueError, match=name):
         PotentialConfig(**{name: value})
+
+
+def test_radial_functions_there_are():
+    with pytest.raises(ValueError, match="radial: needs one of .*'bessel'"):
+        PotentialConfig(radial="linear")
+
+
+def test_radial_functions_are_part_of_a_checkpoint(potential, ethanol, tmp_path):
+    potential.float().save(tmp_path / "p")
+    again = Potential.load(tmp_path / "p")
+    assert again.config == potential.config
+    np.testing.assert_array_equal(
+        again.predict([ethanol])[1][0], potential.predict([ethanol])[1][0]
+    )
 
 
 def test_calculator(potential, ethanol):

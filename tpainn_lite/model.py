@@ -21,7 +21,7 @@ if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch r
 os.environ.setdefault("LOGLEVEL", "WARNING")  # on import it sets the root logger's
 import schnetpack.properties as P  # noqa: E402
 from schnetpack.atomistic import Atomwise  # noqa: E402
-from schnetpack.nn import CosineCutoff, GaussianRBF  # noqa: E402
+from schnetpack.nn import BesselRBF, CosineCutoff, GaussianRBF  # noqa: E402
 from schnetpack.representation import PaiNN  # noqa: E402
 
 from . import checkpoints  # noqa: E402
@@ -31,6 +31,7 @@ from .graphs import Graph, collate, graph  # noqa: E402
 from .painn import scalars  # noqa: E402
 from .readouts import Head, RandomFeatures  # noqa: E402
 
+RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}
 DENSE = 2.5  # neighbours per radial function from which `painn` beats SchNetPack's pass
 
 
@@ -42,11 +43,14 @@ class PotentialConfig:
     layers: int = 3  # message passing steps
     cutoff: float = 5.0  # Å
     n_rbf: int = 20  # radial basis functions
+    radial: str = "gaussian"  # or "bessel", which resolves bonds with half as many
 
     def __post_init__(self):
         """Refuse sizes that cannot be."""
+        if self.radial not in RADIAL:
+            raise ValueError(f"radial: needs one of {[*RADIAL]}, got {self.radial!r}")
         for name, value in asdict(self).items():
-            if not value > 0:
+            if name != "radial" and not value > 0:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
 
 
@@ -67,7 +71,7 @@ class Potential(torch.nn.Module):
             self.representation = PaiNN(
                 n_atom_basis=config.features,
                 n_interactions=config.layers,
-                radial_basis=GaussianRBF(n_rbf=config.n_rbf, cutoff=config.cutoff),
+                radial_basis=RADIAL[config.radial](config.n_rbf, config.cutoff),
                 cutoff_fn=CosineCutoff(config.cutoff),
             )
             self.readout = Atomwise(n_in=config.features, output_key="energy")
@@ -168,12 +172,9 @@ class Potential(torch.nn.Module):
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
         """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
-        about = {
-            "config": asdict(self.config),
-            "reference_energies_eV": self.reference_energies,
-            "card": card or {},
-        }
-        checkpoints.write(path, self.state_dict(), about)
+        known = self.reference_energies
+        about = {"config": asdict(self.config), "reference_energies_eV": known}
+        checkpoints.write(path, self.state_dict(), about | {"card": card or {}})
 
     @staticmethod
     def load(path: str | Path) -> "Potential":

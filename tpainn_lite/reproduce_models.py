@@ -50,7 +50,7 @@ def _water(labels: str) -> Pretraining:
         labels=labels,
         limits="liquid water, 260-600 K, 0.80-1.20 g/cm³; no surface, no dissociation",
         fit=replace(FIT, batch_size=1, energy_weight=0.01, force_weight=0.99),
-        size=PotentialConfig(features=64, layers=2, cutoff=5.0, n_rbf=10),
+        size=PotentialConfig(64, 2, cutoff=5.0, n_rbf=10, radial="bessel"),
         groups="run",
         validation=5,
     )
