@@ -45,10 +45,6 @@ class Grid:
 
 
 LONGER = 5
-WATER = {  # a box has as many forces as ten molecules: one at a time
-    "scratch": replace(tune.SCRATCH, batch_size=1),
-    "tuned": replace(tune.TUNED, batch_size=1),
-}
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -73,6 +69,7 @@ def tasks(name: str) -> list[Task]:
                 from_teacher = arm in ("zero-shot", "tuned")
                 for teacher in grid.teachers if from_teacher else [""]:
                     points.append((arm, teacher, n, seed, grid.configs["tuned"].steps))
+    for seed in SEEDS:
         for arm, sizes in grid.longer.items():
             steps = LONGER * grid.configs[arm].steps
             points += [(arm, "", n, seed, steps) for n in sizes]
