@@ -113,6 +113,13 @@ def test_three_coupled_cluster_energies_again():
     assert frame.get_forces()[1, 2] == pytest.approx(slope, abs=2e-4)
 
 
+def test_molecules_are_those_of_their_tasks():
+    for frame in some(datasets.load("molecules-dft")["pool"]):
+        kelvin, seed = frame.info["temperature"], int(frame.info["seed"])
+        again = molecules.sample(frame.info["smiles"], 1, temperature=kelvin, seed=seed)
+        np.testing.assert_allclose(again[0].positions, frame.positions, atol=1e-6)
+
+
 @pytest.mark.skipif("ethanol-dft" not in SETS, reason="not shipped yet")
 def test_structures_are_those_of_their_tasks():
     frame = datasets.load("ethanol-dft")["pool"][1]
@@ -121,7 +128,22 @@ def test_structures_are_those_of_their_tasks():
     np.testing.assert_allclose(again.positions, frame.positions, atol=1e-4)
 
 
-@pytest.mark.skipif("water-dft" not in SETS, reason="not shipped yet")
+@pytest.mark.slow
+def test_boxes_are_those_of_their_tasks():
+    by_seed = {a.info["seed"]: a for a in frames_of("water-dft")}
+    tasks = [t for t in reproduce_water.water_tasks() if t[4] != "noise"]
+    assert {t[3] for t in tasks} == set(by_seed)
+    for task in some(tasks, 6):
+        again, frame = reproduce_water.sample_water(*task[:4]), by_seed[task[3]]
+        np.testing.assert_allclose(again.positions, frame.positions, atol=1e-6)
+
+
+def test_noise_of_the_water_labels():
+    noise = datasets.card("water-dft")["noise_meV_per_A"]
+    assert len(noise) == 2
+    assert max(noise) <= 15
+
+
 def test_water_covers_what_it_should():
     frames = frames_of("water-dft")
     lengths = np.concatenate(
