@@ -155,3 +155,18 @@ def test_water_covers_what_it_should():
     for atoms in frames:
         assert len(atoms) == 96
         assert np.isfinite(atoms.get_stress()).all()
+
+
+def test_scans_of_water_are_waters():
+    splits = datasets.load("water-scans")
+    energy = {
+        (a.info["scan"], float(a.info["value"])): a.get_potential_energy()
+        for part in splits.values()
+        for a in part
+    }
+    alone = energy["both", reproduce_water.BOND]
+    shape = {v: e for (scan, v), e in energy.items() if scan == "both"}
+    assert min(shape, key=shape.get) in (0.97, 1.0)  # Å; experiment 0.957
+    depth = {v: e - 2 * alone for (scan, v), e in energy.items() if scan == "dimer"}
+    assert min(depth, key=depth.get) in (2.9, 3.0)  # Å; experiment 2.98
+    assert -0.25 < min(depth.values()) < -0.15  # eV; CCSD(T) says -0.22

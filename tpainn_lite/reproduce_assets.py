@@ -152,7 +152,7 @@ ASSETS = (  # each after those it needs
     Asset(
         kind="data",
         name="water-scans",
-        count=35,
+        count=33,
         tasks=reproduce_water.scan_tasks,
         compute=reproduce_water.label_scan,
         write=writer(reproduce_water.ABOUT["water-scans"]),

@@ -87,9 +87,13 @@ WIDTH = {"monomer": 10.0, "dimer": 16.0}  # Å: twice the molecules and their el
 
 
 def scan_tasks() -> list[tuple[str, float]]:
-    """(what is scanned, value) of each structure of `water-scans`."""
+    """(what is scanned, value) of each structure of `water-scans`.
+
+    The monomer that is scanned is in three of them, and listed once, under "both".
+    """
     scans = dict(one=STRETCHES, both=STRETCHES, angle=ANGLES, dimer=SEPARATIONS)
-    return [(scan, value) for scan, values in scans.items() for value in values]
+    tasks = [(scan, value) for scan, values in scans.items() for value in values]
+    return [t for t in tasks if t not in (("one", BOND), ("angle", ANGLE))]
 
 
 def monomer(r1: float = BOND, r2: float = BOND, angle: float = ANGLE) -> np.ndarray:
