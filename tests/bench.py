@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from tpainn_lite import datasets, dynamics, molecules, train, water
+from tpainn_lite import datasets, dynamics, head, molecules, train, water
 from tpainn_lite.graphs import Samples
 
 
@@ -29,6 +29,12 @@ def main() -> None:
             lambda config=config: train.fit(student, pool, config, seed=0)
         )
         print(f"training on 10 molecules, {name}: {1e3 / steps:.0f} ms a step")
+    thirty = datasets.load("molecules-dft")["pool"][:30]
+    phi = head.draw_features(student, thirty, head.HeadConfig(), seed=0)
+    rows = head.design(student, thirty, phi)
+    print(
+        f"instant head on 30 molecules: {1e3 / rate(lambda: head.solve(rows)):.0f} ms"
+    )
     labels = rate(lambda: mmff94(ethanol.numbers, ethanol.positions, None))
     print(f"MMFF94, ethanol: {1e6 / labels:.0f} µs a label")
     labels = rate(lambda: student.energy_forces(ethanol.numbers, ethanol.positions))

@@ -150,3 +150,9 @@ def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
     way = tune.Replay([a.copy() for a in rest], config)
     with pytest.raises(ValueError, match="replay, frame 0"):
         tune.autotune(student, few, ATOMS, way, seed=1)
+
+
+@pytest.mark.parametrize("strategy", ["discriminative", None])
+def test_a_strategy_that_is_none(potential, quantum, strategy):
+    with pytest.raises(ValueError, match=r"strategy: needs a .*FitConfig.*HeadConfig"):
+        tune.autotune(potential, quantum, ATOMS, strategy, seed=0)

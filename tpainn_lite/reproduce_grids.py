@@ -148,8 +148,8 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
         "configs": {arm: asdict(c) for arm, c in how.configs.items()},
         "watched": how.watch,
         "units": "force_mae, force_rmse meV/Å; energy_mae, energy_rmse meV/atom; "
-        "energy_mae_kcal kcal/mol per structure; curve: (step, force MAE on every "
-        f"{how.stride}th test structure)",
+        "energy_mae_kcal kcal/mol per structure; curve: (step, force MAE on test "
+        f"structures 0, {how.stride}, {2 * how.stride}, ...)",
         "rows": [json.loads(p.read_text()) for p in portions],
     }
     part = shipped / f"{name}.json.part"

@@ -85,6 +85,8 @@ def autotune(
     `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
     first has `predict`, `energy_forces` and `calculator`, whatever the strategy.
     """
+    if not isinstance(strategy, Strategy):
+        raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
     config = getattr(strategy, "config", strategy)
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed)
