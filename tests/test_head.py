@@ -10,7 +10,6 @@ from conftest import REFERENCES, SMALL
 from tpainn_lite import head, tune, water
 from tpainn_lite.data import with_labels
 from tpainn_lite.errors import evaluate
-from tpainn_lite.formats import with_energy
 from tpainn_lite.model import Potential
 
 CONFIG = head.HeadConfig(features=12)
@@ -143,6 +142,6 @@ def test_values_that_cannot_be(bad):
 
 
 def test_labels_that_are_missing_are_asked_for(start, ethanols, phi):
-    bare = [with_energy(a.copy(), -1.0) for a in ethanols]
+    bare = [with_labels(a.copy(), -1.0) for a in ethanols]
     with pytest.raises(ValueError, match="frame 0: needs an energy and forces"):
         head.design(start, bare, phi, CONFIG)

@@ -14,8 +14,8 @@ from conftest import REFERENCES, SMALL
 from tqdm import tqdm
 
 from tpainn_lite import data, train, tune
+from tpainn_lite.data import with_labels
 from tpainn_lite.errors import evaluate
-from tpainn_lite.formats import with_energy
 from tpainn_lite.graphs import Samples
 from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig, fit
@@ -352,7 +352,7 @@ def test_bad_frames(start, ethanols):
 
 def without_forces(frames):
     frames = [a.copy() for a in frames]
-    return [with_energy(a, -100.0 - k) for k, a in enumerate(frames)]
+    return [with_labels(a, -100.0 - k) for k, a in enumerate(frames)]
 
 
 def test_energies_alone_suffice_for_energy_only(start, ethanols):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tpainn_lite import data, head, molecules, tune
+from tpainn_lite.data import with_labels
 from tpainn_lite.errors import evaluate
-from tpainn_lite.formats import with_energy
 from tpainn_lite.train import FitConfig
 
 ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV, like DFT
@@ -120,7 +120,7 @@ def test_delta_learns_what_is_left_over(potential, quantum):
 
 
 def test_delta_of_energies_alone(potential, quantum):
-    frames = [with_energy(a.copy(), a.get_potential_energy()) for a in quantum]
+    frames = [with_labels(a.copy(), a.get_potential_energy()) for a in quantum]
     config = FitConfig(steps=4, energy_weight=1.0, force_weight=0.0)
     way = tune.Delta(molecules.mmff94("CCO"), config)
     total, _ = tune.autotune(potential, frames, ATOMS, way, seed=0)

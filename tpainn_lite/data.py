@@ -29,12 +29,12 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
     return np.asarray(atoms.cell) if atoms.pbc.any() else None
 
 
-def with_labels(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:
-    """A copy of `atoms` that carries energy (eV) and forces (N, 3) (eV/Å)."""
-    labelled = atoms.copy()
-    labelled.calc = SinglePointCalculator(
-        labelled, energy=float(energy), forces=np.array(forces, dtype=float)
-    )
+def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
+    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å)."""
+    labelled, known = atoms.copy(), {"energy": float(energy)}
+    if forces is not None:
+        known["forces"] = np.array(forces, dtype=float)
+    labelled.calc = SinglePointCalculator(labelled, **known)
     return labelled
 
 

@@ -12,7 +12,6 @@ from ase import Atoms
 
 from .calculators import EnergyForcesCalculator
 from .data import EnergyForces, cell_of, labels, with_labels
-from .formats import with_energy
 from .model import Potential
 
 
@@ -34,11 +33,7 @@ def differences(
     known = classical_labels(classical, frames)
     for k, (atoms, (energy, force)) in enumerate(zip(frames, known, strict=True)):
         e, f = labels(atoms, f"frame {k}", forces)
-        bare = atoms.copy()
-        if forces:
-            rest.append(with_labels(bare, e - energy, f - force))
-        else:
-            rest.append(with_energy(bare, e - energy))
+        rest.append(with_labels(atoms, e - energy, f - force if forces else None))
     return rest
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import ase.db
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from .data import with_labels
@@ -108,12 +107,6 @@ def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
     return {"pool": ordered[:POOL], "test": ordered[POOL + GAP :]}
 
 
-def with_energy(atoms: Atoms, energy: float) -> Atoms:
-    """`atoms`, carrying an energy (eV) and no forces."""
-    atoms.calc = SinglePointCalculator(atoms, energy=energy)
-    return atoms
-
-
 def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
     """Index in GDB-9 and molecule of one file in QM9's own xyz dialect.
 
@@ -140,7 +133,7 @@ def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
             f"{where}: not a molecule in QM9's xyz format ({error!r}); download the "
             "archive again"
         ) from error
-    return index, with_energy(atoms, energy * HARTREE)
+    return index, with_labels(atoms, energy * HARTREE)
 
 
 def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
@@ -179,5 +172,5 @@ def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
     with ase.db.connect(str(path)) as database:
         for row in database.select():
             energy = np.frombuffer(base64.b64decode(row.data["energy_U0"]))[0]
-            frames.append(with_energy(Atoms(row.numbers, row.positions), energy))
+            frames.append(with_labels(Atoms(row.numbers, row.positions), energy))
     return {"pool": frames}

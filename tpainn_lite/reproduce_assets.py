@@ -93,19 +93,23 @@ def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
     reproduce_grids.write_headline(folder / f"{name}.png")
 
 
-def liquid(teacher: str) -> tuple[Asset, Asset]:
-    """The frames of a classical liquid, and what is pretrained on them."""
-    from_runs = dict(
-        name=teacher,
-        count=reproduce_liquid.RUNS,
-        tasks=partial(reproduce_liquid.liquid_tasks, teacher),
-        compute=reproduce_liquid.sample_liquid,
-    )
-    needs = (f"data {teacher}",)
+def pretrained(
+    name: str, count: int, tasks: Callable, compute: Callable
+) -> tuple[Asset, Asset]:
+    """Classical structures, none of which ship, and what is pretrained on them."""
+    made = dict(name=name, count=count, tasks=tasks, compute=compute)
+    needs = (f"data {name}",)
     return (
-        Asset(kind="data", **from_runs),
-        Asset(kind="checkpoint", train=pretrain, needs=needs, **from_runs),
+        Asset(kind="data", **made),
+        Asset(kind="checkpoint", train=pretrain, needs=needs, **made),
     )
+
+
+def liquid(teacher: str) -> tuple[Asset, Asset]:
+    """A classical liquid, and its student."""
+    tasks = partial(reproduce_liquid.liquid_tasks, teacher)
+    compute = reproduce_liquid.sample_liquid
+    return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute)
 
 
 ASSETS = (  # each after those it needs
@@ -157,21 +161,11 @@ ASSETS = (  # each after those it needs
         compute=reproduce_water.label_scan,
         write=writer(reproduce_water.ABOUT["water-scans"]),
     ),
-    Asset(
-        kind="data",
-        name="molecules-mmff94",
-        count=124,
-        tasks=reproduce_data.classical_tasks,
-        compute=reproduce_data.sample_classical,
-    ),
-    Asset(
-        kind="checkpoint",
-        name="molecules-mmff94",
-        count=124,
-        tasks=reproduce_data.classical_tasks,
-        compute=reproduce_data.sample_classical,
-        train=pretrain,
-        needs=("data molecules-mmff94",),
+    *pretrained(
+        "molecules-mmff94",
+        124,
+        reproduce_data.classical_tasks,
+        reproduce_data.sample_classical,
     ),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),

@@ -8,8 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from . import molecules
-from .data import label
-from .formats import with_energy
+from .data import label, with_labels
 from .reproduce_data import ABOUT as DATA
 
 SMILES = "CCO"
@@ -77,7 +76,7 @@ def label_ccsdt(task: Task, path: Path) -> None:
         labelled = label([frame], quantum.pyscf_ccsdt())[0]
     else:
         energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
-        labelled = with_energy(frame, energy)
+        labelled = with_labels(frame, energy)
     ase.io.write(path, labelled, format="extxyz")
 
 

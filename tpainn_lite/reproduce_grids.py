@@ -87,10 +87,9 @@ def point(name: str, task: Task, path: Path) -> None:
     """One grid point, with the test error along the way; writes a JSON row."""
     arm, named, n, seed, steps, _ = task
     grid, sets = GRIDS[name], datasets.load(GRIDS[name].data)
-    frames, valid = _draw(sets["pool"], n, grid.watch, seed)
+    longer = steps > grid.configs["tuned"].steps
+    frames, valid = _draw(sets["pool"], n, grid.watch if longer else 0, seed)
     config = replace(grid.configs.get(arm, grid.configs["tuned"]), steps=steps)
-    if config.steps == grid.configs["tuned"].steps:
-        valid = None
     if valid:  # about every fiftieth step
         each = -(-n // config.batch_size)
         config = replace(config, validate_every=max(1, 50 // each))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .formats import with_energy
+from .data import with_labels
 
 STEPS = 2**16  # of a fraction
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -66,7 +66,7 @@ def _frame(rows: dict[str, np.ndarray], k: int) -> Atoms:
     cell = rows["cells"][k]
     positions = rows["fractions"][k] / STEPS @ cell
     atoms = Atoms(rows["numbers"], positions, cell=cell, pbc=True)
-    atoms = with_energy(atoms, float(rows["potential"][k]))
+    atoms = with_labels(atoms, float(rows["potential"][k]))
     atoms.info["time_fs"] = float(rows["time_fs"][k])
     atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
     return atoms
