@@ -215,11 +215,12 @@ def test_nan_surfaces(ethanol, value):
         simulate(fails_after(25, value), ethanol, steps=50, every=10)
 
 
-def test_nan_forces_surface(ethanol):
+@pytest.mark.parametrize("value", [np.nan, 1e28])  # a neighbour list of 1e20 Å hangs
+def test_nan_and_huge_forces_surface(ethanol, value):
     def potential(numbers, positions, cell):
-        return 0.0, np.full_like(positions, np.nan)
+        return 0.0, np.full_like(positions, value)
 
-    with pytest.raises(FloatingPointError, match="NaN or infinity"):
+    with pytest.raises(FloatingPointError, match="NaN or a huge force"):
         simulate(potential, ethanol, steps=10)
 
 

@@ -50,7 +50,7 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_models",
         "reproduce_grids",
     },
-    {"reproduce_ethanol"},
+    {"reproduce_ethanol", "reproduce_tuned", "reproduce_runs"},
     {"reproduce_assets"},
     {"explorers", "reproduce", "build"},
 ]

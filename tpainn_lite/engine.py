@@ -20,6 +20,7 @@ from .geometry import nearest_image
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
 MD = unit.md_unit_system  # nm, ps, kJ/mol
+LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
 
 
@@ -36,11 +37,11 @@ class Guard:
         self.error: BaseException | None = None
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
-        """Energy and forces, finite."""
+        """Energy and forces, finite and such that the atoms stay in reach."""
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
-            if not (np.isfinite(energy) and np.isfinite(forces).all()):
-                raise FloatingPointError("the potential returned NaN or infinity")
+            if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
+                raise FloatingPointError("the potential returned NaN or a huge force")
         except BaseException as error:
             self.error = error
             raise

@@ -5,8 +5,9 @@ that the list of the assets is there at once.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from . import reproduce_data, reproduce_ethanol, reproduce_liquid, reproduce_water
@@ -43,34 +44,21 @@ def writer(about: About) -> Callable:
     return partial(write_set, about=about)
 
 
-def pretrain(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
-    """Train the checkpoint that `path` names."""
-    from . import reproduce_models as models
+@dataclass(frozen=True)
+class Later:
+    """A function whose module is imported when it is called, `first` before the rest.
 
-    how = models.PRETRAININGS[path.name]
-    less = replace(how.fit, steps=round(share * how.fit.steps))
-    models.pretrain(results, path, work, replace(how, fit=less))
+    It can be sent to another process, as a plain function can.
+    """
 
+    module: str
+    function: str
+    first: tuple = ()
 
-def grid_tasks(name: str) -> Sequence:
-    """The points of the learning curves."""
-    from . import reproduce_grids
-
-    return reproduce_grids.tasks(name)
-
-
-def grid_point(name: str, task: tuple, path: Path) -> None:
-    """One point of the learning curves."""
-    from . import reproduce_grids
-
-    reproduce_grids.point(name, task, path)
-
-
-def write_grid(name: str, results: Sequence[Path], shipped: Path) -> None:
-    """Gather the points of the learning curves."""
-    from . import reproduce_grids
-
-    reproduce_grids.write_grid(name, results, shipped)
+    def __call__(self, *rest):
+        """What the function returns."""
+        module = import_module(f".{self.module}", __package__)
+        return getattr(module, self.function)(*self.first, *rest)
 
 
 def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
@@ -79,18 +67,11 @@ def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
         kind="grid",
         name=name,
         count=count,
-        tasks=partial(grid_tasks, name),
-        compute=partial(grid_point, name),
-        write=write_grid,
+        tasks=Later("reproduce_grids", "tasks", (name,)),
+        compute=Later("reproduce_grids", "point", (name,)),
+        write=Later("reproduce_grids", "write_grid"),
         needs=(f"data {data}", *(f"checkpoint {t}" for t in teachers)),
     )
-
-
-def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
-    """Draw the figure of the README."""
-    from . import reproduce_grids
-
-    reproduce_grids.write_headline(folder / f"{name}.png")
 
 
 def pretrained(
@@ -98,10 +79,10 @@ def pretrained(
 ) -> tuple[Asset, Asset]:
     """Classical structures, none of which ship, and what is pretrained on them."""
     made = dict(name=name, count=count, tasks=tasks, compute=compute)
-    needs = (f"data {name}",)
+    train, needs = Later("reproduce_models", "train"), (f"data {name}",)
     return (
         Asset(kind="data", **made),
-        Asset(kind="checkpoint", train=pretrain, needs=needs, **made),
+        Asset(kind="checkpoint", train=train, needs=needs, **made),
     )
 
 
@@ -112,6 +93,17 @@ def liquid(teacher: str) -> tuple[Asset, Asset]:
     return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute)
 
 
+def tuned_water(arm: str, n: int) -> Asset:
+    """A water potential to be run: tuned on `n` boxes, or its twin from scratch."""
+    return Asset(
+        kind="checkpoint",
+        name=f"water-{arm}-{n}",
+        train=Later("reproduce_tuned", "train"),
+        needs=("data water-dft", "checkpoint water-qtip4pf"),
+    )
+
+
+ARMS, RUN = ("tuned", "scratch"), ("tuned-8", "tuned-80", "scratch-8")
 ASSETS = (  # each after those it needs
     Asset(
         kind="data",
@@ -169,11 +161,31 @@ ASSETS = (  # each after those it needs
     ),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
-    learning_curves("molecules-grid", 54, "molecules-dft", "molecules-mmff94"),
+    learning_curves("molecules-grid", 72, "molecules-dft", "molecules-mmff94"),
+    learning_curves("water-dft-grid", 72, "water-dft", "water-qtip4pf"),
+    *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
+    Asset(
+        kind="properties",
+        name="water-stability",
+        count=40,
+        tasks=Later("reproduce_runs", "stability_tasks"),
+        compute=Later("reproduce_runs", "judge_run"),
+        write=Later("reproduce_runs", "write_stability"),
+        needs=tuple(f"checkpoint water-{a}-{n}" for a in ARMS for n in (1, 8)),
+    ),
+    Asset(
+        kind="properties",
+        name="water-runs",
+        count=8,
+        tasks=Later("reproduce_runs", "property_tasks"),
+        compute=Later("reproduce_runs", "pack_run"),
+        write=Later("reproduce_runs", "write_runs"),
+        needs=tuple(f"checkpoint water-{m}" for m in RUN),
+    ),
     Asset(
         kind="figure",
         name="headline",
-        write=write_headline,
+        write=Later("reproduce_grids", "write_headline"),
         needs=("grid molecules-grid",),
     ),
 )

@@ -41,6 +41,7 @@ MOLECULES = Pretraining(
     labels="MMFF94 (RDKit)",
     limits="C, H, N, O; neutral closed-shell molecules; no bond breaking",
     fit=FIT,
+    size=PotentialConfig(radial="bessel"),
 )
 
 
@@ -61,6 +62,13 @@ PRETRAININGS = {
     "water-qtip4pf": _water("q-TIP4P/F (OpenMM)"),
     "water-spcfw": _water("SPC/Fw (OpenMM)"),
 }
+
+
+def train(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
+    """Train the checkpoint that `path` names, with a `share` of its steps."""
+    how = PRETRAININGS[path.name]
+    less = replace(how.fit, steps=round(share * how.fit.steps))
+    pretrain(results, path, work, replace(how, fit=less))
 
 
 def pretrain(

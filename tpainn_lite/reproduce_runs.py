@@ -1,0 +1,172 @@
+"""How the runs of water are made: who survives (`STABILITY`), and what it gives.
+
+A run is recorded as it goes, under ``build/reproduce``; killed, it goes on from its
+last frame.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from . import analysis, datasets, dynamics, trajectories, water
+
+WORK = Path("build/reproduce")
+MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
+TIMESTEP = 1.0  # fs
+EVERY = 50  # fs between two frames
+CLASSICAL = "q-tip4p-f"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a shipped potential, or of the classical model, at one state."""
+
+    model: str
+    temperature: float  # K
+    pressure: float | None  # bar; None: NVT
+    length: float  # ps
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        how = "nvt" if self.pressure is None else "npt"
+        return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
+
+
+def property_runs() -> list[Run]:
+    """The runs whose frames ship: NVT for motion, NPT for density."""
+    models = [CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8"]
+    states = (None, 35.0), (1.0, 60.0)  # of each the first picoseconds settle
+    return [Run(m, 300.0, bar, ps, 0) for bar, ps in states for m in models]
+
+
+def stability_runs() -> list[Run]:
+    """The runs of which only the outcome ships, the shorter ones first."""
+    models = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
+    states = (500.0, 1.0, 10.0), (300.0, None, 20.0)
+    return [
+        Run(m, *state, seed) for state in states for seed in range(5) for m in models
+    ]
+
+
+@cache
+def start(temperature: float, seed: int) -> Atoms:
+    """Where all models start: a box that q-TIP4P/F has moved for 7 ps."""
+    atoms = water.water_box(MOLECULES, density=DENSITY, seed=seed)
+    system = water.water_system(water.MODELS[CLASSICAL], atoms)
+    how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
+    for steps, kelvin in ((2000, 500.0), (5000, temperature)):
+        atoms = dynamics.simulate(
+            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+        )[-1]
+    atoms.calc = None
+    return atoms
+
+
+def simulate(run: Run) -> tuple[list[Atoms], str]:
+    """The frames of a run, and in words how it ended early, if it did."""
+    atoms = start(run.temperature, run.seed)
+    if run.model == CLASSICAL:
+        potential = water.water_system(water.MODELS[CLASSICAL], atoms)
+    else:
+        potential = datasets.checkpoint(run.model).energy_forces
+    file = WORK / "water-runs" / f"{run.name}.traj"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        frames = dynamics.simulate(
+            potential,
+            atoms,
+            steps=round(1000 * run.length / TIMESTEP),
+            temperature=run.temperature,
+            pressure=run.pressure,
+            timestep=TIMESTEP,
+            every=round(EVERY / TIMESTEP),
+            seed=run.seed,
+            platform="CPU",
+            file=file,
+        )
+    except dynamics.BlowUp as error:
+        return error.frames, error.reason
+    return frames, ""
+
+
+def pack_run(task: tuple[Run, str], path: Path) -> None:
+    """Run, and pack the frames."""
+    frames, ended = simulate(task[0])
+    if ended:
+        raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
+    path.write_bytes(trajectories.pack(frames))
+
+
+def judge_run(task: tuple[Run, str], path: Path) -> None:
+    """Run, and write how far it came and what its last frame is like."""
+    run, _ = task
+    frames, ended = simulate(run)
+    row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
+    if frames:
+        row |= look(frames[-1])
+        row["temperature_max"] = float(dynamics.temperatures(frames).max())
+    path.write_text(json.dumps(row))
+
+
+def look(atoms: Atoms) -> dict[str, float]:
+    """What tells water from something else: density, bonds, hydrogen bonds."""
+    oxygen = np.repeat(np.arange(0, len(atoms), 3), 2)
+    hydrogen = np.setdiff1d(np.arange(len(atoms)), oxygen)
+    bonds = np.linalg.norm(analysis.displacements(atoms, oxygen, hydrogen), axis=1)
+    return {
+        "density": float(analysis.densities([atoms])[0]),  # g/cm³
+        "longest_bond": float(bonds.max()),  # Å
+        "hydrogen_bonds": 6 * analysis.hydrogen_bonds(atoms) / len(atoms),  # a molecule
+    }
+
+
+def property_tasks() -> list[tuple[Run, str]]:
+    """`property_runs`, each with the digest of what is run: others, run anew."""
+    return [(r, digest(r.model)) for r in property_runs()]
+
+
+def stability_tasks() -> list[tuple[Run, str]]:
+    """`stability_runs`, each with the digest of what is run."""
+    return [(r, digest(r.model)) for r in stability_runs()]
+
+
+def digest(model: str) -> str:
+    """Of a shipped potential; the classical model has its parameters in the code."""
+    return "" if model == CLASSICAL else datasets.card(model)["sha256"][:8]
+
+
+def write_runs(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Ship the packed runs, and the list of them."""
+    rows = []
+    for run, result in zip(property_runs(), results, strict=False):
+        content = result.read_bytes()
+        (shipped / f"{run.name}.npz").write_bytes(content)
+        known = hashlib.sha256(content).hexdigest()
+        rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
+    write_rows(name, rows, shipped)
+
+
+def write_stability(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Ship the outcomes."""
+    write_rows(name, [json.loads(p.read_text()) for p in results], shipped)
+
+
+def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
+    """Write the JSON of a kind of runs."""
+    card = {
+        "name": name,
+        "command": f"python -m tpainn_lite.reproduce properties {name}",
+        "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
+        "units": "K, bar, ps; survived ps; density g/cm³; longest_bond Å; "
+        "hydrogen_bonds per molecule",
+        "rows": rows,
+    }
+    (shipped / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
