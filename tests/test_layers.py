@@ -49,8 +49,9 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_data",
         "reproduce_models",
         "reproduce_grids",
+        "selection_data",
     },
-    {"reproduce_ethanol", "reproduce_tuned", "reproduce_runs"},
+    {"reproduce_ethanol", "reproduce_tuned", "reproduce_runs", "reproduce_selection"},
     {"reproduce_assets"},
     {"explorers", "reproduce", "build"},
 ]
@@ -75,7 +76,7 @@ OWNERS = {  # who may import a heavy package
     "plotly": {"figures", "live", "low_data", "rotation"},
     "nglview": {"viewers"},
     "ipywidgets": {"viewers", "live", "low_data", "rotation"},
-    "sklearn": {"bagging", "select"},
+    "sklearn": {"bagging", "select", "selection_data", "reproduce_selection"},
     "distributed": {"cluster"},
     "pooch": {"public"},
 }

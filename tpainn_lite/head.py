@@ -46,15 +46,26 @@ class Rows:
     y: np.ndarray  # (1 + 3N,)
 
 
+def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Tensor]:
+    """The scalars (N, F) of each frame's atoms, of which the read-out makes energies.
+
+    Their mean over a structure's atoms is a fixed-length description of it.
+    """
+    check(frames, labelled=False)
+    kept = []
+    bare = copy.deepcopy(potential)
+    bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
+    for atoms in frames:
+        bare.predict([atoms])
+        kept[-1] = kept[-1].detach()[: len(atoms)]  # after them come elements alone
+    return kept
+
+
 def draw_features(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, seed: int
 ) -> RandomFeatures:
     """Random features with the spread that the scalars of `frames` have."""
-    kept = []
-    bare = copy.deepcopy(potential)
-    bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
-    bare.predict(frames)
-    h = torch.cat(kept).detach()  # (atoms, F)
+    h = torch.cat(atom_scalars(potential, frames))  # (atoms, F)
     rng, F = np.random.default_rng(seed), h.shape[1]
     omega = rng.normal(size=(F, config.features)) / (config.length * F**0.5)
     phase = rng.uniform(0, 2 * np.pi, config.features)

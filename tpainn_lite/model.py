@@ -43,7 +43,7 @@ class PotentialConfig:
     layers: int = 3  # message passing steps
     cutoff: float = 5.0  # Å
     n_rbf: int = 20  # radial basis functions
-    radial: str = "gaussian"  # or "bessel", which resolves bonds with half as many
+    radial: str = "bessel"  # the paper's; or "gaussian", which resolves bonds less well
 
     def __post_init__(self):
         """Refuse sizes that cannot be."""

@@ -74,6 +74,13 @@ def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
     )
 
 
+def computed(label: str, count: int, made: tuple[str, ...], *needs: str) -> Asset:
+    """Tasks, what computes one and what writes are functions of one module: `made`."""
+    kind, name = label.split()
+    tasks, compute, write = (Later(made[0], function) for function in made[1:])
+    return Asset(kind, name, count, tasks, compute, write, needs=needs)
+
+
 def pretrained(
     name: str, count: int, tasks: Callable, compute: Callable
 ) -> tuple[Asset, Asset]:
@@ -103,7 +110,7 @@ def tuned_water(arm: str, n: int) -> Asset:
     )
 
 
-ARMS, RUN = ("tuned", "scratch"), ("tuned-8", "tuned-80", "scratch-8")
+ARMS = ("tuned", "scratch")
 ASSETS = (  # each after those it needs
     Asset(
         kind="data",
@@ -163,24 +170,24 @@ ASSETS = (  # each after those it needs
     *liquid("water-spcfw"),
     learning_curves("molecules-grid", 72, "molecules-dft", "molecules-mmff94"),
     learning_curves("water-dft-grid", 72, "water-dft", "water-qtip4pf"),
-    *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
-    Asset(
-        kind="properties",
-        name="water-stability",
-        count=40,
-        tasks=Later("reproduce_runs", "stability_tasks"),
-        compute=Later("reproduce_runs", "judge_run"),
-        write=Later("reproduce_runs", "write_stability"),
-        needs=tuple(f"checkpoint water-{a}-{n}" for a in ARMS for n in (1, 8)),
+    computed(
+        "grid selection",
+        80,
+        ("reproduce_selection", "tasks", "compute", "write"),
+        *("data molecules-dft", "data water-dft", "checkpoint molecules-mmff94"),
     ),
-    Asset(
-        kind="properties",
-        name="water-runs",
-        count=8,
-        tasks=Later("reproduce_runs", "property_tasks"),
-        compute=Later("reproduce_runs", "pack_run"),
-        write=Later("reproduce_runs", "write_runs"),
-        needs=tuple(f"checkpoint water-{m}" for m in RUN),
+    *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
+    computed(
+        "properties water-stability",
+        40,
+        ("reproduce_runs", "stability_tasks", "judge_run", "write_stability"),
+        *(f"checkpoint water-{arm}-{n}" for arm in ARMS for n in (1, 8)),
+    ),
+    computed(
+        "properties water-runs",
+        8,
+        ("reproduce_runs", "property_tasks", "pack_run", "write_runs"),
+        *(f"checkpoint water-{m}" for m in ("tuned-8", "tuned-80", "scratch-8")),
     ),
     Asset(
         kind="figure",

@@ -37,11 +37,12 @@ FIT = FitConfig(
     pull=0.0,
     warmup=0.05,
 )
+# After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
+# 20 Gaussians at 410; with twice the rate 341.
 MOLECULES = Pretraining(
     labels="MMFF94 (RDKit)",
     limits="C, H, N, O; neutral closed-shell molecules; no bond breaking",
     fit=FIT,
-    size=PotentialConfig(radial="bessel"),
 )
 
 
@@ -51,7 +52,7 @@ def _water(labels: str) -> Pretraining:
         labels=labels,
         limits="liquid water, 260-600 K, 0.80-1.20 g/cm³; no surface, no dissociation",
         fit=replace(FIT, batch_size=1, energy_weight=0.01, force_weight=0.99),
-        size=PotentialConfig(64, 2, cutoff=5.0, n_rbf=10, radial="bessel"),
+        size=PotentialConfig(64, 2, cutoff=5.0, n_rbf=10),
         groups="run",
         validation=5,
     )

@@ -1,0 +1,164 @@
+"""The experiments of lesson 07: does it pay to choose what to label?
+
+All methods see the same candidates, descriptors and cheap labels, and are judged on the
+same test structures. Rows of one repeat are paired: its candidates, forests and draws
+share the seed.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import BaggingRegressor
+from sklearn.tree import DecisionTreeRegressor
+
+from . import select, selection_data
+from .reproduce_grids import digest
+
+REPEATS = 20
+SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
+ROUNDS, BATCH = 5, 10
+POTENTIALS = ("molecules-dft", "water-dft")
+SIZES = (5, 10, 20)  # structures to tune on
+TREES = 100
+
+
+def atbagging(X, y, n: int, seed: int, deterministic: bool = False) -> np.ndarray:
+    """As in `select`, with its defaults."""
+    return select.atbagging(X, y, n, seed=seed, deterministic=deterministic)
+
+
+def informative(X, y, n: int, seed: int) -> np.ndarray:
+    """The largest information gains, alike or not."""
+    return select.top(select.informativeness(X, y, seed=seed), n)
+
+
+METHODS: dict[str, Callable] = {  # (X, cheap y, n, seed) -> indices
+    "random": lambda X, y, n, seed: select.random(X, n, seed=seed),
+    "farthest points": lambda X, y, n, seed: select.farthest_points(X, n, seed=seed),
+    "k-means centres": lambda X, y, n, seed: select.cluster_centres(X, n, seed=seed),
+    "DPP": lambda X, y, n, seed: select.diverse(X, n, seed=seed),
+    "information": informative,
+    "ATBagging": atbagging,
+    "ATBagging, greedy": partial(atbagging, deterministic=True),
+}
+
+
+def acquire(way: str, X, spread, n: int, seed: int) -> np.ndarray:
+    """The next `n` of the candidates X, where a committee's `spread` is known."""
+    if way == "random":
+        return select.random(X, n, seed=seed)
+    if way == "committee":
+        return select.top(spread, n)
+    return select.diverse(X, n, seed=seed, quality=spread / spread.max())
+
+
+ACQUISITIONS = ("random", "committee", "DPP of the committee")
+
+
+def forest(X, y, seed: int) -> BaggingRegressor:
+    """The learner of the tables, and its committee."""
+    return BaggingRegressor(DecisionTreeRegressor(), TREES, random_state=seed).fit(X, y)
+
+
+def spread(bag: BaggingRegressor, X) -> np.ndarray:
+    """How far the trees part, (N,)."""
+    return np.std([tree.predict(X) for tree in bag.estimators_], axis=0) + 1e-12
+
+
+def learn(X, y, test, first: np.ndarray, way: str, seed: int) -> list[float]:
+    """Test MAE after labelling `first`, and after each round of `BATCH` more."""
+    known, errors = list(first), []
+    for k in range(ROUNDS + 1):
+        bag = forest(X[known], y[known], seed)
+        errors.append(float(np.abs(bag.predict(test[0]) - test[1]).mean()))
+        rest = np.setdiff1d(np.arange(len(X)), known)
+        if k < ROUNDS:
+            picked = acquire(way, X[rest], spread(bag, X[rest]), BATCH, seed + k)
+            known += list(rest[picked])
+    return errors
+
+
+def table(name: str, repeat: int) -> list[dict]:
+    """Choose seeds from cheap labels, then label on: one repeat of a table."""
+    X, cheap, y, test = TABLES[name](repeat)
+    rows = []
+    for n in SEEDS[name]:
+        for method, choose in METHODS.items():
+            first = choose(X, cheap, n, repeat)
+            ways = ACQUISITIONS if method in ("random", "ATBagging") else ["random"]
+            for way in ways if n == SEEDS[name][0] else ["random"]:
+                errors = learn(X, y, test, first, way, repeat)
+                row = dict(experiment=name, method=method, then=way, n=n, repeat=repeat)
+                rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
+    return rows
+
+
+def molecules(repeat: int) -> tuple:
+    """Target transfer: MMFF94's energies choose, DFT's are learnt (meV/atom)."""
+    X, cheap, y = selection_data.energies("molecules-dft")
+    test = selection_data.held_out("molecules-dft", repeat)
+    return X[~test], cheap[~test], y[~test], (X[test], y[test])
+
+
+def diabetes(repeat: int) -> tuple:
+    """Feature shift: the younger half is labelled, the older half is to be learnt.
+
+    What a forest on the younger half says of the older half is the cheap label (ours).
+    A quarter of the older half is kept for testing. y: disease progression, its unit.
+    """
+    X, y = load_diabetes(return_X_y=True)
+    old = X[:, 0] > np.median(X[:, 0])
+    cheap = forest(X[~old], y[~old], repeat).predict(X[old])
+    X, y = X[old], y[old]
+    test = np.random.default_rng(repeat).permutation(len(X)) < len(X) // 4
+    return X[~test], cheap[~test], y[~test], (X[test], y[test])
+
+
+TABLES = {"molecules": molecules, "diabetes": diabetes}
+
+
+def potentials(name: str, repeat: int) -> list[dict]:
+    """Choose structures by classical energies, fit an instant head: one repeat."""
+    X, cheap = selection_data.candidates(name)
+    rows = []
+    for n in SIZES:
+        for method, choose in METHODS.items():
+            chosen = choose(X, cheap, n, repeat)
+            error = selection_data.head_error(name, chosen)
+            row = dict(experiment=name, method=method, n=n, repeat=repeat)
+            rows.append(row | {"force_mae": error})
+    return rows
+
+
+def tasks() -> list[tuple[str, int]]:
+    """(experiment, repeat) of every repeat."""
+    names = [*TABLES, *POTENTIALS]
+    return [(name, repeat) for name in names for repeat in range(REPEATS)]
+
+
+def compute(task: tuple[str, int], path: Path) -> None:
+    """One repeat of an experiment; writes its rows as JSON."""
+    name, repeat = task
+    rows = table(name, repeat) if name in TABLES else potentials(name, repeat)
+    path.write_text(json.dumps(rows))
+
+
+def write(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Gather the rows."""
+    used = [*POTENTIALS, *selection_data.STUDENTS.values()]
+    grid = {
+        "name": name,
+        "command": f"python -m tpainn_lite.reproduce grid {name}",
+        "from": [{"name": n, "sha256": digest(n)} for n in used],
+        "units": "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
+        "progression (diabetes); force_mae meV/Å",
+        "rows": [row for p in results for row in json.loads(p.read_text())],
+    }
+    text = json.dumps(grid, separators=(",", ":"))
+    part = shipped / f"{name}.json.part"
+    part.write_text(text + "\n")
+    part.replace(shipped / f"{name}.json")
