@@ -21,9 +21,9 @@ def informativeness(
     bag) of Gaussians fitted to both.
 
     "corrected" (ours): in the leading `COMPONENTS` principal components of the trees'
-    predictions, covariances shrunk by `SHRINKAGE` towards a sphere, since those of 37
-    trees at 300 probes have no inverse. "released": the authors' code, with pseudo-
-    inverses, and with the log-determinants' sign turned.
+    predictions, covariances shrunk by `SHRINKAGE` towards the sphere of all trees,
+    since those of 37 trees at 300 probes have no inverse. "released": the authors'
+    code, with pseudo-inverses, and with the log-determinants' sign turned.
     """
     X, y = np.asarray(X, float), np.asarray(y, float)
     if y.shape != (len(X),) or not np.isfinite(y).all():
@@ -74,8 +74,8 @@ def _moments(Q: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     S = (second - count[..., None] * mean[:, :, None] * mean[:, None]) / (
         count[..., None] - 1
     )
-    sphere = np.einsum("nii->n", S) / r + 1e-12 * (Q**2).mean()
-    return mean, (1 - SHRINKAGE) * S + SHRINKAGE * sphere[:, None, None] * np.eye(r)
+    sphere = (Q**2).sum() / (len(Q) - 1) / r  # of all trees: it never vanishes
+    return mean, (1 - SHRINKAGE) * S + SHRINKAGE * sphere * np.eye(r)
 
 
 def _released(P: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -6,80 +6,20 @@ share the seed.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_diabetes
-from sklearn.ensemble import BaggingRegressor
-from sklearn.tree import DecisionTreeRegressor
 
-from . import select, selection_data
+from . import active, select, selection_data
 from .reproduce_grids import digest
 
 REPEATS = 20
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
-ROUNDS, BATCH = 5, 10
+AFTER = dict(rounds=5, batch=10)
 POTENTIALS = ("molecules-dft", "water-dft")
 SIZES = (5, 10, 20)  # structures to tune on
-TREES = 100
-
-
-def atbagging(X, y, n: int, seed: int, deterministic: bool = False) -> np.ndarray:
-    """As in `select`, with its defaults."""
-    return select.atbagging(X, y, n, seed=seed, deterministic=deterministic)
-
-
-def informative(X, y, n: int, seed: int) -> np.ndarray:
-    """The largest information gains, alike or not."""
-    return select.top(select.informativeness(X, y, seed=seed), n)
-
-
-METHODS: dict[str, Callable] = {  # (X, cheap y, n, seed) -> indices
-    "random": lambda X, y, n, seed: select.random(X, n, seed=seed),
-    "farthest points": lambda X, y, n, seed: select.farthest_points(X, n, seed=seed),
-    "k-means centres": lambda X, y, n, seed: select.cluster_centres(X, n, seed=seed),
-    "DPP": lambda X, y, n, seed: select.diverse(X, n, seed=seed),
-    "information": informative,
-    "ATBagging": atbagging,
-    "ATBagging, greedy": partial(atbagging, deterministic=True),
-}
-
-
-def acquire(way: str, X, spread, n: int, seed: int) -> np.ndarray:
-    """The next `n` of the candidates X, where a committee's `spread` is known."""
-    if way == "random":
-        return select.random(X, n, seed=seed)
-    if way == "committee":
-        return select.top(spread, n)
-    return select.diverse(X, n, seed=seed, quality=spread / spread.max())
-
-
-ACQUISITIONS = ("random", "committee", "DPP of the committee")
-
-
-def forest(X, y, seed: int) -> BaggingRegressor:
-    """The learner of the tables, and its committee."""
-    return BaggingRegressor(DecisionTreeRegressor(), TREES, random_state=seed).fit(X, y)
-
-
-def spread(bag: BaggingRegressor, X) -> np.ndarray:
-    """How far the trees part, (N,)."""
-    return np.std([tree.predict(X) for tree in bag.estimators_], axis=0) + 1e-12
-
-
-def learn(X, y, test, first: np.ndarray, way: str, seed: int) -> list[float]:
-    """Test MAE after labelling `first`, and after each round of `BATCH` more."""
-    known, errors = list(first), []
-    for k in range(ROUNDS + 1):
-        bag = forest(X[known], y[known], seed)
-        errors.append(float(np.abs(bag.predict(test[0]) - test[1]).mean()))
-        rest = np.setdiff1d(np.arange(len(X)), known)
-        if k < ROUNDS:
-            picked = acquire(way, X[rest], spread(bag, X[rest]), BATCH, seed + k)
-            known += list(rest[picked])
-    return errors
 
 
 def table(name: str, repeat: int) -> list[dict]:
@@ -87,11 +27,11 @@ def table(name: str, repeat: int) -> list[dict]:
     X, cheap, y, test = TABLES[name](repeat)
     rows = []
     for n in SEEDS[name]:
-        for method, choose in METHODS.items():
-            first = choose(X, cheap, n, repeat)
-            ways = ACQUISITIONS if method in ("random", "ATBagging") else ["random"]
-            for way in ways if n == SEEDS[name][0] else ["random"]:
-                errors = learn(X, y, test, first, way, repeat)
+        for method in select.METHODS:
+            first = select.choose(method, X, cheap, n, seed=repeat)
+            every = n == SEEDS[name][0] and method in ("random", "ATBagging")
+            for way in active.ACQUISITIONS if every else ["random"]:
+                errors, _ = active.learn(X, y, test, first, way, **AFTER, seed=repeat)
                 row = dict(experiment=name, method=method, then=way, n=n, repeat=repeat)
                 rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
     return rows
@@ -112,7 +52,7 @@ def diabetes(repeat: int) -> tuple:
     """
     X, y = load_diabetes(return_X_y=True)
     old = X[:, 0] > np.median(X[:, 0])
-    cheap = forest(X[~old], y[~old], repeat).predict(X[old])
+    cheap = active.forest(X[~old], y[~old], repeat).predict(X[old])
     X, y = X[old], y[old]
     test = np.random.default_rng(repeat).permutation(len(X)) < len(X) // 4
     return X[~test], cheap[~test], y[~test], (X[test], y[test])
@@ -126,8 +66,8 @@ def potentials(name: str, repeat: int) -> list[dict]:
     X, cheap = selection_data.candidates(name)
     rows = []
     for n in SIZES:
-        for method, choose in METHODS.items():
-            chosen = choose(X, cheap, n, repeat)
+        for method in select.METHODS:
+            chosen = select.choose(method, X, cheap, n, seed=repeat)
             error = selection_data.head_error(name, chosen)
             row = dict(experiment=name, method=method, n=n, repeat=repeat)
             rows.append(row | {"force_mae": error})

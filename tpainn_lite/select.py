@@ -73,6 +73,48 @@ def diverse(
     return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
 
 
+METHODS = (
+    "random",
+    "farthest points",
+    "k-means centres",
+    "DPP",
+    "information",
+    "ATBagging",
+    "ATBagging, greedy",
+)
+
+
+def choose(
+    method: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    n: int,
+    *,
+    seed: int,
+    power: float = 2.0,
+    length_scale: float = 2.0,
+) -> np.ndarray:
+    """Indices (n,) by one of `METHODS`; each takes of the arguments what it needs.
+
+    "DPP" is diverse only, "information" informative only.
+    """
+    how = dict(seed=seed, length_scale=length_scale)
+    if method == "random":
+        return random(X, n, seed=seed)
+    if method == "farthest points":
+        return farthest_points(X, n, seed=seed)
+    if method == "k-means centres":
+        return cluster_centres(X, n, seed=seed)
+    if method == "DPP":
+        return diverse(X, n, **how)
+    if method == "information":
+        return top(informativeness(X, y, seed=seed), n)
+    if method in METHODS:
+        greedy = method.endswith("greedy")
+        return atbagging(X, y, n, power=power, deterministic=greedy, **how)
+    raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
+
+
 def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     """Indices (n,) of candidates drawn at random."""
     _check(X, n)
