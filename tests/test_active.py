@@ -94,3 +94,33 @@ def test_a_click_shows_the_structure(line):
     label, viewer = explorer._slot.children
     assert "Candidate 2: 3" in label.value
     assert isinstance(viewer, nglview.NGLWidget)
+
+
+def test_rounds_are_learning(line):
+    X, y = line
+    test, first = (X[100:], y[100:]), np.arange(6)
+    explorer = explorers.rounds(X[:100], y[:100], "no unit", test, first, batch=4)
+    for _ in range(3):
+        explorer.step()
+    errors, known = active.learn(
+        X[:100], y[:100], test, first, "committee", rounds=1, batch=4, seed=0
+    )
+    assert explorer.errors["committee"][:2] == errors
+    assert len(explorer.known["committee"]) == 18
+    assert len(explorer.errors["random"]) == 1
+    line = next(t for t in explorer.figure.data if t.name == "committee")
+    assert list(line.x) == [6, 10, 14, 18]
+    assert list(line.y) == explorer.errors["committee"]
+    explorer.again.click()
+    assert len(explorer.errors["committee"]) == 1
+
+
+def test_paired_differences(rng):
+    shared = rng.normal(0, 10, 400)
+    ours, theirs = shared + rng.normal(-1, 1, 400), shared + rng.normal(0, 1, 400)
+    mean, low, high = active.paired(ours, theirs)
+    assert low < -1 < high
+    assert mean == pytest.approx((low + high) / 2)
+    assert high - low == pytest.approx(2 * 1.966 * np.sqrt(2 / 400), rel=0.1)
+    with pytest.raises(ValueError, match="two repeats"):
+        active.paired([1.0], [2.0])

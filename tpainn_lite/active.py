@@ -6,6 +6,7 @@ spread; query-by-committee takes the largest.
 """
 
 import numpy as np
+from scipy import stats
 from sklearn.ensemble import BaggingRegressor
 from sklearn.tree import DecisionTreeRegressor
 
@@ -64,3 +65,16 @@ def learn(
             rest = np.setdiff1d(np.arange(len(X)), known)
             known += rest[acquire(way, bag, X[rest], batch, seed + k)].tolist()
     return errors, np.array(known)
+
+
+def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+    """Mean of ours - theirs over repeats, and its 95 % confidence interval.
+
+    Student's t of the differences, repeat by repeat (repeats,): where the interval does
+    not hold zero, the two differ.
+    """
+    gaps = np.asarray(ours, float) - np.asarray(theirs, float)
+    if gaps.ndim != 1 or len(gaps) < 2:
+        raise ValueError(f"ours, theirs: need two repeats or more, got {gaps.shape}")
+    half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
+    return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
