@@ -169,7 +169,7 @@ ASSETS = (  # each after those it needs
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
     learning_curves("molecules-grid", 72, "molecules-dft", "molecules-mmff94"),
-    learning_curves("water-dft-grid", 72, "water-dft", "water-qtip4pf"),
+    learning_curves("water-dft-grid", 66, "water-dft", "water-qtip4pf"),
     computed(
         "grid selection",
         80,
