@@ -8,6 +8,7 @@ None keeps anything outside itself: two in one notebook do not disturb each othe
 from .low_data import LowData as low_data
 from .rotation import Rotation as rotation
 from .rounds import Rounds as rounds
+from .running import LiveRun as dynamics
 from .selection_map import SelectionMap as selection_map
 
-__all__ = ["low_data", "rotation", "rounds", "selection_map"]
+__all__ = ["dynamics", "low_data", "rotation", "rounds", "selection_map"]
