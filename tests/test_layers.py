@@ -60,6 +60,7 @@ ORDER = [  # a file imports only files of an earlier row
     {"explorers", "reproduce", "build"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+EXPLORERS = {"low_data", "rotation", "rounds", "running", "selection_map"}
 OWNERS = {  # who may import a heavy package
     "torch": {
         "blocks",
@@ -77,24 +78,9 @@ OWNERS = {  # who may import a heavy package
     "rdkit": {"molecules", "enumeration"},
     "openmm": {"engine", "dynamics", "recording", "running", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
-    "plotly": {
-        "figures",
-        "live",
-        "low_data",
-        "rotation",
-        "rounds",
-        "running",
-        "selection_map",
-    },
+    "plotly": {"figures", "live", *EXPLORERS},
     "nglview": {"viewers"},
-    "ipywidgets": {
-        "viewers",
-        "live",
-        "low_data",
-        "rotation",
-        "rounds",
-        "selection_map",
-    },
+    "ipywidgets": {"viewers", "live", *EXPLORERS},
     "sklearn": {"bagging", "active", "select", "selection_data", "reproduce_selection"},
     "distributed": {"cluster"},
     "pooch": {"public"},
