@@ -10,8 +10,11 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from . import reproduce_data, reproduce_ethanol, reproduce_liquid, reproduce_water
-from .cards import About, write_set
+from . import reproduce_data as data
+from . import reproduce_ethanol as ethanol
+from . import reproduce_liquid
+from . import reproduce_water as liquids
+from .cards import write_set
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,6 @@ class Asset:
     def label(self) -> str:
         """What the command line calls it."""
         return f"{self.kind} {self.name}"
-
-
-def writer(about: About) -> Callable:
-    """What writes a labelled set and its card."""
-    return partial(write_set, about=about)
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,16 @@ def computed(label: str, count: int, made: tuple[str, ...], *needs: str) -> Asse
     return Asset(kind, name, count, tasks, compute, write, needs=needs)
 
 
+def labelled(name: str, count: int, tasks: Callable, compute: Callable) -> Asset:
+    """A set of quantum labels."""
+    if name == "water-dft":  # with frames that tell the noise
+        write = liquids.write_water
+    else:
+        about = data.ABOUT | ethanol.ABOUT | liquids.ABOUT
+        write = partial(write_set, about=about[name])
+    return Asset("data", name, count, tasks, compute, write)
+
+
 def pretrained(
     name: str, count: int, tasks: Callable, compute: Callable
 ) -> tuple[Asset, Asset]:
@@ -112,60 +120,13 @@ def tuned_water(arm: str, n: int) -> Asset:
 
 ARMS = ("tuned", "scratch")
 ASSETS = (  # each after those it needs
-    Asset(
-        kind="data",
-        name="molecules-dft",
-        count=639,
-        tasks=reproduce_data.molecules_tasks,
-        compute=reproduce_data.label_molecule,
-        write=writer(reproduce_data.ABOUT["molecules-dft"]),
-    ),
-    Asset(
-        kind="data",
-        name="methanol-scan",
-        count=13,
-        tasks=lambda: reproduce_data.SCAN,
-        compute=reproduce_data.label_scan,
-        write=writer(reproduce_data.ABOUT["methanol-scan"]),
-    ),
-    Asset(
-        kind="data",
-        name="ethanol-dft",
-        count=500,
-        tasks=reproduce_ethanol.ethanol_tasks,
-        compute=reproduce_ethanol.label_dft,
-        write=writer(reproduce_ethanol.ABOUT["ethanol-dft"]),
-    ),
-    Asset(
-        kind="data",
-        name="ethanol-ccsdt",
-        count=340,
-        tasks=reproduce_ethanol.ccsdt_tasks,
-        compute=reproduce_ethanol.label_ccsdt,
-        write=writer(reproduce_ethanol.ABOUT["ethanol-ccsdt"]),
-    ),
-    Asset(
-        kind="data",
-        name="water-dft",
-        count=114,
-        tasks=reproduce_water.water_tasks,
-        compute=reproduce_water.label_water,
-        write=reproduce_water.write_water,
-    ),
-    Asset(
-        kind="data",
-        name="water-scans",
-        count=33,
-        tasks=reproduce_water.scan_tasks,
-        compute=reproduce_water.label_scan,
-        write=writer(reproduce_water.ABOUT["water-scans"]),
-    ),
-    *pretrained(
-        "molecules-mmff94",
-        124,
-        reproduce_data.classical_tasks,
-        reproduce_data.sample_classical,
-    ),
+    labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule),
+    labelled("methanol-scan", 13, lambda: data.SCAN, data.label_scan),
+    labelled("ethanol-dft", 500, ethanol.ethanol_tasks, ethanol.label_dft),
+    labelled("ethanol-ccsdt", 340, ethanol.ccsdt_tasks, ethanol.label_ccsdt),
+    labelled("water-dft", 114, liquids.water_tasks, liquids.label_water),
+    labelled("water-scans", 33, liquids.scan_tasks, liquids.label_scan),
+    *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
     learning_curves("molecules-grid", 72, "molecules-dft", "molecules-mmff94"),
