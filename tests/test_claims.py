@@ -28,14 +28,14 @@ def test_grid_was_computed_from_the_shipped_data_and_teacher():
     assert len(SEEDS) >= 3
 
 
-@pytest.mark.parametrize(("n", "bar"), [(3, 0.55), (10, 0.6), (30, 0.65)])
+@pytest.mark.parametrize(("n", "bar"), [(3, 0.4), (10, 0.5), (30, 0.6), (100, 0.65), (300, 0.7)])
 def test_tuned_beats_scratch_at_equal_steps(n, bar):
     assert mean("tuned", n) <= bar * mean("scratch", n)
 
 
-def test_three_tuned_labels_beat_thirty_and_a_hundred_from_scratch():
-    assert mean("tuned", 3) < mean("scratch", 30)
-    assert mean("tuned", 3) < mean("scratch", 100, steps=3000)
+def test_three_tuned_labels_do_as_well_as_three_hundred_from_scratch():
+    assert mean("tuned", 3) < mean("scratch", 300)
+    assert mean("tuned", 3) < 1.05 * mean("scratch", 300, steps=3000)
 
 
 def test_readme_says_what_the_grid_says():
