@@ -28,7 +28,9 @@ def test_grid_was_computed_from_the_shipped_data_and_teacher():
     assert len(SEEDS) >= 3
 
 
-@pytest.mark.parametrize(("n", "bar"), [(3, 0.4), (10, 0.5), (30, 0.6), (100, 0.65), (300, 0.7)])
+@pytest.mark.parametrize(
+    ("n", "bar"), [(3, 0.4), (10, 0.5), (30, 0.6), (100, 0.65), (300, 0.7)]
+)
 def test_tuned_beats_scratch_at_equal_steps(n, bar):
     assert mean("tuned", n) <= bar * mean("scratch", n)
 
