@@ -96,7 +96,6 @@ def test_three_structures_again(name):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("ethanol-ccsdt" not in SETS, reason="not shipped yet")
 def test_three_coupled_cluster_energies_again():
     quantum = pytest.importorskip("tpainn_lite.quantum", reason="PySCF is an extra")
     for frame in some(datasets.load("ethanol-ccsdt")["pool"]):
