@@ -86,3 +86,27 @@ def test_a_grid_point_is_reproduced():
     assert evaluate(potential, sets["test"]).force_mae == pytest.approx(
         row["force_mae"], rel=0.02
     )
+
+
+WATER = datasets.card("water-dft-grid")
+
+
+def water(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
+    """Mean over the seeds of one cell of the grid on water."""
+    wanted = (arm, n, steps)
+    rows = [r for r in WATER["rows"] if (r["arm"], r["n"], r["steps"]) == wanted]
+    assert sorted(r["seed"] for r in rows) == list(SEEDS)
+    return float(np.mean([r[quantity] for r in rows]))
+
+
+def test_water_grid_was_computed_from_the_shipped_data_and_teacher():
+    assert WATER["data"]["sha256"] == datasets.card("water-dft")["sha256"]
+    (teacher,) = WATER["teachers"]
+    assert teacher["sha256"] == datasets.card("water-qtip4pf")["sha256"]
+
+
+def test_one_tuned_box_beats_eighty_from_scratch_at_equal_steps():
+    assert water("tuned", 1) < water("scratch", 80)
+    for n in reproduce_grids.GRIDS["water-dft-grid"].sizes:
+        assert water("tuned", n) < 0.65 * water("scratch", n)
+    assert water("tuned", 8) < water("scratch", 80, steps=3000)
