@@ -10,14 +10,14 @@ from tpainn_lite import datasets, reproduce_grids, tune
 
 def test_points_of_one_size_see_the_same_structures():
     pool = datasets.load("molecules-dft")["pool"]
-    one, none = reproduce_grids._draw(pool, 5, 0, seed=1)
-    same, watched = reproduce_grids._draw(pool, 5, 20, seed=1)
+    one, none = reproduce_grids.draw(pool, 5, 0, seed=1)
+    same, watched = reproduce_grids.draw(pool, 5, 20, seed=1)
     assert none is None
     assert [a.positions.tolist() for a in one] == [a.positions.tolist() for a in same]
     drawn = {id(a) for a in same}
     assert len(watched) == 20
     assert not drawn & {id(a) for a in watched}
-    assert reproduce_grids._draw(pool, len(pool), 20, seed=1)[1] is None
+    assert reproduce_grids.draw(pool, len(pool), 20, seed=1)[1] is None
 
 
 @pytest.mark.parametrize("name", reproduce_grids.GRIDS)
