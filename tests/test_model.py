@@ -283,6 +283,18 @@ def test_radial_functions_there_are():
         PotentialConfig(radial="linear")
 
 
+def test_a_checkpoint_older_than_the_choice_has_gaussians(ethanol, tmp_path):
+    old = Potential(replace(SMALL, radial="gaussian"), REFERENCES, seed=1)
+    old.save(tmp_path / "p")
+    path = tmp_path / "p.json"
+    about = json.loads(path.read_text())
+    del about["config"]["radial"]
+    path.write_text(json.dumps(about))
+    again = Potential.load(tmp_path / "p")
+    assert again.config == old.config
+    assert again.predict([ethanol])[0] == old.predict([ethanol])[0]
+
+
 def test_radial_functions_are_part_of_a_checkpoint(potential, ethanol, tmp_path):
     potential.float().save(tmp_path / "p")
     again = Potential.load(tmp_path / "p")

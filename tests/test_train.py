@@ -298,13 +298,16 @@ def test_without_ema_the_average_is_the_last(start, ethanols):
 
 
 def test_pull_keeps_weights_near_the_start_and_weighs_one_over_n(start, ethanols):
+    size = replace(SMALL, radial="gaussian")  # of which the bounds below were found
+    start = Potential(size, start.reference_energies, seed=0).double()
+
     def moved(pull: float, n: int) -> float:
         config = FitConfig(steps=30, lr=1e-2, pull=pull, ema=0.0)
         potential, _ = fit(start, ethanols[:n], config, seed=0)
         pairs = zip(potential.parameters(), start.parameters(), strict=True)
         return sum((a - b).square().sum().item() for a, b in pairs) ** 0.5
 
-    assert moved(0.9, 1) < 0.4 * moved(0.3, 1) < 0.4 * moved(0.0, 1)
+    assert moved(0.9, 1) < 0.3 * moved(0.3, 1) < 0.3 * moved(0.0, 1)
     assert moved(0.9, 1) < moved(0.9, 6)
 
 

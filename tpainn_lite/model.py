@@ -184,7 +184,8 @@ class Potential(torch.nn.Module):
         """
         state, about = checkpoints.read(path)
         try:
-            config = PotentialConfig(**about["config"])
+            # files older than the choice do not name it
+            config = PotentialConfig(**({"radial": "gaussian"} | about["config"]))
             potential = Potential(config, about["reference_energies_eV"], seed=0)
             if "readout.outnet.w" in state:  # an instant head, see `head`
                 phi = RandomFeatures(config.features, len(state["readout.outnet.w"]))

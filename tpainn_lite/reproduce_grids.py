@@ -19,6 +19,7 @@ from .errors import evaluate
 from .fitting import FitConfig
 from .model import Potential
 from .public_sets import SETS
+from .tasks import write_whole
 
 SEEDS = (0, 1, 2)
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
@@ -170,9 +171,8 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
         f"structures 0, {how.stride}, {2 * how.stride}, ...)",
         "rows": [json.loads(p.read_text()) for p in portions],
     }
-    part = shipped / f"{name}.json.part"
-    part.write_text(json.dumps(grid, indent=None, separators=(",", ":")) + "\n")
-    part.replace(shipped / f"{name}.json")
+    text = json.dumps(grid, indent=None, separators=(",", ":")) + "\n"
+    write_whole(shipped / f"{name}.json", text.encode())
 
 
 def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How the runs of water are made: who survives (`STABILITY`), and what it gives.
+"""How the runs of water are made: who survives (`stability_runs`), what they give.
 
 A run is recorded as it goes, under ``build/reproduce``; killed, it goes on from its
 last frame.
@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from . import analysis, datasets, dynamics, trajectories, water
+from .tasks import write_whole
 
 WORK = Path("build/reproduce")
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
@@ -152,7 +153,7 @@ def write_runs(name: str, results: Sequence[Path], shipped: Path) -> None:
     rows = []
     for run, result in zip(property_runs(), results, strict=False):
         content = result.read_bytes()
-        (shipped / f"{run.name}.npz").write_bytes(content)
+        write_whole(shipped / f"{run.name}.npz", content)
         known = hashlib.sha256(content).hexdigest()
         rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
     write_rows(name, rows, shipped)
@@ -173,4 +174,5 @@ def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
         "hydrogen_bonds per molecule",
         "rows": rows,
     }
-    (shipped / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    text = json.dumps(card, indent=1) + "\n"
+    write_whole(shipped / f"{name}.json", text.encode())

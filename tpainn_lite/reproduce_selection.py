@@ -14,6 +14,7 @@ from sklearn.datasets import load_diabetes
 
 from . import active, select, selection_data
 from .reproduce_grids import digest
+from .tasks import write_whole
 
 REPEATS = 20
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
@@ -98,7 +99,5 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
         "progression (diabetes); force_mae meV/Å",
         "rows": [row for p in results for row in json.loads(p.read_text())],
     }
-    text = json.dumps(grid, separators=(",", ":"))
-    part = shipped / f"{name}.json.part"
-    part.write_text(text + "\n")
-    part.replace(shipped / f"{name}.json")
+    text = json.dumps(grid, separators=(",", ":")) + "\n"
+    write_whole(shipped / f"{name}.json", text.encode())

@@ -81,7 +81,7 @@ def _write_all(todo: Sequence[tuple], outcomes: Outcomes, bar: tqdm) -> list[str
     for k, outcome in outcomes:
         task, path = todo[k]
         if isinstance(outcome, bytes):
-            _write(path, outcome)
+            write_whole(path, outcome)
             bar.update()
         else:
             if len(failed) < REPORTED:
@@ -90,7 +90,8 @@ def _write_all(todo: Sequence[tuple], outcomes: Outcomes, bar: tqdm) -> list[str
     return failed
 
 
-def _write(path: Path, result: bytes) -> None:
+def write_whole(path: Path, result: bytes) -> None:
+    """Write a file in one step: it is whole or absent."""
     part = path.with_suffix(f".part{os.getpid()}")
     try:
         part.write_bytes(result)
