@@ -1,5 +1,6 @@
 """The headline results, asserted from the shipped grid; lessons assert the rest."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,10 @@ HOW, SEEDS = reproduce_grids.GRIDS["molecules-grid"], reproduce_grids.SEEDS
 SIZES = HOW.sizes
 
 
-def mean(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
-    """Mean over the seeds of one cell of the grid."""
-    rows = [
-        r for r in GRID["rows"] if (r["arm"], r["n"], r["steps"]) == (arm, n, steps)
-    ]
+def mean(arm, n, steps=600, quantity="force_mae", grid=GRID) -> float:
+    """Mean over the seeds of one cell of a grid."""
+    wanted = (arm, n, steps)
+    rows = [r for r in grid["rows"] if (r["arm"], r["n"], r["steps"]) == wanted]
     assert sorted(r["seed"] for r in rows) == list(SEEDS)
     return float(np.mean([r[quantity] for r in rows]))
 
@@ -93,12 +93,7 @@ def test_a_grid_point_is_reproduced():
 WATER = datasets.card("water-dft-grid")
 
 
-def water(arm: str, n: int, steps: int = 600, quantity: str = "force_mae") -> float:
-    """Mean over the seeds of one cell of the grid on water."""
-    wanted = (arm, n, steps)
-    rows = [r for r in WATER["rows"] if (r["arm"], r["n"], r["steps"]) == wanted]
-    assert sorted(r["seed"] for r in rows) == list(SEEDS)
-    return float(np.mean([r[quantity] for r in rows]))
+water = partial(mean, grid=WATER)
 
 
 def test_water_grid_was_computed_from_the_shipped_data_and_teacher():
@@ -111,4 +106,20 @@ def test_one_tuned_box_beats_eighty_from_scratch_at_equal_steps():
     assert water("tuned", 1) < water("scratch", 80)
     for n in reproduce_grids.GRIDS["water-dft-grid"].sizes:
         assert water("tuned", n) < 0.65 * water("scratch", n)
-    assert water("tuned", 8) < water("scratch", 80, steps=3000)
+    longer = water("scratch", 80, steps=3000)
+    assert water("tuned", 8) < longer < water("tuned", 3)
+
+
+def test_energies_of_water_gain_at_equal_steps_only():
+    tuned = water("tuned", 80, quantity="energy_mae")
+    assert tuned < 0.5 * water("scratch", 80, quantity="energy_mae")
+    longer = water("scratch", 80, steps=3000, quantity="energy_mae")
+    assert abs(longer / tuned - 1) < 0.15
+
+
+def test_what_the_lesson_says_of_more_steps_and_of_energies():
+    assert 3 < mean("scratch", 3) / mean("tuned", 3) < 4
+    assert mean("scratch", 300, steps=3000) < 0.8 * mean("scratch", 300)
+    assert mean("tuned", 300, steps=3000) < 0.95 * mean("tuned", 300)
+    tuned, scratch = (mean(a, 30, 600, "energy_mae_kcal") for a in ("tuned", "scratch"))
+    assert tuned > scratch

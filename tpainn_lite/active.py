@@ -8,17 +8,11 @@ spread; query-by-committee takes the largest.
 import numpy as np
 from scipy import stats
 from sklearn.ensemble import BaggingRegressor
-from sklearn.tree import DecisionTreeRegressor
 
 from . import select
+from .bagging import forest
 
-TREES = 100
 ACQUISITIONS = ("random", "committee", "DPP of the committee")
-
-
-def forest(X: np.ndarray, y: np.ndarray, seed: int) -> BaggingRegressor:
-    """Bagged trees that learnt y (N,) from X (N, d)."""
-    return BaggingRegressor(DecisionTreeRegressor(), TREES, random_state=seed).fit(X, y)
 
 
 def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:

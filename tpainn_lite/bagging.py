@@ -11,6 +11,11 @@ PROBES, COMPONENTS, SHRINKAGE = 300, 10, 0.1
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
 
 
+def forest(X: np.ndarray, y: np.ndarray, seed: int, trees: int = 100):
+    """Bagged trees, a ``BaggingRegressor``, that learnt y (N,) from X (N, d)."""
+    return BaggingRegressor(DecisionTreeRegressor(), trees, random_state=seed).fit(X, y)
+
+
 def informativeness(
     X: np.ndarray, y: np.ndarray, *, seed: int, trees: int = 100, variant="corrected"
 ) -> np.ndarray:
@@ -33,7 +38,7 @@ def informativeness(
         )
     if variant not in ("corrected", "released"):
         raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
-    bag = BaggingRegressor(DecisionTreeRegressor(), trees, random_state=seed).fit(X, y)
+    bag = forest(X, y, seed, trees)
     rng = np.random.default_rng(seed)
     probes = X[rng.permutation(len(X))[:PROBES]]
     P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)

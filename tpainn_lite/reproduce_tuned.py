@@ -34,7 +34,7 @@ def train(results: Sequence[Path], path: Path, work: Path, share: float) -> None
         seed=SEED,
         valid=valid,
     )
-    used = dict.fromkeys([DATA, *([TEACHER] if arm == "tuned" else [])])
+    used = [DATA, TEACHER] if arm == "tuned" else [DATA]
     card = {
         "name": path.name,
         "made_by": f"tpainn_lite {__version__}, reproduce checkpoint {path.name}",

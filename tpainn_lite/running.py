@@ -147,15 +147,11 @@ class LiveRun:
         frame, n = self.frames[-1], len(self.frames)
         r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
         self._g = self._g + (g - self._g) / n
-        now = dict(
-            temperature=dynamics.temperatures([frame])[0],
-            density=analysis.densities([frame])[0],
-        )
         times = np.arange(1, n + 1) * self._every * self._timestep / units.PS
-        for trace, name in zip(self.figure.data, now, strict=False):
-            values = [*(trace.y if trace.y is not None else ()), now[name]]
-            trace.update(x=times, y=values)
-        self.figure.data[2].update(x=r, y=self._g)
+        temperature, density, structure = self.figure.data
+        temperature.update(x=times, y=dynamics.temperatures(self.frames))
+        density.update(x=times, y=analysis.densities(self.frames))
+        structure.update(x=r, y=self._g)
         self.view.set_coordinates({0: frame.get_positions(wrap=True)})
 
 

@@ -58,8 +58,7 @@ def left_over(structures: list[Atoms]) -> np.ndarray:
     reference = fit_reference_energies(
         structures, E, dict.fromkeys(elements, 0.0), 1e-6
     )
-    sums = [sum(reference[int(z)] for z in a.numbers) for a in structures]
-    return 1e3 * (E - sums) / [len(a) for a in structures]
+    return 1e3 * (E - _sums(reference, structures)) / [len(a) for a in structures]
 
 
 @cache
@@ -103,12 +102,10 @@ def head_error(name: str, chosen: np.ndarray) -> float:
     rows, test = designs(name)
     some, mine = [pool[k] for k in chosen], [rows[k] for k in chosen]
     gap = np.array([row.y[0] / root for row in mine]) + potential.reference_sum(some)
-    prior = datasets.atomic_energies(name)
-    prior = {z: prior[z] for z in potential.reference_energies}
-    reference = fit_reference_energies(some, gap, prior)
+    reference = fit_reference_energies(some, gap, datasets.atomic_energies(name))
+    left = root * (gap - _sums(reference, some))
     moved = [
-        head.Rows(row.X, np.r_[root * (g - _sum(reference, a)), row.y[1:]])
-        for row, g, a in zip(mine, gap, some, strict=True)
+        head.Rows(row.X, np.r_[e, row.y[1:]]) for row, e in zip(mine, left, strict=True)
     ]
     w, _ = head.solve(moved, config)
     errors = [
@@ -119,5 +116,5 @@ def head_error(name: str, chosen: np.ndarray) -> float:
     return 1e3 * float(np.concatenate(errors).mean())
 
 
-def _sum(reference: dict[int, float], atoms: Atoms) -> float:
-    return sum(reference[int(z)] for z in atoms.numbers)
+def _sums(reference: dict[int, float], structures: list[Atoms]) -> np.ndarray:
+    return np.array([sum(reference[int(z)] for z in a.numbers) for a in structures])
