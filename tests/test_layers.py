@@ -33,6 +33,7 @@ ORDER = [  # a file imports only files of an earlier row
         "painn",
         "readouts",
         "water_models",
+        "xtb",
         "formats",
         "active",
     },
@@ -44,6 +45,7 @@ ORDER = [  # a file imports only files of an earlier row
     {"lessons", "live", "doctor", "normalise", "editions"},
     {
         "low_data",
+        "refit",
         "rotation",
         "selection_map",
         "rounds",
@@ -55,12 +57,20 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_grids",
         "selection_data",
     },
-    {"reproduce_ethanol", "reproduce_tuned", "reproduce_runs", "reproduce_selection"},
+    {
+        "reproduce_ethanol",
+        "reproduce_tuned",
+        "reproduce_runs",
+        "reproduce_selection",
+        "reproduce_ladder",
+        "reproduce_ways",
+    },
+    {"reproduce_modes"},
     {"reproduce_assets"},
     {"explorers", "reproduce", "build"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
-EXPLORERS = {"low_data", "rotation", "rounds", "running", "selection_map"}
+EXPLORERS = {"low_data", "refit", "rotation", "rounds", "running", "selection_map"}
 OWNERS = {  # who may import a heavy package
     "torch": {
         "blocks",
@@ -78,6 +88,7 @@ OWNERS = {  # who may import a heavy package
     "rdkit": {"molecules", "enumeration"},
     "openmm": {"engine", "dynamics", "recording", "running", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
+    "tblite": {"xtb"},
     "plotly": {"figures", "live", *EXPLORERS},
     "nglview": {"viewers"},
     "ipywidgets": {"viewers", "live", *EXPLORERS},
@@ -85,7 +96,11 @@ OWNERS = {  # who may import a heavy package
     "distributed": {"cluster"},
     "pooch": {"public"},
 }
-EXTRAS = {"pyscf", "distributed"}  # may be missing: imported where they are needed
+EXTRAS = {
+    "pyscf",
+    "tblite",
+    "distributed",
+}  # may be missing: imported when needed
 
 
 def tree(path: Path) -> ast.Module:

@@ -187,7 +187,7 @@ def test_list(tmp_path, monkeypatch, capsys):
     ] in lines
     assert len(lines) == 1 + len(ASSETS)
     reproduce.main(["list", "--profile", "ci"])
-    assert "methanol-scan.extxyz, missing" in capsys.readouterr().out
+    assert "methanol-scan.json, missing" in capsys.readouterr().out
 
 
 def test_list_loads_no_torch():

@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import cards, datasets, molecules, reproduce_ethanol, reproduce_water
+from tpainn_lite import (
+    cards,
+    datasets,
+    molecules,
+    reproduce_data,
+    reproduce_ethanol,
+    reproduce_water,
+)
 from tpainn_lite.data import check
 
-SETS = sorted(p.stem for p in datasets.SHIPPED.glob("*.extxyz"))
+SETS = sorted(p.name.split(".")[0] for p in datasets.SHIPPED.glob("*.extxyz*"))
 H = 1e-3  # Å, of finite differences
 OXYGENS = range(0, 96, 3)  # of 32 molecules
 
@@ -93,6 +100,36 @@ def test_three_structures_again(name):
             for p in (frame.positions + step, frame.positions - step)
         )
         assert forces[0, 0] == pytest.approx(-(high - low) / (2 * H), abs=2e-4)
+
+
+def test_three_structures_of_the_ladder_again():
+    xtb = pytest.importorskip("tpainn_lite.xtb", reason="tblite is an extra")
+    engine = xtb.gfn2_xtb()
+    for frame in some(datasets.load("teachers-xtb")["pool"]):
+        energy, forces = engine(frame.numbers, frame.positions)
+        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+        np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
+        step = np.zeros_like(frame.positions)
+        step[0, 0] = H
+        high, low = (
+            engine(frame.numbers, p)[0]
+            for p in (frame.positions + step, frame.positions - step)
+        )
+        assert forces[0, 0] == pytest.approx(-(high - low) / (2 * H), abs=1e-4)
+
+
+def test_the_ladder_has_no_test_molecule():
+    skeletons = {
+        molecules.skeleton(s)
+        for part in datasets.load("teachers-xtb").values()
+        for s in {a.info["smiles"] for a in part}
+    }
+    assert not skeletons & reproduce_data.test_skeletons()
+    pool, valid = (
+        {a.info["smiles"] for a in datasets.load("teachers-xtb")[s]}
+        for s in ("pool", "valid")
+    )
+    assert not pool & valid
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Autotuning: references first, then every weight; the original stays."""
 
 import copy
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +67,18 @@ def test_autotune(potential, quantum):
 def test_needs_labels(potential, ethanols):
     with pytest.raises(ValueError, match="frame 0: needs an energy"):
         tune.autotune(potential, [ethanols[0].copy()], ATOMS, SHORT, seed=0)
+
+
+def test_says_what_compositions_leave_open(potential, quantum):
+    with pytest.warns(
+        tune.ReferenceWarning, match="^frames: 1 composition.*3 elements"
+    ):
+        tune.autotune(potential, quantum, ATOMS, replace(SHORT, steps=1), seed=0)
+    known = [molecules.conformers(s, seed=0)[0] for s in ("CO", "CC", "O")]
+    known = data.label(known, potential.energy_forces)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", tune.ReferenceWarning)
+        tune.autotune(potential, known, ATOMS, replace(SHORT, steps=1), seed=0)
 
 
 def test_arms(potential, quantum):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import lzma
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,38 +30,41 @@ class About:
     noise: str = ""
     groups: str = "smiles"  # key of `Atoms.info` that splits respect
     more: Callable[[], dict] = field(default=dict)  # further rows
+    suffix: str = ".extxyz"  # of the set's file; .extxyz.xz: compressed
 
 
 def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) -> None:
-    """Gather labelled structures into SHIPPED/name.extxyz and its card, name.json.
+    """Gather labelled structures into SHIPPED/name.extxyz[.xz] and its card, name.json.
 
     Both are written under other names first. Raises `ValueError` for a structure that
     occurs twice, or is not fit to learn from.
     """
-    frames = [ase.io.read(p, format="extxyz") for p in portions]
+    frames = [a for p in portions for a in ase.io.read(p, ":", format="extxyz")]
     check(frames, name, labelled=False)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
-    path = shipped / f"{name}.extxyz"
-    part, card_part = path.with_suffix(".part"), path.with_suffix(".card")
+    path, card_path = shipped / f"{name}{about.suffix}", shipped / f"{name}.json"
+    part, card_part = shipped / f"{name}.part", shipped / f"{name}.card"
+    opened = lzma.open if about.suffix.endswith(".xz") else open
     try:
-        ase.io.write(part, frames, format="extxyz")
+        with opened(part, "wt") as file:
+            ase.io.write(file, frames, format="extxyz")
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-        card = _card(name, frames, about, sha256)
+        card = _card(name, frames, about, sha256, len(portions))
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
         card_part.write_text(text, "utf-8")
         part.replace(path)
-        card_part.replace(path.with_suffix(".json"))
+        card_part.replace(card_path)
     finally:
         part.unlink(missing_ok=True)
         card_part.unlink(missing_ok=True)
 
 
-def _card(name: str, frames: Sequence[Atoms], about: About, sha256: str) -> dict:
+def _card(name, frames, about: About, sha256: str, portions: int) -> dict:
     return {
         "name": name,
         "sha256": sha256,
-        "command": f"{COMMAND} {name} --limit {len(frames)}",
+        "command": f"{COMMAND} {name} --limit {portions}",
         "level": about.level,
         "program": about.program(),
         "units": "eV, eV/Å, Å (stress eV/Å³)",

@@ -50,6 +50,7 @@ def load(
         return public.load(name, mirror, cache)
     about = card(name)
     path = SHIPPED / f"{name}.extxyz"
+    path = path if path.is_file() else SHIPPED / f"{name}.extxyz.xz"
     if not path.is_file():
         raise ValueError(
             f"name: {name!r} holds no structures; a checkpoint is read with "

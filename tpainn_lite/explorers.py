@@ -6,9 +6,10 @@ None keeps anything outside itself: two in one notebook do not disturb each othe
 """
 
 from .low_data import LowData as low_data
+from .refit import Refit as refit
 from .rotation import Rotation as rotation
 from .rounds import Rounds as rounds
 from .running import LiveRun as dynamics
 from .selection_map import SelectionMap as selection_map
 
-__all__ = ["dynamics", "low_data", "rotation", "rounds", "selection_map"]
+__all__ = ["dynamics", "low_data", "refit", "rotation", "rounds", "selection_map"]

@@ -1,4 +1,4 @@
-"""Molecules from SMILES, and the MMFF94 force field, with RDKit.
+"""Molecules from SMILES, and the force fields MMFF94 and UFF, with RDKit.
 
 MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å.
 """
@@ -73,16 +73,37 @@ def mmff94(smiles: str) -> EnergyForces:
     The force field needs bonds, and bonds come from the SMILES: it is a function of the
     positions of one molecule only. Its zero of energy is arbitrary for each molecule.
     """
-    mol = parse(smiles)
+    mol = _one_conformer(smiles)
     properties = _properties(mol, smiles)
-    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
     field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+    return _energy_forces("MMFF94", smiles, mol, field)
+
+
+def uff(smiles: str) -> EnergyForces:
+    """UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040.
+
+    Parameters by rule for the whole periodic table, less exact than MMFF94's.
+    """
+    mol = _one_conformer(smiles)
+    if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        raise ValueError(f"smiles: UFF has no parameters for some atom of {smiles!r}")
+    field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
+    return _energy_forces("UFF", smiles, mol, field)
+
+
+def _one_conformer(smiles: str) -> Chem.Mol:
+    mol = parse(smiles)
+    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
+    return mol
+
+
+def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces:
     expected = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
 
     def energy_forces(numbers, positions, cell=None):
         if cell is not None or not np.array_equal(numbers, expected):
             raise ValueError(
-                f"numbers: MMFF94 of {smiles!r} needs an open structure with atomic "
+                f"numbers: {name} of {smiles!r} needs an open structure with atomic "
                 f"numbers {expected.tolist()}, got {np.asarray(numbers).tolist()}"
             )
         flat = np.asarray(positions, float).ravel().tolist()

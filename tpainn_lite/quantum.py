@@ -29,11 +29,11 @@ from pyscf.grad import ccsd_t as ccsd_t_gradient  # noqa: E402
 
 from . import units  # noqa: E402
 from .data import EnergyForces  # noqa: E402
+from .units import UNPAIRED  # noqa: E402
 
 QM9_LEVEL = "B3LYP/6-31G(2df,p)"
 CCSDT_BASIS = "cc-pvdz"
 CORE = {1: 0, 6: 1, 7: 1, 8: 1}  # orbitals of the core, not correlated
-UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2}  # electrons of free atoms (Hund): 2S, 3P, 4S, 3P
 
 
 def pyscf_dft(

@@ -23,7 +23,7 @@ WORK = Path("build/reproduce")
 SHIPPED = Path(__file__).parent / "shipped"
 PROFILES = {"ci": 0.02, "binder": 0.1, "laptop": 0.3, "full": 1.0}  # share of the work
 SUFFIX = {
-    "data": ".extxyz",
+    "data": ".json",
     "checkpoint": ".pt",
     "grid": ".json",
     "properties": ".json",

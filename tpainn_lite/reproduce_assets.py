@@ -108,14 +108,15 @@ def liquid(teacher: str) -> tuple[Asset, Asset]:
     return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute)
 
 
+def tuned(name: str, *needs: str) -> Asset:
+    """A potential tuned on quantum labels, or its twin from scratch."""
+    train = Later("reproduce_tuned", "train")
+    return Asset(kind="checkpoint", name=name, train=train, needs=needs)
+
+
 def tuned_water(arm: str, n: int) -> Asset:
     """A water potential to be run: tuned on `n` boxes, or its twin from scratch."""
-    return Asset(
-        kind="checkpoint",
-        name=f"water-{arm}-{n}",
-        train=Later("reproduce_tuned", "train"),
-        needs=("data water-dft", "checkpoint water-qtip4pf"),
-    )
+    return tuned(f"water-{arm}-{n}", "data water-dft", "checkpoint water-qtip4pf")
 
 
 ARMS = ("tuned", "scratch")
@@ -136,6 +137,33 @@ ASSETS = (  # each after those it needs
         80,
         ("reproduce_selection", "tasks", "compute", "write"),
         *("data molecules-dft", "data water-dft", "checkpoint molecules-mmff94"),
+    ),
+    computed(
+        "data teachers-xtb",
+        13,
+        ("reproduce_ladder", "structure_tasks", "label_structures", "write_structures"),
+    ),
+    computed(
+        "grid ladder",
+        3,
+        ("reproduce_ladder", "tasks", "compute", "write"),
+        *("data teachers-xtb", "data molecules-dft"),
+    ),
+    tuned("ethanol-dft-tuned", "data ethanol-dft", "checkpoint molecules-mmff94"),
+    tuned("ethanol-ccsdt-tuned", "data ethanol-ccsdt", "checkpoint ethanol-dft-tuned"),
+    computed(
+        "data ethanol-modes",
+        43,
+        ("reproduce_modes", "tasks", "compute", "write"),
+        "checkpoint ethanol-dft-tuned",
+    ),
+    computed(
+        "grid ways",
+        213,
+        ("reproduce_ways", "tasks", "compute", "write"),
+        *(f"data {d}-dft" for d in ("ethanol", "molecules", "water")),
+        *("data ethanol-ccsdt", "data teachers-xtb", "checkpoint ethanol-dft-tuned"),
+        *("checkpoint molecules-mmff94", "checkpoint water-qtip4pf"),
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     computed(

@@ -84,7 +84,7 @@ def pretrain(
     kept = min(how.validation, len(parts) - 1)
     train = [a for part in parts[:-kept] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
-    potential = Potential(how.size, _references(train), seed=0)
+    potential = Potential(how.size, references(train), seed=0)
     potential, history = fit(
         potential,
         train,
@@ -111,7 +111,7 @@ def pretrain(
     potential.save(path, card)
 
 
-def _references(frames: Sequence[Atoms]) -> dict[int, float]:
+def references(frames: Sequence[Atoms]) -> dict[int, float]:
     """One classical energy per element (eV); prior zero: no force field has atoms."""
     energies = [a.get_potential_energy() for a in frames]
     elements = sorted({int(z) for a in frames for z in a.numbers})

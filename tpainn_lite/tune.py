@@ -1,6 +1,7 @@
 """Autotuning: fine-tune a classically pretrained potential on few quantum labels."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,14 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from .data import EnergyForces, check, fit_reference_energies, labels, with_labels
+from .data import (
+    EnergyForces,
+    check,
+    compositions,
+    fit_reference_energies,
+    labels,
+    with_labels,
+)
 from .delta import Total, differences
 from .head import HeadConfig, instant
 from .model import Potential
@@ -42,6 +50,26 @@ def with_references(
     tuned = copy.deepcopy(potential)
     tuned.reference_energies = references
     return tuned
+
+
+class ReferenceWarning(UserWarning):
+    """The labels do not determine the reference energies of their elements."""
+
+
+def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
+    """A `ReferenceWarning` where compositions cannot tell the elements apart."""
+    elements = sorted({int(z) for a in frames for z in a.numbers})
+    rank = np.linalg.matrix_rank(compositions(frames, elements))
+    if rank < len(elements):
+        formulas = {a.get_chemical_formula() for a in frames}
+        warnings.warn(
+            f"frames: {len(formulas)} composition(s) do not determine the reference "
+            f"energies of {len(elements)} elements; the rest comes from "
+            "atomic_energies. Forces, and energies of these compositions, are not "
+            "touched; for energies of others label structures of more compositions",
+            ReferenceWarning,
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)
@@ -83,11 +111,14 @@ def autotune(
     First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
     all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
     `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
-    first has `predict`, `energy_forces` and `calculator`, whatever the strategy.
+    first has `predict`, `energy_forces` and `calculator`, whatever the strategy. Warns
+    (`ReferenceWarning`) where `frames` leave reference energies to `atomic_energies`.
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
     config = getattr(strategy, "config", strategy)
+    check(frames, labelled=False)
+    warn_if_undetermined(frames)
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))

@@ -1,0 +1,103 @@
+"""`ethanol-modes`: coupled-cluster energies along the normal modes of ethanol.
+
+A full Hessian with CCSD(T) would take hours. The curvature along each of 21 directions
+takes two energies; the directions are the normal modes of the shipped DFT potential at
+its minimum, and every potential is asked for its curvature along the same ones.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.optimize import BFGS
+from ase.vibrations import Vibrations
+
+from . import datasets, molecules, reproduce_ethanol
+from .cards import About, write_set
+from .data import label, with_labels
+from .reproduce_grids import digest
+
+POTENTIAL = "ethanol-dft-tuned"
+LARGEST = 0.02  # Å, of the atom that moves most
+FMAX = 1e-3  # eV/Å, at the minimum
+RIGID = 6  # translations and rotations come first
+
+
+@cache
+def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
+    """The minimum (anti or gauche, as it comes) and displacements (21, 9, 3) Å.
+
+    In the order of their frequencies, from the lowest.
+    """
+    atoms = molecules.conformers(reproduce_ethanol.SMILES, seed=0)[0]
+    potential = datasets.checkpoint(POTENTIAL).double()
+    atoms.calc = potential.calculator()
+    BFGS(atoms, logfile=None).run(fmax=FMAX, steps=500)
+    with TemporaryDirectory() as folder:
+        vibrations = Vibrations(atoms, name=f"{folder}/modes")
+        vibrations.run()
+        modes = vibrations.get_vibrations().get_modes(all_atoms=True)  # (27, 9, 3)
+    atoms.calc = None
+    kept = modes[RIGID:]
+    size = np.linalg.norm(kept, axis=2).max(axis=1)
+    return atoms, LARGEST * kept / size[:, None, None]
+
+
+def tasks() -> list[tuple[int, int, str]]:
+    """(mode, sign, digest of the potential): the minimum, then both ways along each."""
+    made = (datasets.SHIPPED / f"{POTENTIAL}.json").is_file()
+    used = digest(POTENTIAL)[:8] if made else ""
+    both = [(mode, sign, used) for mode in range(21) for sign in (1, -1)]
+    return [(0, 0, used), *both]
+
+
+def displaced(mode: int, sign: int) -> Atoms:
+    """The minimum, moved along a mode."""
+    atoms, modes = minimum_and_modes()
+    atoms = atoms.copy()
+    atoms.positions = (atoms.positions + sign * modes[mode]).round(8)  # as written
+    return atoms
+
+
+def compute(task: tuple[int, int, str], path: Path) -> None:
+    """Label with CCSD(T), the minimum with forces; note DFT's energy; write extxyz."""
+    from . import quantum
+
+    mode, sign, _ = task
+    atoms = displaced(mode, sign)
+    dft, _ = quantum.pyscf_dft()(atoms.numbers, atoms.positions)
+    if sign:
+        labelled = with_labels(
+            atoms, quantum.ccsdt_energy(atoms.numbers, atoms.positions)
+        )
+    else:
+        labelled = label([atoms], quantum.pyscf_ccsdt())[0]
+    labelled.info = dict(
+        smiles=reproduce_ethanol.SMILES,
+        mode=mode,
+        sign=sign,
+        dft_energy=dft,
+        split="modes",
+    )
+    ase.io.write(path, labelled, format="extxyz")
+
+
+def write(name: str, portions: Sequence[Path], shipped: Path) -> None:
+    """Ship the set."""
+    coupled = reproduce_ethanol.ABOUT["ethanol-ccsdt"]
+    about = About(
+        level=coupled.level + "; dft_energy: that of ethanol-dft",
+        program=coupled.program,
+        geometries=f"a minimum of {POTENTIAL}, and {LARGEST} Å (of the atom that moves "
+        "most) both ways along each of its 21 normal modes",
+        splits="one split, modes",
+        limits=coupled.limits,
+        atomic_energies=coupled.atomic_energies,
+        noise="energies converged to 1e-9 Hartree",
+        more=lambda: {"potential": {"name": POTENTIAL, "sha256": digest(POTENTIAL)}},
+    )
+    write_set(name, portions, shipped, about)
