@@ -134,7 +134,7 @@ ASSETS = (  # each after those it needs
     learning_curves("water-dft-grid", 66, "water-dft", "water-qtip4pf"),
     computed(
         "grid selection",
-        80,
+        120,
         ("reproduce_selection", "tasks", "compute", "write"),
         *("data molecules-dft", "data water-dft", "checkpoint molecules-mmff94"),
     ),
@@ -155,7 +155,7 @@ ASSETS = (  # each after those it needs
         "data ethanol-modes",
         43,
         ("reproduce_modes", "tasks", "compute", "write"),
-        "checkpoint ethanol-dft-tuned",
+        "checkpoint ethanol-ccsdt-tuned",
     ),
     computed(
         "grid ways",

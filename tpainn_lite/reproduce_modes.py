@@ -1,8 +1,9 @@
 """`ethanol-modes`: coupled-cluster energies along the normal modes of ethanol.
 
-A full Hessian with CCSD(T) would take hours. The curvature along each of 21 directions
-takes two energies; the directions are the normal modes of the shipped DFT potential at
-its minimum, and every potential is asked for its curvature along the same ones.
+A full Hessian with CCSD(T) would take hours, the curvature along a direction takes two
+energies. The directions are the normal modes of the shipped CCSD(T) potential at its
+minimum, which must be near that of CCSD(T) itself: where a bond is still pulled at, a
+straight step sideways stretches it, and a torsion seems to have another curvature.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from .cards import About, write_set
 from .data import label, with_labels
 from .reproduce_grids import digest
 
-POTENTIAL = "ethanol-dft-tuned"
+POTENTIAL = "ethanol-ccsdt-tuned"
 LARGEST = 0.02  # Å, of the atom that moves most
 FMAX = 1e-3  # eV/Å, at the minimum
 RIGID = 6  # translations and rotations come first
@@ -64,12 +65,11 @@ def displaced(mode: int, sign: int) -> Atoms:
 
 
 def compute(task: tuple[int, int, str], path: Path) -> None:
-    """Label with CCSD(T), the minimum with forces; note DFT's energy; write extxyz."""
+    """Label with CCSD(T), the minimum with forces; write extxyz."""
     from . import quantum
 
     mode, sign, _ = task
     atoms = displaced(mode, sign)
-    dft, _ = quantum.pyscf_dft()(atoms.numbers, atoms.positions)
     if sign:
         labelled = with_labels(
             atoms, quantum.ccsdt_energy(atoms.numbers, atoms.positions)
@@ -80,7 +80,6 @@ def compute(task: tuple[int, int, str], path: Path) -> None:
         smiles=reproduce_ethanol.SMILES,
         mode=mode,
         sign=sign,
-        dft_energy=dft,
         split="modes",
     )
     ase.io.write(path, labelled, format="extxyz")
@@ -90,7 +89,7 @@ def write(name: str, portions: Sequence[Path], shipped: Path) -> None:
     """Ship the set."""
     coupled = reproduce_ethanol.ABOUT["ethanol-ccsdt"]
     about = About(
-        level=coupled.level + "; dft_energy: that of ethanol-dft",
+        level=coupled.level,
         program=coupled.program,
         geometries=f"a minimum of {POTENTIAL}, and {LARGEST} Å (of the atom that moves "
         "most) both ways along each of its 21 normal modes",

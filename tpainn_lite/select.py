@@ -33,6 +33,7 @@ def atbagging(
     power: float = 2.0,
     length_scale: float = 2.0,
     n_features: int = 1000,
+    trees: int = 100,
     variant: str = "corrected",
     deterministic: bool = False,
 ) -> np.ndarray:
@@ -42,7 +43,7 @@ def atbagging(
     of the standardised features. `deterministic` takes the greedy maximum instead of a
     draw. Defaults are the released code's but for `n_features` (2000 there).
     """
-    scores = informativeness(X, y, seed=seed, variant=variant)
+    scores = informativeness(X, y, seed=seed, trees=trees, variant=variant)
     quality = (scores - scores.min()) ** power
     if not quality.max() > 0:
         quality = np.ones(len(X))
