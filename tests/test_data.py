@@ -140,6 +140,10 @@ def test_read(tmp_path, rng):
         np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
         np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
         assert data.labels(a)[0] == -40.0
+    write(tmp_path / "energies.extxyz", data.with_labels(WATER, -1.0))
+    with pytest.raises(ValueError, match="energies.extxyz.*an energy and forces"):
+        data.read(tmp_path / "energies.extxyz")
+    assert len(data.read(tmp_path / "energies.extxyz", forces=False)) == 1
     assert len(data.read(str(tmp_path / "two.extxyz"))) == 2
 
 

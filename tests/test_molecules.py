@@ -37,6 +37,24 @@ def test_energy_is_rdkits(smiles):
     np.testing.assert_allclose(forces, -gradient, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("smiles", ["CCO", "c1ccncc1", "C#N"])
+def test_uff_is_rdkits_and_its_forces_are_the_derivative(smiles, numeric_forces):
+    (atoms,) = molecules.conformers(smiles, seed=0)
+    atoms.rattle(0.05, seed=0)
+    potential = molecules.uff(smiles)
+    energy, forces = potential(atoms.numbers, atoms.positions, None)
+    np.testing.assert_allclose(forces, numeric_forces(potential, atoms), atol=1e-5)
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    for i, position in enumerate(atoms.positions):
+        conformer.SetAtomPosition(i, Point3D(*position))
+    mol.AddConformer(conformer)
+    field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
+    assert energy == pytest.approx(field.CalcEnergy() / 23.060548, rel=1e-6)
+    with pytest.raises(ValueError, match=f"UFF of '{smiles}' needs an open structure"):
+        potential(atoms.numbers[::-1], atoms.positions, None)
+
+
 def test_ethane_has_its_barrier():
     # Staggered against eclipsed: MMFF94 gives about 3 kcal/mol, as experiment does.
     (staggered,) = molecules.conformers("CC", seed=0)

@@ -45,8 +45,8 @@ def prose(path: Path) -> str:
 
 def test_the_course_begins_with_four_lessons_in_order():
     numbers = [int(path.name[:2]) for path in NOTEBOOKS]
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) >= 4
+    assert numbers == sorted(set(numbers))  # 05 waits for its trajectories
+    assert numbers[:4] == [0, 1, 2, 3]
 
 
 @every

@@ -90,3 +90,16 @@ def test_old_and_young_are_apart():
     assert len(cheap) == len(y) == len(X)
     assert len(y_test) == len(X_test)
     assert not {tuple(x) for x in X} & {tuple(x) for x in X_test}
+
+
+def test_more_trees_are_rows_of_the_same_table(monkeypatch, tmp_path):
+    monkeypatch.setitem(reproduce_selection.SEEDS, "diabetes", (10,))
+    monkeypatch.setattr(reproduce_selection, "AFTER", dict(rounds=1, batch=5))
+    monkeypatch.setattr(reproduce_selection, "TREES", 20)
+    reproduce_selection.compute(("diabetes, 20 trees", 2), tmp_path / "rows")
+    (row,) = json.loads((tmp_path / "rows").read_text())
+    assert row["method"] == "ATBagging, 20 trees"
+    X, cheap, y, test = reproduce_selection.diabetes(2)
+    first = select.atbagging(X, cheap, 10, seed=2, trees=20)
+    errors, _ = active.learn(X, y, test, first, "random", rounds=1, batch=5, seed=2)
+    np.testing.assert_allclose(row["errors"], errors)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, molecules, reproduce_ladder, tune
+from tpainn_lite import datasets, molecules, reproduce_ladder, reproduce_modes, tune
 from tpainn_lite import reproduce_ways as ways
 from tpainn_lite.data import label
 
@@ -109,3 +109,21 @@ def test_teachers_label_molecule_by_molecule():
         ):
             (same,) = label([old], field(old.info["smiles"]))
             np.testing.assert_array_equal(new.get_forces(), same.get_forces())
+
+
+def test_modes_move_about_a_minimum():
+    atoms, modes = reproduce_modes.minimum_and_modes()
+    potential = datasets.checkpoint(reproduce_modes.POTENTIAL).double()
+    _, forces = potential.energy_forces(atoms.numbers, atoms.positions)
+    assert np.abs(forces).max() < 2 * reproduce_modes.FMAX
+    assert modes.shape == (21, 9, 3)
+    largest = np.linalg.norm(modes, axis=2).max(axis=1)
+    np.testing.assert_allclose(largest, reproduce_modes.LARGEST)
+    root = np.sqrt(atoms.get_masses())[None, :, None]
+    flat = (root * modes).reshape(21, -1)
+    flat /= np.linalg.norm(flat, axis=1)[:, None]
+    np.testing.assert_allclose(flat @ flat.T, np.eye(21), atol=2e-3)
+    drift = (atoms.get_masses()[:, None] * modes).sum(axis=1)  # no translation
+    np.testing.assert_allclose(drift, 0, atol=1e-3)
+    tasks = reproduce_modes.tasks()
+    assert len({t[:2] for t in tasks}) == len(tasks) == 43

@@ -108,8 +108,8 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
             labels(atoms, where, forces)
 
 
-def read(path: str | Path, labelled: bool = True) -> list[Atoms]:
-    """Read and check every frame of a file that ASE can read.
+def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
+    """Read and check every frame of a file that ASE can read, as `check` does.
 
     Raises `ValueError` that names the file (and frame) and says what is wrong.
     """
@@ -123,7 +123,7 @@ def read(path: str | Path, labelled: bool = True) -> list[Atoms]:
             f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "
             "file complete, and does its suffix tell its format?"
         ) from error
-    check(frames, str(path), labelled)
+    check(frames, str(path), labelled, forces)
     return frames
 
 
