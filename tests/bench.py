@@ -24,8 +24,8 @@ def main() -> None:
     ethanol = molecules.conformers("CCO", seed=0)[0]
     mmff94 = molecules.mmff94("CCO")
     for name, weight in (("energies and forces", 0.99), ("energies only", 0.0)):
-        config = train.FitConfig(steps=10, force_weight=weight)
-        steps = 10 * rate(
+        config = train.FitConfig(steps=100, force_weight=weight)
+        steps = 100 * rate(
             lambda config=config: train.fit(student, pool, config, seed=0)
         )
         print(f"training on 10 molecules, {name}: {1e3 / steps:.0f} ms a step")

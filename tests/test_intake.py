@@ -1,0 +1,225 @@
+"""Other people's files: each ends as structures, or in a sentence that helps."""
+
+import ase.db
+import ase.io
+import numpy as np
+import pytest
+
+from tpainn_lite import advice, datasets, formats, intake, units, water
+from tpainn_lite.data import with_labels
+
+
+@pytest.fixture
+def frames():
+    """Twelve labelled ethanols."""
+    return datasets.load("ethanol-dft")["pool"][:12]
+
+
+@pytest.fixture
+def student():
+    return datasets.checkpoint("molecules-mmff94")
+
+
+def written(tmp_path, frames, name="mine.extxyz"):
+    ase.io.write(tmp_path / name, frames)
+    return tmp_path / name
+
+
+def relabelled(atoms, energy=None, forces=None):
+    return with_labels(
+        atoms,
+        atoms.get_potential_energy() if energy is None else energy,
+        atoms.get_forces() if forces is None else forces,
+    )
+
+
+def test_a_good_file(tmp_path, frames, student):
+    found = intake.read(written(tmp_path, frames))
+    assert found.forces
+    assert found.notes == []
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+    assert advice.start(found.frames) == "molecules-mmff94"
+    assert advice.doubt_units(found.frames, student) is None
+
+
+def test_a_database_and_an_npz(tmp_path, frames):
+    with ase.db.connect(tmp_path / "mine.db") as database:
+        for a in frames:
+            database.write(a)
+    found = intake.read(tmp_path / "mine.db")
+    np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
+    arrays = dict(
+        nuclear_charges=frames[0].numbers,
+        coords=np.array([a.positions for a in frames]),
+        energies=np.array([a.get_potential_energy() for a in frames]) / units.KCAL_MOL,
+        forces=np.array([a.get_forces() for a in frames]) / units.KCAL_MOL,
+    )
+    np.savez(tmp_path / "mine.npz", **arrays)
+    found = intake.read(tmp_path / "mine.npz")
+    np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
+
+
+@pytest.mark.parametrize(
+    "unit", ["kcal/mol/Å", "kJ/mol/Å", "Hartree/Bohr", "Hartree/Å"]
+)
+def test_wrong_units_are_seen_and_can_be_named(unit, tmp_path, frames, student):
+    force, energy = intake.UNITS[unit]
+    strange = [
+        relabelled(a, a.get_potential_energy() / energy, a.get_forces() / force)
+        for a in frames
+    ]
+    path = written(tmp_path, strange)
+    assert f"unit='{unit}'" in advice.doubt_units(intake.read(path).frames, student)
+    mended = intake.read(path, unit).frames
+    assert advice.doubt_units(mended, student) is None
+    assert mended[0].get_potential_energy() == pytest.approx(
+        frames[0].get_potential_energy(), rel=1e-8
+    )
+
+
+def test_gradients_in_place_of_forces(frames, student):
+    turned = [relabelled(a, forces=-a.get_forces()) for a in frames]
+    assert "gradients" in advice.doubt_units(turned, student)
+
+
+def test_no_forces(tmp_path, frames):
+    plain = [with_labels(a, a.get_potential_energy()) for a in frames]
+    found = intake.read(written(tmp_path, plain))
+    assert not found.forces
+    assert "energies alone" in found.notes[0]
+
+
+def test_some_without_labels_and_copies(tmp_path, frames):
+    bare = frames[0].copy()
+    bare.calc = None
+    found = intake.read(written(tmp_path, [*frames, bare, frames[1]]))
+    assert len(found.frames) == 12
+    assert found.notes == [
+        "1 structures without energy left out.",
+        "1 copies of other structures left out.",
+    ]
+
+
+def nan(frames):
+    frames[4] = relabelled(frames[4], forces=np.full((9, 3), np.nan))
+    return frames
+
+
+def overlapping(frames):
+    frames[4].positions[1] = frames[4].positions[0] + 0.1
+    return frames
+
+
+def half_periodic(frames):
+    frames[4].set_cell([9, 9, 9])
+    frames[4].pbc = (True, True, False)
+    return frames
+
+
+def mixed(frames):
+    frames[4].set_cell([9, 9, 9])
+    frames[4].pbc = True
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nan, "frame 4: .*NaN"),
+        (overlapping, "frame 4: atoms 0 and 1 are 0.17 Å apart"),
+        (half_periodic, "frame 4: needs to be open, or periodic"),
+        (mixed, "some structures are periodic and some are not"),
+        (lambda frames: frames[:1], "at least 2 different structures"),
+        (lambda frames: [frames[0]] * 3, "at least 2 different structures"),
+    ],
+)
+def test_hostile_structures(spoil, words, tmp_path, frames):
+    path = written(tmp_path, spoil([relabelled(a) for a in frames]))
+    with pytest.raises(ValueError, match=words):
+        intake.read(path)
+
+
+def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
+    (tmp_path / "empty.extxyz").touch()
+    for name in ("empty.extxyz", "missing.extxyz"):
+        with pytest.raises(ValueError, match=f"{name}: no such file, or it is empty"):
+            intake.read(tmp_path / name)
+    text = written(tmp_path, frames).read_text()
+    (tmp_path / "cut.extxyz").write_text(text[: len(text) // 2 + 40])
+    with pytest.raises(
+        ValueError, match=r"structure 6 cannot be read.*cut off.*the 6 "
+    ):
+        intake.read(tmp_path / "cut.extxyz")
+    (tmp_path / "notes.txt").write_text("buy milk\n")
+    with pytest.raises(ValueError, match="notes.txt: structure 0 cannot be read"):
+        intake.read(tmp_path / "notes.txt")
+    bare = [a.copy() for a in frames]
+    with pytest.raises(ValueError, match="no structure has an energy"):
+        intake.read(written(tmp_path, bare, "bare.xyz"))
+    with pytest.raises(ValueError, match="unit: needs one of"):
+        intake.read(written(tmp_path, frames), "eV")
+
+
+def test_a_number_that_is_cut_off(tmp_path, frames):
+    text = written(tmp_path, frames).read_text()
+    (tmp_path / "cut.xyz").write_text(text[:-4])
+    found = intake.read(tmp_path / "cut.xyz")
+    assert found.notes == ["The last line does not end: is its last number whole?"]
+
+
+def test_far_too_many(tmp_path, frames, monkeypatch):
+    monkeypatch.setattr(intake, "MOST", 7)
+    found = intake.read(written(tmp_path, frames))
+    assert len(found.frames) == 7
+    assert "only the first 7" in found.notes[0]
+
+
+def test_where_to_start(frames):
+    assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf"
+    strange = frames[0].copy()
+    strange.numbers[0] = 16
+    with pytest.raises(
+        ValueError, match=r"open structures of the elements \[1, 6, 8, 16\]"
+    ):
+        advice.start([strange])
+    strange = water.water_box(8, seed=0)
+    strange.numbers[0] = 11
+    with pytest.raises(ValueError, match="periodic structures"):
+        advice.start([strange])
+
+
+def test_splits_do_not_leak(frames):
+    run = [a.copy() for a in frames] * 4
+    for a in run:
+        a.info = {}
+    pool, test, how = advice.pool_and_test(run)
+    assert len(test) == 12
+    assert pool[0] is run[0]
+    assert test[-1] is run[-1]
+    assert len(pool) == 48 - 12 - 2
+    assert "order of the file, 2 in between left out" in how
+    molecules = datasets.load("molecules-dft")["pool"][:60]
+    pool, test, how = advice.pool_and_test(molecules)
+    assert how.startswith("by smiles")
+    assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
+    assert 5 < len(test) < 25
+    nameless = [a.copy() for a in molecules]
+    for a in nameless:
+        a.info = {}
+    pool, test, how = advice.pool_and_test(nameless)
+    assert how.startswith("by composition")
+    formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
+    assert not formulas[0] & formulas[1]
+
+
+def test_two_structures_are_one_and_one(frames):
+    pool, test, _ = advice.pool_and_test([a.copy() for a in frames[:2]])
+    assert len(pool) == len(test) == 1
+
+
+def test_npz_of_another_kind(tmp_path):
+    np.savez(tmp_path / "odd.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
+        intake.read(tmp_path / "odd.npz")
+    assert formats.RMD17_KEYS[1] == "coords"

@@ -1,0 +1,87 @@
+"""What to do with somebody's own labelled structures: units, start, split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from .cards import nearest
+from .intake import UNITS
+from .model import Potential
+
+GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
+TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
+
+
+def start(frames: Sequence[Atoms]) -> str:
+    """The shipped checkpoint to tune: of liquid water, or of molecules.
+
+    Raises `ValueError`, with what there is, for other elements and other crystals.
+    """
+    elements = {int(z) for a in frames for z in a.numbers}
+    periodic = frames[0].pbc.any()
+    water = all(2 * (a.numbers == 8).sum() == (a.numbers == 1).sum() for a in frames)
+    if periodic and elements == {1, 8} and water:
+        return "water-qtip4pf"
+    if not periodic and elements <= {1, 6, 7, 8}:
+        return "molecules-mmff94"
+    kind = "periodic" if periodic else "open"
+    raise ValueError(
+        f"frames: {kind} structures of the elements {sorted(elements)}; shipped "
+        "checkpoints know open molecules of H, C, N, O and liquid water. Pretrain one "
+        "of your own first: lessons 01 and 02 show how, with MMFF94 for molecules"
+    )
+
+
+def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
+    """What the forces' unit seems to be, if not eV/Å, and what to do; else None.
+
+    The labels are held against what `potential` predicts: their ratio tells.
+    """
+    some = frames[:: max(1, len(frames) // 50)]
+    known = np.concatenate([a.get_forces().ravel() for a in some])
+    guess = np.concatenate([f.ravel() for f in potential.predict(some)[1]])
+    slope = float(known @ guess / (guess @ guess))
+    alike = float(np.corrcoef(known, guess)[0, 1])
+    if slope <= 0 or alike < 0.3:
+        return (
+            f"The forces have nothing to do with those of the pretrained potential "
+            f"(correlation {alike:.2f}): are they gradients (the sign), or of another "
+            "molecule?"
+        )
+    nearest_unit = min(UNITS, key=lambda u: abs(np.log(slope * UNITS[u][0])))
+    if nearest_unit == "eV/Å":
+        return None
+    return (
+        f"The forces are {slope:.3g} times what the pretrained potential predicts, as "
+        f"if in {nearest_unit}: read them with unit={nearest_unit!r}."
+    )
+
+
+def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], str]:
+    """Two parts that share as little as can be, and in words how they were split.
+
+    By molecule or run where `Atoms.info` names them (`GROUPS`), by composition where
+    there are eight and more; else the last quarter in the order of the file is the
+    test, and what comes just before it is left out: neighbours in a run are copies.
+    """
+    keys = next((k for k in GROUPS if all(k in a.info for a in frames)), None)
+    if keys:
+        names = [str(a.info[keys]) for a in frames]
+    else:
+        keys, names = "composition", [a.get_chemical_formula() for a in frames]
+    groups = [*dict.fromkeys(names)]
+    if len(groups) >= 8:
+        last = set(groups[-max(1, round(TEST * len(groups))) :])
+        test = [a for a, n in zip(frames, names, strict=True) if n in last]
+        pool = [a for a, n in zip(frames, names, strict=True) if n not in last]
+        how = f"by {keys}: {len(groups) - len(last)} to learn from, {len(last)} to test"
+    else:
+        first = len(frames) - max(1, round(TEST * len(frames)))
+        stop = max(1, first - round(GAP * len(frames)))
+        pool, test = list(frames[:stop]), list(frames[first:])
+        how = f"in the order of the file, {first - stop} in between left out"
+    closest = nearest(test[:200], pool[:1000])
+    if closest is not None:
+        how += f"; the nearest pair of the two parts is {closest:.3f} Å apart"
+    return pool, test, how

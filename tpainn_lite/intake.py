@@ -1,0 +1,147 @@
+"""Somebody's own labelled structures, read in any format and unit.
+
+What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from . import formats, units
+from .data import check, with_labels
+
+MOST = 5000  # structures; more are not read
+UNITS = {  # force, and energy that goes with it, in eV/Å and eV
+    "eV/Å": (1.0, 1.0),
+    "kcal/mol/Å": (units.KCAL_MOL, units.KCAL_MOL),
+    "kJ/mol/Å": (units.KJ_MOL, units.KJ_MOL),
+    "Hartree/Bohr": (units.HARTREE / units.BOHR, units.HARTREE),
+    "Hartree/Å": (units.HARTREE, units.HARTREE),
+}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Labelled structures (eV, eV/Å), whether `forces` are there, and what is odd."""
+
+    frames: list[Atoms]
+    forces: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def read(path: str | Path, unit: str = "eV/Å") -> Intake:
+    """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
+
+    `unit` is that of the forces (one of `UNITS`; energies in the unit that belongs to
+    it; an npz is in kcal/mol, and converted). Raises `ValueError`, saying what to do, for an empty or broken file, atoms that
+    overlap, NaN, structures of which some are periodic and some not, no energies at
+    all, and for fewer than two structures.
+    """
+    path = Path(path)
+    if unit not in UNITS:
+        raise ValueError(f"unit: needs one of {[*UNITS]}, got {unit!r}")
+    if not path.is_file() or not path.stat().st_size:
+        raise ValueError(f"{path}: no such file, or it is empty; look at its name")
+    frames, notes = _frames(path)
+    if path.suffix in (".xyz", ".extxyz") and not path.read_bytes().endswith(b"\n"):
+        notes.append("The last line does not end: is its last number whole?")
+    frames, forces = _labelled(frames, path, notes, *UNITS[unit])
+    check(frames, str(path), forces=forces)
+    kinds = {bool(a.pbc.any()) for a in frames}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{path}: some structures are periodic and some are not; put them into two "
+            "files, and tune a potential for each"
+        )
+    frames = _without_copies(frames, notes)
+    if len(frames) < 2:
+        raise ValueError(
+            f"{path}: needs at least 2 different structures (one to learn from, one to "
+            "test on; better 10 and more), got 1; label some more"
+        )
+    return Intake(frames, forces, notes)
+
+
+def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
+    """Up to `MOST` structures."""
+    if path.suffix == ".npz":
+        try:
+            return formats.molecule_npz(path)[:MOST], []
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
+                f"{formats.SGDML_KEYS} (sGDML's), in kcal/mol and Å: {error}"
+            ) from error
+    frames: list[Atoms] = []
+    try:
+        for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
+            frames.append(atoms)
+    except Exception as error:  # ASE's readers raise whatever their parsers raise
+        whole = f"the {len(frames)} structures before it are whole" if frames else ""
+        raise ValueError(
+            f"{path}: structure {len(frames)} cannot be read ({type(error).__name__}: "
+            f"{error}); is the file cut off, or its suffix not its format? {whole}"
+        ) from error
+    if not frames:
+        raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
+    if len(frames) <= MOST:
+        return frames, []
+    note = (
+        f"More than {MOST} structures: only the first {MOST} are used. Few labels are "
+        "the point here; take every tenth if they come from one run."
+    )
+    return frames[:MOST], [note]
+
+
+def _labelled(
+    frames: Sequence[Atoms], path: Path, notes: list[str], force: float, energy: float
+) -> tuple[list[Atoms], bool]:
+    """Copies with labels in eV and eV/Å, and whether all have forces."""
+    energies = [_property(a, "energy") for a in frames]
+    forces = [_property(a, "forces") for a in frames]
+    known = [k for k, e in enumerate(energies) if e is not None]
+    if not known:
+        raise ValueError(
+            f"{path}: no structure has an energy that ASE finds; in extxyz it is "
+            "'energy=...' in the second line of a structure, forces are columns "
+            "'forces:R:3'"
+        )
+    if len(known) < len(frames):
+        notes.append(f"{len(frames) - len(known)} structures without energy left out.")
+    every = all(forces[k] is not None for k in known)
+    if not every:
+        notes.append(
+            "Forces are missing (in some structures at least): tune on energies alone, "
+            "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
+        )
+    labelled = [
+        with_labels(
+            frames[k], energy * energies[k], force * forces[k] if every else None
+        )
+        for k in known
+    ]
+    return labelled, every
+
+
+def _property(atoms: Atoms, name: str):
+    """A label, or None where there is none."""
+    try:
+        return atoms.calc and atoms.calc.get_property(name, atoms, False)
+    except (PropertyNotImplementedError, RuntimeError, KeyError):
+        return None
+
+
+def _without_copies(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
+    seen = {}
+    for atoms in frames:
+        key = atoms.numbers.tobytes() + atoms.positions.round(4).tobytes()
+        seen.setdefault(key + np.round(atoms.cell, 4).tobytes(), atoms)
+    if len(seen) < len(frames):
+        notes.append(f"{len(frames) - len(seen)} copies of other structures left out.")
+    return [*seen.values()]
