@@ -38,10 +38,10 @@ class Intake:
 def read(path: str | Path, unit: str = "eV/Å") -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
-    `unit` is that of the forces (one of `UNITS`; energies in the unit that belongs to
-    it; an npz is in kcal/mol, and converted). Raises `ValueError`, saying what to do, for an empty or broken file, atoms that
-    overlap, NaN, structures of which some are periodic and some not, no energies at
-    all, and for fewer than two structures.
+    `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
+    to it; an npz is in kcal/mol, and is converted. Raises `ValueError`, saying what to
+    do, for an empty or broken file, atoms that overlap, NaN, structures of which some
+    are periodic and some not, no energies at all, and fewer than two structures.
     """
     path = Path(path)
     if unit not in UNITS:

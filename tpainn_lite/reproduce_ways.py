@@ -186,11 +186,8 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
         "command": f"python -m tpainn_lite.reproduce grid {name}",
         "from": [{"name": n, "sha256": digest(n)} for n in sources],
         "configs": {
-            experiment: {way: asdict(how) for way, how in ways.items()}
-            for experiment, ways in (
-                ("ethanol-dft", WAYS),
-                ("ethanol-ccsdt", CCSDT_WAYS),
-            )
+            "ethanol-dft": {way: asdict(how) for way, how in WAYS.items()},
+            "ethanol-ccsdt": {way: asdict(how) for way, how in CCSDT_WAYS.items()},
         },
         "units": "force_mae, others_force_mae meV/Å; energy_mae meV/atom; cpu_s s; "
         "hot_ps ps; moved: |change| / |weights|, by block",
