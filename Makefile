@@ -1,5 +1,5 @@
 # make setup | tutorial | lab | test: what a reader needs
-# make editions: for who teaches
+# make editions | site: for who teaches
 # make test-slow | test-browser | bench | notebooks | lint: for developers
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench notebooks lint clean editions
+.PHONY: setup tutorial lab test test-slow test-browser bench notebooks lint clean editions site
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -50,6 +50,9 @@ notebooks: setup
 
 editions: setup
 	$(BIN)/python -m tpainn_lite.editions
+
+site: setup
+	$(BIN)/python -m tpainn_lite.site
 
 lint: setup
 	$(BIN)/ruff check .

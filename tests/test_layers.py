@@ -67,7 +67,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"reproduce_modes"},
     {"reproduce_assets"},
-    {"explorers", "reproduce", "build"},
+    {"explorers", "reproduce", "build", "site"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 EXPLORERS = {"low_data", "refit", "rotation", "rounds", "running", "selection_map"}
@@ -89,7 +89,7 @@ OWNERS = {  # who may import a heavy package
     "openmm": {"engine", "dynamics", "recording", "running", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
     "tblite": {"xtb"},
-    "plotly": {"figures", "live", *EXPLORERS},
+    "plotly": {"figures", "live", "site", *EXPLORERS},
     "nglview": {"viewers"},
     "ipywidgets": {"viewers", "live", *EXPLORERS},
     "sklearn": {"bagging", "active", "select", "selection_data", "reproduce_selection"},

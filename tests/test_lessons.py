@@ -181,3 +181,26 @@ def test_show_refuses_what_is_no_png(shown):
     with pytest.raises(ValueError, match="png: needs the bytes of a PNG"):
         lessons.show(go.Figure(), "Empty axes", b"<svg>")
     assert shown == []
+
+
+def test_a_block_stops_in_one_sentence():
+    with (
+        pytest.raises(lessons.Stop, match="^n: needs more$") as caught,
+        lessons.in_words(),
+    ):
+        raise ValueError("n: needs more")
+    assert caught.value._render_traceback_() == ["Stopped. n: needs more"]
+    assert caught.value.__suppress_context__
+    with pytest.raises(KeyError), lessons.in_words():
+        raise KeyError("a bug is no sentence for a reader")
+
+
+def test_a_placard_holds_its_text():
+    small, large = (
+        Image.open(io.BytesIO(lessons.placard(t))) for t in ("a", "aaaaaaa")
+    )
+    assert large.width > small.width
+    dark = np.asarray(large.convert("L")) < 100
+    inside = dark[2:-2, 2:-2]
+    assert inside.any()
+    assert not inside[:, :4].any()

@@ -9,10 +9,12 @@ import base64
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from IPython.display import display
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
@@ -92,6 +94,38 @@ def _short(value: Any) -> str:
 def self_check(condition: bool, good: str, hint: str) -> None:
     """Tell the learner whether an exercise is right: `good` if so, else `hint`."""
     print(f"✓ {good}" if condition else f"✗ Not yet. {hint}")
+
+
+class Stop(Exception):
+    """A sentence for the reader; a notebook shows it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython asks for."""
+        return [f"Stopped. {self}"]
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What goes wrong in this block, with a reader's data, stops in one sentence."""
+    try:
+        yield
+    except (ValueError, FloatingPointError) as error:
+        raise Stop(str(error)) from None
+
+
+def placard(text: str) -> bytes:
+    """`text` as a PNG: the twin of a control that has nothing to draw."""
+    font = ImageFont.load_default(18)
+    left, top, right, bottom = font.getbbox(text)
+    image = Image.new(
+        "RGB", (round(right - left) + 24, round(bottom - top) + 24), "white"
+    )
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, image.width - 1, image.height - 1), outline="black")
+    draw.text((12 - left, 12 - top), text, fill="black", font=font)
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
 
 
 def show(thing: Any, alt: str, png: bytes | None = None) -> None:
