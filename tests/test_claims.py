@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tpainn_lite import datasets, molecules, reproduce_grids
+from tpainn_lite.errors import evaluate
 
 GRID = datasets.card("molecules-grid")
 HOW, SEEDS = reproduce_grids.GRIDS["molecules-grid"], reproduce_grids.SEEDS
@@ -123,3 +124,39 @@ def test_what_the_lesson_says_of_more_steps_and_of_energies():
     assert mean("tuned", 300, steps=3000) < 0.95 * mean("tuned", 300)
     tuned, scratch = (mean(a, 30, 600, "energy_mae_kcal") for a in ("tuned", "scratch"))
     assert tuned > scratch
+
+
+@pytest.mark.parametrize("name", ["selection", "ways", "ladder"])
+def test_experiments_were_run_on_what_ships(name):
+    for used in datasets.card(name)["from"]:
+        assert used["sha256"] == reproduce_grids.digest(used["name"]), used["name"]
+
+
+def way_mean(experiment, way, n):
+    """Mean force error over the seeds of one cell of the ways to tune."""
+    wanted = (experiment, way, n)
+    rows = [
+        r
+        for r in datasets.card("ways")["rows"]
+        if (r["experiment"], r["way"], r["n"]) == wanted
+    ]
+    assert sorted(r["seed"] for r in rows) == list(SEEDS)
+    return float(np.mean([r["force_mae"] for r in rows]))
+
+
+def test_energies_alone_lift_a_potential_from_dft_to_coupled_clusters():
+    lifted = way_mean("ethanol-ccsdt", "all weights", 100)
+    assert lifted < 0.5 * way_mean("ethanol-ccsdt", "scratch", 100)
+    assert lifted < 1.5 * way_mean("ethanol-dft", "all weights", 100)
+
+
+def test_the_tuned_potentials_are_as_good_as_their_cards():
+    for name, data in (
+        ("ethanol-dft-tuned", "ethanol-dft"),
+        ("ethanol-ccsdt-tuned", "ethanol-ccsdt"),
+    ):
+        known = datasets.card(name)["card"]["test"]["force_mae"]
+        test = datasets.load(data)["test"]
+        found = evaluate(datasets.checkpoint(name), test).force_mae
+        assert found == pytest.approx(known, rel=1e-3)
+        assert found < 35  # meV/Å
