@@ -26,6 +26,20 @@ def some(frames, n=3):
     return [frames[k] for k in np.linspace(0, len(frames) - 1, n).astype(int)]
 
 
+def label_again(engine, frame):
+    """The engine says what the set says, and its force is a derivative."""
+    energy, forces = engine(frame.numbers, frame.positions)
+    assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
+    step = np.zeros_like(frame.positions)
+    step[0, 0] = H
+    high, low = (
+        engine(frame.numbers, p)[0]
+        for p in (frame.positions + step, frame.positions - step)
+    )
+    assert forces[0, 0] == pytest.approx(-(high - low) / (2 * H), abs=2e-4)
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_no_structure_twice_and_labels_all_along(name):
     frames = frames_of(name)
@@ -88,34 +102,14 @@ def test_splits_do_not_touch(name):
 )
 def test_three_structures_again(name):
     quantum = pytest.importorskip("tpainn_lite.quantum", reason="PySCF is an extra")
-    engine = quantum.pyscf_dft()
     for frame in some(datasets.load(name)["pool"]):
-        energy, forces = engine(frame.numbers, frame.positions)
-        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
-        np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
-        step = np.zeros_like(frame.positions)
-        step[0, 0] = H
-        high, low = (
-            engine(frame.numbers, p)[0]
-            for p in (frame.positions + step, frame.positions - step)
-        )
-        assert forces[0, 0] == pytest.approx(-(high - low) / (2 * H), abs=2e-4)
+        label_again(quantum.pyscf_dft(), frame)
 
 
 def test_three_structures_of_the_ladder_again():
     xtb = pytest.importorskip("tpainn_lite.xtb", reason="tblite is an extra")
-    engine = xtb.gfn2_xtb()
     for frame in some(datasets.load("teachers-xtb")["pool"]):
-        energy, forces = engine(frame.numbers, frame.positions)
-        assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
-        np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
-        step = np.zeros_like(frame.positions)
-        step[0, 0] = H
-        high, low = (
-            engine(frame.numbers, p)[0]
-            for p in (frame.positions + step, frame.positions - step)
-        )
-        assert forces[0, 0] == pytest.approx(-(high - low) / (2 * H), abs=1e-4)
+        label_again(xtb.gfn2_xtb(), frame)
 
 
 def test_the_ladder_has_no_test_molecule():
