@@ -1,11 +1,14 @@
 """Other people's files: each ends as structures, or in a sentence that helps."""
 
+from pathlib import Path
+
 import ase.db
 import ase.io
+import nbformat
 import numpy as np
 import pytest
 
-from tpainn_lite import advice, datasets, formats, intake, units, water
+from tpainn_lite import advice, datasets, formats, intake, lessons, units, water
 from tpainn_lite.data import with_labels
 
 
@@ -223,3 +226,59 @@ def test_npz_of_another_kind(tmp_path):
     with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
         intake.read(tmp_path / "odd.npz")
     assert formats.RMD17_KEYS[1] == "coords"
+
+
+def lesson(path, unit=""):
+    """The first cells of lesson 08 for a file: bring, doubt, split."""
+    file = Path(__file__).parents[1] / "notebooks/08_your_own_data.ipynb"
+    cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
+    first = cells[0].replace('PATH = ""', f"PATH = {str(path)!r}")
+    names = {}
+    for source in (first.replace('UNIT = ""', f"UNIT = {unit!r}"), *cells[1:3]):
+        exec(source, names)
+    return names
+
+
+def test_lesson_08_takes_a_readers_file(tmp_path, frames):
+    names = lesson(written(tmp_path, frames))
+    assert names["own"]
+    assert names["start"] == "molecules-mmff94"
+    assert len(names["pool"]) + len(names["test"]) == 11
+    boxes = datasets.load("water-dft")["pool"][:12]
+    assert lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf"
+
+
+def sulfur(frames):
+    for a in frames:
+        a.numbers[2] = 16
+    return frames
+
+
+def kilocalories(frames):
+    factor = units.KCAL_MOL
+    return [
+        relabelled(a, a.get_potential_energy() / factor, a.get_forces() / factor)
+        for a in frames
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nan, "NaN"),
+        (mixed, "some structures are periodic"),
+        (sulfur, "elements .*16.*lessons 01 and 02 show how"),
+        (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
+        (lambda frames: frames[:1], "at least 2 different structures"),
+    ],
+)
+def test_lesson_08_stops_in_a_sentence(spoil, words, tmp_path, frames):
+    path = written(tmp_path, spoil([relabelled(a) for a in frames]))
+    with pytest.raises(lessons.Stop, match=words):
+        lesson(path)
+
+
+def test_lesson_08_believes_a_reader_who_is_sure(tmp_path, frames):
+    path = written(tmp_path, kilocalories(frames))
+    found = lesson(path, "kcal/mol/Å")["found"].frames[0]
+    np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), atol=1e-6)
