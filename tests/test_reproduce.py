@@ -182,7 +182,7 @@ def test_list(tmp_path, monkeypatch, capsys):
         "methanol-scan",
         "1",
         "13",
-        "methanol-scan.extxyz,",
+        "methanol-scan.json,",
         "there",
     ] in lines
     assert len(lines) == 1 + len(ASSETS)
