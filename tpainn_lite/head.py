@@ -134,6 +134,17 @@ def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
     return np.linalg.solve(A + n * best * eye, b), left_out
 
 
+def force_errors(rows: Sequence[Rows], w: np.ndarray, config: HeadConfig) -> np.ndarray:
+    """Predicted less labelled force (eV/Å) with weights w, all components in a row."""
+    return np.concatenate(
+        [
+            (row.X[1:] @ w - row.y[1:])
+            / np.sqrt(config.force_weight / (len(row.y) - 1))
+            for row in rows
+        ]
+    )
+
+
 def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Potential:
     """A copy of `potential` whose read-out also says w · φ(h)."""
     tuned = copy.deepcopy(potential)

@@ -3,6 +3,7 @@
 What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,7 +50,7 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
     frames, notes = _frames(path)
-    if path.suffix in (".xyz", ".extxyz") and not path.read_bytes().endswith(b"\n"):
+    if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
         notes.append("The last line does not end: is its last number whole?")
     frames, forces = _labelled(frames, path, notes, *UNITS[unit])
     check(frames, str(path), forces=forces)
@@ -66,6 +67,12 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
             "test on; better 10 and more), got 1; label some more"
         )
     return Intake(frames, forces, notes)
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read()
 
 
 def _frames(path: Path) -> tuple[list[Atoms], list[str]]:

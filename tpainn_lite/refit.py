@@ -45,7 +45,8 @@ class Refit:
         self._rows = head.design(potential, pool, phi, self._config)
         self._test = head.design(potential, test, phi, self._config)
         self._truth = np.concatenate([labels(a)[1].ravel() for a in test])
-        self._start = np.concatenate([f.ravel() for f in potential.predict(test)[1]])
+        nothing = np.zeros(self._config.features)
+        self._before = head.force_errors(self._test, nothing, self._config)
         self.n = IntSlider(min(10, len(pool)), 1, len(pool), description="n")
         choices = [("left out", None)] + [(f"{r:g}", r) for r in self._config.ridges]
         self.ridge = Dropdown(options=choices, value=None, description="Ridge")
@@ -68,7 +69,7 @@ class Refit:
         return live.twin(self.figure)
 
     def _parity(self) -> go.Figure:
-        start = {"before": self._start, "instant head": self._start}
+        start = dict.fromkeys(("before", "instant head"), self._truth + self._before)
         return figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
 
     def _move(self, _=None) -> None:
@@ -80,21 +81,15 @@ class Refit:
             config = replace(config, ridges=(ridge,))
         rows = centred([self._rows[k] for k in drawn])
         w, left_out = head.solve(rows, config)
-        predicted = self._start + np.concatenate(
-            [row.X[1:] @ w / self._root(row) for row in self._test]
-        )
+        after = head.force_errors(self._test, w, self._config)
         best = min(left_out, key=left_out.get) if left_out else max(config.ridges)
         self.numbers = {
-            "before": 1e3 * float(np.abs(self._start - self._truth).mean()),
-            "after": 1e3 * float(np.abs(predicted - self._truth).mean()),
+            "before": 1e3 * float(np.abs(self._before).mean()),
+            "after": 1e3 * float(np.abs(after).mean()),
             "ridge": best,
             "seconds": time.perf_counter() - begin,
         }
-        self._draw(predicted)
-
-    def _root(self, row: head.Rows) -> float:
-        """By what the force rows of a structure were multiplied."""
-        return (self._config.force_weight / (len(row.y) - 1)) ** 0.5
+        self._draw(self._truth + after)
 
     def _draw(self, predicted: np.ndarray) -> None:
         found = self.numbers

@@ -175,6 +175,19 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
     write_whole(shipped / f"{name}.json", text.encode())
 
 
+def write_experiment(
+    name: str, used: Sequence[str], shipped: Path, found: dict
+) -> None:
+    """Write SHIPPED/name.json: what was found, and with which data and checkpoints."""
+    card = {
+        "name": name,
+        "command": f"python -m tpainn_lite.reproduce grid {name}",
+        "from": [{"name": n, "sha256": digest(n)} for n in used],
+    }
+    text = json.dumps(card | found, separators=(",", ":")) + "\n"
+    write_whole(shipped / f"{name}.json", text.encode())
+
+
 def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
     """Draw the README's figure from the shipped grid; needs kaleido and a Chromium."""
     curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")

@@ -20,9 +20,8 @@ from .cards import About, write_set
 from .data import label, split
 from .errors import evaluate
 from .model import Potential, PotentialConfig
-from .reproduce_grids import SEEDS, digest, free_atoms
+from .reproduce_grids import SEEDS, digest, free_atoms, write_experiment
 from .reproduce_models import FIT, references
-from .tasks import write_whole
 from .train import fit
 
 PORTIONS = 13  # of 500 structures of 25 molecules; the last validates
@@ -150,14 +149,10 @@ def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
 
 def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     """Gather the teachers."""
-    grid = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce grid {name}",
-        "from": [{"name": n, "sha256": digest(n)} for n in (DATA, "molecules-dft")],
+    found = {
         "pretraining": asdict(replace(FIT, steps=STEPS)),
         "units": "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; "
         "label_cpu_s s",
         "teachers": [json.loads(p.read_text()) for p in results],
     }
-    text = json.dumps(grid, separators=(",", ":")) + "\n"
-    write_whole(shipped / f"{name}.json", text.encode())
+    write_experiment(name, (DATA, "molecules-dft"), shipped, found)

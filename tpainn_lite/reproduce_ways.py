@@ -23,8 +23,7 @@ from .errors import evaluate
 from .geometry import bonds
 from .head import HeadConfig
 from .model import Potential
-from .reproduce_grids import GRIDS, SEEDS, digest, free_atoms
-from .tasks import write_whole
+from .reproduce_grids import GRIDS, SEEDS, digest, free_atoms, write_experiment
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
 ALL = replace(tune.TUNED, lr=1e-3)
@@ -181,10 +180,7 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     """Gather the rows, with what they were computed from."""
     sources = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
     sources += sorted({teacher_of(n) for n in sources})
-    grid = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce grid {name}",
-        "from": [{"name": n, "sha256": digest(n)} for n in sources],
+    found = {
         "configs": {
             "ethanol-dft": {way: asdict(how) for way, how in WAYS.items()},
             "ethanol-ccsdt": {way: asdict(how) for way, how in CCSDT_WAYS.items()},
@@ -193,5 +189,4 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
         "hot_ps ps; moved: |change| / |weights|, by block",
         "rows": [json.loads(p.read_text()) for p in results],
     }
-    text = json.dumps(grid, separators=(",", ":")) + "\n"
-    write_whole(shipped / f"{name}.json", text.encode())
+    write_experiment(name, sources, shipped, found)

@@ -108,12 +108,7 @@ def head_error(name: str, chosen: np.ndarray) -> float:
         head.Rows(row.X, np.r_[e, row.y[1:]]) for row, e in zip(mine, left, strict=True)
     ]
     w, _ = head.solve(moved, config)
-    errors = [
-        np.abs(row.X[1:] @ w - row.y[1:])
-        / np.sqrt(config.force_weight / (len(row.y) - 1))
-        for row in test
-    ]
-    return 1e3 * float(np.concatenate(errors).mean())
+    return 1e3 * float(np.abs(head.force_errors(test, w, config)).mean())
 
 
 def _sums(reference: dict[int, float], structures: list[Atoms]) -> np.ndarray:

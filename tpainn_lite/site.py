@@ -16,9 +16,8 @@ import plotly.io
 from nbconvert import HTMLExporter
 from plotly.offline import get_plotlyjs
 
-from . import lessons
+from .lessons import PLOTLY, WIDGET
 
-PLOTLY, WIDGET = lessons.PLOTLY, lessons.WIDGET
 INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -117,12 +117,11 @@ def autotune(
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
     config = getattr(strategy, "config", strategy)
-    check(frames, labelled=False)
-    warn_if_undetermined(frames)
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))
     start = with_references(potential, frames, atomic_energies)
+    warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
         return instant(start, frames, strategy, seed), History()
     if isinstance(strategy, Replay):
