@@ -36,7 +36,7 @@ def test_a_run_is_packed_and_goes_on_from_its_recording(small):
 def test_a_learned_potential_survives_and_is_looked_at(small):
     reproduce_runs.judge_run((LEARNED, ""), small / "row")
     row = json.loads((small / "row").read_text())
-    assert (row["survived"], row["ended"]) == (0.1, "")
+    assert (row["survived"], row["intact"], row["ended"]) == (0.1, 0.1, "")
     assert row["density"] == pytest.approx(reproduce_runs.DENSITY, abs=1e-3)
     assert 0.9 < row["longest_bond"] < 1.2  # Å
     assert 0 < row["temperature_max"] < 1000  # K
@@ -50,7 +50,7 @@ def test_a_run_that_blows_up_says_when_and_why(small, monkeypatch):
     monkeypatch.setattr(datasets, "checkpoint", lambda name: wild)
     reproduce_runs.judge_run((LEARNED, ""), small / "row")
     row = json.loads((small / "row").read_text())
-    assert row["survived"] < 0.1
+    assert row["intact"] <= row["survived"] < 0.1
     assert row["ended"]
     with pytest.raises(ValueError, match="water-qtip4pf-nvt-300K-0: blew up after"):
         reproduce_runs.pack_run((LEARNED, ""), small / "frames")
