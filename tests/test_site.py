@@ -15,6 +15,10 @@ from playwright.sync_api import sync_playwright
 
 from tpainn_lite import lessons, site
 
+FORMULAS = r"""Costs `$5` here, where $\vec{\mathbf{v}}_i < 1$ and
+$$E = \sum_i e_{Z_i} + E_\mathrm{network}(\mathbf{R}).$$
+"""
+
 
 def png() -> str:
     content = io.BytesIO()
@@ -39,6 +43,7 @@ def lesson() -> nbformat.NotebookNode:
     ]
     cells = [
         new_markdown_cell("# 03 · Squares & more\n\n[next](04_cubes.ipynb)"),
+        new_markdown_cell(FORMULAS),
         new_code_cell("draw()", outputs=outputs),
     ]
     return new_notebook(cells=cells, metadata={"widgets": {"state": "x" * 10_000}})
@@ -55,7 +60,8 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     assert 'href="04_cubes.html"' in html
     assert "x" * 100 not in html
     scripts = re.findall(r'<script[^>]* src="([^"]+)"', html)
-    assert [s for s in scripts if "mathjax" not in s.lower()] == ["plotly.js"]
+    assert scripts == ["plotly.js"]
+    assert not re.search(r"""(src=|href=|import\()["']https?://""", html)
 
 
 @pytest.fixture
@@ -88,6 +94,11 @@ def test_it_opens_from_disk_without_a_network(written):
         page.goto((written / "index.html").as_uri())
         page.get_by_text("Squares & more").click()
         page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+        inline, block = page.locator("math").all()
+        assert page.get_by_text("$5", exact=True).count() == 1
+        box = block.evaluate("m => m.querySelector('munder, munderover').outerHTML")
+        assert "∑" in box
+        assert 0 < inline.bounding_box()["height"] < block.bounding_box()["height"]
         assert page.locator(".js-plotly-plot .scatterlayer .point").count() == 3
         image = page.get_by_alt_text("A blue field")
         assert image.evaluate("image => image.naturalWidth") == 8

@@ -1,8 +1,8 @@
 """The lessons as a web site that needs no kernel: ``python -m tpainn_lite.site``.
 
 Writes ``build/site`` from the lessons as they were last built (``make tutorial``). What
-plotly drew stays alive, other widgets are their pictures, and nothing but formulas
-needs a network: a folder to open from disk, or to put on any server.
+plotly drew stays alive, other widgets are their pictures, formulas are MathML, and
+nothing needs a network: a folder to open from disk, or to put on any server.
 """
 
 import copy
@@ -10,10 +10,13 @@ import shutil
 from html import escape
 from pathlib import Path
 
+import latex2mathml.converter
 import nbformat
 import plotly.graph_objects as go
 import plotly.io
+from jinja2 import DictLoader
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from plotly.offline import get_plotlyjs
 
 from .lessons import PLOTLY, WIDGET
@@ -30,6 +33,11 @@ far fewer quantum labels afterwards. To run the lessons, install the package.</p
 {lessons}
 </ol></body></html>
 """
+TEMPLATE = """{% extends 'lab/index.html.j2' %}
+{% block html_head_js_requirejs %}<script src="plotly.js"></script>{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+"""
 
 
 def page(notebook: nbformat.NotebookNode) -> str:
@@ -42,13 +50,27 @@ def page(notebook: nbformat.NotebookNode) -> str:
             if "data" in output:
                 output.data = nbformat.from_dict(_alive(output.data))
         cell.source = cell.source.replace(".ipynb)", ".html)")
-    exporter = HTMLExporter(template_name="lab")
-    body, _ = exporter.from_notebook_node(shown)
-    # of the template's scripts none is needed but MathJax's
-    url = f'<script src="{exporter.require_js_url}"></script>'
-    if url not in body:
-        raise RuntimeError("nbconvert's template changed: it loads no RequireJS")
-    return body.replace(url, '<script src="plotly.js"></script>')
+    exporter = HTMLExporter(
+        template_name="lab",
+        template_file="lesson.html.j2",
+        extra_loaders=[DictLoader({"lesson.html.j2": TEMPLATE})],
+        filters={"markdown2html": _html},
+    )
+    return exporter.from_notebook_node(shown)[0]
+
+
+class _Formulas(IPythonRenderer):
+    """Formulas as MathML, which browsers draw, and read aloud, by themselves."""
+
+    def block_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body, display="block")
+
+    def inline_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body)
+
+
+def _html(markdown: str) -> str:
+    return MarkdownWithMath(renderer=_Formulas(escape=False)).render(markdown)
 
 
 def _alive(data: dict) -> dict:
