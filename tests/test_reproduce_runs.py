@@ -27,7 +27,7 @@ def small(monkeypatch, tmp_path):
 def test_a_run_is_packed_and_goes_on_from_its_recording(small):
     reproduce_runs.pack_run((CLASSICAL, ""), small / "one")
     frames = trajectories.read(small / "one")
-    assert len(frames) == 20
+    assert len(frames) == 10  # of 20, every second
     assert len({a.get_volume() for a in frames}) > 5  # NPT
     reproduce_runs.pack_run((CLASSICAL, ""), small / "two")  # all frames are recorded
     assert (small / "one").read_bytes() == (small / "two").read_bytes()

@@ -16,7 +16,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from . import public
+from . import public, trajectories
 from .model import Potential
 from .public_sets import SETS
 
@@ -81,6 +81,18 @@ def checkpoint(name: str) -> Potential:
     """A shipped potential, ready to use or to tune."""
     card(name)
     return Potential.load(SHIPPED / name)
+
+
+def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
+    """The frames of shipped runs: "NVT" or "NPT" -> model -> frames, in time order.
+
+    Raises `ValueError` for a file that is missing or is not the shipped one.
+    """
+    found: dict[str, dict[str, list[Atoms]]] = {"NVT": {}, "NPT": {}}
+    for row in card(name)["rows"]:
+        frames = trajectories.read(SHIPPED / row["file"], row["sha256"])
+        found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
+    return found
 
 
 def arm_name(row: dict, budget: int) -> str:

@@ -4,6 +4,7 @@ An error of at most 1/131072 of the box, 0.0001 Å for 64 waters; kinetic and po
 energies along with them. Momenta and forces are not kept.
 """
 
+import hashlib
 import io
 import zipfile
 import zlib
@@ -43,16 +44,20 @@ def pack(frames: Sequence[Atoms]) -> bytes:
     return buffer.getvalue()
 
 
-def read(path: str | Path) -> list[Atoms]:
+def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
     """The frames of a file that holds what `pack` gave, wrapped into the box.
 
     With energies, and in ``info`` time_fs and kinetic_energy; `transport.unwrap` lets
     positions run on.
 
-    Raises `ValueError` for a file that is missing, damaged or something else.
+    Raises `ValueError` for a file that is missing, damaged, something else, or not the
+    one with this checksum.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        content = Path(path).read_bytes()
+        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise ValueError("its SHA-256 is not the one in the card")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             rows = {name: arrays[name] for name in arrays.files}
         frames = [_frame(rows, k) for k in range(len(rows["cells"]))]
     except DAMAGE as error:
