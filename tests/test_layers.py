@@ -50,6 +50,7 @@ ORDER = [  # a file imports only files of an earlier row
         "selection_map",
         "rounds",
         "running",
+        "stated",
         "reproduce_water",
         "reproduce_liquid",
         "reproduce_data",

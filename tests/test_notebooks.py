@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tpainn_lite import stated
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FIRST = [  # of the first cell, in this order; CONTRIBUTING.md has the template
@@ -15,7 +17,7 @@ FIRST = [  # of the first cell, in this order; CONTRIBUTING.md has the template
     r"^- ",
     r"^\| \*\*Prerequisites\*\* \| \S",
     r"^\| \*\*Reading\*\* \| \d+ minutes",
-    r"^\| \*\*Running\*\* \| ci \S.*binder \S.*laptop \S.*full \S",
+    r"^\| \*\*Running\*\* \| ci \d+ s, binder \d+ s, laptop \d+ s, full \d+ s \(",
     r"^\| \*\*Memory\*\* \| [\d.]+ GB",
     r"^\| \*\*Network\*\* \| (not )?needed",
     r"^\*\*Previous:\*\* .*\*\*Next:\*\* ",
@@ -134,6 +136,13 @@ def test_links_lead_somewhere_and_say_where(path):
 def test_every_lesson_records_a_claim(path):
     code = [c.source for c in read(path).cells if c.cell_type == "code"]
     assert any(re.search(r"\bclaim\(", source) for source in code)
+
+
+def test_the_readme_states_the_times_of_the_first_cells():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for path in NOTEBOOKS:
+        assert f"(notebooks/{path.name})" in readme
+        assert stated.table(readme, path) == readme, path.name
 
 
 def test_the_template_of_contributing_is_the_one_held_here():

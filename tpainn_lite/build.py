@@ -2,8 +2,9 @@
 
 ``tutorial`` (readers, tests) runs ``notebooks/*.ipynb`` in order and writes to
 ``build/`` the executed copies, ``claims.json`` and ``timings.json``. ``notebooks``
-(authors) also writes text and PNG outputs back into ``notebooks/``, normalised. The
-exit status is 1 if a cell raised or a claim does not hold.
+(authors) also writes text and PNG outputs back into ``notebooks/``, normalised, and
+what they took into their first cells and the README. The exit status is 1 if a cell
+raised or a claim does not hold.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from tpainn_lite import normalise
+from tpainn_lite import normalise, stated
+from tpainn_lite.lessons import PROFILE
 
 THREADS = ["OMP", "MKL", "OPENBLAS"]
 SECONDS_A_CELL = 1800
@@ -112,13 +114,22 @@ def build(notebooks: list[Path], out: Path, write_back: bool) -> list[str]:
         wrong = [f"{lesson}: claim does not hold: {c['name']}" for c in false]
         wrong += [f"{lesson}, {error}"] if error else []
         if write_back and not wrong:
+            notebook = stated.restated(notebook, PROFILE, timings[lesson])
             wrong = [f"{lesson}: {p}" for p in normalise.write_back(notebook, path)]
+            _update_table(Path("README.md"), path)
         cost = ", ".join(f"{k} {v}" for k, v in timings[lesson].items())
         print(f"{lesson}: {cost}, {len(found)} claims, {len(wrong)} problems")
         claims, problems = claims + found, problems + wrong
     record.unlink(missing_ok=True)
     _merge(out, [path.stem for path in notebooks], claims, timings)
     return problems
+
+
+def _update_table(readme: Path, path: Path) -> None:
+    """Let the README say of a lesson what its first cell says."""
+    if readme.is_file():
+        text = readme.read_text("utf-8")
+        readme.write_text(stated.table(text, path), "utf-8")
 
 
 def _merge(out: Path, ran: list[str], claims: list[dict], timings: dict) -> None:
