@@ -10,7 +10,16 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 FILES = sorted(PACKAGE.glob("*.py"))
 ORDER = [  # a file imports only files of an earlier row
-    {"__init__", "units", "cluster", "dpp", "bagging", "geometry"},
+    {
+        "__init__",
+        "units",
+        "cluster",
+        "dpp",
+        "bagging",
+        "geometry",
+        "arrows",
+        "controls",
+    },
     {
         "data",
         "select",
@@ -38,13 +47,24 @@ ORDER = [  # a file imports only files of an earlier row
         "active",
     },
     {"dynamics", "water", "public_sets", "trajectories", "intake"},
-    {"molecules", "model", "public"},
-    {"enumeration", "datasets", "errors", "blocks", "head", "delta", "advice"},
+    {"molecules", "model", "public", "estimates"},
+    {
+        "enumeration",
+        "datasets",
+        "errors",
+        "blocks",
+        "head",
+        "delta",
+        "advice",
+        "comparison",
+    },
     {"train"},
     {"tune"},
     {"lessons", "live", "doctor", "normalise", "editions"},
     {
         "low_data",
+        "parity",
+        "properties",
         "refit",
         "rotation",
         "selection_map",
@@ -71,7 +91,16 @@ ORDER = [  # a file imports only files of an earlier row
     {"explorers", "reproduce", "build", "site"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
-EXPLORERS = {"low_data", "refit", "rotation", "rounds", "running", "selection_map"}
+EXPLORERS = {
+    "low_data",
+    "parity",
+    "properties",
+    "refit",
+    "rotation",
+    "rounds",
+    "running",
+    "selection_map",
+}
 OWNERS = {  # who may import a heavy package
     "torch": {
         "blocks",
@@ -90,9 +119,9 @@ OWNERS = {  # who may import a heavy package
     "openmm": {"engine", "dynamics", "recording", "running", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
     "tblite": {"xtb"},
-    "plotly": {"figures", "live", "site", *EXPLORERS},
+    "plotly": {"controls", "figures", "live", "site", *EXPLORERS},
     "nglview": {"viewers"},
-    "ipywidgets": {"viewers", "live", *EXPLORERS},
+    "ipywidgets": {"viewers", "controls", "live", *EXPLORERS},
     "sklearn": {"bagging", "active", "select", "selection_data", "reproduce_selection"},
     "distributed": {"cluster"},
     "pooch": {"public"},

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import molecule
 from PIL import Image
 
-from tpainn_lite import viewers
+from tpainn_lite import arrows, viewers
 
 WATER = molecule("H2O")
 FORCES = np.array([[0.0, 0.0, -3.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
@@ -37,7 +37,7 @@ def test_arrows_start_at_atoms_and_have_the_stated_length():
 def test_default_scale_is_round_and_keeps_arrows_short(size):
     drawn = viewers.arrows(WATER, FORCES * size)
     longest = np.linalg.norm(drawn.end - drawn.start, axis=1).max()
-    assert viewers.LONGEST / 2.6 < longest <= viewers.LONGEST * (1 + 1e-9)
+    assert arrows.LONGEST / 2.6 < longest <= arrows.LONGEST * (1 + 1e-9)
     assert drawn.legend.split("= ")[1].lstrip("0.")[0] in "125"
 
 

@@ -9,15 +9,15 @@ import html
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from ipywidgets import HTML, Button, HBox, IntProgress, VBox, Widget
+from ipywidgets import HTML, Button, HBox, IntProgress, VBox
 from plotly.subplots import make_subplots
 
-from . import figures
+from . import controls, figures
 
 OnEpoch = Callable[[Any, Sequence[dict]], bool]
 PAUSE = 0.5  # s: least time between two updates of the widgets
@@ -26,22 +26,6 @@ PANELS = (  # column of the history, title of its axis, labels of its axis
     ("loss", "weighted loss (eV², eV²/Å²)", {"dtick": "D2"}),  # spans decades
     ("force_mae", "validation MAE (meV/Å)", {}),
 )
-
-
-def twin(figure: go.Figure) -> bytes | None:
-    """The figure as a PNG in the authors' build (``TPAINN_STATIC`` set), else None."""
-    return figure.to_image(format="png") if os.environ.get("TPAINN_STATIC") else None
-
-
-def rows(controls: Mapping[Widget, str]) -> VBox:
-    """Each control with a sentence that explains it beside it."""
-    return VBox([HBox([control, HTML(text)]) for control, text in controls.items()])
-
-
-def table(rows: Mapping[str, str]) -> str:
-    """Names and what they are, as text that a screen reader can read."""
-    cells = (f"<tr><th align=left>{k}</th><td>{v}</td></tr>" for k, v in rows.items())
-    return f"<table>{''.join(cells)}</table>"
 
 
 class LiveTraining:
@@ -66,7 +50,7 @@ class LiveTraining:
         if not steps > 0:
             raise ValueError(f"steps: needs a positive number, got {steps}")
         self.steps, self.rows, self.error = steps, [], None
-        self.value, self._start, self._on_end = None, start, on_end
+        self.value, self._start, self.on_end = None, start, on_end
         self._stop, self._next_update = threading.Event(), 0.0
         self._bar = IntProgress(0, 0, steps, description="Steps")
         self._button = Button(
@@ -75,8 +59,7 @@ class LiveTraining:
         self._button.on_click(lambda _: self.stop())
         self._status = HTML("Starting.")
         self.figure = go.FigureWidget(_curves(PANELS[: 1 + validated]))
-        controls = HBox([self._bar, self._button, self._status])
-        self.widget = VBox([controls, self.figure])
+        self.widget = VBox([HBox([self._bar, self._button, self._status]), self.figure])
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -130,7 +113,7 @@ class LiveTraining:
         """A PNG of the finished curve in the authors' build, else None at once."""
         if os.environ.get("TPAINN_STATIC"):
             self.result()
-        return twin(self.figure)
+        return controls.twin(self.figure)
 
     def _run(self) -> None:
         try:
@@ -141,8 +124,8 @@ class LiveTraining:
         self._button.disabled = True
         self._bar.bar_style = "danger" if self.error else "success"
         self._status.value = self._last_words()
-        if self._on_end:
-            self._on_end(self)
+        if self.on_end:
+            self.on_end(self)
 
     def _on_epoch(self, potential: Any, rows: Sequence[dict]) -> bool:
         self.rows = rows

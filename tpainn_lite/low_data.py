@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import HTML, Button, Dropdown, IntSlider, VBox
 
-from . import datasets, figures, live, tune
+from . import controls, datasets, figures, live, tune
 from .data import split
 from .errors import evaluate
 from .fitting import FitConfig
@@ -38,8 +38,13 @@ class LowData:
         test: Sequence[Atoms],
         teacher: Potential,
         atomic_energies: Mapping[int, float],
+        before: "LowData | None" = None,
     ):
-        """An explorer of one grid."""
+        """An explorer of one grid.
+
+        It begins with the controls of `before` and, for the same grid and structures,
+        takes over its stars and what it still trains.
+        """
         self._configs = {a: FitConfig(**c) for a, c in grid["configs"].items()}
         label, budget = datasets.arm_name, self._configs["tuned"].steps
         self._grid = grid
@@ -55,8 +60,11 @@ class LowData:
             style = dict(mode="markers+text", textposition="top center")
             self.figure.add_scatter(name=name, marker=marker, **style)
         self._slot, self._text = VBox(), HTML()
-        parts = [live.rows(self._sentences), self.figure, self._text, self._slot]
+        parts = [controls.rows(self._sentences), self.figure, self._text, self._slot]
         self.widget = VBox(parts)
+        controls.restore(self, before)
+        if isinstance(before, LowData):
+            self._take_over(before)
         self._draw()
 
     def start(self) -> live.LiveTraining:
@@ -90,7 +98,16 @@ class LowData:
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""
-        return live.twin(self.figure)
+        return controls.twin(self.figure)
+
+    def _take_over(self, before: "LowData") -> None:
+        if (before._grid, *before._data[:2]) != (self._grid, *self._data[:2]):
+            return
+        self.stars = before.stars
+        if before.training and before.training.running:
+            self.training, self.train.disabled = before.training, True
+            self._slot.children = [self.training.widget]
+            self.training.on_end = self._end
 
     def _end(self, training: live.LiveTraining) -> None:
         """Runs in the thread of the training."""
@@ -165,7 +182,7 @@ class LowData:
             self.figure.update_layout(
                 title=f"Learning curve: {self.quantity.value}", yaxis_title=title
             )
-            self._text.value = live.table(self._words(value, name, unit))
+            self._text.value = controls.table(self._words(value, name, unit))
 
     def _words(self, value: float | None, name: str, unit: str) -> dict[str, str]:
         """The chosen point and the stars in words."""

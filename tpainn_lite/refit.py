@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import HTML, Dropdown, IntSlider, VBox
 
-from . import figures, head, live
+from . import controls, figures, head
 from .data import labels
 from .model import Potential
 
@@ -32,8 +32,9 @@ class Refit:
         pool: Sequence[Atoms],
         test: Sequence[Atoms],
         config: head.HeadConfig | None = None,
+        before: "Refit | None" = None,
     ):
-        """An explorer of heads fitted to the first n structures of a draw of `pool`."""
+        """An explorer of heads; it begins with the controls of `before`, if given."""
         self._config = config or head.HeadConfig()
         compositions = {a.get_chemical_formula() for a in [*pool, *test]}
         if len(compositions) > 1:
@@ -51,7 +52,7 @@ class Refit:
         choices = [("left out", None)] + [(f"{r:g}", r) for r in self._config.ridges]
         self.ridge = Dropdown(options=choices, value=None, description="Ridge")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        controls = {
+        sentences = {
             self.n: "How many labelled structures the head is fitted to.",
             self.ridge: "How strongly weights are held at zero, where the pretrained "
             "potential is; 'left out': the one that predicts left-out structures best.",
@@ -59,14 +60,15 @@ class Refit:
         }
         self.numbers: dict[str, float] = {}
         self.figure, self._text = go.FigureWidget(self._parity()), HTML()
-        self.widget = VBox([live.rows(controls), self.figure, self._text])
-        for control in controls:
+        self.widget = VBox([controls.rows(sentences), self.figure, self._text])
+        for control in sentences:
             control.observe(self._move, "value")
         self._move()
+        controls.restore(self, before)
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""
-        return live.twin(self.figure)
+        return controls.twin(self.figure)
 
     def _parity(self) -> go.Figure:
         start = dict.fromkeys(("before", "instant head"), self._truth + self._before)
@@ -103,7 +105,7 @@ class Refit:
             "Ridge": f"{found['ridge']:g}",
             "Solved in": f"{found['seconds']:.2f} s",
         }
-        self._text.value = live.table(rows)
+        self._text.value = controls.table(rows)
 
 
 def centred(rows: Sequence[head.Rows]) -> list[head.Rows]:

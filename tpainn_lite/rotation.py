@@ -12,7 +12,7 @@ from ase.neighborlist import natural_cutoffs, neighbor_list
 from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, VBox
 from scipy.spatial.transform import Rotation as Turn
 
-from . import figures, live
+from . import controls, figures
 from .model import Potential
 
 
@@ -24,8 +24,13 @@ class Rotation:
     |F(Qx) - F(x)| in eV/Å, Q being the rotation or reflection.
     """
 
-    def __init__(self, potential: Potential, atoms: Atoms):
-        """An explorer of one structure; it is moved about its centre."""
+    def __init__(
+        self, potential: Potential, atoms: Atoms, before: "Rotation | None" = None
+    ):
+        """An explorer of one structure; it is moved about its centre.
+
+        It begins with the controls of `before`, if given.
+        """
         self.axis = Dropdown(options=["x", "y", "z"], value="z", description="Axis")
         self.angle = IntSlider(0, -180, 180, 5, description="Angle (°)")
         self.mirror = Checkbox(False, description="Mirror (x to -x)")
@@ -34,19 +39,20 @@ class Rotation:
         self._scene = _Scene(atoms, "Forces turn with the molecule")
         self._before = potential.energy_forces(atoms.numbers, self._scene.start)
         self._text, self.figure = HTML(), self._scene.figure
-        controls = {
+        sentences = {
             self.axis: "The line through the centre about which the molecule turns.",
             self.angle: "How far it turns; the arrow keys move it by 5 degrees.",
             self.mirror: "Reflect the molecule before it turns.",
         }
-        self.widget = VBox([live.rows(controls), HBox([self.figure, self._text])])
-        for control in controls:
+        self.widget = VBox([controls.rows(sentences), HBox([self.figure, self._text])])
+        for control in sentences:
             control.observe(self._move, "value")
         self._move()
+        controls.restore(self, before)
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""
-        return live.twin(self.figure)
+        return controls.twin(self.figure)
 
     def _move(self, _=None) -> None:
         Q = Turn.from_euler(self.axis.value, self.angle.value, degrees=True).as_matrix()
@@ -71,7 +77,7 @@ class Rotation:
             "Largest change of a force": f"{self.numbers['change']:.3f} eV/Å",
             "Largest |F(Qx) - Q F(x)|": f"{self.numbers['deviation']:.1e} eV/Å",
         }
-        self._text.value = live.table(rows)
+        self._text.value = controls.table(rows)
 
 
 class _Scene:

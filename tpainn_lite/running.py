@@ -11,7 +11,7 @@ from ase import Atoms
 from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
-from . import analysis, dynamics, figures, live, units, viewers
+from . import analysis, controls, dynamics, figures, units, viewers
 from .data import EnergyForces
 from .engine import BAROSTAT_EVERY
 
@@ -41,8 +41,12 @@ class LiveRun:
         timestep: float = 1.0,
         longest: float = 5.0,
         seed: int = 0,
+        before: "LiveRun | None" = None,
     ):
-        """An explorer of one potential and box; nothing runs before `start`."""
+        """An explorer of one potential and box; nothing runs before `start`.
+
+        It begins with the controls of `before`, and stops its run.
+        """
         if every < BAROSTAT_EVERY:
             raise ValueError(
                 f"every: needs {BAROSTAT_EVERY} steps or more, for the barostat tries "
@@ -55,21 +59,26 @@ class LiveRun:
         self.error: Exception | None = None
         self._g, self._thread = 0.0, None
         self._go, self._stop = threading.Event(), threading.Event()
+        self.figure, self._text = go.FigureWidget(_panels()), HTML("Not started.")
+        self.view = viewers.view(self._atoms)
+        self.widget = VBox([self._controls(), self._text, self.figure, self.view])
+        controls.restore(self, before)
+        if before is not None:
+            before.stop()  # nobody sees it any more
+
+    def _controls(self) -> VBox:
         self.temperature = IntSlider(300, 100, 700, 25, description="T (K)")
         self.pressure = Dropdown(options=[*PRESSURES], description="Pressure")
         self.play = Button(description="Start", icon="play")
         self.halt = Button(description="Stop", icon="stop")
         self.play.on_click(lambda _: self.pause() if self.playing else self.start())
         self.halt.on_click(lambda _: self.stop())
-        self.figure, self._text = go.FigureWidget(_panels()), HTML("Not started.")
-        self.view = viewers.view(self._atoms)
         sentences = {
             self.temperature: "Of the thermostat; it may move while the run goes on.",
             self.pressure: "With one, the box breathes.",
             HBox([self.play, self.halt]): "Start and pause; stop for good.",
         }
-        parts = [live.rows(sentences), self._text, self.figure, self.view]
-        self.widget = VBox(parts)
+        return controls.rows(sentences)
 
     @property
     def playing(self) -> bool:
@@ -107,7 +116,7 @@ class LiveRun:
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""
-        return live.twin(self.figure)
+        return controls.twin(self.figure)
 
     def _run(self) -> None:
         try:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import HTML, Dropdown, FloatLogSlider, FloatSlider, IntSlider, VBox
 
-from . import figures, live, select, viewers
+from . import controls, figures, select, viewers
 
 
 class SelectionMap:
@@ -24,8 +24,9 @@ class SelectionMap:
         cheap: np.ndarray,
         unit: str,
         frames: Sequence[Atoms] | None = None,
+        before: "SelectionMap | None" = None,
     ):
-        """An explorer of one table of candidates."""
+        """An explorer of one table; it begins with the controls of `before`."""
         self._X, self._cheap, self._frames = np.asarray(X, float), cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")
@@ -33,7 +34,7 @@ class SelectionMap:
         self.power = FloatSlider(2.0, min=0.0, max=6.0, step=0.5, description="Power")
         self.length = FloatLogSlider(2.0, base=2, min=-2, max=4, description="Length")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        controls = {
+        sentences = {
             self.method: "Who chooses.",
             self.n: "How many candidates are labelled.",
             self.power: "ATBagging only: how much information counts, 0 not at all.",
@@ -43,26 +44,27 @@ class SelectionMap:
         self.chosen = np.array([], int)
         self.figure, self._text = go.FigureWidget(_map(X, cheap, unit)), HTML()
         self._slot = VBox()
-        parts = [live.rows(controls), self.figure, self._text, self._slot]
+        parts = [controls.rows(sentences), self.figure, self._text, self._slot]
         self.widget = VBox(parts)
-        for control in controls:
+        for control in sentences:
             control.continuous_update = False
             control.observe(self._move, "value")
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self._move()
+        controls.restore(self, before)
 
     def show(self, k: int) -> None:
         """Show candidate `k`, as a click on its point does."""
         about = f"Candidate {k}: {self._cheap[k]:.3g}"
-        parts = [HTML(live.table({"Shown": about}))]
+        parts = [HTML(controls.table({"Shown": about}))]
         if self._frames is not None:
             parts.append(viewers.view(self._frames[k]))
         self._slot.children = parts
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""
-        return live.twin(self.figure)
+        return controls.twin(self.figure)
 
     def _move(self, _=None) -> None:
         how = dict(power=self.power.value, length_scale=self.length.value)
@@ -76,14 +78,14 @@ class SelectionMap:
                 **how,
             )
         except ValueError as error:  # too few candidates that differ: say so
-            self._text.value = live.table({"Cannot": str(error)})
+            self._text.value = controls.table({"Cannot": str(error)})
             return
         self.chosen = chosen
         x, y = self._X[chosen, 0], self._X[chosen, 1]
         title = f"{self.method.value}: {self.n.value} of {len(self._X)} candidates"
         self.figure.data[1].update(x=x, y=y, customdata=chosen)
         self.figure.update_layout(title=title)
-        self._text.value = live.table(self._words())
+        self._text.value = controls.table(self._words())
 
     def _words(self) -> dict[str, str]:
         """How near the chosen are to one another, and how near all are to them."""

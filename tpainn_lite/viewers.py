@@ -5,10 +5,8 @@
 
 import io
 import itertools
-import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -22,54 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
 
+from .arrows import Arrows, arrows, per_atom
+
 with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
     warnings.simplefilter("ignore")
     import nglview
 
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
-LONGEST = 2.0  # Å: about the length of the longest arrow
-
-
-class Arrows(NamedTuple):
-    """One arrow for the force on each atom, as `view_forces` and `snapshot` draw it."""
-
-    start: np.ndarray  # (N, 3) Å
-    end: np.ndarray  # (N, 3) Å
-    reference_end: np.ndarray | None  # (N, 3) Å
-    values: np.ndarray  # (N,): what the colours mean, in the unit that `label` names
-    label: str
-    legend: str  # says how long an arrow is
-
-
-def arrows(
-    atoms: Atoms,
-    forces: np.ndarray,
-    reference: np.ndarray | None = None,
-    color_by: tuple[str, np.ndarray] | None = None,
-    scale: float | None = None,
-) -> Arrows:
-    """The arrows of `forces` on N atoms, and the two scales that a reader needs.
-
-    `forces` (N, 3) eV/Å are drawn thick and coloured (cividis), `reference` (N, 3) eV/Å
-    thin and grey. `color_by` is a label with its unit, and (N,) values from 0 up; by
-    default the error ``|forces - reference|``, or without a reference ``|forces|``, in
-    eV/Å. 1 Å of arrow stands for `scale` eV/Å; by default a round number.
-    """
-    both = [_per_atom(atoms, forces, "forces", (3,))]
-    if reference is not None:
-        both.append(_per_atom(atoms, reference, "reference", (3,)))
-    label = "force (eV/Å)" if reference is None else "force error (eV/Å)"
-    label, values = color_by or (label, np.linalg.norm(both[0] - sum(both[1:]), axis=1))
-    values = _per_atom(atoms, values, "color_by", ())
-    if scale is None:  # the next of 1, 2, 5, 10, ... that keeps arrows short enough
-        needed = np.linalg.norm(both, axis=2).max() / LONGEST or 1.0
-        decade = 10.0 ** math.floor(math.log10(needed))
-        scale = next(k * decade for k in (1, 2, 5, 10) if k * decade >= needed)
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale: needs a positive number of eV/Å, got {scale}")
-    start, ends = atoms.positions, [atoms.positions + f / scale for f in both]
-    legend = f"1 Å of arrow = {scale:g} eV/Å" + "; thin grey: reference" * len(both[1:])
-    return Arrows(start, ends[0], *(ends[1:] or [None]), values, label, legend)
 
 
 def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
@@ -82,11 +39,8 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     widget = nglview.show_asetraj(frames)
     widget.clear_representations()
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
-    widget.add_ball_and_stick()
-    if frames[0].pbc.any():
-        widget.add_unitcell()
     widget.layout.width, widget.layout.height = "600px", "360px"
-    widget.center()
+    _represent(widget, frames[0])
     return widget
 
 
@@ -96,16 +50,48 @@ def view_forces(atoms, forces, reference=None, color_by=None, scale=None) -> VBo
     Returns the view (``.children[0]``) above a text that states both scales.
     """
     drawn = arrows(atoms, forces, reference, color_by, scale)
-    widget, top = view(atoms), drawn.values.max() or 1.0
+    box = VBox([view(atoms), HTML()])
+    _add_arrows(box, drawn)
+    return box
+
+
+def change_forces(
+    box, atoms, forces, reference=None, color_by=None, scale=None
+) -> None:
+    """Show another structure in what `view_forces` returned; arguments as there.
+
+    The view stays: a new one for each structure would use up the browser's few.
+    """
+    drawn = arrows(atoms, forces, reference, color_by, scale)
+    widget, _ = box.children
+    for component in reversed([*widget._ngl_component_ids]):
+        widget.remove_component(component)
+    trajectory = nglview.ASETrajectory(_frames(atoms))
+    widget.add_trajectory(trajectory, default_representation=False)
+    _represent(widget, atoms)
+    _add_arrows(box, drawn)
+
+
+def _represent(widget: nglview.NGLWidget, atoms: Atoms) -> None:
+    widget.add_ball_and_stick()
+    if atoms.pbc.any():
+        widget.add_unitcell()
+    widget.center()
+
+
+def _add_arrows(box: VBox, drawn: Arrows) -> None:
+    """Put arrows into the view of `box`, and both scales into its text."""
+    top = drawn.values.max() or 1.0
     colours = CIVIDIS(drawn.values / top)[:, :3].tolist()
     ends = zip(drawn.start.tolist(), drawn.end.tolist(), colours, strict=True)
     shapes = [("arrow", start, end, colour, 0.1) for start, end, colour in ends]
     if drawn.reference_end is not None:
         ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
         shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
+    widget, text = box.children
     widget._add_shape(shapes, name="forces")  # all arrows are one component
     colour = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)."
-    return VBox([widget, HTML(f"{drawn.legend}. {colour}")])
+    text.value = f"{drawn.legend}. {colour}"
 
 
 def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
@@ -186,14 +172,5 @@ def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
     for i, atoms in enumerate(frames):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
             raise ValueError(f"frames: frame {i} has other atoms than frame 0")
-        _per_atom(atoms, atoms.positions, f"frames, positions of frame {i}", (3,))
+        per_atom(atoms, atoms.positions, f"frames, positions of frame {i}", (3,))
     return frames
-
-
-def _per_atom(atoms: Atoms, values, name: str, shape: tuple) -> np.ndarray:
-    values, shape = np.asarray(values, float), (len(atoms), *shape)
-    if values.shape != shape:
-        raise ValueError(f"{name}: needs shape {shape}, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name}: a number is NaN or infinite")
-    return values
