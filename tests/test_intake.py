@@ -1,5 +1,7 @@
 """Other people's files: each ends as structures, or in a sentence that helps."""
 
+import ast
+import asyncio
 from pathlib import Path
 
 import ase.db
@@ -7,8 +9,18 @@ import ase.io
 import nbformat
 import numpy as np
 import pytest
+from ase.build import molecule
 
-from tpainn_lite import advice, datasets, formats, intake, lessons, units, water
+from tpainn_lite import (
+    advice,
+    datasets,
+    formats,
+    intake,
+    lessons,
+    molecules,
+    units,
+    water,
+)
 from tpainn_lite.data import with_labels
 
 
@@ -181,11 +193,16 @@ def test_far_too_many(tmp_path, frames, monkeypatch):
 def test_where_to_start(frames):
     assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf"
     strange = frames[0].copy()
-    strange.numbers[0] = 16
+    strange.numbers[0] = 5
     with pytest.raises(
-        ValueError, match=r"open structures of the elements \[1, 6, 8, 16\]"
+        ValueError, match=r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"
     ):
         advice.start([strange])
+    ion = molecule("CH3Cl")
+    assert advice.start([ion]) == advice.OWN
+    del ion[-1]  # a hydrogen
+    with pytest.raises(ValueError, match="MMFF94 cannot teach one: atoms: RDKit finds"):
+        advice.start([ion])
     strange = water.water_box(8, seed=0)
     strange.numbers[0] = 11
     with pytest.raises(ValueError, match="periodic structures"):
@@ -202,12 +219,12 @@ def test_splits_do_not_leak(frames):
     assert test[-1] is run[-1]
     assert len(pool) == 48 - 12 - 2
     assert "order of the file, 2 in between left out" in how
-    molecules = datasets.load("molecules-dft")["pool"][:60]
-    pool, test, how = advice.pool_and_test(molecules)
+    some = datasets.load("molecules-dft")["pool"][:60]
+    pool, test, how = advice.pool_and_test(some)
     assert how.startswith("by smiles")
     assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
     assert 5 < len(test) < 25
-    nameless = [a.copy() for a in molecules]
+    nameless = [a.copy() for a in some]
     for a in nameless:
         a.info = {}
     pool, test, how = advice.pool_and_test(nameless)
@@ -228,14 +245,16 @@ def test_npz_of_another_kind(tmp_path):
     assert formats.RMD17_KEYS[1] == "coords"
 
 
-def lesson(path, unit=""):
-    """The first cells of lesson 08 for a file: bring, doubt, split."""
+def lesson(path, unit="", cells_run=5):
+    """The first cells of lesson 08 for a file: bring, teach, doubt, split."""
     file = Path(__file__).parents[1] / "notebooks/08_your_own_data.ipynb"
     cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
     first = cells[0].replace('PATH = ""', f"PATH = {str(path)!r}")
     names = {}
-    for source in (first.replace('UNIT = ""', f"UNIT = {unit!r}"), *cells[1:3]):
-        exec(source, names)
+    for source in (first.replace('UNIT = ""', f"UNIT = {unit!r}"), *cells[1:cells_run]):
+        code = compile(source, file.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if waits := eval(code, names):
+            asyncio.run(waits)
     return names
 
 
@@ -248,9 +267,23 @@ def test_lesson_08_takes_a_readers_file(tmp_path, frames):
     assert lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf"
 
 
-def sulfur(frames):
+def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(lessons, "PROFILE", "ci")
+    mine = [
+        relabelled(a, a.get_potential_energy() - 3760.0)
+        for a in molecules.sample("CF", 12, temperature=400.0, seed=5)
+    ]
+    names = lesson(written(tmp_path, mine))
+    assert names["start"] == advice.OWN
+    assert names["training"].value is names["student"]
+    assert set(names["student"].reference_energies) == {1, 6, 9}
+    assert names["doubt"] is None
+    assert len(names["pool"]) + len(names["test"]) == 11
+
+
+def boron(frames):
     for a in frames:
-        a.numbers[2] = 16
+        a.numbers[2] = 5
     return frames
 
 
@@ -267,7 +300,7 @@ def kilocalories(frames):
     [
         (nan, "NaN"),
         (mixed, "some structures are periodic"),
-        (sulfur, "elements .*16.*lessons 01 and 02 show how"),
+        (boron, "elements .*5, 6.*lessons 01 and 02 show how"),
         (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
         (lambda frames: frames[:1], "at least 2 different structures"),
     ],

@@ -19,6 +19,7 @@ ORDER = [  # a file imports only files of an earlier row
         "geometry",
         "arrows",
         "controls",
+        "kernels",
     },
     {
         "data",
@@ -48,6 +49,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"dynamics", "water", "public_sets", "trajectories", "intake"},
     {"molecules", "model", "public", "estimates"},
+    {"compiled"},
     {
         "enumeration",
         "datasets",
@@ -79,6 +81,7 @@ ORDER = [  # a file imports only files of an earlier row
         "selection_data",
     },
     {
+        "pretraining",
         "reproduce_ethanol",
         "reproduce_tuned",
         "reproduce_runs",
@@ -110,9 +113,11 @@ OWNERS = {  # who may import a heavy package
         "graphs",
         "painn",
         "model",
+        "compiled",
         "train",
         "tune",
     },
+    "numba": {"kernels"},
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
     "rdkit": {"molecules", "enumeration"},

@@ -1,22 +1,27 @@
 """What to do with somebody's own labelled structures: units, start, split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
 
+from . import molecules
 from .cards import nearest
+from .data import compositions
 from .intake import UNITS
 from .model import Potential
+
+OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
 
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
 
 
 def start(frames: Sequence[Atoms]) -> str:
-    """The shipped checkpoint to tune: of liquid water, or of molecules.
+    """The shipped checkpoint to tune, of liquid water or of molecules; else `OWN`.
 
-    Raises `ValueError`, with what there is, for other elements and other crystals.
+    `OWN` where MMFF94 knows the molecules and the checkpoint does not. Raises
+    `ValueError`, with what there is, for other elements and other crystals.
     """
     elements = {int(z) for a in frames for z in a.numbers}
     periodic = frames[0].pbc.any()
@@ -25,12 +30,58 @@ def start(frames: Sequence[Atoms]) -> str:
         return "water-qtip4pf"
     if not periodic and elements <= {1, 6, 7, 8}:
         return "molecules-mmff94"
+    why = ""
+    if not periodic:
+        try:
+            if known_molecules(frames):
+                return OWN
+        except ValueError as error:
+            why = f" MMFF94 cannot teach one: {error}."
     kind = "periodic" if periodic else "open"
     raise ValueError(
         f"frames: {kind} structures of the elements {sorted(elements)}; shipped "
-        "checkpoints know open molecules of H, C, N, O and liquid water. Pretrain one "
-        "of your own first: lessons 01 and 02 show how, with MMFF94 for molecules"
+        f"checkpoints know open molecules of H, C, N, O and liquid water.{why} "
+        "Pretrain one of your own first: lessons 01 and 02 show how, with MMFF94"
     )
+
+
+def known_molecules(frames: Sequence[Atoms]) -> list[str]:
+    """SMILES of the molecules in `frames`, one a composition, as MMFF94 knows them.
+
+    Bonds are read from distances, which fails for hot structures now and then: of each
+    composition up to ten are tried. Raises `ValueError` where none of them will do.
+    """
+    found: dict[str, str] = {}
+    tried: dict[str, list] = {}
+    for atoms in frames:
+        formula = atoms.get_chemical_formula()
+        if formula in found or len(tried.setdefault(formula, [])) == 10:
+            continue
+        try:
+            found[formula] = molecules.perceive(atoms)
+        except ValueError as error:
+            tried[formula].append(error)
+    for formula, errors in tried.items():
+        if formula not in found:
+            raise errors[0]
+    return [*dict.fromkeys(found.values())]
+
+
+def atom_energies(
+    frames: Sequence[Atoms], known: Mapping[int, float]
+) -> dict[int, float]:
+    """Energies (eV) of the elements of `frames`: those `known`, the rest from labels.
+
+    The rest are what is left of the labels' energies, by least squares: right to some
+    eV, which is where the fit of reference energies can begin.
+    """
+    elements = sorted({int(z) for a in frames for z in a.numbers})
+    new = [z for z in elements if z not in known]
+    start = {z: known.get(z, 0.0) for z in elements}
+    N = compositions(frames, elements)
+    left = [a.get_potential_energy() for a in frames] - N @ [*start.values()]
+    fitted, *_ = np.linalg.lstsq(compositions(frames, new), left)
+    return start | dict(zip(new, fitted.tolist(), strict=True))
 
 
 def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:

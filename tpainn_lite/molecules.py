@@ -6,7 +6,12 @@ MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å
 import numpy as np
 from ase import Atoms
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolHash
+from rdkit.Chem import (
+    rdDetermineBonds,
+    rdDistGeom,
+    rdForceFieldHelpers,
+    rdMolHash,
+)
 
 from . import dynamics, units
 from .data import EnergyForces
@@ -34,6 +39,29 @@ def skeleton(smiles: str) -> str:
     mol = Chem.RemoveHs(parse(smiles))
     Chem.RemoveStereochemistry(mol)
     return rdMolHash.MolHash(mol, rdMolHash.HashFunction.ElementGraph)
+
+
+def perceive(atoms: Atoms) -> str:
+    """SMILES of a neutral open structure, its bonds read from distances.
+
+    Raises `ValueError` where RDKit finds no bonds that make sense, or MMFF94 cannot
+    type what it finds.
+    """
+    mol = Chem.RWMol()
+    for symbol in atoms.get_chemical_symbols():
+        mol.AddAtom(Chem.Atom(symbol))
+    mol.AddConformer(Chem.Conformer(len(atoms)))
+    mol.GetConformer().SetPositions(atoms.positions)
+    try:
+        rdDetermineBonds.DetermineBonds(mol, charge=0)
+    except (ValueError, RuntimeError) as error:  # RDKit raises either
+        raise ValueError(
+            f"atoms: RDKit finds no bonds for {atoms.get_chemical_formula()} at these "
+            f"positions ({error}); needs a neutral, closed-shell molecule"
+        ) from None
+    smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    _properties(parse(smiles), smiles)
+    return smiles
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
