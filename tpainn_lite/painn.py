@@ -49,7 +49,7 @@ def scalars(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
         x = interaction.interatomic_context_net(s)  # (N, 3F)
         ds, dv = _message(x, v, W, neighbours, radial, vector)
         s, v = s + ds, dv if v is None else v + dv
-        s, v = _update(mixing, s, v)
+        s, v = update(mixing, s, v)
     return s
 
 
@@ -73,7 +73,7 @@ def _message(x, v, W, neighbours, radial, vector):
     return ds, dv
 
 
-def _update(mixing, s, v):
+def update(mixing, s, v):
     """Scalars and vectors of one atom mix; only lengths of vectors reach scalars."""
     V, W = mixing.mu_channel_mix(v).chunk(2, dim=-1)  # (N, 3, F) each
     length = (V.square().sum(1) + mixing.epsilon).sqrt()

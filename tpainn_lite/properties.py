@@ -37,11 +37,25 @@ class Properties:
                 f"{[*nvt]} and {[*npt]}"
             )
         self._runs = {True: npt, False: nvt}
+        self._make_controls([*nvt])
+        self.figure, self._text = go.FigureWidget(_panels([*nvt])), HTML()
+        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._sampled: dict[tuple[str, str], Sequence] = {}
+        controls.restore(self, before)
+        for control in self._sentences:
+            control.observe(self._draw, "value")
+        parts = [controls.rows(self._sentences), self.figure, self._text]
+        self.widget = VBox(parts)
+        self._draw()
+
+    def _make_controls(self, names: list[str]) -> None:
         self.models = SelectMultiple(
-            options=[*nvt], value=[*nvt], rows=len(nvt), description="Models"
+            options=names, value=names, rows=len(names), description="Models"
         )
         self.quantity = Dropdown(options=estimates.QUANTITIES, description="Quantity")
-        runs = [*nvt.values(), *npt.values()]
+        runs = [
+            frames for of_kind in self._runs.values() for frames in of_kind.values()
+        ]
         end = max(len(frames) * _step(frames) for frames in runs)
         self.window = FloatRangeSlider(
             value=(0, end),
@@ -52,19 +66,11 @@ class Properties:
             readout_format=".0f",
         )
         self.window.continuous_update = False
-        self.figure, self._text = go.FigureWidget(_panels([*nvt])), HTML()
-        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        self._sampled: dict[tuple[str, str], Sequence] = {}
-        sentences = {
+        self._sentences = {
             self.models: "Ctrl and arrow keys choose several.",
             self.quantity: "What is computed from the frames in the window.",
             self.window: "From when to when; the right panel uses parts of it.",
         }
-        controls.restore(self, before)
-        for control in sentences:
-            control.observe(self._draw, "value")
-        self.widget = VBox([controls.rows(sentences), self.figure, self._text])
-        self._draw()
 
     def twin(self) -> bytes | None:
         """The figure as a PNG in the authors' build, else None."""

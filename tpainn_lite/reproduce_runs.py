@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from . import analysis, datasets, dynamics, trajectories, water
+from .compiled import Compiled
 from .tasks import write_whole
 
 WORK = Path("build/reproduce")
@@ -79,7 +80,7 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     if run.model == CLASSICAL:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
-        potential = datasets.checkpoint(run.model).energy_forces
+        potential = Compiled(datasets.checkpoint(run.model))
     file = WORK / "water-runs" / f"{run.name}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
