@@ -16,9 +16,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import nbformat
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
@@ -31,10 +32,24 @@ FLAGS = (
 SCROLLER = ".jp-WindowedPanel-outer"
 PLOT, VIEWER = ".js-plotly-plot", ".jp-OutputArea .ui-resizable canvas"
 SLIDER = ".widget-slider .noUi-handle:visible"  # nglview hides some of its own
+WAIT = 120  # s, at most, for what a page is to show
+# anywidget leaves a figure empty for good if plotly takes more than 2 s to load
+PATIENCE = """const timeout = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = ms => timeout(60 * ms);"""
 SETTINGS = {  # no question about news, no empty page at the end
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"scrollPastEnd": False},
 }
+
+
+def write(path: Path, cells: Sequence[str]) -> Path:
+    """A notebook of these code cells, written to `path`."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells]
+    )
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, path)
+    return path
 
 
 @contextlib.contextmanager
@@ -51,6 +66,8 @@ def lab(notebook: Path) -> Iterator[Page]:
                 executable_path=CHROMIUM, args=FLAGS.split()
             )
             page = browser.new_page(viewport={"width": 1200, "height": 1000})
+            page.add_init_script(PATIENCE)
+            page.set_default_timeout(1000 * WAIT)
             page.console = []
             page.on("pageerror", lambda error: page.console.append(str(error)))
             page.on(
@@ -58,20 +75,45 @@ def lab(notebook: Path) -> Iterator[Page]:
             )
             page.goto(f"{url}/doc/tree/{notebook.name}")
             ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
-            page.wait_for_function(f"{ready}?.session?.kernel", timeout=120_000)
+            page.wait_for_function(f"{ready}?.session?.kernel")
             yield page
             browser.close()
 
 
 def run_all(page: Page, timeout: float = 600) -> None:
     """Run all cells and wait (at most `timeout` seconds) until the last has ended."""
+    begin(page)
+    end(page, timeout)
+
+
+def begin(page: Page) -> None:
+    """Run all cells, without waiting."""
     page.evaluate(
         """() => { window.ended = false;
         window.jupyterapp.commands.execute('notebook:run-all-cells')
           .finally(() => { window.ended = true; }); }"""
     )
+
+
+def end(page: Page, timeout: float = 600) -> None:
+    """Wait (at most `timeout` seconds) until the last cell has ended."""
     page.wait_for_function("window.ended", timeout=1000 * timeout)
-    page.wait_for_timeout(3000)  # widgets draw after their cells have ended
+    loading = "Loading widget..."  # widgets draw after their cells have ended
+    page.wait_for_function(
+        "text => !document.body.innerText.includes(text)", arg=loading
+    )
+    page.wait_for_timeout(3000)
+
+
+def shut_down(page: Page) -> dict:
+    """Save the notebook and close its kernel; what was saved."""
+    return page.evaluate(
+        """async () => {
+        const {context, sessionContext} = window.jupyterapp.shell.currentWidget;
+        await context.save();
+        await sessionContext.shutdown();
+        return context.model.toJSON(); }"""
+    )
 
 
 def tracebacks(page: Page) -> list[str]:
@@ -85,33 +127,72 @@ def tracebacks(page: Page) -> list[str]:
 
 
 def not_blank(element: Locator) -> bool:
-    """Whether an element that is on the page shows more than one flat colour."""
+    """Whether an element on the page shows more than one flat colour, or bare axes."""
     element.scroll_into_view_if_needed()
     element.page.wait_for_timeout(1500)  # WebGL in software takes its time
     pixels = np.asarray(
         Image.open(io.BytesIO(element.screenshot())).convert("RGB"), int
     )
     background = np.median(pixels.reshape(-1, 3), axis=0)
+    if element.evaluate("element => element.data?.length === 0"):
+        return False
     return bool((abs(pixels - background).max(axis=2) > 30).mean() > 0.002)
 
 
-def figure_data(page: Page) -> str:
-    """All numbers and words that the plotly figures on the page now draw, as JSON."""
-    return page.evaluate(
-        """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')]
-        .map(plot => [plot.data, plot.layout?.title]),
+def figure_data(root: Page | Locator) -> str:
+    """All numbers and words that the plotly figures in `root` now draw, as JSON."""
+    return root.locator(PLOT).evaluate_all(
+        """plots => JSON.stringify(plots.map(plot => [plot.data, plot.layout?.title]),
         (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value)"""
     )
 
 
-def move_slider(page: Page, index: int = 0, steps: int = 3) -> None:
-    """Move the slider number `index` on the page by `steps` arrow keys to the right."""
-    handle = page.locator(SLIDER).nth(index)
+def trace(plot: Locator, name: str) -> dict[str, list]:
+    """Lists x, y and customdata of the last trace of that name."""
+    return plot.evaluate(
+        """(plot, name) => {
+        const found = plot._fullData.filter(t => t.name.startsWith(name));
+        const {x, y, customdata} = found.at(-1);
+        return {x: [...x ?? []], y: [...y ?? []], customdata: [...customdata ?? []]};
+        }""",
+        name,
+    )
+
+
+def move_slider(root: Page | Locator, index: int = 0, steps: int = 3) -> None:
+    """Move the slider number `index` in `root` by `steps` arrow keys to the right."""
+    handle = root.locator(SLIDER).nth(index)
     handle.scroll_into_view_if_needed()
     handle.focus()
     for _ in range(steps):
         handle.press("ArrowRight")
-    page.wait_for_timeout(1500)
+    handle.page.wait_for_timeout(1500)
+
+
+def click_point(plot: Locator, x: float, y: float) -> None:
+    """Click what a plotly figure shows at (x, y) of its last pair of axes."""
+    plot.scroll_into_view_if_needed()
+    across, down = plot.evaluate(
+        """(plot, [x, y]) => {
+        const {xaxis, yaxis} = Object.values(plot._fullLayout._plots).at(-1);
+        const box = plot.getBoundingClientRect();
+        return [box.left + xaxis._offset + xaxis.d2p(x),
+                box.top + yaxis._offset + yaxis.d2p(y)]; }""",
+        [x, y],
+    )
+    plot.page.mouse.move(across - 3, down)  # plotly clicks what the pointer was over
+    plot.page.mouse.move(across, down, steps=3)
+    assert until(plot.page, lambda: plot.evaluate("p => !!p._hoverdata?.length"))
+    plot.page.mouse.click(across, down)
+
+
+def until(page: Page, holds: Callable[[], bool], seconds: float = WAIT) -> bool:
+    """Whether something comes to hold within `seconds`."""
+    for _ in range(round(5 * seconds)):
+        if holds():
+            return True
+        page.wait_for_timeout(200)
+    return holds()
 
 
 def scroll(page: Page) -> Iterator[int]:
@@ -176,7 +257,7 @@ def _server(folder: Path) -> Iterator[str]:
             server.wait(30)
 
 
-def _wait_for(url: str, log: Path, seconds: float = 90) -> None:
+def _wait_for(url: str, log: Path, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
