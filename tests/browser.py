@@ -143,7 +143,8 @@ def figure_data(root: Page | Locator) -> str:
     """All numbers and words that the plotly figures in `root` now draw, as JSON."""
     return root.locator(PLOT).evaluate_all(
         """plots => JSON.stringify(plots.map(plot => [plot.data, plot.layout?.title]),
-        (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value)"""
+        (key, value) => key.startsWith('_') ? undefined  // plotly's own notes
+            : ArrayBuffer.isView(value) ? Array.from(value) : value)"""
     )
 
 
