@@ -1,16 +1,18 @@
 """Explorers without a browser: controls move figures, live trainings end and stop."""
 
 import asyncio
+import copy
 import threading
 import time
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pytest
-from ipywidgets import Widget
+from ipywidgets import ValueWidget, Widget
 from plotly.basedatatypes import BaseFigure
 
-from tpainn_lite import explorers, live, tune
+from tpainn_lite import explorers, head, live, tune
 from tpainn_lite.errors import evaluate
 from tpainn_lite.fitting import FitConfig
 from tpainn_lite.model import Potential, PotentialConfig
@@ -311,6 +313,94 @@ def test_every_control_has_a_label_and_a_sentence(low_data, ethanol, small):
             control, sentence = row.children
             assert control.description
             assert sentence.value.endswith(".")
+
+
+def again(explorer, make):
+    """`make(before=explorer)`, whose controls and figure are those of `explorer`."""
+    new = make(before=explorer)
+    for name, control in vars(explorer).items():
+        if not name.startswith("_") and isinstance(control, ValueWidget):
+            assert getattr(new, name).value == control.value, name
+    for one, its in zip(new.figure.data, explorer.figure.data, strict=True):
+        np.testing.assert_array_equal(np.array(one.y), np.array(its.y))
+    assert new.figure is not explorer.figure
+    return new
+
+
+def test_low_data_made_again_keeps_its_controls_and_stars(
+    low_data, grid, ethanols, small
+):
+    def make(before, grid=grid):
+        pool, test = ethanols[:6], ethanols[6:]
+        return explorers.low_data(grid, pool, test, small, PRIOR, before=before)
+
+    low_data.arm.value, low_data.n.value, low_data.lr.value = "scratch", 6, 3e-3
+    low_data.start().result()
+    low_data.quantity.value = "energy MAE"
+    new = again(low_data, make)
+    assert len(new.stars) == len(trace(new, "trained here").x) == 1
+    fewer = copy.deepcopy(grid)
+    fewer["rows"] = [row for row in grid["rows"] if row["n"] == 3]
+    other = make(before=new, grid=fewer)
+    assert other.n.value == 3  # 6 is not offered
+    assert other.arm.value == "scratch"
+    assert not other.stars
+
+
+def test_low_data_made_again_takes_over_what_still_trains(
+    low_data, grid, ethanols, small
+):
+    low_data.arm.value = "scratch, 5x longer"
+    training = low_data.start()
+    new = explorers.low_data(
+        grid, ethanols[:6], ethanols[6:], small, PRIOR, before=low_data
+    )
+    assert new.training is training
+    assert new.start() is training
+    training.result()
+    assert len(new.stars) == 1
+    assert len(trace(new, "trained here").x) == 1
+    assert not new.train.disabled
+
+
+def test_rotation_made_again_stays_turned(small, ethanol):
+    explorer = explorers.rotation(small, ethanol)
+    explorer.axis.value, explorer.angle.value, explorer.mirror.value = "x", 35, True
+    again(explorer, partial(explorers.rotation, small, ethanol))
+
+
+def test_refit_made_again_keeps_what_still_fits(small, ethanols):
+    config = head.HeadConfig(features=8)
+    make = partial(explorers.refit, small, test=ethanols[6:7], config=config)
+    explorer = make(pool=ethanols[:6])
+    explorer.n.value, explorer.seed.value = 5, 3
+    explorer.ridge.value = explorer._config.ridges[0]
+    again(explorer, partial(make, ethanols[:6]))
+    fewer = make(ethanols[:4], before=explorer)
+    assert fewer.n.value == 4  # its own: 5 is not offered
+    assert fewer.seed.value == 3
+
+
+def test_selection_and_rounds_made_again_go_on():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.normal(size=60)
+    make = partial(explorers.selection_map, X, y, "eV")
+    explorer = make()
+    explorer.method.value, explorer.n.value = "random", 7
+    explorer.length.value, explorer.seed.value = 16.0, 4
+    new = again(explorer, make)
+    np.testing.assert_array_equal(new.chosen, explorer.chosen)
+    make = partial(explorers.rounds, X[:40], y[:40], "eV", (X[40:], y[40:]))
+    explorer = make(np.arange(5))
+    explorer.way.value = "random"
+    explorer.step()
+    new = again(explorer, partial(make, np.arange(5)))
+    assert len(new.errors["random"]) == 2
+    assert len(make(np.arange(6), before=new).errors["random"]) == 1
+
+
+def test_an_explorer_of_another_kind_is_no_before(small, ethanol, low_data):
+    assert explorers.rotation(small, ethanol, before=low_data).angle.value == 0
 
 
 def test_twins_are_made_only_in_the_authors_build(low_data, monkeypatch):

@@ -86,3 +86,16 @@ def test_a_run_that_blows_up_is_told(box):
 def test_frames_too_close_for_the_barostat(box):
     with pytest.raises(ValueError, match="every: needs 25 steps or more"):
         explorers.dynamics(lambda *_: None, box, every=20)
+
+
+def test_made_again_it_keeps_its_controls_and_stops_the_run_before(run, box):
+    run.temperature.value, run.pressure.value = 425, "1 bar"
+    run.start()
+    run.wait(2)
+    system = water.water_system(water.MODELS["spc-fw"], box)
+    new = explorers.dynamics(system, box, before=run)
+    assert (new.temperature.value, new.pressure.value) == (425, "1 bar")
+    run.wait(10**6)
+    assert not run.running
+    assert not new.running
+    assert not new.frames
