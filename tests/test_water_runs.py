@@ -1,0 +1,103 @@
+"""The shipped runs of water: whole, made with what ships, and what lesson 05 says."""
+
+import numpy as np
+import pytest
+
+from tpainn_lite import analysis, datasets, reproduce_runs, transport
+
+RUNS = datasets.card("water-runs")["rows"]
+FATES = datasets.card("water-stability")["rows"]
+HOT = (500.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return datasets.runs("water-runs")
+
+
+def state(row):
+    return row["temperature"], row["pressure"]
+
+
+def column(model, where, what):
+    rows = [r for r in FATES if r["model"] == model and state(r) == where]
+    return np.array([r[what] for r in sorted(rows, key=lambda r: r["seed"])])
+
+
+def test_the_runs_are_those_that_reproduce_makes():
+    for rows, tasks in (
+        (RUNS, reproduce_runs.property_runs()),
+        (FATES, reproduce_runs.stability_runs()),
+    ):
+        made = [(r["model"], *state(r), r["length"], r["seed"]) for r in rows]
+        asked = [(t.model, t.temperature, t.pressure, t.length, t.seed) for t in tasks]
+        assert made == asked
+
+
+def test_they_are_small_and_long(runs):
+    files = [datasets.SHIPPED / row["file"] for row in RUNS]
+    assert sum(file.stat().st_size for file in files) < 8e6
+    for kind, length, interval in (("NVT", 35.0, 50.0), ("NPT", 60.0, 100.0)):
+        assert len(runs[kind]) == 4
+        for frames in runs[kind].values():
+            times = np.array([a.info["time_fs"] for a in frames])
+            np.testing.assert_allclose(np.diff(times), interval)
+            assert times[-1] == 1000 * length
+            assert frames[0].get_chemical_formula() == "H128O64"
+
+
+def test_volume_is_constant_in_nvt_alone(runs):
+    for kind, constant in (("NVT", True), ("NPT", False)):
+        for frames in runs[kind].values():
+            assert (np.ptp(analysis.densities(frames)) < 1e-9) == constant
+
+
+def test_temperatures_are_those_of_the_thermostat(runs):
+    for of_kind in runs.values():
+        for frames in of_kind.values():
+            kinetic = [a.info["kinetic_energy"] for a in frames[len(frames) // 3 :]]
+            mean, error = analysis.mean_and_error(kinetic)
+            expected = 1.5 * len(frames[0]) * 8.617333e-5 * 300
+            assert abs(mean - expected) < 4 * error + 0.01 * expected
+
+
+def test_no_molecule_of_a_shipped_run_is_broken(runs):
+    for of_kind in runs.values():
+        for frames in of_kind.values():
+            assert max(map(reproduce_runs.longest_bond, frames[::20])) < 1.3
+
+
+def test_tuned_8_survives_everywhere():
+    for where in ((300.0, None), HOT):
+        survived = column("water-tuned-8", where, "survived")
+        assert len(survived) == 5
+        np.testing.assert_allclose(survived, column("water-tuned-8", where, "length"))
+    assert not any(row["ended"] for row in FATES if row["model"] == "water-tuned-8")
+
+
+def test_who_breaks_molecules_at_500_K():
+    whole = {
+        name: (column(f"water-{name}", HOT, "intact") >= 10.0).sum()
+        for name in ("tuned-8", "tuned-1", "scratch-8", "scratch-1")
+    }
+    assert min(whole["tuned-8"], whole["tuned-1"]) >= 4
+    assert whole["scratch-8"] == whole["scratch-1"] == 0
+
+
+def test_eight_tuned_boxes_move_as_eighty_do(runs):
+    D = {
+        name: transport.diffusion(runs["NVT"][f"water-{name}"][100:], 50.0, (2.0, 10.0))
+        for name in ("tuned-8", "tuned-80", "scratch-8")
+    }
+    error = np.hypot(D["tuned-8"].error, D["tuned-80"].error)
+    assert abs(D["tuned-8"].value - D["tuned-80"].value) < 2 * error
+    assert D["scratch-8"].value > 1.35 * D["tuned-80"].value
+
+
+def test_a_damaged_run_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    for row in RUNS:
+        (tmp_path / row["file"]).write_bytes(b"not what was shipped")
+    monkeypatch.setattr(datasets, "card", lambda name: {"rows": RUNS})
+    with pytest.raises(ValueError, match="SHA-256 is not the one in the card"):
+        datasets.runs("water-runs")
