@@ -183,7 +183,8 @@ def click_point(plot: Locator, x: float, y: float) -> None:
     )
     plot.page.mouse.move(across - 3, down)  # plotly clicks what the pointer was over
     plot.page.mouse.move(across, down, steps=3)
-    assert until(plot.page, lambda: plot.evaluate("p => !!p._hoverdata?.length"))
+    over = "(p, at) => p._hoverdata?.some(h => h.x === at[0] && h.y === at[1])"
+    assert until(plot.page, lambda: plot.evaluate(over, [x, y]))
     plot.page.mouse.click(across, down)
 
 
