@@ -125,6 +125,7 @@ def test_the_legend_gives_the_error_of_all_points(frames, potentials, monkeypatc
     assert len(points.x) == 100
     mae = evaluate(potentials["zero-shot"], frames).force_mae
     assert points.name == f"zero-shot: MAE {mae:.3g} meV/Å"
+    assert f"(all: {mae:.0f})" in explorer._text.value
 
 
 def test_thinning_keeps_the_worst_and_the_whole_range():

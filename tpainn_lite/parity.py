@@ -17,7 +17,11 @@ from .data import check
 from .model import Potential
 
 MOST = 2000  # points in all panels, so that the browser stays quick
-INFO = {"smiles": "{}", "temperature": "{:.0f} K", "density": "{:.2f} g/cm³"}
+INFO = {  # of `Atoms.info`, where it is of this type: how it is written
+    "smiles": (str, "{}"),
+    "temperature": (float, "{:.0f} K"),
+    "density": (float, "{:.2f} g/cm³"),
+}
 
 
 class Parity:
@@ -128,19 +132,20 @@ class Parity:
         circles = self.figure.data[-len(self._forces) :]
         for trace, y in zip(circles, values.predicted.values(), strict=True):
             trace.update(x=values.reference[of], y=y[of], customdata=values.frame[of])
-        forces, energies = (1e3 * v.errors(name) for v in self._values.values())
+        forces, energies = (1e3 * v.errors(name)[k] for v in self._values.values())
+        mean = [1e3 * v.mae(name) for v in self._values.values()]
         rank = int(np.flatnonzero(self._worst_first() == k)[0]) + 1
-        self.numbers = dict(
-            frame=k, force_mae=forces[k], energy_error=energies[k], rank=rank
-        )
+        self.numbers = dict(frame=k, force_mae=forces, energy_error=energies, rank=rank)
         atoms, n = self._frames[k], len(self._frames)
         about = [
-            t.format(atoms.info[key]) for key, t in INFO.items() if key in atoms.info
+            text.format(atoms.info[key])
+            for key, (kind, text) in INFO.items()
+            if isinstance(atoms.info.get(key), kind)
         ]
         rows = {
             "Frame": ", ".join([f"{k}, {atoms.get_chemical_formula()}", *about]),
-            f"Force MAE, {name}": f"{forces[k]:.0f} meV/Å (all: {forces.mean():.0f})",
-            "Energy error": f"{energies[k]:.1f} meV/atom (all: {energies.mean():.1f})",
+            f"Force MAE, {name}": f"{forces:.0f} meV/Å (all: {mean[0]:.0f})",
+            "Energy error": f"{energies:.1f} meV/atom (all: {mean[1]:.1f})",
             "Rank": f"{rank} of {n} by {self.quantity.value}; 1 is the worst",
         }
         self._text.value = controls.table(rows)
