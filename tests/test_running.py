@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, dynamics, explorers, water
+from tpainn_lite import analysis, dynamics, explorers, live, water
 
 
 @pytest.fixture
@@ -60,6 +60,18 @@ def test_controls_act_while_it_runs(run):
     assert kelvin[120:160].mean() > 2 * kelvin[20:40].mean()
     volumes = [a.get_volume() for a in run.frames]
     assert np.ptp(volumes[:40]) == 0 < np.ptp(volumes[60:])
+
+
+def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
+    monkeypatch.setattr(live, "PAUSE", 1e9)
+    drawn, draw = [], run._draw
+    monkeypatch.setattr(run, "_draw", lambda: drawn.append(len(run.frames)) or draw())
+    run.start()
+    run.wait(20)
+    run.stop()
+    run.wait(10**6)
+    assert drawn == [1, len(run.frames)]
+    assert len(run.figure.data[0].x) == len(run.frames) >= 20
 
 
 def test_it_ends_by_itself(box):

@@ -11,7 +11,7 @@ from ase import Atoms
 from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
-from . import analysis, controls, dynamics, figures, units, viewers
+from . import analysis, controls, dynamics, figures, live, units, viewers
 from .data import EnergyForces
 from .engine import BAROSTAT_EVERY
 
@@ -28,8 +28,8 @@ class LiveRun:
     """Molecular dynamics of a periodic box with oxygens, in a thread, until stopped.
 
     Temperature and pressure may be changed while it runs. ``frames`` are those so far,
-    ``error`` is what ended a run that blew up. Every `every` steps of `timestep` fs the
-    traces move; after `longest` ps it stops by itself.
+    ``error`` is what ended a run that blew up. A frame is `every` steps of
+    `timestep` fs; after `longest` ps it stops by itself.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LiveRun:
         self._longest, self._reach = longest, RANGE * atoms.cell.lengths().min()
         self.frames: list[Atoms] = []
         self.error: Exception | None = None
-        self._g, self._thread = 0.0, None
+        self._g, self._next_draw, self._thread = 0.0, 0.0, None
         self._go, self._stop = threading.Event(), threading.Event()
         self.figure, self._text = go.FigureWidget(_panels()), HTML("Not started.")
         self.view = viewers.view(self._atoms)
@@ -121,7 +121,9 @@ class LiveRun:
     def _run(self) -> None:
         try:
             while not self._stop.is_set() and self._time() < self._longest:
-                self._go.wait()
+                if not self._go.is_set():
+                    self._draw()  # all there is, before the rest
+                    self._go.wait()
                 if not self._stop.is_set():
                     self._step()
         except Exception as error:  # shown, and kept for who asks
@@ -129,6 +131,7 @@ class LiveRun:
             self._text.value = f"<b>Ended.</b> {html.escape(str(error))}"
         else:
             self._text.value = f"<b>Stopped</b> at {self._time():.2f} ps."
+        self._draw()
         self.play.disabled = self.halt.disabled = True
 
     def _time(self) -> float:
@@ -148,20 +151,25 @@ class LiveRun:
             platform="CPU",
         )
         self.frames.append(frame)
-        self._draw()
-        speed = self._every * self._timestep * 1e-6 / (time.monotonic() - begun) * 86400
-        self._text.value = f"{self._time():.2f} ps, {speed:.2g} ns/day."
+        self._r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
+        self._g = self._g + (g - self._g) / len(self.frames)
+        now = time.monotonic()
+        if now >= self._next_draw:  # a browser that falls behind would not see Stop
+            self._draw()
+            speed = self._every * self._timestep * 1e-6 / (now - begun) * 86400
+            self._text.value = f"{self._time():.2f} ps, {speed:.2g} ns/day."
+            self._next_draw = time.monotonic() + live.PAUSE
 
     def _draw(self) -> None:
-        frame, n = self.frames[-1], len(self.frames)
-        r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
-        self._g = self._g + (g - self._g) / n
+        n = len(self.frames)
+        if not n:
+            return
         times = np.arange(1, n + 1) * self._every * self._timestep / units.PS
         temperature, density, structure = self.figure.data
         temperature.update(x=times, y=dynamics.temperatures(self.frames))
         density.update(x=times, y=analysis.densities(self.frames))
-        structure.update(x=r, y=self._g)
-        self.view.set_coordinates({0: frame.get_positions(wrap=True)})
+        structure.update(x=self._r, y=self._g)
+        self.view.set_coordinates({0: self.frames[-1].get_positions(wrap=True)})
 
 
 def _panels() -> go.Figure:
