@@ -60,6 +60,12 @@ student = datasets.checkpoint("molecules-mmff94")
 frames = datasets.load("molecules-dft")["test"][:60:12]
 def make():
     return explorers.parity(frames, {"zero-shot": student})"""
+PROPERTIES = """
+from tpainn_lite import datasets, explorers
+runs = datasets.runs("water-runs")
+some = {k: {m: f[:200] for m, f in v.items()} for k, v in runs.items()}
+def make():
+    return explorers.properties(some["NVT"], some["NPT"])"""
 DYNAMICS = """
 from tpainn_lite import explorers, water
 box = water.water_box(16, density=0.9, seed=0)
@@ -227,6 +233,18 @@ def test_a_click_on_a_parity_point_shows_its_structure(tmp_path):
             box.get_by_label("Quantity").select_option("energy per atom")
         with changes(box):
             press(box, "Next worst")
+
+
+@slow
+def test_properties_of_another_window(tmp_path):
+    with two(tmp_path, PROPERTIES) as (box, _):
+        for quantity in ("g(r), O-O", "mean square displacement"):
+            with changes(box):
+                box.get_by_label("Quantity").select_option(quantity)
+        words = box.inner_text()
+        with changes(box):
+            browser.move_slider(box)
+        assert box.inner_text() != words
 
 
 @slow
