@@ -7,6 +7,7 @@ In single precision, and nearer to the potential in double than its own single i
 """
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from ase import Atoms
 from . import kernels
 from .graphs import graph
 from .model import Potential
-from .painn import update
+from .painn import filter_weights, radials, update
 
 GRID = 1024  # steps of the table
 SKIN = 0.6  # Å: how much farther than the cutoff neighbours are listed
@@ -106,14 +107,9 @@ def tables(painn: torch.nn.Module) -> list[np.ndarray]:
     cutoff = float(painn.cutoff)
     d = torch.linspace(0, cutoff, GRID + 1, dtype=torch.float64)
     d[0] = 1e-6  # Bessel functions divide by it
-
-    def radial(d):
-        inside = painn.cutoff_fn(d)[..., None]
-        return torch.cat([painn.radial_basis(d), torch.ones_like(inside)], -1) * inside
-
-    values, slopes = torch.func.jvp(radial, (d,), (torch.ones_like(d),))
-    net = painn.filter_net
-    W = torch.cat([net.weight.T, net.bias[None]])  # (B, 3F layers)
+    at = partial(radials, painn)
+    values, slopes = torch.func.jvp(at, (d,), (torch.ones_like(d),))
+    W = filter_weights(painn)  # (B, 3F layers)
     both = torch.stack([values @ W, slopes @ W * cutoff / GRID], dim=1).float()
     parts = both.split(3 * painn.n_atom_basis, dim=-1)
     return [part.contiguous().numpy() for part in parts]

@@ -36,13 +36,10 @@ def scalars(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
     n, F = len(Z), painn.n_atom_basis
     neighbours, r = pad(idx_i, idx_j, r_ij, n, float(painn.cutoff))
     d = r.norm(dim=-1)  # (N, K)
-    inside = painn.cutoff_fn(d)[..., None]  # (N, K, 1), zero at `far`
-    radial = torch.cat([painn.radial_basis(d), torch.ones_like(inside)], -1) * inside
-    radial = radial.transpose(1, 2)  # (N, B, K), the last of B for the filter's bias
+    radial = radials(painn, d).transpose(1, 2)  # (N, B, K), zero at `far`
     arrows = (r / d[..., None]).transpose(1, 2)  # (N, 3, K)
     vector = (arrows[:, :, None] * radial[:, None]).flatten(1, 2)  # (N, 3B, K)
-    net = painn.filter_net
-    filters = torch.cat([net.weight.T, net.bias[None]]).split(3 * F, dim=-1)
+    filters = filter_weights(painn).split(3 * F, dim=-1)
     s, v = painn.embedding(Z), None  # (N, F), (N, 3, F)
     layers = zip(painn.interactions, painn.mixing, filters, strict=True)
     for interaction, mixing, W in layers:
@@ -51,6 +48,18 @@ def scalars(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
         s, v = s + ds, dv if v is None else v + dv
         s, v = update(mixing, s, v)
     return s
+
+
+def radials(painn: torch.nn.Module, d: torch.Tensor) -> torch.Tensor:
+    """Radial functions (..., B) at distances `d` (...) Å, the last for the bias."""
+    inside = painn.cutoff_fn(d)[..., None]
+    return torch.cat([painn.radial_basis(d), torch.ones_like(inside)], -1) * inside
+
+
+def filter_weights(painn: torch.nn.Module) -> torch.Tensor:
+    """What makes the filters of all layers of `radials`, (B, 3F layers)."""
+    net = painn.filter_net
+    return torch.cat([net.weight.T, net.bias[None]])
 
 
 def _message(x, v, W, neighbours, radial, vector):
