@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tpainn_lite import build
+from tpainn_lite import build, execution
 
 CPU_S = 30 * 60
 EVERY = 0.1  # s
@@ -60,8 +60,8 @@ def held(processes: list[psutil.Process]) -> float:
 def run(path: Path, gigabytes: float) -> tuple[float, str]:
     """CPU seconds of a lesson in the binder profile, and what went wrong, if so."""
     with tempfile.TemporaryDirectory() as folder, limited(gigabytes) as peak:
-        env = build.environment(path.stem, Path(folder) / "claims", static=False)
-        _, cost, error = build.execute(path, env | {"TPAINN_PROFILE": "binder"})
+        env = execution.environment(path.stem, Path(folder) / "claims", static=False)
+        _, cost, error = execution.execute(path, env | {"TPAINN_PROFILE": "binder"})
     killed = peak[0] > gigabytes
     error = f"killed above {gigabytes:g} GB" if killed else error
     seconds = cost["cpu_s"] or 0.0

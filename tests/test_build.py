@@ -17,6 +17,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 CLAIM = "from tpainn_lite import lessons\nlessons.claim('{}', {}, {})"
+SOLVED = """# Solution of exercise 1
+{}
+lessons.self_check({}, "Right.", "Think again.")"""
+SPAM = 'def f({}):\n    """One."""\n    return 1'
 SHOW = """
 import io, sys, time
 from PIL import Image
@@ -44,7 +48,8 @@ def tutorial(tmp_path_factory):
     block = "block = bytearray(300_000_000)"
     good = CLAIM.format("sum", "1 + 1", "True")
     false = CLAIM.format("too good", "9.0", "False")
-    write(root / "notebooks", "00_good", [threads, block, good])
+    exercise = SOLVED.format("answer = 42", "answer == 42")
+    write(root / "notebooks", "00_good", [threads, block, good, exercise])
     write(root / "notebooks", "01_raises", ["1 / 0", good])
     write(root / "notebooks", "02_false", [false])
     before = {p.name: p.read_bytes() for p in (root / "notebooks").iterdir()}
@@ -68,7 +73,8 @@ def test_lessons_run_on_one_thread_in_their_folder(tutorial):
     root, _, _ = tutorial
     copy = nbformat.read(root / "build/notebooks/00_good.ipynb", as_version=4)
     assert copy.cells[1].outputs[0].text == f"1 {root / 'notebooks'}\n"
-    assert len(copy.cells) == 4  # the cell that measures is not kept
+    assert len(copy.cells) == 5  # neither stubs nor the cell that measures are kept
+    assert copy.cells[-1].outputs[0].text == "✓ Right.\n"
 
 
 def test_claims_are_collected(tutorial):
@@ -98,6 +104,26 @@ def test_problems_are_named(tutorial, monkeypatch, capsys):
     assert "02_false: claim does not hold: too good" in printed
     claims = json.loads((tutorial[0] / "build/claims.json").read_text())
     assert [c["lesson"] for c in claims] == ["00_good", "02_false"]  # 00 is kept
+
+
+@pytest.mark.parametrize(
+    ("solved", "problem"),
+    [
+        (SPAM.format("x=spam"), "NameError"),
+        (SPAM.format(""), "nothing is raised by the stub"),  # nobody calls it
+    ],
+    ids=["raises something else", "raises nothing"],
+)
+def test_a_stub_may_only_refuse(tmp_path, monkeypatch, capsys, solved, problem):
+    exercise = SOLVED.format(solved, "True")
+    write(
+        tmp_path / "notebooks", "00_stub", ["from tpainn_lite import lessons", exercise]
+    )
+    monkeypatch.chdir(tmp_path)
+    assert build.main(["tutorial"]) == 1
+    printed = capsys.readouterr().out
+    assert problem in printed
+    assert "00_stub, cell 2" in printed
 
 
 @pytest.mark.parametrize("arguments", [["tutorial", "07"], ["nonsense"], []])

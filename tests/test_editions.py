@@ -84,6 +84,13 @@ def test_every_lesson_has_its_editions(path):
         assert not any(c.get("outputs") for c in edition.cells)
 
 
+@every
+def test_only_solutions_follow_a_solution(path):
+    """So a run of the lesson, with stubs before solutions, is one of the students'."""
+    solved = [bool(editions.SOLUTION.search(c)) for c in code(nbformat.read(path, 4))]
+    assert solved == sorted(solved)
+
+
 def test_code_before_a_solution_would_be_lost():
     lesson = new_notebook(cells=[new_code_cell("x = 1\n" + SOLVED)])
     with pytest.raises(ValueError, match="code before a solution"):

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,8 @@ import pytest
 from ipywidgets import ValueWidget, Widget
 from plotly.basedatatypes import BaseFigure
 
-from tpainn_lite import explorers, head, live, tune
+from tpainn_lite import explorers, head, live, points, tune
+from tpainn_lite.data import split
 from tpainn_lite.errors import evaluate
 from tpainn_lite.fitting import FitConfig
 from tpainn_lite.model import Potential, PotentialConfig
@@ -235,7 +236,8 @@ def test_low_data_shows_the_grid_at_once(low_data, grid):
     np.testing.assert_allclose(tuned.y, [40 / 3 + 0.1, 40 / 6 + 0.1])
     np.testing.assert_allclose(tuned.error_y.arrayminus, 0.1)
     assert "kcal/mol" in low_data.figure.layout.yaxis.title.text
-    for change in ({"seed": 7}, {"seed": 0, "lr": 3e-3}):
+    elsewhere = {"seed": 7}, {"seed": 0, "lr": 3e-3}
+    for change in (*elsewhere, {"lr": CONFIG.lr, "strategy": "instant head"}):
         for name, value in change.items():
             getattr(low_data, name).value = value
         assert len(trace(low_data, "chosen point").x) == 0
@@ -259,6 +261,39 @@ def test_a_point_trained_live_gets_its_star(low_data, ethanols, small):
     assert len(trace(low_data, "trained here").x) == 2
 
 
+@pytest.mark.parametrize("strategy", [*points.STRATEGIES, points.HEAD])
+def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, strategy):
+    low_data.arm.value, low_data.n.value = "tuned", 3
+    low_data.strategy.value = strategy
+    found = low_data.start().result()["potential"]
+    (frames,) = split(ethanols[:6], 3, seed=0)
+    how = head.HeadConfig()
+    if strategy != points.HEAD:
+        how = replace(CONFIG, **points.STRATEGIES[strategy])
+    expected, _ = tune.autotune(small, frames, PRIOR, how, seed=0)
+    np.testing.assert_array_equal(
+        found.predict(ethanols)[0], expected.predict(ethanols)[0]
+    )
+    assert f"({strategy}, rate" in low_data._text.value
+
+
+def test_an_arm_that_names_a_teacher_starts_from_it(grid, ethanols, small):
+    again = [r | {"arm": "tuned, other"} for r in grid["rows"] if r["arm"] == "tuned"]
+    grid["rows"] += again
+    other = Potential(SMALL, PRIOR, seed=1)
+    pool, test = ethanols[:6], ethanols[6:]
+    with pytest.raises(ValueError, match=r"others: needs potentials for \['other'\]"):
+        explorers.low_data(grid, pool, test, small, PRIOR)
+    explorer = explorers.low_data(
+        grid, pool, test, small, PRIOR, others={"other": other}
+    )
+    explorer.arm.value = "tuned, other"
+    star = explorer.start().result()
+    (frames,) = split(pool, 3, seed=0)
+    expected, _ = tune.autotune(other, frames, PRIOR, CONFIG, seed=0)
+    assert evaluate(expected, test) == star["errors"]
+
+
 def test_stopped_training_says_so(low_data):
     low_data.arm.value = "scratch, 5x longer"
     training = low_data.start()
@@ -270,8 +305,8 @@ def test_stopped_training_says_so(low_data):
 
 def test_a_point_that_cannot_be_trained_says_why(low_data, grid):
     grid["rows"] += [row | {"n": 60} for row in grid["rows"]]
-    pool, test, teacher, prior = low_data._data
-    explorer = explorers.low_data(grid, pool, test, teacher, prior)
+    pool, test, prior = low_data._data
+    explorer = explorers.low_data(grid, pool, test, low_data._teachers[""], prior)
     explorer.n.value = 60
     with pytest.raises(ValueError, match="sizes: need positive numbers"):
         explorer.start().result()

@@ -62,7 +62,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"train"},
     {"tune"},
-    {"lessons", "live", "doctor", "normalise", "editions"},
+    {"lessons", "live", "doctor", "normalise", "editions", "points"},
     {
         "low_data",
         "parity",
@@ -73,11 +73,13 @@ ORDER = [  # a file imports only files of an earlier row
         "rounds",
         "running",
         "stated",
+        "execution",
         "reproduce_water",
         "reproduce_liquid",
         "reproduce_data",
         "reproduce_models",
         "reproduce_grids",
+        "reproduce_figures",
         "selection_data",
     },
     {

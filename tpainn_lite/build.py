@@ -3,87 +3,22 @@
 ``tutorial`` (readers, tests) runs ``notebooks/*.ipynb`` in order and writes to
 ``build/`` the executed copies, ``claims.json`` and ``timings.json``. ``notebooks``
 (authors) also writes text and PNG outputs back into ``notebooks/``, normalised, and
-what they took into their first cells and the README. The exit status is 1 if a cell
-raised or a claim does not hold.
+what they took into their first cells and the README. Before each solution its stub in
+the student edition runs. The exit status is 1 if a cell raised, a stub did anything but
+raise its `NotImplementedError`, or a claim does not hold.
 """
 
 import argparse
 import json
-import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from tpainn_lite import normalise, stated
+from tpainn_lite.execution import environment, execute
 from tpainn_lite.lessons import PROFILE
-
-THREADS = ["OMP", "MKL", "OPENBLAS"]
-SECONDS_A_CELL = 1800
-MEASURE = """
-import pathlib as _p, re as _r, resource as _u, sys as _s
-_use = _u.getrusage(_u.RUSAGE_SELF)
-_peak = _use.ru_maxrss / (1e6 if _s.platform == "darwin" else 1e3)
-if (_status := _p.Path("/proc/self/status")).exists():  # ru_maxrss counts the parent's
-    _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text())[1]) / 1e3
-print(f'{{"cpu_s": {_use.ru_utime + _use.ru_stime}, "peak_mb": {_peak}}}')
-"""
-
-
-def environment(lesson: str, claims: Path, static: bool) -> dict[str, str]:
-    """The variables of a lesson's kernel: one thread, and where its claims go."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in THREADS}
-    own = {"TPAINN_LESSON": lesson, "TPAINN_CLAIMS": str(claims)}
-    own |= {"OPENMM_CPU_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
-    own |= {"TPAINN_STATIC": "1"} if static else {}
-    return os.environ | threads | own
-
-
-def execute(path: Path, env: dict[str, str]) -> tuple[nbformat.NotebookNode, dict, str]:
-    """Run a notebook in its folder, in a fresh kernel of this Python.
-
-    Returns the executed notebook, ``{"cpu_s", "wall_s", "peak_mb"}`` of the kernel
-    process, and the error that stopped it ("" if none).
-    """
-    notebook, error, start = nbformat.read(path, as_version=4), "", time.monotonic()
-    client = NotebookClient(
-        notebook,
-        timeout=SECONDS_A_CELL,
-        kernel_name="python3",
-        record_timing=False,
-        interrupt_on_timeout=True,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    cost = {}
-    with client.setup_kernel(env=env):
-        try:
-            for index, cell in enumerate(list(notebook.cells)):
-                client.execute_cell(cell, index)
-            client.set_widgets_metadata()
-        except (CellExecutionError, DeadKernelError, TimeoutError) as stopped:
-            error = f"cell {index}: {type(stopped).__name__}: {stopped}"
-        wall = time.monotonic() - start
-        if not error.count("DeadKernel"):
-            cost = _measure(client)
-    cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
-    return notebook, {k: v and round(v, 1) for k, v in cost.items()}, error
-
-
-def _measure(client: NotebookClient) -> dict[str, float]:
-    """CPU seconds and peak memory of the kernel, by a last cell that is not kept."""
-    client.nb.cells.append(nbformat.v4.new_code_cell(MEASURE))
-    try:
-        cell = client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
-        printed = "".join(o.get("text", "") for o in cell.outputs)
-        return json.loads(printed.splitlines()[-1])
-    except (CellExecutionError, DeadKernelError, TimeoutError):
-        return {}
-    finally:
-        client.nb.cells.pop()
 
 
 def read_claims(path: Path) -> list[dict]:

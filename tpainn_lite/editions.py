@@ -25,16 +25,20 @@ def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     and claims about solutions go with them.
     """
     edition = _bare(notebook)
-    cells = []
-    for cell in edition.cells:
-        parts = _solutions(cell.source) if cell.cell_type == "code" else []
-        if not parts:
-            cells.append(cell)
-        for k, part in enumerate(parts):
-            stub = new_code_cell(_stub(part), id=f"{cell.id[:58]}-{k}")
-            cells.append(stub)
-    edition.cells = cells
+    edition.cells = [new for cell in edition.cells for new in stubs(cell) or [cell]]
     return edition
+
+
+def stubs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The cells that students get for a cell with solutions; none for another.
+
+    Each raises `NotImplementedError` until it is filled in.
+    """
+    parts = _solutions(cell.source) if cell.cell_type == "code" else []
+    return [
+        new_code_cell(_stub(part), id=f"{cell.id[:58]}-{k}")
+        for k, part in enumerate(parts)
+    ]
 
 
 def instructor(

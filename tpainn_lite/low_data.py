@@ -3,7 +3,6 @@
 import copy
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,8 +12,8 @@ from ipywidgets import HTML, Button, Dropdown, IntSlider, VBox
 from . import controls, datasets, figures, live, tune
 from .data import split
 from .errors import evaluate
-from .fitting import FitConfig
 from .model import Potential
+from .points import HEAD, STRATEGIES, Points
 
 QUANTITIES = {  # as shown -> name in `errors.Errors`, unit
     "force MAE": ("force_mae", "meV/Å"),
@@ -27,9 +26,12 @@ class LowData:
     """Error against the number of labels, from the shipped grid and trained live.
 
     `grid` is what ``reproduce grid`` wrote; `pool`, `test`, `teacher` and
-    `atomic_energies` are what it was computed from. ``stars`` lists what was trained
-    here: dicts with arm, n, lr, seed, errors, potential and whether it was stopped.
+    `atomic_energies` are what it was computed from, `others` the further teachers that
+    its arms name. ``stars`` lists what was trained here: dicts with arm, n, seed, lr,
+    strategy, errors, potential and whether it was stopped.
     """
+
+    POINT = ("arm", "n", "seed", "lr", "strategy")
 
     def __init__(
         self,
@@ -38,18 +40,19 @@ class LowData:
         test: Sequence[Atoms],
         teacher: Potential,
         atomic_energies: Mapping[int, float],
+        others: Mapping[str, Potential] | None = None,
         before: "LowData | None" = None,
     ):
         """An explorer of one grid.
 
         It begins with the controls of `before` and, for the same grid and structures,
-        takes over its stars and what it still trains.
+        takes over its stars and what it still trains. Raises `ValueError` where a
+        teacher that an arm names is missing.
         """
-        self._configs = {a: FitConfig(**c) for a, c in grid["configs"].items()}
-        label, budget = datasets.arm_name, self._configs["tuned"].steps
-        self._grid = grid
-        self._points = [r | {"label": label(r, budget)} for r in grid["rows"]]
-        self._data = pool, test, copy.deepcopy(teacher), dict(atomic_energies)
+        self._grid, self._points = grid, Points(grid)
+        self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
+        self._points.check(self._teachers)
+        self._data = pool, test, dict(atomic_energies)
         self.stars: list[dict] = []
         self.training: live.LiveTraining | None = None
         self._lock = threading.RLock()  # a training and a control may draw at once
@@ -71,25 +74,26 @@ class LowData:
         """Train the chosen point in the background, as the button does."""
         if self.training and self.training.running:
             return self.training
-        pool, test, teacher, atomic_energies = self._data
-        point = {name: getattr(self, name).value for name in ("arm", "n", "lr", "seed")}
-        arm, steps = self._arms[point["arm"]]
-        config = replace(self._config(), steps=steps, lr=point["lr"])
+        pool, test, atomic_energies = self._data
+        point = {name: getattr(self, name).value for name in self.POINT}
+        arm, teacher = self._points.arms[point["arm"]]
+        how = self._points.strategy(point["arm"], point["strategy"], point["lr"])
 
         def train(on_epoch):
             (frames,) = split(pool, point["n"], seed=point["seed"])
             potential = tune.train_arm(
                 arm,
-                teacher,
+                self._teachers[teacher],
                 frames,
                 atomic_energies,
-                config,
+                how,
                 seed=point["seed"],
                 on_epoch=on_epoch,
             )
             return point | {"potential": potential, "errors": evaluate(potential, test)}
 
         self.train.disabled = True
+        steps = self._points.config(point["arm"]).steps
         self.training = live.LiveTraining(
             train, steps, validated=False, on_end=self._end
         )
@@ -117,51 +121,44 @@ class LowData:
         self.train.disabled = False
 
     def _make_controls(self) -> None:
-        points = self._points
-        self._arms = {row["label"]: (row["arm"], row["steps"]) for row in points}
-        sizes = sorted({row["n"] for row in points})
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
-        self.arm = Dropdown(options=[*self._arms], description="Arm")
-        if "tuned" in self._arms:
+        self.arm = Dropdown(options=[*self._points.arms], description="Arm")
+        if "tuned" in self._points.arms:
             self.arm.value = "tuned"
-        self.n = Dropdown(options=sizes, description="n")
+        self.n = Dropdown(options=self._points.sizes, description="n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        rates = sorted({*RATES, *(c.lr for c in self._configs.values())})
-        rate = self._config().lr
-        self.lr = Dropdown(options=rates, value=rate, description="Rate")
+        rates = {self._points.config(arm).lr for arm in self._points.arms}
+        self.lr = Dropdown(options=sorted({*RATES, *rates}), description="Rate")
+        self._own_rate()
         self.arm.observe(self._own_rate, "value")
+        self.strategy = Dropdown(options=[*STRATEGIES, HEAD], description="Strategy")
         self.train = Button(description="Train this point", icon="play")
         self.train.on_click(lambda _: self.start())
         self._sentences = {
             self.quantity: "What the plot shows, on the test molecules.",
-            self.arm: "What a training starts from, and how long it goes on.",
+            self.arm: "What a training starts from, and how long it takes.",
             self.n: "How many quantum labels it learns from.",
             self.seed: "Draws these structures, and the first weights of scratch.",
             self.lr: "Highest learning rate; choosing an arm sets its curve's.",
+            self.strategy: "How it learns (lesson 06); the curves: all weights.",
             self.train: "Runs in the background; its star joins the curves.",
         }
         for control in [*self._sentences][:-1]:
             control.observe(self._draw, "value")
 
-    def _config(self) -> FitConfig:
-        """What the grid trained the chosen arm with."""
-        arm, _ = self._arms[self.arm.value]
-        return self._configs.get(arm, self._configs["tuned"])
-
-    def _own_rate(self, _) -> None:
-        self.lr.value = self._config().lr
+    def _own_rate(self, _=None) -> None:
+        self.lr.value = self._points.config(self.arm.value).lr
 
     def _curves(self) -> dict[str, np.ndarray]:
         return datasets.learning_curves(self._grid, QUANTITIES[self.quantity.value][0])
 
     def _chosen(self) -> float | None:
         """The grid's error at the chosen point, if it has that point."""
-        if self.lr.value != self._config().lr:
+        own = self._points.config(self.arm.value).lr, [*STRATEGIES][0]
+        if (self.lr.value, self.strategy.value) != own:
             return None
-        wanted = {"label": self.arm.value, "n": self.n.value, "seed": self.seed.value}
-        name = QUANTITIES[self.quantity.value][0]
-        found = [row[name] for row in self._points if wanted.items() <= row.items()]
-        return found[0] if found else None
+        point = dict(arm=self.arm.value, n=self.n.value, seed=self.seed.value)
+        return self._points.error(QUANTITIES[self.quantity.value][0], **point)
 
     def _draw(self, _=None) -> None:
         name, unit = QUANTITIES[self.quantity.value]
@@ -192,6 +189,7 @@ class LowData:
             error = getattr(star["errors"], name)
             early = ", stopped early" if star["stopped"] else ""
             words[f"Star {k}: {star['arm']}, n = {star['n']}"] = (
-                f"{error:.4g} {unit} (rate {star['lr']:g}, seed {star['seed']}{early})"
+                f"{error:.4g} {unit} ({star['strategy']}, rate {star['lr']:g}, "
+                f"seed {star['seed']}{early})"
             )
         return words

@@ -59,8 +59,8 @@ class Later:
         return getattr(module, self.function)(*self.first, *rest)
 
 
-def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
-    """The grid of a race on `data`."""
+def learning_curves(name: str, count: int, *needs: str) -> Asset:
+    """The grid of a race."""
     return Asset(
         kind="grid",
         name=name,
@@ -68,7 +68,7 @@ def learning_curves(name: str, count: int, data: str, *teachers: str) -> Asset:
         tasks=Later("reproduce_grids", "tasks", (name,)),
         compute=Later("reproduce_grids", "point", (name,)),
         write=Later("reproduce_grids", "write_grid"),
-        needs=(f"data {data}", *(f"checkpoint {t}" for t in teachers)),
+        needs=needs,
     )
 
 
@@ -130,8 +130,11 @@ ASSETS = (  # each after those it needs
     *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
-    learning_curves("molecules-grid", 72, "molecules-dft", "molecules-mmff94"),
-    learning_curves("water-dft-grid", 66, "water-dft", "water-qtip4pf"),
+    learning_curves(
+        *("molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94")
+    ),
+    learning_curves("water-dft-grid", 66, "data water-dft", "checkpoint water-qtip4pf"),
+    learning_curves("water-pbe0ts-grid", 93, "checkpoint water-qtip4pf"),
     computed(
         "grid selection",
         120,
@@ -181,7 +184,7 @@ ASSETS = (  # each after those it needs
     Asset(
         kind="figure",
         name="headline",
-        write=Later("reproduce_grids", "write_headline"),
+        write=Later("reproduce_figures", "write_headline"),
         needs=("grid molecules-grid",),
     ),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from . import datasets, figures, tune
+from . import datasets, tune
 from .data import split
 from .errors import evaluate
 from .fitting import FitConfig
@@ -65,6 +65,15 @@ GRIDS = {
         configs=WATER,
         watch=16,
         stride=4,
+    ),
+    "water-pbe0ts-grid": Grid(
+        data="water-pbe0ts",
+        teachers={"": "water-qtip4pf"},
+        sizes=(1, 3, 8, 30, 80, 300),
+        longer={"scratch": (30, 80, 300), "tuned": (3, 8, 30, 300)},
+        configs=WATER,
+        watch=16,
+        stride=6,
     ),
 }
 
@@ -186,11 +195,3 @@ def write_experiment(
     }
     text = json.dumps(card | found, separators=(",", ":")) + "\n"
     write_whole(shipped / f"{name}.json", text.encode())
-
-
-def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
-    """Draw the README's figure from the shipped grid; needs kaleido and a Chromium."""
-    curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
-    figure = figures.learning_curve(curves, "force error", "meV/Å")
-    figure.update_layout(title="Force error on molecules never seen")
-    figure.write_image(folder / f"{name}.png", width=760, height=440, scale=1.5)

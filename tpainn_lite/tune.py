@@ -164,7 +164,7 @@ def train_arm(
     teacher: Potential,
     frames: Sequence[Atoms],
     atomic_energies: dict[int, float],
-    config: FitConfig | None = None,
+    config: Strategy | None = None,
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
