@@ -155,3 +155,18 @@ def test_gravity_only_translates(liquid_forces):
 def test_force_parts_are_for_water():
     with pytest.raises(ValueError, match="O H H"):
         analysis.force_parts(bulk("Cu"), np.zeros((1, 3)))
+
+
+def test_bonds_are_known_across_the_faces_of_the_box():
+    box = water.water_box(8, density=1.0, seed=0)
+    expected = [
+        box.get_distance(3 * (k // 2), 3 * (k // 2) + 1 + k % 2, mic=True, vector=True)
+        for k in range(16)
+    ]
+    np.testing.assert_allclose(analysis.bond_vectors(box), expected, atol=1e-12)
+    moved = box.copy()
+    moved.positions += [1.3, -0.7, 2.9]
+    moved.wrap()
+    np.testing.assert_allclose(analysis.bond_vectors(moved), expected, atol=1e-12)
+    with pytest.raises(ValueError, match="ordered O H H"):
+        analysis.bond_vectors(bulk("Cu"))

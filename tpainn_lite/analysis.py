@@ -142,6 +142,16 @@ def _check_water(atoms: Atoms) -> None:
         raise ValueError("atoms: needs water ordered O H H, O H H, ...")
 
 
+def bond_vectors(atoms: Atoms) -> np.ndarray:
+    """From its oxygen to each hydrogen of water, (hydrogens, 3) Å, nearest image.
+
+    Raises `ValueError` where the atoms are not in the order O, H, H.
+    """
+    _check_water(atoms)
+    hydrogen = np.flatnonzero(atoms.numbers == 1)
+    return displacements(atoms, hydrogen // 3 * 3, hydrogen)
+
+
 def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
     """Hydrogen bonds of a box of water ordered O H H, ....
 

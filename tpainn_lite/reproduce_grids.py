@@ -72,7 +72,7 @@ GRIDS = {
         sizes=(1, 3, 8, 30, 80, 300),
         longer={"scratch": (30, 80, 300), "tuned": (3, 8, 30, 300)},
         configs=WATER,
-        watch=16,
+        watch=8,
         stride=6,
     ),
 }

@@ -135,10 +135,7 @@ def look(atoms: Atoms) -> dict[str, float]:
 
 def longest_bond(atoms: Atoms) -> float:
     """The longest distance (Å) between an oxygen and a hydrogen of its molecule."""
-    oxygen = np.repeat(np.arange(0, len(atoms), 3), 2)
-    hydrogen = np.setdiff1d(np.arange(len(atoms)), oxygen)
-    bonds = analysis.displacements(atoms, oxygen, hydrogen)
-    return float(np.linalg.norm(bonds, axis=1).max())
+    return float(np.linalg.norm(analysis.bond_vectors(atoms), axis=1).max())
 
 
 def property_tasks() -> list[tuple[Run, str]]:
