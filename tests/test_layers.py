@@ -80,6 +80,7 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_models",
         "reproduce_grids",
         "reproduce_figures",
+        "reproduce_spcfw",
         "selection_data",
     },
     {

@@ -181,6 +181,9 @@ ASSETS = (  # each after those it needs
         ("reproduce_runs", "property_tasks", "pack_run", "write_runs"),
         *(f"checkpoint water-{m}" for m in ("tuned-8", "tuned-80", "scratch-8")),
     ),
+    computed(
+        "properties spcfw-liquid", 1, ("reproduce_spcfw", "tasks", "measure", "write")
+    ),
     Asset(
         kind="figure",
         name="headline",
