@@ -120,6 +120,7 @@ def tuned_water(arm: str, n: int) -> Asset:
 
 
 ARMS = ("tuned", "scratch")
+WATER_STUDENTS = ("checkpoint water-qtip4pf", "checkpoint water-spcfw")
 ASSETS = (  # each after those it needs
     labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule),
     labelled("methanol-scan", 13, lambda: data.SCAN, data.label_scan),
@@ -133,8 +134,8 @@ ASSETS = (  # each after those it needs
     learning_curves(
         *("molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94")
     ),
-    learning_curves("water-dft-grid", 66, "data water-dft", "checkpoint water-qtip4pf"),
-    learning_curves("water-pbe0ts-grid", 93, "checkpoint water-qtip4pf"),
+    learning_curves("water-dft-grid", 96, "data water-dft", *WATER_STUDENTS),
+    learning_curves("water-pbe0ts-grid", 123, *WATER_STUDENTS),
     computed(
         "grid selection",
         120,

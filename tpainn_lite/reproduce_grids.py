@@ -59,7 +59,7 @@ GRIDS = {
     ),
     "water-dft-grid": Grid(
         data="water-dft",
-        teachers={"": "water-qtip4pf"},
+        teachers={"": "water-qtip4pf", "SPC/Fw": "water-spcfw"},
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (8, 80)},
         configs=WATER,
@@ -68,9 +68,9 @@ GRIDS = {
     ),
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
-        teachers={"": "water-qtip4pf"},
+        teachers={"": "water-qtip4pf", "SPC/Fw": "water-spcfw"},
         sizes=(1, 3, 8, 30, 80, 300),
-        longer={"scratch": (30, 80, 300), "tuned": (3, 8, 30, 300)},
+        longer={"scratch": (80, 300), "tuned": (3, 8, 300)},
         configs=WATER,
         watch=8,
         stride=6,
