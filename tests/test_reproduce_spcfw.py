@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, reproduce_spcfw, water
+from tpainn_lite import analysis, datasets, reproduce_spcfw, transport, water
 
 
 @pytest.fixture
@@ -54,3 +54,7 @@ def test_spc_fw_has_the_density_and_diffusion_quoted_for_it():
     assert error < 0.003
     assert density == pytest.approx(1.012, abs=3 * error)
     assert found["temperature"] == pytest.approx(298.15, abs=3)
+    D, error = found["diffusion"]
+    assert error < 0.05
+    corrected = D + transport.yeh_hummer(found["edge"], 298.15, 0.89)
+    assert corrected == pytest.approx(2.32, abs=3 * error)
