@@ -135,7 +135,6 @@ ASSETS = (  # each after those it needs
         *("molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94")
     ),
     learning_curves("water-dft-grid", 96, "data water-dft", *WATER_STUDENTS),
-    learning_curves("water-pbe0ts-grid", 123, *WATER_STUDENTS),
     computed(
         "grid selection",
         120,
@@ -170,6 +169,9 @@ ASSETS = (  # each after those it needs
         *("checkpoint molecules-mmff94", "checkpoint water-qtip4pf"),
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
+    learning_curves(
+        *("water-pbe0ts-grid", 117, *WATER_STUDENTS, "checkpoint water-tuned-80")
+    ),
     computed(
         "properties water-stability",
         40,

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from ase import Atoms
@@ -31,9 +32,10 @@ class Grid:
     """A race on one data set.
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
-    first. `longer` has, by arm, the sizes at which it also runs five times the budget.
-    There up to `watch` structures of the pool that were not drawn say which weights
-    were best. Every `stride`-th test structure is looked at along the way.
+    first; the others run up to n = `few`. `longer` has, by arm, the sizes at which it
+    also runs five times the budget. There up to `watch` structures of the pool that
+    were not drawn say which weights were best. Every `stride`-th test structure is
+    looked at along the way.
     """
 
     data: str
@@ -43,12 +45,14 @@ class Grid:
     configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
     watch: int = 0
     stride: int = 2
+    few: int | None = None
 
 
 LONGER = 5
 # A box has as many forces as ten molecules: one box a step. In short trials, judged on
-# pool boxes not trained on, both arms did best at one rate, and no pull was needed.
+# pool boxes not trained on, both arms did best at one rate and with no pull.
 WATER = dict.fromkeys(("scratch", "tuned"), replace(tune.SCRATCH, batch_size=1))
+WATER_TEACHERS = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -59,7 +63,7 @@ GRIDS = {
     ),
     "water-dft-grid": Grid(
         data="water-dft",
-        teachers={"": "water-qtip4pf", "SPC/Fw": "water-spcfw"},
+        teachers=WATER_TEACHERS,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (8, 80)},
         configs=WATER,
@@ -68,12 +72,13 @@ GRIDS = {
     ),
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
-        teachers={"": "water-qtip4pf", "SPC/Fw": "water-spcfw"},
+        teachers=WATER_TEACHERS | {"revPBE-D3": "water-tuned-80"},
         sizes=(1, 3, 8, 30, 80, 300),
-        longer={"scratch": (80, 300), "tuned": (3, 8, 300)},
+        longer={"scratch": (300,), "tuned": (8, 300)},
         configs=WATER,
         watch=8,
         stride=6,
+        few=8,
     ),
 }
 
@@ -86,12 +91,12 @@ def tasks(name: str) -> list[Task]:
     grid, points = GRIDS[name], []
     data = digest(grid.data)[:8]
     used = {t: f"{data}-{digest(file)[:8]}" for t, file in grid.teachers.items()}
-    for seed in SEEDS:
-        for n in grid.sizes:
-            for arm in tune.ARMS:
-                from_teacher = arm in ("zero-shot", "tuned")
-                for teacher in grid.teachers if from_teacher else [""]:
-                    points.append((arm, teacher, n, seed, grid.configs["tuned"].steps))
+    steps = grid.configs["tuned"].steps
+    for seed, n, arm in product(SEEDS, grid.sizes, tune.ARMS):
+        from_teacher = arm in ("zero-shot", "tuned")
+        for teacher in grid.teachers if from_teacher else [""]:
+            if not teacher or grid.few is None or n <= grid.few:
+                points.append((arm, teacher, n, seed, steps))
     for seed in SEEDS:
         for arm, sizes in grid.longer.items():
             steps = LONGER * grid.configs[arm].steps
@@ -155,13 +160,12 @@ def draw(
 
 
 def free_atoms(name: str) -> dict[int, float]:
-    """Energies (eV) to start reference energies from; zero where nobody knows them.
+    """Energies (eV) to start reference energies from; zero for public sets of water.
 
-    For one composition, such as water's, it makes no difference.
+    For one composition it makes no difference.
     """
-    if name in SETS:
-        return dict.fromkeys((1, 8), 0.0)
-    return datasets.atomic_energies(name)
+    known = name not in SETS
+    return datasets.atomic_energies(name) if known else dict.fromkeys((1, 8), 0.0)
 
 
 def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
