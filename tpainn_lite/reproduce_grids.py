@@ -33,9 +33,8 @@ class Grid:
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
     first; the others run up to n = `few`. `longer` has, by arm, the sizes at which it
-    also runs five times the budget. There up to `watch` structures of the pool that
-    were not drawn say which weights were best. Every `stride`-th test structure is
-    looked at along the way.
+    also runs five times the budget; there up to `watch` other structures of the pool
+    say which weights were best. Every `stride`-th of the test is seen along the way.
     """
 
     data: str
@@ -45,12 +44,12 @@ class Grid:
     configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
     watch: int = 0
     stride: int = 2
-    few: int | None = None
+    few: int = 1000
 
 
 LONGER = 5
-# A box has as many forces as ten molecules: one box a step. In short trials, judged on
-# pool boxes not trained on, both arms did best at one rate and with no pull.
+# A box has as many forces as ten molecules: one box a step. In trials on other boxes of
+# the pool both arms did best at one rate and with no pull.
 WATER = dict.fromkeys(("scratch", "tuned"), replace(tune.SCRATCH, batch_size=1))
 WATER_TEACHERS = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
 GRIDS = {
@@ -95,12 +94,10 @@ def tasks(name: str) -> list[Task]:
     for seed, n, arm in product(SEEDS, grid.sizes, tune.ARMS):
         from_teacher = arm in ("zero-shot", "tuned")
         for teacher in grid.teachers if from_teacher else [""]:
-            if not teacher or grid.few is None or n <= grid.few:
+            if not teacher or n <= grid.few:
                 points.append((arm, teacher, n, seed, steps))
-    for seed in SEEDS:
-        for arm, sizes in grid.longer.items():
-            steps = LONGER * grid.configs[arm].steps
-            points += [(arm, "", n, seed, steps) for n in sizes]
+    for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
+        points += [(arm, "", n, seed, LONGER * steps) for n in sizes]
     return [(*point, used[point[1]]) for point in points]
 
 
