@@ -170,7 +170,7 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        *("water-pbe0ts-grid", 117, *WATER_STUDENTS, "checkpoint water-tuned-80")
+        *("water-pbe0ts-grid", 114, *WATER_STUDENTS, "checkpoint water-tuned-80")
     ),
     computed(
         "properties water-stability",
