@@ -97,10 +97,20 @@ WATER = datasets.card("water-dft-grid")
 water = partial(mean, grid=WATER)
 
 
-def test_water_grid_was_computed_from_the_shipped_data_and_teacher():
-    assert WATER["data"]["sha256"] == datasets.card("water-dft")["sha256"]
-    (teacher,) = WATER["teachers"]
-    assert teacher["sha256"] == datasets.card("water-qtip4pf")["sha256"]
+@pytest.mark.parametrize("name", ["water-dft-grid", "water-pbe0ts-grid"])
+def test_water_grids_were_computed_from_what_ships(name):
+    grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
+    for used in (grid["data"], *grid["teachers"]):
+        assert used["sha256"] == reproduce_grids.digest(used["name"]), used["name"]
+    assert [t["name"] for t in grid["teachers"]] == list(how.teachers.values())
+    assert len(grid["rows"]) == len(reproduce_grids.tasks(name))
+
+
+def test_public_set_tuned_with_three_boxes_beats_three_hundred_from_scratch():
+    public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
+    assert public("tuned", 3) < 0.9 * public("scratch", 300, steps=3000)
+    assert public("tuned", 1) < 0.6 * public("scratch", 300)
+    assert public("tuned, revPBE-D3", 3) < public("tuned", 300)
 
 
 def test_one_tuned_box_beats_eighty_from_scratch_at_equal_steps():
