@@ -111,6 +111,9 @@ def test_public_set_tuned_with_three_boxes_beats_three_hundred_from_scratch():
     assert public("tuned", 3) < 0.9 * public("scratch", 300, steps=3000)
     assert public("tuned", 1) < 0.6 * public("scratch", 300)
     assert public("tuned, revPBE-D3", 3) < public("tuned", 300)
+    assert 3 < public("zero-shot, SPC/Fw", 3) / public("zero-shot", 3) < 3.3
+    assert 0.75 < public("tuned", 300, steps=3000) / public("tuned", 300) < 0.85
+    assert 0.5 < public("scratch", 300, steps=3000) / public("scratch", 300) < 0.6
 
 
 def test_one_tuned_box_beats_eighty_from_scratch_at_equal_steps():

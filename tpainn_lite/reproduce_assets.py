@@ -132,7 +132,7 @@ ASSETS = (  # each after those it needs
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
     learning_curves(
-        *("molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94")
+        "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
     ),
     learning_curves("water-dft-grid", 96, "data water-dft", *WATER_STUDENTS),
     computed(
@@ -170,7 +170,7 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        *("water-pbe0ts-grid", 114, *WATER_STUDENTS, "checkpoint water-tuned-80")
+        "water-pbe0ts-grid", 114, *WATER_STUDENTS, "checkpoint water-tuned-80"
     ),
     computed(
         "properties water-stability",

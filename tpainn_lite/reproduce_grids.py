@@ -20,7 +20,7 @@ from .errors import evaluate
 from .fitting import FitConfig
 from .model import Potential
 from .public_sets import SETS
-from .tasks import write_whole
+from .tasks import write_card
 
 SEEDS = (0, 1, 2)
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
@@ -161,8 +161,9 @@ def free_atoms(name: str) -> dict[int, float]:
 
     For one composition it makes no difference.
     """
-    known = name not in SETS
-    return datasets.atomic_energies(name) if known else dict.fromkeys((1, 8), 0.0)
+    if name in SETS:
+        return dict.fromkeys((1, 8), 0.0)
+    return datasets.atomic_energies(name)
 
 
 def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
@@ -170,8 +171,6 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
     how = GRIDS[name]
     teachers = [{"name": t, "sha256": digest(t)} for t in how.teachers.values()]
     grid = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce grid {name}",
         "data": {"name": how.data, "sha256": digest(how.data)},
         "teachers": teachers,
         "configs": {arm: asdict(c) for arm, c in how.configs.items()},
@@ -181,18 +180,12 @@ def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:
         f"structures 0, {how.stride}, {2 * how.stride}, ...)",
         "rows": [json.loads(p.read_text()) for p in portions],
     }
-    text = json.dumps(grid, indent=None, separators=(",", ":")) + "\n"
-    write_whole(shipped / f"{name}.json", text.encode())
+    write_card(f"grid {name}", grid, shipped)
 
 
 def write_experiment(
     name: str, used: Sequence[str], shipped: Path, found: dict
 ) -> None:
     """Write SHIPPED/name.json: what was found, and with which data and checkpoints."""
-    card = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce grid {name}",
-        "from": [{"name": n, "sha256": digest(n)} for n in used],
-    }
-    text = json.dumps(card | found, separators=(",", ":")) + "\n"
-    write_whole(shipped / f"{name}.json", text.encode())
+    card = {"from": [{"name": n, "sha256": digest(n)} for n in used]}
+    write_card(f"grid {name}", card | found, shipped)

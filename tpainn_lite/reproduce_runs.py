@@ -16,7 +16,7 @@ from ase import Atoms
 
 from . import analysis, datasets, dynamics, trajectories, water
 from .compiled import Compiled
-from .tasks import write_whole
+from .tasks import write_card, write_whole
 
 WORK = Path("build/reproduce")
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
@@ -176,12 +176,9 @@ def write_stability(name: str, results: Sequence[Path], shipped: Path) -> None:
 def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
     """Write the JSON of a kind of runs."""
     card = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce properties {name}",
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
         f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule",
         "rows": rows,
     }
-    text = json.dumps(card, indent=1) + "\n"
-    write_whole(shipped / f"{name}.json", text.encode())
+    write_card(f"properties {name}", card, shipped, spaced=True)

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from . import analysis, dynamics, geometry, transport, water
-from .tasks import write_whole
+from .tasks import write_card
 
 WORK = Path("build/reproduce/spcfw-liquid")
 MOLECULES, KELVIN = 216, 298.15
@@ -86,12 +86,10 @@ def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
 def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     """Write SHIPPED/name.json."""
     card = {
-        "name": name,
-        "command": f"python -m tpainn_lite.reproduce properties {name}",
         "system": f"{MOLECULES} H2O, SPC/Fw, {KELVIN} K, 1 fs a step, friction 1/ps",
         "runs": "NPT at 1 bar, then NVT at the density found; (ps, of them left out) "
         f"{LENGTHS}; diffusion fitted from {FIT[0]} to {FIT[1]} ps, in this box",
         "units": "mean and error; density g/cm³, diffusion 1e-9 m²/s, edge Å, "
         "temperature K, times ps, msd Å²",
     } | json.loads(results[0].read_text())
-    write_whole(shipped / f"{name}.json", (json.dumps(card) + "\n").encode())
+    write_card(f"properties {name}", card, shipped)

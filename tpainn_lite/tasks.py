@@ -6,6 +6,7 @@ run goes on where it was, and workers need not see the folder.
 """
 
 import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -98,6 +99,15 @@ def write_whole(path: Path, result: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_card(label: str, content: dict, shipped: Path, spaced: bool = False) -> None:
+    """Write SHIPPED/name.json of the asset `label` ("grid molecules-grid"), whole."""
+    name = label.split()[1]
+    made = {"name": name, "command": f"python -m tpainn_lite.reproduce {label}"}
+    style = dict(indent=1) if spaced else dict(separators=(",", ":"))
+    text = json.dumps(made | content, **style) + "\n"
+    write_whole(shipped / f"{name}.json", text.encode())
 
 
 def _report(failed: Sequence[str], total: int) -> str:
