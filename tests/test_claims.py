@@ -101,34 +101,49 @@ water = partial(mean, grid=WATER)
 def test_water_grids_were_computed_from_what_ships(name):
     grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
     for used in (grid["data"], *grid["teachers"]):
-        assert used["sha256"] == reproduce_grids.digest(used["name"]), used["name"]
+        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
     assert [t["name"] for t in grid["teachers"]] == list(how.teachers.values())
     assert len(grid["rows"]) == len(reproduce_grids.tasks(name))
 
 
-def test_public_set_tuned_with_three_boxes_beats_three_hundred_from_scratch():
+def test_public_set_three_tuned_boxes_and_three_hundred_from_scratch():
     public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
-    assert public("tuned", 3) < 0.9 * public("scratch", 300, steps=3000)
-    assert public("tuned", 1) < 0.6 * public("scratch", 300)
+    longer = public("scratch", 300, steps=3000)
+    assert longer < public("tuned", 3) < 0.95 * public("scratch", 300)
     assert public("tuned, revPBE-D3", 3) < public("tuned", 300)
     assert 3 < public("zero-shot, SPC/Fw", 3) / public("zero-shot", 3) < 3.3
     assert 0.75 < public("tuned", 300, steps=3000) / public("tuned", 300) < 0.85
-    assert 0.5 < public("scratch", 300, steps=3000) / public("scratch", 300) < 0.6
+    assert 0.8 < longer / public("tuned", 300, steps=3000) < 0.95
 
 
-def test_one_tuned_box_beats_eighty_from_scratch_at_equal_steps():
-    assert water("tuned", 1) < water("scratch", 80)
+def test_three_tuned_boxes_beat_eighty_from_scratch_at_equal_steps():
+    assert water("tuned", 3) < water("scratch", 80) < water("tuned", 1)
     for n in reproduce_grids.GRIDS["water-dft-grid"].sizes:
-        assert water("tuned", n) < 0.65 * water("scratch", n)
-    longer = water("scratch", 80, steps=3000)
-    assert water("tuned", 8) < longer < water("tuned", 3)
+        assert water("tuned", n) < 0.75 * water("scratch", n)
+
+
+def test_scratch_passes_with_eighty_boxes_and_five_times_the_steps():
+    assert water("scratch", 80, steps=3000) < 0.9 * water("tuned", 80)
+    few = water("scratch", 8, steps=3000)
+    assert water("tuned", 3) < few
+    assert abs(few / water("scratch", 8) - 1) < 0.05  # more steps do not help
 
 
 def test_energies_of_water_gain_at_equal_steps_only():
     tuned = water("tuned", 80, quantity="energy_mae")
     assert tuned < 0.5 * water("scratch", 80, quantity="energy_mae")
     longer = water("scratch", 80, steps=3000, quantity="energy_mae")
-    assert abs(longer / tuned - 1) < 0.15
+    assert longer < 0.7 * tuned
+
+
+def test_scratch_of_the_runs_was_hampered():
+    """What lesson 05 says of its scratch-8."""
+    card = datasets.card("water-scratch-8")["card"]
+    assert round(card["test"]["force_mae"]) == 131
+    assert round(water("scratch", 8, steps=3000)) == 106
+    assert (
+        card["training"]["energy_weight"] > WATER["configs"]["scratch"]["energy_weight"]
+    )
 
 
 def test_what_the_lesson_says_of_more_steps_and_of_energies():
@@ -142,7 +157,7 @@ def test_what_the_lesson_says_of_more_steps_and_of_energies():
 @pytest.mark.parametrize("name", ["selection", "ways", "ladder"])
 def test_experiments_were_run_on_what_ships(name):
     for used in datasets.card(name)["from"]:
-        assert used["sha256"] == reproduce_grids.digest(used["name"]), used["name"]
+        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
 
 
 def way_mean(experiment, way, n):

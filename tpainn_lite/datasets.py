@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import lzma
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def card(name: str) -> dict:
             f"load() only, the public sets {sorted(SETS)}"
         )
     return json.loads(path.read_text())
+
+
+def digest(name: str) -> str:
+    """SHA-256 of a shipped asset, or of the checksums of a public set's files."""
+    if name in SETS:
+        return hashlib.sha256(repr(SETS[name].files).encode()).hexdigest()
+    return card(name)["sha256"]
+
+
+def sources(names: Sequence[str]) -> list[dict]:
+    """For a card: what something was made from, with digests."""
+    return [{"name": name, "sha256": digest(name)} for name in names]
 
 
 def load(

@@ -15,7 +15,7 @@ class FitConfig:
     steps: int = 600  # optimiser steps: the budget that comparisons keep equal
     lr: float = 1e-3  # peak of the one-cycle schedule
     batch_size: int = 5  # structures
-    energy_weight: float = 0.01  # on (eV per structure)²; forces carry the shape
+    energy_weight: float = 0.01  # on (eV per structure)²; for large boxes a tenth
     force_weight: float = 0.99  # on (eV/Å)²
     ema: float = 0.99  # decay of the averaged weights per step; 0: none
     clip: float = 10.0  # largest norm of the gradient

@@ -20,7 +20,7 @@ from .cards import About, write_set
 from .data import label, split
 from .errors import evaluate
 from .model import Potential, PotentialConfig
-from .reproduce_grids import SEEDS, digest, free_atoms, write_experiment
+from .reproduce_grids import SEEDS, free_atoms, write_experiment
 from .reproduce_models import FIT, references
 from .train import fit
 
@@ -104,7 +104,7 @@ def energy_forces(teacher: str, smiles: str):
 
 def tasks() -> list[tuple[str, str]]:
     """A teacher each, with the digests of structures and of quantum labels."""
-    used = f"{digest(DATA)[:8]}-{digest('molecules-dft')[:8]}"
+    used = f"{datasets.digest(DATA)[:8]}-{datasets.digest('molecules-dft')[:8]}"
     return [(teacher, used) for teacher in TEACHERS]
 
 

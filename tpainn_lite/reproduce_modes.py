@@ -20,7 +20,6 @@ from ase.vibrations import Vibrations
 from . import datasets, molecules, reproduce_ethanol
 from .cards import About, write_set
 from .data import label, with_labels
-from .reproduce_grids import digest
 
 POTENTIAL = "ethanol-ccsdt-tuned"
 LARGEST = 0.02  # Å, of the atom that moves most
@@ -51,7 +50,7 @@ def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
 def tasks() -> list[tuple[int, int, str]]:
     """(mode, sign, digest of the potential): the minimum, then both ways along each."""
     made = (datasets.SHIPPED / f"{POTENTIAL}.json").is_file()
-    used = digest(POTENTIAL)[:8] if made else ""
+    used = datasets.digest(POTENTIAL)[:8] if made else ""
     both = [(mode, sign, used) for mode in range(21) for sign in (1, -1)]
     return [(0, 0, used), *both]
 
@@ -97,6 +96,6 @@ def write(name: str, portions: Sequence[Path], shipped: Path) -> None:
         limits=coupled.limits,
         atomic_energies=coupled.atomic_energies,
         noise="energies converged to 1e-9 Hartree",
-        more=lambda: {"potential": {"name": POTENTIAL, "sha256": digest(POTENTIAL)}},
+        more=lambda: dict(potential=datasets.sources([POTENTIAL])[0]),
     )
     write_set(name, portions, shipped, about)

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import __version__, datasets, tune
 from .errors import evaluate
 from .fitting import FitConfig
-from .reproduce_grids import LONGER, WATER, digest, draw, watched
+from .reproduce_grids import LONGER, WATER, draw, watched
 
 SEED = 0
 WATER_LIMITS = "liquid water; made to be run and looked at, not to be relied on"
@@ -72,7 +72,7 @@ def train(results: Sequence[Path], path: Path, work: Path, share: float) -> None
         "made_by": f"tpainn_lite {__version__}, reproduce checkpoint {path.name}",
         "labels": datasets.card(how.data)["level"],
         "structures": how.n,
-        "from": [{"name": name, "sha256": digest(name)} for name in used],
+        "from": datasets.sources(used),
         "training": asdict(config),
         "watched": len(valid or []),
         "test": asdict(evaluate(potential, sets["test"])),

@@ -23,7 +23,7 @@ from .errors import evaluate
 from .geometry import bonds
 from .head import HeadConfig
 from .model import Potential
-from .reproduce_grids import GRIDS, SEEDS, digest, free_atoms, write_experiment
+from .reproduce_grids import GRIDS, SEEDS, free_atoms, write_experiment
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
 ALL = replace(tune.TUNED, lr=1e-3)
@@ -79,7 +79,7 @@ def tasks() -> list[Task]:
 
 def used(name: str) -> str:
     """Digests of the labels and of the potential of an experiment."""
-    return f"{digest(name)[:8]}-{digest(teacher_of(name))[:8]}"
+    return f"{datasets.digest(name)[:8]}-{datasets.digest(teacher_of(name))[:8]}"
 
 
 def teacher_of(name: str) -> str:
