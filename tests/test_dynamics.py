@@ -437,12 +437,31 @@ def test_another_run_is_not_mixed_in(liquid, tmp_path):
         simulate(system, start, steps=20, file=file, **NVT)
 
 
+def test_a_run_does_not_go_on_with_another_potential(liquid, tmp_path):
+    start, system = liquid
+    file = tmp_path / "a.traj"
+    simulate(system, start, steps=20, file=file, **NVT)
+    other = water.water_system(water.MODELS["tip3p-flexible"], start)
+    with pytest.raises(ValueError, match="file: .*a.traj holds a run of another pot"):
+        simulate(other, start, steps=40, file=file, **NVT)
+    assert len(simulate(system, start, steps=40, file=file, **NVT)) == 2
+
+
 def test_a_runaway_says_when_and_why(ethanol):
     def pushes(numbers, positions, cell):
         return 0.0, 0.3 * (positions - positions.mean(0))
 
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat") as caught:
         simulate(pushes, ethanol, steps=2000, every=10)
+    assert caught.value.step == 10 * len(caught.value.frames) > 0
+
+
+def test_energy_from_nowhere_stops_a_run_without_a_thermostat(ethanol):
+    def pushes(numbers, positions, cell):  # outwards, at no cost
+        return 0.0, 0.3 * (positions - positions.mean(0))
+
+    with pytest.raises(dynamics.BlowUp, match="total energy rose by") as caught:
+        simulate(pushes, ethanol, steps=2000, every=10, **NVE)
     assert caught.value.step == 10 * len(caught.value.frames) > 0
 
 

@@ -35,6 +35,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {
         "engine",
+        "blowup",
         "quantum",
         "cp2k",
         "cards",

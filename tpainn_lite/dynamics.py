@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from tqdm import tqdm
 
 from . import units
-from .data import CLASH, EnergyForces
+from .blowup import BlowUp, refuse
+from .data import EnergyForces
 from .engine import (
     Guard,
     add_barostat,
@@ -30,7 +30,6 @@ from .geometry import whole
 from .recording import Recording
 
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
-RUNAWAY = 3  # times the thermostat's temperature, and 500 K on top for small molecules
 
 
 @dataclass(frozen=True)
@@ -67,33 +66,6 @@ class _Settings:
             add_barostat(system, atoms, self.pressure, self.temperature, seed)
         how = (self.temperature, self.timestep, self.friction, self.seed)
         return start(system, atoms, *how, self.platform)
-
-
-class BlowUp(FloatingPointError):
-    """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
-
-    def __init__(self, every: int, reason: str, frames: list[Atoms]):
-        """What went wrong between the last frame and the next."""
-        step = len(frames) * every
-        super().__init__(
-            f"the run blew up between steps {step} and {step + every} ({reason}); "
-            "shorten the time step, relax the start, or let the potential learn frames "
-            "of this kind"
-        )
-        self.step, self.reason, self.frames = step, reason, frames
-
-
-def _refuse(frame: Atoms, temperature: float | None) -> None:
-    """Raise `FloatingPointError` for a frame that no sound run comes to."""
-    if temperature is not None:
-        found = temperatures([frame])[0]
-        if found > RUNAWAY * temperature + 500:
-            raise FloatingPointError(
-                f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
-            )
-    closest = neighbor_list("d", frame, CLASH)
-    if len(closest):
-        raise FloatingPointError(f"two atoms are {closest.min():.2f} Å apart")
 
 
 def simulate(
@@ -171,10 +143,12 @@ def _frames(potential, atoms: Atoms, settings: _Settings, file) -> Iterator:
 
     done = recording.resume(context, frame) if recording else []
     yield done
+    first = done[0] if done else None
     for k in count(len(done) + 1):
         context.getIntegrator().step(every)
         new = frame(k)
-        _refuse(new, settings.temperature)
+        first = first or new
+        refuse(new, first, settings.temperature)
         if recording:
             recording.add(k, new, context)
         yield new

@@ -9,9 +9,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import openmm
 from ase import Atoms
 from ase.io.trajectory import Trajectory
+
+SAME = 0.01  # eV/Å: two potentials differ by more; one, rounded twice, by much less
 
 
 class Recording:
@@ -50,18 +53,26 @@ class Recording:
     ) -> list[Atoms]:
         """Put `context` where the run stopped; return the frames there are.
 
-        ``snapshot(k)`` makes frame number k of the context.
+        ``snapshot(k)`` makes frame number k of the context. Raises `ValueError` where
+        the forces of the last frame are not those of the context's potential.
         """
         if not self.done:
             return []
         context.loadCheckpoint(self.checkpoint)
-        frames = []
+        last, frames = snapshot(self.done), []
         if self.path.exists():
             with Trajectory(self.path) as trajectory:
                 frames = list(trajectory)[: self.done]
         if len(frames) < self.done:
-            frames.append(snapshot(self.done))
-            self._append(frames[-1])
+            frames.append(last)
+            self._append(last)
+        gap = np.abs(frames[-1].get_forces() - last.get_forces()).max()
+        if not gap < SAME:
+            raise ValueError(
+                f"file: {self.path} holds a run of another potential (forces of its "
+                f"last frame differ by {gap:.3g} eV/Å); take another name or delete "
+                f"it and {self.state.name}"
+            )
         return frames
 
     def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:

@@ -74,14 +74,14 @@ def start(temperature: float, seed: int) -> Atoms:
     return atoms
 
 
-def simulate(run: Run) -> tuple[list[Atoms], str]:
+def simulate(run: Run, potential_digest: str) -> tuple[list[Atoms], str]:
     """The frames of a run, and in words how it ended early, if it did."""
     atoms = start(run.temperature, run.seed)
     if run.model == CLASSICAL:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = Compiled(datasets.checkpoint(run.model))
-    file = WORK / "water-runs" / f"{run.name}.traj"
+    file = WORK / "water-runs" / f"{run.name}-{potential_digest or 'classical'}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         frames = dynamics.simulate(
@@ -104,7 +104,7 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
 
 def pack_run(task: tuple[Run, str], path: Path) -> None:
     """Run, and pack the frames; of NPT, whose density moves slowly, every second."""
-    frames, ended = simulate(task[0])
+    frames, ended = simulate(*task)
     if ended:
         raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
     step = 1 if task[0].pressure is None else 2
@@ -113,8 +113,7 @@ def pack_run(task: tuple[Run, str], path: Path) -> None:
 
 def judge_run(task: tuple[Run, str], path: Path) -> None:
     """Run, and write how far it came and what its last frame is like."""
-    run, _ = task
-    frames, ended = simulate(run)
+    run, frames, ended = task[0], *simulate(*task)
     row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
     whole = [longest_bond(a) < BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000

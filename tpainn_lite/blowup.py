@@ -1,0 +1,55 @@
+"""When molecular dynamics has gone wrong: what no sound run comes to."""
+
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+
+from . import units
+from .data import CLASH
+
+RUNAWAY = 3  # times the thermostat's temperature, and `HOT` on top for small molecules
+HOT = 500.0  # K
+
+
+class BlowUp(FloatingPointError):
+    """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
+
+    def __init__(self, every: int, reason: str, frames: list[Atoms]):
+        """What went wrong between the last frame and the next."""
+        step = len(frames) * every
+        super().__init__(
+            f"the run blew up between steps {step} and {step + every} ({reason}); "
+            "shorten the time step, relax the start, or let the potential learn frames "
+            "of this kind"
+        )
+        self.step, self.reason, self.frames = step, reason, frames
+
+
+def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
+    """Raise `FloatingPointError` for a frame that no sound run comes to.
+
+    With a thermostat (K) it must not be far hotter than that; without one, the sum of
+    potential and kinetic energy must not have risen over that of the `first` frame by
+    what would heat it by `HOT`. Nor may two atoms sit on each other.
+    """
+    per_kelvin = 1.5 * units.KB * len(frame)  # eV/K, kinetic
+    if temperature is not None:
+        found = frame.info["kinetic_energy"] / per_kelvin
+        if found > RUNAWAY * temperature + HOT:
+            raise FloatingPointError(
+                f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
+            )
+    else:
+        rise = total_energy(frame) - total_energy(first)
+        if rise > HOT * per_kelvin:
+            raise FloatingPointError(
+                f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
+                "nothing heats the run"
+            )
+    closest = neighbor_list("d", frame, CLASH)
+    if len(closest):
+        raise FloatingPointError(f"two atoms are {closest.min():.2f} Å apart")
+
+
+def total_energy(frame: Atoms) -> float:
+    """Potential and kinetic energy (eV) of a frame of dynamics."""
+    return frame.get_potential_energy() + frame.info["kinetic_energy"]
