@@ -131,6 +131,8 @@ ASSETS = (  # each after those it needs
     *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
+    *liquid("water-qtip4pf-forces"),
+    *liquid("water-spcfw-forces"),
     learning_curves(
         "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
     ),

@@ -34,8 +34,9 @@ class Grid:
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
     first; the others run up to n = `few`. `longer` has, by arm, the sizes at which it
-    also runs five times the budget; there up to `watch` other structures of the pool
-    say which weights were best. Every `stride`-th of the test is seen along the way.
+    also runs five times the budget; there up to `watch` other structures of the pool,
+    as many as it has left, say which weights were best. Every `stride`-th of the test
+    is seen along the way.
     """
 
     data: str
@@ -106,7 +107,8 @@ def tasks(name: str) -> list[Task]:
 def _belongs(grid: Grid, arm: str, teacher: str) -> str:
     """Digest of what the points of an arm are made from."""
     used = [grid.data, *([grid.teachers[teacher]] if arm in TAUGHT else [])]
-    made_from = [datasets.digest(name) for name in used], grid.configs.get(arm)
+    how = grid.configs.get(arm), grid.watch
+    made_from = [datasets.digest(name) for name in used], *how
     return hashlib.sha256(repr(made_from).encode()).hexdigest()[:8]
 
 
