@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, molecules, reproduce_grids
+from tpainn_lite import analysis, datasets, molecules, reproduce_grids
 from tpainn_lite.errors import evaluate
 
 GRID = datasets.card("molecules-grid")
@@ -144,6 +144,24 @@ def test_scratch_of_the_runs_was_hampered():
     assert (
         card["training"]["energy_weight"] > WATER["configs"]["scratch"]["energy_weight"]
     )
+
+
+def test_error_bars_of_the_density_are_short():
+    """What lesson 05 says of them: blocks of 32 frames against those of 16."""
+    wider = []
+    for frames in datasets.runs("water-runs")["NPT"].values():
+        x = analysis.densities(frames)[len(frames) // 3 :]
+        blocks = x[: len(x) // 32 * 32].reshape(-1, 32).mean(axis=1)
+        bar = blocks.std(ddof=1) / np.sqrt(len(blocks))
+        wider.append(bar / analysis.mean_and_error(x)[1])
+    assert (round(min(wider), 2), round(max(wider), 2)) == (1.15, 1.31)
+
+
+def test_scratch_with_one_box_breaks_molecules_within_a_tenth_of_a_picosecond():
+    rows = datasets.card("water-stability")["rows"]
+    hot = [r for r in rows if r["model"] == "water-scratch-1" and r["pressure"]]
+    assert len(hot) == 5
+    assert max(r["intact"] for r in hot) + 0.05 <= 0.1  # the next frame is not whole
 
 
 def test_what_the_lesson_says_of_more_steps_and_of_energies():
