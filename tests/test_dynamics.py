@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.io import read, write
 
 from tpainn_lite import data, dynamics, engine, molecules, units, water
+from tpainn_lite.blowup import total_energy
 from tpainn_lite.dynamics import simulate
 from tpainn_lite.graphs import collate, graph
 
@@ -20,9 +21,7 @@ NVE = {"temperature": None}
 
 
 def total_energies(frames):
-    return np.array(
-        [a.get_potential_energy() + a.info["kinetic_energy"] for a in frames]
-    )
+    return np.array([total_energy(a) for a in frames])
 
 
 @pytest.fixture

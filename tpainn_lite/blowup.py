@@ -31,16 +31,15 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     potential and kinetic energy must not have risen over that of the `first` frame by
     what would heat it by `HOT`. Nor may two atoms sit on each other.
     """
-    per_kelvin = 1.5 * units.KB * len(frame)  # eV/K, kinetic
     if temperature is not None:
-        found = frame.info["kinetic_energy"] / per_kelvin
+        found = kinetic_temperature(frame)
         if found > RUNAWAY * temperature + HOT:
             raise FloatingPointError(
                 f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
             )
     else:
         rise = total_energy(frame) - total_energy(first)
-        if rise > HOT * per_kelvin:
+        if rise > 1.5 * units.KB * HOT * len(frame):
             raise FloatingPointError(
                 f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
                 "nothing heats the run"
@@ -48,6 +47,11 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     closest = neighbor_list("d", frame, CLASH)
     if len(closest):
         raise FloatingPointError(f"two atoms are {closest.min():.2f} Å apart")
+
+
+def kinetic_temperature(frame: Atoms) -> float:
+    """Temperature (K) of a frame of dynamics, 3N degrees of freedom."""
+    return frame.info["kinetic_energy"] / (1.5 * units.KB * len(frame))
 
 
 def total_energy(frame: Atoms) -> float:

@@ -46,6 +46,12 @@ def digest(name: str) -> str:
     return card(name)["sha256"]
 
 
+def mark(name: str) -> str:
+    """First digits of an asset's digest, for file names; none where it is not made."""
+    made = (SHIPPED / f"{name}.json").is_file()
+    return digest(name)[:8] if made else ""
+
+
 def sources(names: Sequence[str]) -> list[dict]:
     """For a card: what something was made from, with digests."""
     return [{"name": name, "sha256": digest(name)} for name in names]

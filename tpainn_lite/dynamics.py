@@ -16,8 +16,7 @@ import openmm
 from ase import Atoms
 from tqdm import tqdm
 
-from . import units
-from .blowup import BlowUp, refuse
+from .blowup import BlowUp, kinetic_temperature, refuse
 from .data import EnergyForces
 from .engine import (
     Guard,
@@ -169,5 +168,4 @@ def _progress(done: int, total: int, interval: float, show: bool) -> Iterator[in
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Kinetic temperature (K) of each frame, (frames,), 3N degrees of freedom."""
-    kinetic = np.array([a.info["kinetic_energy"] / len(a) for a in frames])  # eV/atom
-    return 2 * kinetic / (3 * units.KB)
+    return np.array([kinetic_temperature(a) for a in frames])

@@ -17,7 +17,7 @@ from .points import HEAD, STRATEGIES, Points
 
 QUANTITIES = {  # as shown -> name in `errors.Errors`, unit
     "force MAE": ("force_mae", "meV/Å"),
-    "energy MAE": ("energy_mae_kcal", "kcal/mol a molecule"),
+    "energy MAE": ("energy_mae_kcal", "kcal/mol a structure"),
 }
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 

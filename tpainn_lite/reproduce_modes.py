@@ -49,8 +49,7 @@ def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
 
 def tasks() -> list[tuple[int, int, str]]:
     """(mode, sign, digest of the potential): the minimum, then both ways along each."""
-    made = (datasets.SHIPPED / f"{POTENTIAL}.json").is_file()
-    used = datasets.digest(POTENTIAL)[:8] if made else ""
+    used = datasets.mark(POTENTIAL)
     both = [(mode, sign, used) for mode in range(21) for sign in (1, -1)]
     return [(0, 0, used), *both]
 
