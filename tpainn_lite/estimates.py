@@ -56,15 +56,15 @@ def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.nd
 def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
     """The property as one number, in the unit of `scalar`, and its standard error.
 
-    A series gives its mean, with an error by blocking; a g(r) the height of its highest
-    peak, with an error from its four quarters; the mean square displacement the
-    diffusion coefficient, not corrected for the size of the box.
+    A series gives its mean, with an error by its autocorrelation; a g(r) the height of
+    its highest peak, with an error from its four quarters; the mean square displacement
+    the diffusion coefficient, not corrected for the size of the box.
 
     Raises `ValueError` for fewer than 16 rows.
     """
-    if len(rows) < analysis.LEAST_BLOCKS:
+    if len(rows) < analysis.LEAST:
         raise ValueError(
-            f"rows: needs {analysis.LEAST_BLOCKS} or more to tell an error, got "
+            f"rows: needs {analysis.LEAST} or more to tell an error, got "
             f"{len(rows)}; take a longer stretch of the run"
         )
     if quantity in SERIES:

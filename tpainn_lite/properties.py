@@ -120,7 +120,7 @@ def _step(frames: Sequence[Atoms]) -> float:
 def _growing(quantity: str, rows: Sequence, step: float) -> np.ndarray:
     """(3, parts): lengths (ps), values and errors of growing parts of the rows."""
     parts = [rows[: round(part * len(rows))] for part in PARTS]
-    long = [part for part in parts if len(part) >= analysis.LEAST_BLOCKS]
+    long = [part for part in parts if len(part) >= analysis.LEAST]
     found = [(len(p) * step, *estimates.estimate(quantity, p, step)) for p in long]
     return np.array(found).reshape(-1, 3).T
 

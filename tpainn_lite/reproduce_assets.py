@@ -131,8 +131,6 @@ ASSETS = (  # each after those it needs
     *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
     *liquid("water-qtip4pf"),
     *liquid("water-spcfw"),
-    *liquid("water-qtip4pf-forces"),
-    *liquid("water-spcfw-forces"),
     learning_curves(
         "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
     ),
@@ -172,7 +170,7 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        "water-pbe0ts-grid", 114, *WATER_STUDENTS, "checkpoint water-tuned-80"
+        "water-pbe0ts-grid", 123, *WATER_STUDENTS, "checkpoint water-tuned-80"
     ),
     computed(
         "properties water-stability",

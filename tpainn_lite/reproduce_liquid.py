@@ -9,12 +9,7 @@ import numpy as np
 from . import dynamics, engine, water
 from .data import label
 
-TEACHERS = {
-    "water-qtip4pf": "q-tip4p-f",
-    "water-spcfw": "spc-fw",
-    "water-qtip4pf-forces": "q-tip4p-f",
-    "water-spcfw-forces": "spc-fw",
-}
+TEACHERS = {"water-qtip4pf": "q-tip4p-f", "water-spcfw": "spc-fw"}
 MOLECULES = 64
 RUNS, FRAMES = 100, 24  # of each run, 250 fs apart
 TEMPERATURES = (260.0, 600.0)  # K
