@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, reproduce_spcfw, transport, water
+from tpainn_lite import datasets, reproduce_spcfw, transport, water
 
 
 @pytest.fixture
@@ -33,18 +33,6 @@ def test_a_small_box_is_measured_and_goes_on(small, tmp_path):
     assert one["diffusion"][0] > 0
     reproduce_spcfw.write("check", [paths[0]], tmp_path)
     assert json.loads((tmp_path / "check.json").read_text()).items() >= one.items()
-
-
-def test_a_scaled_box_keeps_its_molecules():
-    box = water.water_box(8, density=0.9, seed=0)
-    box.set_momenta(np.ones((24, 3)))
-    box.positions += 1.7
-    box.wrap()
-    dense = reproduce_spcfw.scaled(box, 1.1)
-    assert analysis.densities([dense])[0] == pytest.approx(1.1, abs=1e-9)
-    bonds = (analysis.bond_vectors(a) for a in (box, dense))
-    np.testing.assert_allclose(*bonds, atol=1e-9)
-    np.testing.assert_array_equal(dense.get_momenta(), box.get_momenta())
 
 
 def test_spc_fw_has_the_density_and_diffusion_quoted_for_it():

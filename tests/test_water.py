@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms, units
 from scipy.special import erfc
 
-from tpainn_lite import dynamics, engine, water
+from tpainn_lite import analysis, dynamics, engine, water
 
 KCAL = units.kcal / units.mol  # eV
 COULOMB = 14.399645  # eV Å / e²: 1 / (4 pi epsilon_0)
@@ -269,10 +269,28 @@ def test_box_is_the_same_for_a_seed():
     assert not np.allclose(one, other)
 
 
+def test_a_scaled_box_keeps_its_molecules():
+    box = water.water_box(8, density=0.9, seed=0)
+    box.set_momenta(np.ones((24, 3)))
+    box.positions += 1.7
+    box.wrap()
+    dense = water.scaled(box, 1.1)
+    assert analysis.densities([dense])[0] == pytest.approx(1.1, abs=1e-9)
+    bonds = (analysis.bond_vectors(a) for a in (box, dense))
+    np.testing.assert_allclose(*bonds, atol=1e-9)
+    np.testing.assert_array_equal(dense.get_momenta(), box.get_momenta())
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
         (lambda: water.water_box(0, seed=0), "n_molecules"),
+        (lambda: water.scaled(water.water_box(8, seed=0), 0.0), "density"),
+        (lambda: water.scaled(Atoms("OHH", np.eye(3)), 1.0), "periodic"),
+        (
+            lambda: water.scaled(Atoms("HOH", np.eye(3), cell=[9] * 3, pbc=True), 1.0),
+            "O H H",
+        ),
         (lambda: water.water_box(2.5, seed=0), "n_molecules"),
         (lambda: water.water_box(8, density=-1, seed=0), "density"),
         (lambda: water.water_box(8, density=float("nan"), seed=0), "density"),

@@ -48,12 +48,13 @@ class Compiled:
         if not np.isfinite(positions).all():
             raise FloatingPointError("a position is NaN or infinite")
         i, j, offsets = self._pairs(numbers, positions, cell)
-        R = torch.tensor(positions, dtype=torch.float64, requires_grad=True)
-        r = (R[j] - R[i] + offsets).float()
+        R = torch.tensor(positions, dtype=torch.float64)
+        r = (R[j] - R[i] + offsets).float().requires_grad_()
         Z = torch.as_tensor(numbers, dtype=torch.long)
         energy = self._atoms(Z, i.numpy(), j.numpy(), r).double().sum()
-        (gradient,) = torch.autograd.grad(energy, R)
-        return float(energy.detach()) + self._constant(numbers), -gradient.numpy()
+        pull = torch.autograd.grad(energy, r)[0].double()  # on i, towards j
+        forces = torch.zeros_like(R).index_add_(0, i, pull).index_add_(0, j, -pull)
+        return float(energy.detach()) + self._constant(numbers), forces.numpy()
 
     def _pairs(self, numbers, positions, cell):
         """Pairs that may be within the cutoff, each once, and their offsets (P, 3)."""
@@ -82,8 +83,7 @@ class Compiled:
         for interaction, mixing, table in layers:
             x = interaction.interatomic_context_net(s).unflatten(-1, (3, F))
             h = x[:, :2] if v is None else torch.cat([x[:, :2], x[:, 2:] * v], dim=1)
-            out = _Messages.apply(h.contiguous(), r, i, j, table, self._cutoff)
-            ds, dv = out[:, 0], out[:, 1:]
+            ds, dv = _Messages.apply(h, r, i, j, table, self._cutoff)
             s, v = update(mixing, s + ds, dv if v is None else v + dv)
         return self._potential.readout.outnet(s)
 
@@ -122,11 +122,14 @@ class _Messages(torch.autograd.Function):
     def forward(ctx, h, r, *rest):
         """Pairs, table and cutoff come as NumPy's."""
         i, j, table, cutoff = rest
-        ctx.inputs = i, j, r.detach().numpy(), table, h.detach().numpy(), cutoff
-        return torch.from_numpy(kernels.messages(*ctx.inputs))
+        h = h.detach().contiguous().numpy()
+        ctx.inputs = i, j, r.detach().numpy(), table, h, cutoff
+        out = torch.from_numpy(kernels.messages(*ctx.inputs))
+        return out[:, 0].contiguous(), out[:, 1:].contiguous()  # or `update` is slow
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx, to_ds, to_dv):
         """By h and r."""
-        found = kernels.gradients(*ctx.inputs, g.contiguous().numpy())
+        g = torch.cat([to_ds[:, None], to_dv], dim=1).numpy()
+        found = kernels.gradients(*ctx.inputs, g)
         return *map(torch.from_numpy, found), None, None, None, None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from . import analysis, dynamics, geometry, transport, water
+from . import analysis, dynamics, transport, water
 from .tasks import write_card
 
 WORK = Path("build/reproduce/spcfw-liquid")
@@ -43,7 +43,7 @@ def measure(task: tuple[str, int, float], path: Path) -> None:
     box = run(box, steps=4000, every=4000, friction=0.05, temperature=400.0)[-1]
     npt = settled(run, "npt", box, temperature=kelvin, pressure=1.0)
     density = analysis.densities(npt)
-    nvt = settled(run, "nvt", scaled(npt[-1], density.mean()), temperature=kelvin)
+    nvt = settled(run, "nvt", water.scaled(npt[-1], density.mean()), temperature=kelvin)
     path.write_text(json.dumps(describe(density, nvt)))
 
 
@@ -54,18 +54,6 @@ def settled(run: partial, how: str, start: Atoms, **state: float) -> list[Atoms]
         every=EVERY[how], steps=length * EVERY[how], file=WORK / f"{how}.traj"
     )
     return run(start, friction=0.001, **recorded, **state)[out:]
-
-
-def scaled(atoms: Atoms, density: float) -> Atoms:
-    """The box at a density (g/cm³): molecules move apart or together, as they are."""
-    factor = (analysis.densities([atoms])[0] / density) ** (1 / 3)
-    moved = geometry.whole(atoms)
-    molecules = moved.positions.reshape(-1, 3, 3)
-    centres = molecules.mean(axis=1, keepdims=True)
-    moved.positions = (molecules + (factor - 1) * centres).reshape(-1, 3)
-    moved.set_cell(factor * atoms.cell.array)
-    moved.set_momenta(atoms.get_momenta())
-    return moved
 
 
 def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:

@@ -10,10 +10,11 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from . import units
+from . import analysis, units
+from .geometry import whole
 from .water_models import MODELS, SPC_FW, WaterModel, water_system
 
-__all__ = ["MODELS", "WaterModel", "spc_fw", "water_box", "water_system"]
+__all__ = ["MODELS", "WaterModel", "scaled", "spc_fw", "water_box", "water_system"]
 
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
 ORIENTATIONS = 50  # tried for each molecule of a new box
@@ -57,6 +58,28 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
             "build the box at a lower density and let a barostat compress it"
         )
     return box
+
+
+def scaled(atoms: Atoms, density: float) -> Atoms:
+    """A box of water at another density (g/cm³): molecules move, none is deformed.
+
+    Momenta stay. Raises `ValueError` for a density that is not positive, and for what
+    is no periodic box of atoms in the order O, H, H.
+    """
+    if not 0 < density < math.inf:
+        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
+    if not atoms.pbc.all():
+        raise ValueError("atoms: needs a box that is periodic in all directions")
+    analysis.bond_vectors(atoms)  # refuses what is not water
+    factor = (analysis.densities([atoms])[0] / density) ** (1 / 3)
+    moved = whole(atoms)
+    molecules = moved.positions.reshape(-1, 3, 3)
+    centres = molecules.mean(axis=1, keepdims=True)
+    moved.positions = (molecules + (factor - 1) * centres).reshape(-1, 3)
+    moved.set_cell(factor * atoms.cell.array)
+    if atoms.has("momenta"):
+        moved.set_momenta(atoms.get_momenta())
+    return moved
 
 
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
