@@ -116,9 +116,8 @@ def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():
     assert eighty < public("tuned", 8) < thirty
     assert 0.7 < public("tuned", 300, steps=3000) / longer < 0.8
     assert 3 < public("zero-shot, SPC/Fw", 3) / public("zero-shot", 3) < 3.3
-    assert (
-        public("tuned", 3) < public("tuned, revPBE-D3", 3) < 1.15 * public("tuned", 3)
-    )
+    for few, more in ((1, 3), (3, 8), (8, 30)):  # the third teacher saves two thirds
+        assert public("tuned, revPBE-D3", few) < 1.02 * public("tuned", more)
 
 
 def test_public_set_force_errors_of_the_tuned_network():
@@ -126,6 +125,7 @@ def test_public_set_force_errors_of_the_tuned_network():
     public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
     assert public("tuned", 3) < 48
     assert public("tuned", 8) < 39
+    assert public("tuned, revPBE-D3", 8) < 35
     assert public("tuned", 300, steps=3000) < 28
 
 
@@ -149,21 +149,11 @@ def test_energies_of_water_gain_as_forces_do():
     assert tuned < longer < 1.25 * tuned
 
 
-def test_scratch_of_the_runs_was_hampered():
-    """What lesson 05 says of its scratch-8."""
-    card = datasets.card("water-scratch-8")["card"]
-    assert round(card["test"]["force_mae"]) == 131
-    assert round(water("scratch", 8, steps=3000)) == 106
-    assert (
-        card["training"]["energy_weight"] > WATER["configs"]["scratch"]["energy_weight"]
-    )
-
-
-def test_scratch_with_one_box_breaks_molecules_within_a_tenth_of_a_picosecond():
+def test_scratch_with_one_box_breaks_molecules_within_a_quarter_of_a_picosecond():
     rows = datasets.card("water-stability")["rows"]
     hot = [r for r in rows if r["model"] == "water-scratch-1" and r["pressure"]]
     assert len(hot) == 5
-    assert max(r["intact"] for r in hot) + 0.05 <= 0.1  # the next frame is not whole
+    assert max(r["intact"] for r in hot) + 0.05 <= 0.25  # the next is not whole
 
 
 def test_what_the_lesson_says_of_more_steps_and_of_energies():
@@ -174,10 +164,22 @@ def test_what_the_lesson_says_of_more_steps_and_of_energies():
     assert tuned > scratch
 
 
-@pytest.mark.parametrize("name", ["selection", "ways", "ladder"])
+@pytest.mark.parametrize(
+    "name", ["selection", "ways", "ladder", "water-runs", "water-stability"]
+)
 def test_experiments_were_run_on_what_ships(name):
     for used in datasets.card(name)["from"]:
         assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+
+
+@pytest.mark.parametrize("n", [1, 8, 80])
+@pytest.mark.parametrize("arm", ["tuned", "scratch"])
+def test_potentials_of_water_were_made_from_what_ships(arm, n):
+    card = datasets.card(f"water-{arm}-{n}")["card"]
+    for used in card["from"]:
+        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+    for key in ("lr", "energy_weight"):
+        assert card["training"][key] == getattr(reproduce_grids.WATER[arm], key)
 
 
 def way_mean(experiment, way, n):

@@ -1,4 +1,4 @@
-"""A potential whose weights rest, for dynamics: the same numbers, three times as fast.
+"""A potential whose weights rest, for dynamics: the same numbers, four times as fast.
 
 That is in a liquid, against `Potential.energy_forces`; ``make bench`` measures it.
 Filters come from a table, each pair is visited once for both of its atoms, and

@@ -168,7 +168,9 @@ def write_stability(name: str, results: Sequence[Path], shipped: Path) -> None:
 
 def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
     """Write the JSON of a kind of runs."""
+    learned = sorted({row["model"] for row in rows} - {CLASSICAL})
     card = {
+        "from": datasets.sources(learned),
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
         f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule",
