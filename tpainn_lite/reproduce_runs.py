@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from . import analysis, datasets, dynamics, trajectories, water
+from . import analysis, datasets, dynamics, trajectories, transport, water
 from .compiled import Compiled
 from .tasks import write_card, write_whole
 
@@ -24,6 +24,7 @@ TIMESTEP = 1.0  # fs
 EVERY = 50  # fs between two frames
 BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
+SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
 CLASSICAL = "q-tip4p-f"
 
 
@@ -120,6 +121,9 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
     if frames:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
+    if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
+        D = transport.diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        row["diffusion"] = D.value, D.error
     path.write_text(json.dumps(row))
 
 
@@ -173,7 +177,9 @@ def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
         "from": datasets.sources(learned),
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
-        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule",
+        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "
+        f"diffusion 1e-9 m²/s in the box, after {SETTLE} ps, fitted over {FIT} ps, and "
+        "its error over molecules",
         "rows": rows,
     }
     write_card(f"properties {name}", card, shipped, spaced=True)
