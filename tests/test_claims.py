@@ -22,6 +22,12 @@ def mean(arm, n, steps=600, quantity="force_mae", grid=GRID) -> float:
     return float(np.mean([r[quantity] for r in rows]))
 
 
+def assert_shipped(sources) -> None:
+    """What something was made from is what ships today."""
+    for used in sources:
+        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+
+
 def test_grid_was_computed_from_the_shipped_data_and_teacher():
     assert GRID["data"]["sha256"] == datasets.card("molecules-dft")["sha256"]
     (teacher,) = GRID["teachers"]
@@ -100,8 +106,7 @@ water = partial(mean, grid=WATER)
 @pytest.mark.parametrize("name", ["water-dft-grid", "water-pbe0ts-grid"])
 def test_water_grids_were_computed_from_what_ships(name):
     grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
-    for used in (grid["data"], *grid["teachers"]):
-        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+    assert_shipped([grid["data"], *grid["teachers"]])
     assert [t["name"] for t in grid["teachers"]] == list(how.teachers.values())
     assert len(grid["rows"]) == len(reproduce_grids.tasks(name))
 
@@ -168,16 +173,14 @@ def test_what_the_lesson_says_of_more_steps_and_of_energies():
     "name", ["selection", "ways", "ladder", "water-runs", "water-stability"]
 )
 def test_experiments_were_run_on_what_ships(name):
-    for used in datasets.card(name)["from"]:
-        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+    assert_shipped(datasets.card(name)["from"])
 
 
 @pytest.mark.parametrize("n", [1, 8, 80])
 @pytest.mark.parametrize("arm", ["tuned", "scratch"])
 def test_potentials_of_water_were_made_from_what_ships(arm, n):
     card = datasets.card(f"water-{arm}-{n}")["card"]
-    for used in card["from"]:
-        assert used["sha256"] == datasets.digest(used["name"]), used["name"]
+    assert_shipped(card["from"])
     for key in ("lr", "energy_weight"):
         assert card["training"][key] == getattr(reproduce_grids.WATER[arm], key)
 

@@ -77,8 +77,6 @@ def scaled(atoms: Atoms, density: float) -> Atoms:
     centres = molecules.mean(axis=1, keepdims=True)
     moved.positions = (molecules + (factor - 1) * centres).reshape(-1, 3)
     moved.set_cell(factor * atoms.cell.array)
-    if atoms.has("momenta"):
-        moved.set_momenta(atoms.get_momenta())
     return moved
 
 
