@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, molecules, reproduce_grids
+from tpainn_lite import datasets, molecules, reproduce_grids, reproduce_models
 from tpainn_lite.errors import evaluate
 
 GRID = datasets.card("molecules-grid")
@@ -103,7 +103,9 @@ WATER = datasets.card("water-dft-grid")
 water = partial(mean, grid=WATER)
 
 
-@pytest.mark.parametrize("name", ["water-dft-grid", "water-pbe0ts-grid"])
+@pytest.mark.parametrize(
+    "name", ["water-dft-grid", "water-pbe0ts-grid", "water-students-grid"]
+)
 def test_water_grids_were_computed_from_what_ships(name):
     grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
     assert_shipped([grid["data"], *grid["teachers"]])
@@ -132,6 +134,20 @@ def test_public_set_force_errors_of_the_tuned_network():
     assert public("tuned", 8) < 39
     assert public("tuned, revPBE-D3", 8) < 35
     assert public("tuned", 300, steps=3000) < 28
+
+
+def test_pretraining_for_longer_moves_what_eight_boxes_give():
+    students = partial(mean, grid=datasets.card("water-students-grid"))
+    public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
+    first = students("tuned", 8)
+    assert first == public("tuned", 8)
+    assert students("tuned, longer", 8) < 35
+    assert abs(students("tuned, longer", 8) / public("tuned", 30) - 1) < 0.03
+    assert students("tuned, longer", 8) < students("tuned, 3-layers", 8) < 0.97 * first
+    assert students("tuned, 32-features", 8) > 1.1 * first
+    for name in reproduce_models.STUDENTS:  # all have their teacher's wrong bond
+        before = students(f"zero-shot, {name}", 8)
+        assert abs(before / students("zero-shot", 8) - 1) < 0.01
 
 
 def test_three_tuned_boxes_beat_eighty_from_scratch_at_equal_steps():

@@ -24,7 +24,7 @@ def test_points_of_one_size_see_the_same_structures():
 def test_every_arm_runs_at_every_size_and_seed(name):
     grid, tasks = reproduce_grids.GRIDS[name], reproduce_grids.tasks(name)
     budget = grid.configs["tuned"].steps
-    for arm in tune.ARMS:
+    for arm in grid.arms:
         cells = {
             (n, seed)
             for a, _, n, seed, steps, _ in tasks

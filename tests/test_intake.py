@@ -191,7 +191,7 @@ def test_far_too_many(tmp_path, frames, monkeypatch):
 
 
 def test_where_to_start(frames):
-    assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf"
+    assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
     strange = frames[0].copy()
     strange.numbers[0] = 5
     with pytest.raises(
@@ -264,7 +264,7 @@ def test_lesson_08_takes_a_readers_file(tmp_path, frames):
     assert names["start"] == "molecules-mmff94"
     assert len(names["pool"]) + len(names["test"]) == 11
     boxes = datasets.load("water-dft")["pool"][:12]
-    assert lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf"
+    assert lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf-longer"
 
 
 def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ ORDER = [  # a file imports only files of an earlier row
         "checkpoints",
         "fitting",
         "tasks",
+        "assets",
         "recording",
     },
     {
@@ -63,7 +64,15 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"train"},
     {"tune"},
-    {"lessons", "live", "doctor", "normalise", "editions", "points"},
+    {
+        "lessons",
+        "live",
+        "doctor",
+        "normalise",
+        "editions",
+        "points",
+        "reproduce_models",
+    },
     {
         "low_data",
         "parity",
@@ -78,7 +87,6 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_water",
         "reproduce_liquid",
         "reproduce_data",
-        "reproduce_models",
         "reproduce_grids",
         "reproduce_figures",
         "reproduce_spcfw",

@@ -27,7 +27,7 @@ def start(frames: Sequence[Atoms]) -> str:
     periodic = frames[0].pbc.any()
     water = all(2 * (a.numbers == 8).sum() == (a.numbers == 1).sum() for a in frames)
     if periodic and elements == {1, 8} and water:
-        return "water-qtip4pf"
+        return "water-qtip4pf-longer"
     if not periodic and elements <= {1, 6, 7, 8}:
         return "molecules-mmff94"
     why = ""

@@ -39,7 +39,7 @@ def make(asset: Asset, options: argparse.Namespace) -> None:
         limit = max(2, math.ceil(share * asset.count))
     results: list[Path] = []
     if asset.compute:
-        work, how = WORK / asset.name, (options.jobs, limit, options.scheduler)
+        work, how = results_of(asset), (options.jobs, limit, options.scheduler)
         results = run_tasks(work, asset.tasks(), asset.compute, *how)
     folder = folder_of(asset, options.profile)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,11 @@ def make_all(assets: Sequence[Asset], options: argparse.Namespace) -> dict[str, 
     return failed
 
 
+def results_of(asset: Asset) -> Path:
+    """Where the results of its tasks are kept."""
+    return WORK / (asset.shares or asset.name)
+
+
 def folder_of(asset: Asset, profile: str) -> Path:
     """Where the file goes; only all of the work makes what is shipped."""
     if profile != "full":
@@ -74,10 +79,10 @@ def folder_of(asset: Asset, profile: str) -> Path:
 
 def table(profile: str) -> str:
     """Every asset: tasks done, and whether its file is there."""
-    row = "{:12}{:20}{:>6}{:>7}  {}".format
+    row = "{:12}{:28}{:>4}{:>7}  {}".format
     lines = [row("kind", "name", "done", "tasks", "file")]
     for asset in ASSETS:
-        results = (WORK / asset.name).glob("[0-9]" * 5 + "-*.out")
+        results = results_of(asset).glob("[0-9]" * 5 + "-*.out")
         done = len({r.name[:5] for r in results if int(r.name[:5]) < asset.count})
         file = "none is shipped"
         if asset.write or asset.train:

@@ -4,59 +4,15 @@ To add a data set is to add a row. What needs torch is imported where it is call
 that the list of the assets is there at once.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 
 from . import reproduce_data as data
 from . import reproduce_ethanol as ethanol
 from . import reproduce_liquid
 from . import reproduce_water as liquids
+from .assets import Asset, Later
 from .cards import write_set
-
-
-@dataclass(frozen=True)
-class Asset:
-    """Something that is shipped, and how it is made.
-
-    `tasks()` are the tasks, `count` says how many, so that nobody need make them to
-    know. `compute(task, path)` writes the result of one. Of the results
-    `write(name, results, folder)` makes the shipped file, or `train(results, path,
-    work, share)` the shipped checkpoint, with a `share` of the steps.
-    """
-
-    kind: str
-    name: str
-    count: int = 0
-    tasks: Callable[[], Sequence] = tuple
-    compute: Callable | None = None
-    write: Callable[[str, Sequence[Path], Path], None] | None = None
-    train: Callable[[Sequence[Path], Path, Path, float], None] | None = None
-    needs: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """What the command line calls it."""
-        return f"{self.kind} {self.name}"
-
-
-@dataclass(frozen=True)
-class Later:
-    """A function whose module is imported when it is called, `first` before the rest.
-
-    It can be sent to another process, as a plain function can.
-    """
-
-    module: str
-    function: str
-    first: tuple = ()
-
-    def __call__(self, *rest):
-        """What the function returns."""
-        module = import_module(f".{self.module}", __package__)
-        return getattr(module, self.function)(*self.first, *rest)
 
 
 def learning_curves(name: str, count: int, *needs: str) -> Asset:
@@ -90,22 +46,27 @@ def labelled(name: str, count: int, tasks: Callable, compute: Callable) -> Asset
 
 
 def pretrained(
-    name: str, count: int, tasks: Callable, compute: Callable
-) -> tuple[Asset, Asset]:
-    """Classical structures, none of which ship, and what is pretrained on them."""
-    made = dict(name=name, count=count, tasks=tasks, compute=compute)
-    train, needs = Later("reproduce_models", "train"), (f"data {name}",)
-    return (
-        Asset(kind="data", **made),
-        Asset(kind="checkpoint", train=train, needs=needs, **made),
-    )
+    name: str, count: int, tasks: Callable, compute: Callable, *others: str
+) -> tuple[Asset, ...]:
+    """Classical structures, none of which ship, and what is pretrained on them.
+
+    The checkpoints are NAME and, after it, NAME-OTHER for each of `others`.
+    """
+    made = dict(count=count, tasks=tasks, compute=compute)
+    made_from = Asset(kind="data", name=name, **made)
+    made |= dict(train=Later("reproduce_models", "train"), shares=name)
+    needs = (made_from.label,)
+    first = Asset(kind="checkpoint", name=name, needs=needs, **made)
+    made |= dict(needs=(*needs, first.label))  # from which they may go on
+    rest = (Asset("checkpoint", f"{name}-{other}", **made) for other in others)
+    return made_from, first, *rest
 
 
-def liquid(teacher: str) -> tuple[Asset, Asset]:
-    """A classical liquid, and its student."""
+def liquid(teacher: str, *others: str) -> tuple[Asset, ...]:
+    """A classical liquid, and its students."""
     tasks = partial(reproduce_liquid.liquid_tasks, teacher)
     compute = reproduce_liquid.sample_liquid
-    return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute)
+    return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute, *others)
 
 
 def tuned(name: str, *needs: str) -> Asset:
@@ -120,6 +81,8 @@ def tuned_water(arm: str, n: int) -> Asset:
 
 
 ARMS = ("tuned", "scratch")
+STUDENTS = ("longer", "3-layers", "32-features")
+VARIED = tuple(f"water-qtip4pf-{name}" for name in STUDENTS)
 WATER_STUDENTS = ("checkpoint water-qtip4pf", "checkpoint water-spcfw")
 ASSETS = (  # each after those it needs
     labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule),
@@ -129,7 +92,7 @@ ASSETS = (  # each after those it needs
     labelled("water-dft", 114, liquids.water_tasks, liquids.label_water),
     labelled("water-scans", 33, liquids.scan_tasks, liquids.label_scan),
     *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
-    *liquid("water-qtip4pf"),
+    *liquid("water-qtip4pf", *STUDENTS),
     *liquid("water-spcfw"),
     learning_curves(
         "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
@@ -170,7 +133,12 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        "water-pbe0ts-grid", 123, *WATER_STUDENTS, "checkpoint water-tuned-80"
+        "water-pbe0ts-grid", 159, *WATER_STUDENTS, "checkpoint water-tuned-80"
+    ),
+    learning_curves(
+        "water-students-grid",
+        24,
+        *(f"checkpoint {name}" for name in ("water-qtip4pf", *VARIED)),
     ),
     computed(
         "properties water-stability",

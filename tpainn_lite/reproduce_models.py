@@ -8,7 +8,7 @@ import ase.io
 from ase import Atoms
 from tqdm import tqdm
 
-from . import __version__
+from . import __version__, datasets
 from .data import fit_reference_energies
 from .errors import evaluate
 from .model import Potential, PotentialConfig
@@ -25,6 +25,7 @@ class Pretraining:
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
     validation: int = 1  # portions, the last ones
+    start: str = ""  # the checkpoint it goes on from; none: fresh weights
 
 
 FIT = FitConfig(
@@ -62,11 +63,21 @@ def _water(labels: str) -> Pretraining:
     )
 
 
+WATER = _water("q-TIP4P/F (OpenMM)")
+SIZE = WATER.size
 PRETRAININGS = {
     "molecules-mmff94": MOLECULES,
-    "water-qtip4pf": _water("q-TIP4P/F (OpenMM)"),
+    "water-qtip4pf": WATER,
     "water-spcfw": _water("SPC/Fw (OpenMM)"),
 }
+STUDENTS = {  # of q-TIP4P/F, each unlike `WATER` in one thing
+    "longer": replace(
+        WATER, start="water-qtip4pf", fit=replace(WATER.fit, steps=30_000)
+    ),
+    "3-layers": replace(WATER, size=replace(SIZE, layers=3)),
+    "32-features": replace(WATER, size=replace(SIZE, features=32)),
+}
+PRETRAININGS |= {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
 
 
 def train(results: Sequence[Path], path: Path, work: Path, share: float) -> None:
@@ -81,16 +92,15 @@ def pretrain(
 ) -> None:
     """Train PaiNN on classical structures and save it as `path` with its card.
 
-    `portions` are extxyz files; the last validate. Goes on from the state in `work`
-    where there is one.
+    `portions` are extxyz files; the last validate. A killed training goes on from the
+    state in `work`.
     """
     parts = [ase.io.read(p, ":", format="extxyz") for p in tqdm(portions, desc="read")]
     kept = min(how.validation, len(parts) - 1)
     train = [a for part in parts[:-kept] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
-    potential = Potential(how.size, references(train), seed=0)
     potential, history = fit(
-        potential,
+        begun(how, train),
         train,
         how.fit,
         seed=0,
@@ -112,7 +122,16 @@ def pretrain(
         "epochs": len(history.rows),
         "limits": how.limits,
     }
+    if how.start:
+        card["from"] = datasets.sources([how.start])
     potential.save(path, card)
+
+
+def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
+    """What a pretraining begins with."""
+    if how.start:
+        return datasets.checkpoint(how.start)
+    return Potential(how.size, references(train), seed=0)
 
 
 def references(frames: Sequence[Atoms]) -> dict[int, float]:

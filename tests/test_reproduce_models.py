@@ -1,0 +1,87 @@
+"""How checkpoints are pretrained: which structures, from which weights, and resumed."""
+
+import json
+from dataclasses import asdict, replace
+
+import ase.io
+import numpy as np
+import pytest
+
+from tpainn_lite import datasets, reproduce_assets, reproduce_models
+from tpainn_lite.model import Potential
+
+WATER, STUDENTS = reproduce_models.WATER, reproduce_models.STUDENTS
+TINY = replace(
+    WATER,
+    size=replace(WATER.size, features=8, layers=1, cutoff=3.0),
+    fit=replace(WATER.fit, steps=4),
+    validation=1,
+)
+
+
+@pytest.fixture(scope="module")
+def portions(tmp_path_factory):
+    """Four runs of two boxes of 32 molecules; quantum labels, for want of others."""
+    folder = tmp_path_factory.mktemp("runs")
+    pool = datasets.load("water-dft")["pool"]
+    for k in range(4):
+        part = pool[2 * k : 2 * k + 2]
+        for atoms in part:
+            atoms.info["run"] = k
+        ase.io.write(folder / f"{k}.out", part, format="extxyz")
+    return sorted(folder.glob("*.out"))
+
+
+def pretrain(portions, folder, how):
+    """What `how` makes, and its card."""
+    (folder / "work").mkdir(exist_ok=True)
+    reproduce_models.pretrain(portions, folder / "made", folder / "work", how)
+    return Potential.load(folder / "made"), json.loads(
+        (folder / "made.json").read_text()
+    )["card"]
+
+
+def test_learns_from_all_runs_but_the_last(portions, tmp_path):
+    _, card = pretrain(portions, tmp_path, TINY)
+    assert (card["runs"], card["structures"]) == (3, 6)
+    assert "from" not in card
+
+
+def test_a_student_goes_on_from_another(portions, tmp_path):
+    still = replace(WATER.fit, steps=1, lr=1e-12)
+    how = replace(WATER, start="water-qtip4pf", fit=still, validation=1)
+    made, card = pretrain(portions, tmp_path, how)
+    before = datasets.checkpoint("water-qtip4pf")
+    assert card["from"] == datasets.sources(["water-qtip4pf"])
+    test = datasets.load("water-dft")["test"][:2]
+    for found, known in zip(
+        made.predict(test)[1], before.predict(test)[1], strict=True
+    ):
+        np.testing.assert_allclose(found, known, atol=1e-5)
+
+
+def test_a_pretraining_that_is_done_is_not_done_again(portions, tmp_path):
+    first, card = pretrain(portions, tmp_path, TINY)
+    again, same = pretrain(portions, tmp_path, TINY)
+    assert card == same
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert a.equal(b)
+
+
+def test_each_student_is_unlike_the_first_in_one_thing():
+    assert tuple(STUDENTS) == reproduce_assets.STUDENTS
+    known = asdict(WATER)
+    for name, how in STUDENTS.items():
+        changed = {key for key, value in asdict(how).items() if value != known[key]}
+        assert len(changed - {"start"}) == 1, name
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_students_ship_as_they_are_described(name):
+    how, path = STUDENTS[name], f"water-qtip4pf-{name}"
+    card = datasets.card(path)["card"]
+    assert datasets.checkpoint(path).config == how.size
+    assert card["training"] == asdict(how.fit)
+    assert card["runs"] == 95
+    if how.start:
+        assert card["from"] == datasets.sources([how.start])
