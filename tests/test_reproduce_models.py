@@ -62,7 +62,10 @@ def test_a_student_goes_on_from_another(portions, tmp_path):
 
 def test_a_pretraining_that_is_done_is_not_done_again(portions, tmp_path):
     first, card = pretrain(portions, tmp_path, TINY)
+    state = tmp_path / "work/state.pt"
+    written = state.stat().st_mtime_ns
     again, same = pretrain(portions, tmp_path, TINY)
+    assert state.stat().st_mtime_ns == written  # each epoch would write it
     assert card == same
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert a.equal(b)
