@@ -264,7 +264,9 @@ def test_lesson_08_takes_a_readers_file(tmp_path, frames):
     assert names["start"] == "molecules-mmff94"
     assert len(names["pool"]) + len(names["test"]) == 11
     boxes = datasets.load("water-dft")["pool"][:12]
-    assert lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf-longer"
+    assert (
+        lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf-longer"
+    )
 
 
 def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
