@@ -136,6 +136,22 @@ def test_public_set_force_errors_of_the_tuned_network():
     assert public("tuned", 300, steps=3000) < 28
 
 
+def test_each_teacher_has_a_floor_of_its_own():
+    public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
+    for arm, level in (("tuned, SPC/Fw", 43), ("tuned", 33), ("tuned, revPBE-D3", 29)):
+        assert round(public(arm, 300)) == level
+        assert 0.97 < public(arm, 300) / public(arm, 80) < 1.02
+    assert 0.85 < public("tuned, revPBE-D3", 300) / public("tuned", 300) < 0.9
+
+
+def test_what_a_larger_and_a_smaller_student_cost():
+    students = partial(
+        mean, quantity="cpu_s", grid=datasets.card("water-students-grid")
+    )
+    assert 1.4 < students("tuned, 3-layers", 8) / students("tuned", 8) < 1.6
+    assert 0.58 < students("tuned, 32-features", 8) / students("tuned", 8) < 0.72
+
+
 def test_pretraining_for_longer_moves_what_eight_boxes_give():
     students = partial(mean, grid=datasets.card("water-students-grid"))
     public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))

@@ -53,13 +53,11 @@ def pretrained(
     The checkpoints are NAME and, after it, NAME-OTHER for each of `others`.
     """
     made = dict(count=count, tasks=tasks, compute=compute)
-    made_from = Asset(kind="data", name=name, **made)
-    made |= dict(train=Later("reproduce_models", "train"), shares=name)
-    needs = (made_from.label,)
-    first = Asset(kind="checkpoint", name=name, needs=needs, **made)
-    made |= dict(needs=(*needs, first.label))  # from which they may go on
-    rest = (Asset("checkpoint", f"{name}-{other}", **made) for other in others)
-    return made_from, first, *rest
+    trained = made | dict(train=Later("reproduce_models", "train"), shares=name)
+    first = Asset("checkpoint", name, needs=(f"data {name}",), **trained)
+    trained["needs"] = (*first.needs, first.label)  # from which they may go on
+    rest = (Asset("checkpoint", f"{name}-{other}", **trained) for other in others)
+    return Asset("data", name, **made), first, *rest
 
 
 def liquid(teacher: str, *others: str) -> tuple[Asset, ...]:

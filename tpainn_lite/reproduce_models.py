@@ -64,7 +64,6 @@ def _water(labels: str) -> Pretraining:
 
 
 WATER = _water("q-TIP4P/F (OpenMM)")
-SIZE = WATER.size
 PRETRAININGS = {
     "molecules-mmff94": MOLECULES,
     "water-qtip4pf": WATER,
@@ -74,8 +73,8 @@ STUDENTS = {  # of q-TIP4P/F, each unlike `WATER` in one thing
     "longer": replace(
         WATER, start="water-qtip4pf", fit=replace(WATER.fit, steps=30_000)
     ),
-    "3-layers": replace(WATER, size=replace(SIZE, layers=3)),
-    "32-features": replace(WATER, size=replace(SIZE, features=32)),
+    "3-layers": replace(WATER, size=replace(WATER.size, layers=3)),
+    "32-features": replace(WATER, size=replace(WATER.size, features=32)),
 }
 PRETRAININGS |= {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
 
