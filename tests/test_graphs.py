@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 
 from tpainn_lite import data
-from tpainn_lite.graphs import Samples, collate, graph
+from tpainn_lite.graphs import Samples, batches, collate, graph
 
 
 def brute_force(atoms, cutoff):
@@ -80,6 +80,15 @@ def test_collate_mixes_open_and_periodic(ethanol, ice):
     assert same.all()
     counts = torch.bincount(batch["idx_m"][batch["idx_i"]], minlength=4)
     assert counts.tolist() == [len(g["idx_i"]) for g in graphs]
+
+
+def test_batches_hold_every_frame_once_in_order():
+    frames = [Atoms(f"H{n}") for n in (3, 5, 2, 30, 4, 4)]
+    found = list(batches(frames, 10))
+    assert [a for batch in found for a in batch] == frames
+    sizes = [[len(a) for a in batch] for batch in found]
+    assert sizes == [[3, 5, 2], [30], [4, 4]]
+    assert list(batches([], 10)) == []
 
 
 def test_collate_dtype(ethanol):

@@ -101,7 +101,7 @@ def test_periodic_images(potential, ice, rng):
 def test_batch_is_one_by_one(potential, ethanol, ice):
     frames = [ethanol, ice, molecule("CH4"), Atoms("O"), ice, ethanol]
     energies, forces = potential.predict(frames)
-    halves, _ = potential.predict(frames, batch_size=4)
+    halves, _ = potential.predict(frames, batch_atoms=24)
     for i, atoms in enumerate(frames):
         energy, force = energy_and_forces(potential, atoms)
         np.testing.assert_allclose([energies[i], halves[i]], energy, **EXACT)

@@ -5,7 +5,7 @@ periodic structures offsets (E, 3) Å = S @ cell, so that r_ij = R[j] - R[i] + o
 A batch adds idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -51,6 +51,21 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
     if atoms.pbc.any():
         g["offsets"] = torch.from_numpy(S @ cell)  # (E, 3) Å
     return g
+
+
+def batches(frames: Sequence[Atoms], most: int) -> Iterator[list[Atoms]]:
+    """The frames in turn, at most `most` atoms at a time; a larger frame alone.
+
+    One core took twice the time, and 700 MB more, for 28 boxes of 96 atoms at once.
+    """
+    batch: list[Atoms] = []
+    for atoms in frames:
+        if batch and sum(map(len, batch)) + len(atoms) > most:
+            yield batch
+            batch = []
+        batch.append(atoms)
+    if batch:
+        yield batch
 
 
 def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:

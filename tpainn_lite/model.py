@@ -27,7 +27,7 @@ from schnetpack.representation import PaiNN  # noqa: E402
 from . import checkpoints  # noqa: E402
 from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
-from .graphs import Graph, collate, graph  # noqa: E402
+from .graphs import Graph, batches, collate, graph  # noqa: E402
 from .painn import scalars  # noqa: E402
 from .readouts import Head, RandomFeatures  # noqa: E402
 
@@ -123,18 +123,17 @@ class Potential(torch.nn.Module):
         return self.representation(inputs)["scalar_representation"]
 
     def predict(
-        self, frames: Sequence[Atoms], batch_size: int = 50
+        self, frames: Sequence[Atoms], batch_atoms: int = 250
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Energies (frames,) eV and forces, a list of (N, 3) eV/Å, frames checked."""
         check(frames, labelled=False)
-        return self._predict(frames, batch_size)
+        return self._predict(frames, batch_atoms)
 
-    def _predict(self, frames: Sequence[Atoms], batch_size: int = 50):
+    def _predict(self, frames: Sequence[Atoms], batch_atoms: int = 250):
         references = self.reference_sum(frames)  # (frames,) eV
         was_training, energies, forces = self.training, [], []
         self.eval()
-        for start in range(0, len(frames), batch_size):
-            part = frames[start : start + batch_size]
+        for part in batches(frames, batch_atoms):
             graphs = [graph(a, self.config.cutoff) for a in part]
             energy, force = self(collate(graphs, self.dtype, self.device))
             energies.append(energy.cpu().double().numpy())
