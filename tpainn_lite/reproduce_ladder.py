@@ -20,8 +20,9 @@ from .cards import About, write_set
 from .data import label, split
 from .errors import evaluate
 from .model import Potential, PotentialConfig
-from .reproduce_grids import SEEDS, free_atoms, write_experiment
+from .reproduce_grids import SEEDS, free_atoms
 from .reproduce_models import FIT, references
+from .tasks import write_card
 from .train import fit
 
 PORTIONS = 13  # of 500 structures of 25 molecules; the last validates
@@ -150,9 +151,10 @@ def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
 def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     """Gather the teachers."""
     found = {
+        "from": datasets.sources((DATA, "molecules-dft")),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
         "units": "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; "
         "label_cpu_s s",
         "teachers": [json.loads(p.read_text()) for p in results],
     }
-    write_experiment(name, (DATA, "molecules-dft"), shipped, found)
+    write_card(f"grid {name}", found, shipped)

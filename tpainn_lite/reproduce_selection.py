@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from . import active, select, selection_data
-from .reproduce_grids import write_experiment
+from . import active, datasets, select, selection_data
+from .tasks import write_card
 
 REPEATS = 20
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
@@ -110,8 +110,9 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     """Gather the rows."""
     used = [*POTENTIALS, *selection_data.STUDENTS.values()]
     found = {
+        "from": datasets.sources(used),
         "units": "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
         "progression (diabetes); force_mae meV/Å",
         "rows": [row for p in results for row in json.loads(p.read_text())],
     }
-    write_experiment(name, used, shipped, found)
+    write_card(f"grid {name}", found, shipped)

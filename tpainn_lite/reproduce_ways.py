@@ -23,7 +23,8 @@ from .errors import evaluate
 from .geometry import bonds
 from .head import HeadConfig
 from .model import Potential
-from .reproduce_grids import GRIDS, SEEDS, free_atoms, write_experiment
+from .reproduce_grids import GRIDS, SEEDS, free_atoms
+from .tasks import write_card
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
 ALL = replace(tune.TUNED, lr=1e-3)
@@ -181,6 +182,7 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
     sources = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
     sources += sorted({teacher_of(n) for n in sources})
     found = {
+        "from": datasets.sources(sources),
         "configs": {
             "ethanol-dft": {way: asdict(how) for way, how in WAYS.items()},
             "ethanol-ccsdt": {way: asdict(how) for way, how in CCSDT_WAYS.items()},
@@ -189,4 +191,4 @@ def write(name: str, results: Sequence[Path], shipped: Path) -> None:
         "hot_ps ps; moved: |change| / |weights|, by block",
         "rows": [json.loads(p.read_text()) for p in results],
     }
-    write_experiment(name, sources, shipped, found)
+    write_card(f"grid {name}", found, shipped)
