@@ -104,7 +104,7 @@ water = partial(mean, grid=WATER)
 
 
 @pytest.mark.parametrize(
-    "name", ["water-dft-grid", "water-pbe0ts-grid", "water-students-grid"]
+    "name", [name for name in reproduce_grids.GRIDS if name.startswith("water")]
 )
 def test_water_grids_were_computed_from_what_ships(name):
     grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
@@ -118,8 +118,11 @@ def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():
     longer = public("scratch", 300, steps=3000)
     assert longer < public("tuned", 3) < 0.75 * public("scratch", 300)
     assert abs(public("tuned", 30) / longer - 1) < 0.02
-    thirty, eighty = (public("scratch", n, steps=3000) for n in (30, 80))
-    assert thirty < public("tuned", 3) < public("scratch", 300)
+    eight, thirty, eighty = (public("scratch", n, steps=3000) for n in (8, 30, 80))
+    assert thirty < public("tuned", 3) < min(eight, public("scratch", 300))
+    for n in (1, 3, 8):  # too few boxes, not too few steps
+        assert 0.9 < public("scratch", n, steps=3000) / public("scratch", n) < 1.1
+    assert thirty < 0.65 * public("scratch", 30)
     assert eighty < public("tuned", 8) < thirty
     assert 0.7 < public("tuned", 300, steps=3000) / longer < 0.8
     assert 3 < public("zero-shot, SPC/Fw", 3) / public("zero-shot", 3) < 3.3
@@ -128,12 +131,22 @@ def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():
 
 
 def test_public_set_force_errors_of_the_tuned_network():
-    """meV/Å; with eight boxes and 3,000 steps it is 40."""
+    """meV/Å; with three and eight boxes and 3,000 steps it is 50 and 40."""
     public = partial(mean, grid=datasets.card("water-pbe0ts-grid"))
     assert public("tuned", 3) < 48
     assert public("tuned", 8) < 39
     assert public("tuned, revPBE-D3", 8) < 35
     assert public("tuned", 300, steps=3000) < 28
+
+
+def test_public_set_a_long_training_on_three_boxes_can_be_thrown_off_its_course():
+    rows = datasets.card("water-pbe0ts-grid")["rows"]
+    long = [r for r in rows if (r["arm"], r["n"], r["steps"]) == ("tuned", 3, 3000)]
+    assert sorted(round(r["force_mae"]) for r in long) == [45, 45, 60]
+    worst = max(long, key=lambda row: row["force_mae"])
+    curve = [round(error) for _, error in worst["curve"]]
+    assert curve[curve.index(71) + 1] == 96
+    assert min(curve) == 60
 
 
 def test_each_teacher_has_a_floor_of_its_own():
@@ -149,7 +162,8 @@ def test_what_a_larger_and_a_smaller_student_cost():
         mean, quantity="cpu_s", grid=datasets.card("water-students-grid")
     )
     assert 1.4 < students("tuned, 3-layers", 8) / students("tuned", 8) < 1.6
-    assert 0.58 < students("tuned, 32-features", 8) / students("tuned", 8) < 0.72
+    for smaller in ("32-features", "4-angstrom"):
+        assert 0.57 < students(f"tuned, {smaller}", 8) / students("tuned", 8) < 0.65
 
 
 def test_pretraining_for_longer_moves_what_eight_boxes_give():
@@ -161,6 +175,10 @@ def test_pretraining_for_longer_moves_what_eight_boxes_give():
     assert abs(students("tuned, longer", 8) / public("tuned", 30) - 1) < 0.03
     assert students("tuned, longer", 8) < students("tuned, 3-layers", 8) < 0.97 * first
     assert students("tuned, 32-features", 8) > 1.1 * first
+    assert first < students("tuned, 4-angstrom", 8) < students("tuned, 32-features", 8)
+    pulled = mean("tuned", 8, grid=datasets.card("water-pull-grid"))
+    for error in (pulled, students("tuned, 10-runs", 8)):
+        assert 1.01 < error / first < 1.04
     for name in reproduce_models.STUDENTS:  # all have their teacher's wrong bond
         before = students(f"zero-shot, {name}", 8)
         assert abs(before / students("zero-shot", 8) - 1) < 0.01
@@ -172,11 +190,15 @@ def test_three_tuned_boxes_beat_eighty_from_scratch_at_equal_steps():
         assert water("tuned", n) < 0.6 * water("scratch", n)
 
 
-def test_five_times_the_steps_make_of_eighty_boxes_what_tuning_makes_of_thirty():
-    many, few = (water("scratch", n, steps=3000) for n in (80, 8))
-    assert water("tuned", 80) < many < 1.05 * water("tuned", 30)
-    assert 0.9 < few / water("tuned", 1) < 1.1
-    assert abs(few / water("scratch", 8) - 1) < 0.05  # more steps do not help
+def test_with_five_times_the_steps_scratch_needs_three_times_the_boxes():
+    for many, few in ((8, 1), (30, 8), (80, 30)):
+        ratio = water("scratch", many, steps=3000) / water("tuned", few)
+        assert 0.95 < ratio < 1.06, many
+    for n in (1, 3, 8):  # too few boxes, not too few steps
+        gained = water("scratch", n, steps=3000) / water("scratch", n)
+        assert 0.95 < gained < 1.1, n
+    assert water("scratch", 30, steps=3000) < 0.7 * water("scratch", 30)
+    assert water("tuned", 80) < water("scratch", 80, steps=3000)
 
 
 def test_energies_of_water_gain_as_forces_do():

@@ -79,7 +79,7 @@ def tuned_water(arm: str, n: int) -> Asset:
 
 
 ARMS = ("tuned", "scratch")
-STUDENTS = ("longer", "3-layers", "32-features")
+STUDENTS = ("longer", "3-layers", "32-features", "4-angstrom", "10-runs")
 VARIED = tuple(f"water-qtip4pf-{name}" for name in STUDENTS)
 WATER_STUDENTS = ("checkpoint water-qtip4pf", "checkpoint water-spcfw")
 ASSETS = (  # each after those it needs
@@ -95,7 +95,7 @@ ASSETS = (  # each after those it needs
     learning_curves(
         "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
     ),
-    learning_curves("water-dft-grid", 96, "data water-dft", *WATER_STUDENTS),
+    learning_curves("water-dft-grid", 105, "data water-dft", *WATER_STUDENTS),
     computed(
         "grid selection",
         120,
@@ -131,13 +131,14 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        "water-pbe0ts-grid", 159, *WATER_STUDENTS, "checkpoint water-tuned-80"
+        "water-pbe0ts-grid", 171, *WATER_STUDENTS, "checkpoint water-tuned-80"
     ),
     learning_curves(
         "water-students-grid",
-        24,
+        36,
         *(f"checkpoint {name}" for name in ("water-qtip4pf", *VARIED)),
     ),
+    learning_curves("water-pull-grid", 3, "checkpoint water-qtip4pf"),
     computed(
         "properties water-stability",
         40,

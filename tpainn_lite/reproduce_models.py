@@ -24,6 +24,7 @@ class Pretraining:
     fit: FitConfig
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
+    portions: int | None = None  # learnt from, the first ones; none: all
     validation: int = 1  # portions, the last ones
     start: str = ""  # the checkpoint it goes on from; none: fresh weights
 
@@ -75,6 +76,8 @@ STUDENTS = {  # of q-TIP4P/F, each unlike `WATER` in one thing
     ),
     "3-layers": replace(WATER, size=replace(WATER.size, layers=3)),
     "32-features": replace(WATER, size=replace(WATER.size, features=32)),
+    "4-angstrom": replace(WATER, size=replace(WATER.size, cutoff=4.0)),
+    "10-runs": replace(WATER, portions=10),
 }
 PRETRAININGS |= {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
 
@@ -96,7 +99,7 @@ def pretrain(
     """
     parts = [ase.io.read(p, ":", format="extxyz") for p in tqdm(portions, desc="read")]
     kept = min(how.validation, len(parts) - 1)
-    train = [a for part in parts[:-kept] for a in part]
+    train = [a for part in parts[:-kept][: how.portions] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
     potential, history = fit(
         begun(how, train),
