@@ -22,7 +22,7 @@ def test_report_says_whether_all_is_well(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "memory_limit", lambda group: 10**9)
     assert doctor.report() is False
     printed = capsys.readouterr().out
-    assert "FAIL memory: 1.0 GB allowed, 1.5 GB needed" in printed
+    assert "FAIL memory: 1.0 GB allowed, 1.2 GB needed" in printed
 
 
 def test_missing_and_old_packages_fail(monkeypatch):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 PACKAGES = ["numpy", "scipy", "ase", "matscipy", "torch", "schnetpack", "openmm"]
 PACKAGES += ["rdkit", "scikit-learn", "matplotlib", "plotly", "pooch", "tqdm"]
-NEEDED_GB = 1.5  # peak of the hungriest lesson, of the 2 GB that mybinder.org allows
+NEEDED_GB = 1.2  # the hungriest lesson peaks at 1.0, and mybinder.org allows 2
 NO_LIMIT = 2**60  # bytes; cgroup v1 writes a number near 2^63 for "no limit"
 
 
