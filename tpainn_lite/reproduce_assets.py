@@ -141,8 +141,9 @@ ASSETS = (  # each after those it needs
     learning_curves("water-pull-grid", 3, "checkpoint water-qtip4pf"),
     computed(
         "properties water-stability",
-        40,
+        55,
         ("reproduce_runs", "stability_tasks", "judge_run", "write_stability"),
+        "checkpoint water-tuned-80",
         *(f"checkpoint water-{arm}-{n}" for arm in ARMS for n in (1, 8)),
     ),
     computed(
