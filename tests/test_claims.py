@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, molecules, reproduce_grids, reproduce_models
+from tpainn_lite import datasets, grids, molecules, reproduce_grids, reproduce_models
 from tpainn_lite.errors import evaluate
 
 GRID = datasets.card("molecules-grid")
-HOW, SEEDS = reproduce_grids.GRIDS["molecules-grid"], reproduce_grids.SEEDS
+HOW, SEEDS = grids.GRIDS["molecules-grid"], grids.SEEDS
 SIZES = HOW.sizes
 
 
@@ -104,10 +104,10 @@ water = partial(mean, grid=WATER)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in reproduce_grids.GRIDS if name.startswith("water")]
+    "name", [name for name in grids.GRIDS if name.startswith("water")]
 )
 def test_water_grids_were_computed_from_what_ships(name):
-    grid, how = datasets.card(name), reproduce_grids.GRIDS[name]
+    grid, how = datasets.card(name), grids.GRIDS[name]
     assert_shipped([grid["data"], *grid["teachers"]])
     assert [t["name"] for t in grid["teachers"]] == list(how.teachers.values())
     assert len(grid["rows"]) == len(reproduce_grids.tasks(name))
@@ -184,9 +184,23 @@ def test_pretraining_for_longer_moves_what_eight_boxes_give():
         assert abs(before / students("zero-shot", 8) - 1) < 0.01
 
 
+def test_at_a_third_of_the_rate_a_long_training_does_no_harm():
+    gently = partial(mean, steps=3000, grid=datasets.card("water-patient-grid"))
+    public = partial(mean, steps=3000, grid=datasets.card("water-pbe0ts-grid"))
+    students = partial(mean, grid=datasets.card("water-students-grid"))
+    assert gently("tuned", 3) < 0.9 * public("tuned", 3)
+    assert gently("tuned", 8) < 35
+    assert 0.97 < gently("tuned", 8) / students("tuned, longer", 8) < 1.02
+    assert gently("scratch", 8) > 2 * gently("tuned", 8)
+    assert 0.9 < gently("scratch", 8) / public("scratch", 8) < 0.97
+    for row in datasets.card("water-patient-grid")["rows"]:
+        best, _ = min(row["curve"], key=lambda at: at[1])
+        assert (500 < best < 1100) == (row["arm"] == "tuned")
+
+
 def test_three_tuned_boxes_beat_eighty_from_scratch_at_equal_steps():
     assert water("tuned", 3) < water("scratch", 80) < water("tuned", 1)
-    for n in reproduce_grids.GRIDS["water-dft-grid"].sizes:
+    for n in grids.GRIDS["water-dft-grid"].sizes:
         assert water("tuned", n) < 0.6 * water("scratch", n)
 
 
@@ -236,7 +250,7 @@ def test_potentials_of_water_were_made_from_what_ships(arm, n):
     card = datasets.card(f"water-{arm}-{n}")["card"]
     assert_shipped(card["from"])
     for key in ("lr", "energy_weight"):
-        assert card["training"][key] == getattr(reproduce_grids.WATER[arm], key)
+        assert card["training"][key] == getattr(grids.WATER[arm], key)
 
 
 def way_mean(experiment, way, n):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tpainn_lite import datasets, reproduce_grids, tune
+from tpainn_lite import datasets, grids, reproduce_grids, tune
 
 
 def test_points_of_one_size_see_the_same_structures():
@@ -20,9 +20,9 @@ def test_points_of_one_size_see_the_same_structures():
     assert reproduce_grids.draw(pool, len(pool), 20, seed=1)[1] is None
 
 
-@pytest.mark.parametrize("name", reproduce_grids.GRIDS)
+@pytest.mark.parametrize("name", grids.GRIDS)
 def test_every_arm_runs_at_every_size_and_seed(name):
-    grid, tasks = reproduce_grids.GRIDS[name], reproduce_grids.tasks(name)
+    grid, tasks = grids.GRIDS[name], reproduce_grids.tasks(name)
     budget = grid.configs["tuned"].steps
     for arm in grid.arms:
         cells = {
@@ -30,7 +30,7 @@ def test_every_arm_runs_at_every_size_and_seed(name):
             for a, _, n, seed, steps, _ in tasks
             if (a, steps) == (arm, budget)
         }
-        assert len(cells) == len(grid.sizes) * len(reproduce_grids.SEEDS)
+        assert len(cells) == len(grid.sizes) * len(grids.SEEDS)
     assert len({task[:5] for task in tasks}) == len(tasks)
 
 
@@ -39,7 +39,7 @@ def small_grid(monkeypatch):
     """Two steps, and ten for the longer arm, on shipped molecules."""
     configs = {arm: replace(c, steps=2) for arm, c in tune.CONFIGS.items()}
     grid = replace(
-        reproduce_grids.GRIDS["molecules-grid"],
+        grids.GRIDS["molecules-grid"],
         teachers={"": "molecules-mmff94", "again": "molecules-mmff94"},
         sizes=(3,),
         longer={"scratch": (3,)},
@@ -47,7 +47,7 @@ def small_grid(monkeypatch):
         watch=2,
         stride=100,
     )
-    monkeypatch.setitem(reproduce_grids.GRIDS, "small", grid)
+    monkeypatch.setitem(grids.GRIDS, "small", grid)
     monkeypatch.setattr(reproduce_grids, "SEEDS", (0,))
     return grid
 

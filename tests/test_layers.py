@@ -73,6 +73,7 @@ ORDER = [  # a file imports only files of an earlier row
         "points",
         "reproduce_models",
     },
+    {"grids"},
     {
         "low_data",
         "parity",

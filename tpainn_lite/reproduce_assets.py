@@ -139,6 +139,7 @@ ASSETS = (  # each after those it needs
         *(f"checkpoint {name}" for name in ("water-qtip4pf", *VARIED)),
     ),
     learning_curves("water-pull-grid", 3, "checkpoint water-qtip4pf"),
+    learning_curves("water-patient-grid", 9, "checkpoint water-qtip4pf-longer"),
     computed(
         "properties water-stability",
         55,

@@ -19,8 +19,9 @@ from . import datasets, molecules, reproduce_data, tune
 from .cards import About, write_set
 from .data import label, split
 from .errors import evaluate
+from .grids import SEEDS
 from .model import Potential, PotentialConfig
-from .reproduce_grids import SEEDS, free_atoms
+from .reproduce_grids import free_atoms
 from .reproduce_models import FIT, references
 from .tasks import write_card
 from .train import fit

@@ -11,7 +11,8 @@ from pathlib import Path
 from . import __version__, datasets, tune
 from .errors import evaluate
 from .fitting import FitConfig
-from .reproduce_grids import LONGER, WATER, draw, watched
+from .grids import LONGER, WATER
+from .reproduce_grids import draw, watched
 
 SEED = 0
 WATER_LIMITS = "liquid water; made to be run and looked at, not to be relied on"

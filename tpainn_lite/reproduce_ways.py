@@ -21,9 +21,10 @@ from .data import label, split
 from .delta import Total
 from .errors import evaluate
 from .geometry import bonds
+from .grids import GRIDS, SEEDS
 from .head import HeadConfig
 from .model import Potential
-from .reproduce_grids import GRIDS, SEEDS, free_atoms
+from .reproduce_grids import free_atoms
 from .tasks import write_card
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
