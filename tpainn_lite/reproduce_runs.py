@@ -57,16 +57,11 @@ def stability_runs() -> list[Run]:
 
     The classical model cannot break its molecules: it is asked for its diffusion alone.
     """
-    models = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
-    models.insert(0, "water-tuned-80")
-    hot, home = (500.0, 1.0, 10.0), (300.0, None, 20.0)
-    asked = [(models, hot), ([*models, CLASSICAL], home)]
-    return [
-        Run(m, *state, seed)
-        for names, state in asked
-        for seed in range(5)
-        for m in names
-    ]
+    learned = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
+    learned = ["water-tuned-80", *learned]
+    hot = [Run(m, 500.0, 1.0, 10.0, seed) for seed in range(5) for m in learned]
+    models = [*learned, CLASSICAL]
+    return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
 
 
 @cache
