@@ -207,10 +207,10 @@ def test_heavy_packages_are_imported_at_the_top(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_small(path):
     lines = len(path.read_text("utf-8").splitlines())
-    assert lines < 200, f"{path.name} has {lines} lines"
+    assert lines <= 400, f"{path.name} has {lines} lines"
     for function in functions(path):
         length = function.end_lineno - function.lineno + 1
-        assert length < 40, f"{path.name}: {function.name} has {length} lines"
+        assert length <= 40, f"{path.name}: {function.name} has {length} lines"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
