@@ -137,7 +137,6 @@ def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
 
 
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
-    """One classical energy per element (eV); prior zero: no force field has atoms."""
+    """Fit one classical energy per element (eV); no force field has free atoms."""
     energies = [a.get_potential_energy() for a in frames]
-    elements = sorted({int(z) for a in frames for z in a.numbers})
-    return fit_reference_energies(frames, energies, dict.fromkeys(elements, 0.0))
+    return fit_reference_energies(frames, energies, None)
