@@ -151,12 +151,11 @@ def autotune(
     First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
     all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
     `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
-    first has `predict`, `energy_forces` and `calculator`, whatever the strategy. Warns
-    (`ReferenceWarning`) where `frames` leave reference energies to `atomic_energies`.
+    first has `predict`, `energy_forces` and `calculator`. Warns (`ReferenceWarning`)
+    where `frames` leave reference energies open.
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
-    config = getattr(strategy, "config", strategy)
     check(frames, forces=False)
     frames, prior = _prior(frames, atomic_energies)
     valid = valid and split_free_atoms(valid)[0]
@@ -172,11 +171,10 @@ def autotune(
         return instant(start, frames, strategy, seed), History()
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
-    how = dict(seed=seed, on_epoch=on_epoch, progress=progress)
-    tuned, history = fit(start, frames, config, valid=valid, **how)
-    if isinstance(strategy, Delta):
-        tuned = Total(tuned, strategy.classical)
-    return tuned, history
+    how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
+    tuned, history = fit(start, frames, getattr(strategy, "config", strategy), **how)
+    whole = isinstance(strategy, Delta)
+    return (Total(tuned, strategy.classical) if whole else tuned), history
 
 
 def _without_classical(
