@@ -80,6 +80,46 @@ def test_smiles_that_mmff94_cannot_type(smiles):
             use(smiles)
 
 
+@pytest.mark.parametrize(
+    ("smiles", "words"),
+    [
+        ("O.O", "one molecule.*2 that share no bond"),
+        ("[Na+].[Cl-]", "one molecule.*2 that share no bond"),
+        ("[CH3]", "radical.*1 unpaired electron"),
+        ("[OH]", "radical.*1 unpaired electron"),
+        ("[CH2]", "radical.*2 unpaired electrons"),
+        ("[N]=O", "radical.*1 unpaired electron"),
+        ("[OH3+]", r"ion.*charge \+1"),
+        ("[OH-]", "ion.*charge -1"),
+    ],
+)
+def test_no_second_molecule_no_radical_no_ion(smiles, words):
+    for use in (
+        molecules.parse,
+        molecules.skeleton,
+        molecules.mmff94,
+        molecules.uff,
+        lambda s: molecules.conformers(s, seed=0),
+        lambda s: molecules.reorder(molecule("H2O"), s),
+    ):
+        with pytest.raises(ValueError, match=f"smiles: .*{words}"):
+            use(smiles)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C1.C1", "C[N+](=O)[O-]", "[NH3+]CC(=O)[O-]", "[C-]#[O+]", "[H][H]"]
+)
+def test_formal_charges_of_a_neutral_molecule_pass(smiles):
+    assert molecules.parse(smiles).GetNumAtoms() > 1
+
+
+def test_two_molecules_are_not_one():
+    pair = molecule("H2O") + molecule("H2O")
+    pair.positions[3:, 1] += 5.0
+    with pytest.raises(ValueError, match="2 that share no bond"):
+        molecules.perceive(pair)
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_sizes(n):
     with pytest.raises(ValueError, match="n: needs a positive"):

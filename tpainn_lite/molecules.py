@@ -27,16 +27,33 @@ TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 
 
 def parse(smiles: str) -> Chem.Mol:
-    """The molecule of a SMILES string, hydrogens added.
+    """Read the one neutral, closed-shell molecule of a SMILES; hydrogens are added.
 
-    Raises `ValueError` where RDKit cannot read it.
+    Raises `ValueError` where RDKit cannot read it, for more than one molecule (RDKit's
+    force fields leave out what acts between them), for radicals and for ions (no
+    energy here has a charge or a spin). A neutral molecule may have charged atoms.
     """
     mol = Chem.MolFromSmiles(smiles) if smiles else None
     if mol is None:
         raise ValueError(
             f"smiles: RDKit cannot read {smiles!r}; ethanol, for example, is 'CCO'"
         )
-    return Chem.AddHs(mol)
+    mol = Chem.AddHs(mol)
+    parts = len(Chem.GetMolFrags(mol))
+    unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    charge = Chem.GetFormalCharge(mol)
+    wrong = ""
+    if parts > 1:
+        wrong = f"has {parts} that share no bond; take one, without a dot"
+    elif unpaired:
+        wrong = f"is a radical, with {unpaired} unpaired electron{'s'[: unpaired > 1]}"
+    elif charge:
+        wrong = f"is an ion, of charge {charge:+d}"
+    if wrong:
+        raise ValueError(
+            f"smiles: needs one molecule, neutral and closed-shell; {smiles!r} {wrong}"
+        )
+    return mol
 
 
 def skeleton(smiles: str) -> str:
