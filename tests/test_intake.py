@@ -10,14 +10,17 @@ import nbformat
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.constraints import FixAtoms
 
 from tpainn_lite import (
     advice,
+    comparison,
     datasets,
     formats,
     intake,
     lessons,
     molecules,
+    parity,
     units,
     water,
 )
@@ -114,6 +117,32 @@ def test_some_without_labels_and_copies(tmp_path, frames):
         "1 structures without energy left out.",
         "1 copies of other structures left out.",
     ]
+
+
+def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms([0, 1, 2]))
+    found = intake.read(written(tmp_path, fixed))
+    assert "12 structures had ASE constraints" in found.notes[0]
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+
+
+def test_explorer_and_advice_see_the_forces_on_fixed_atoms(frames, student):
+    plain = [relabelled(a) for a in frames]
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
+    assert advice.doubt_units(fixed, student) is None
+    said = {"student": student.predict(plain)}
+    one, other = (comparison.compare(f, said) for f in (plain, fixed))
+    name = "force component"
+    np.testing.assert_array_equal(one[name].reference, other[name].reference)
+    explorer = parity.Parity(fixed, said)
+    np.testing.assert_array_equal(
+        explorer._drawn()[2], plain[explorer.numbers["frame"]].get_forces()
+    )
 
 
 def nan(frames):

@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from . import formats, units
-from .data import check, with_labels
+from .data import check, unconstrained, with_labels
 
 MOST = 5000  # structures; more are not read
 CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
@@ -55,6 +55,11 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
     frames, notes = _frames(path)
     if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
         notes.append("The last line does not end: is its last number whole?")
+    if count := unconstrained(frames):
+        notes.append(
+            f"{count} structures had ASE constraints, which were taken off: they would "
+            "hide the forces on fixed atoms."
+        )
     _refuse_ions(frames, path, notes)
     frames, forces = _labelled(frames, path, notes, *UNITS[unit])
     check(frames, str(path), forces=forces)
