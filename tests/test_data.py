@@ -1,5 +1,7 @@
 """Labels, checks in words, splits without leaks, reference energies."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -66,6 +68,36 @@ def test_constraints_do_not_hide_forces():
     atoms.set_constraint(FixAtoms([0]))
     frame = labelled(atoms, forces=np.ones((3, 3)))
     np.testing.assert_array_equal(data.labels(frame)[1], 1)
+
+
+def fixed(atoms=WATER):
+    """A labelled copy whose first atom is fixed, as ASE's readers give it."""
+    frame = labelled(atoms, forces=np.ones((len(atoms), 3)))
+    frame.set_constraint(FixAtoms([0]))
+    assert (frame.get_forces()[0] == 0).all()
+    return frame
+
+
+def test_labelled_copies_carry_no_constraint():
+    frame = fixed()
+    relabelled = data.with_labels(frame, -1.0, np.ones((3, 3)))
+    np.testing.assert_array_equal(relabelled.get_forces(), 1)
+    assert relabelled.constraints == []
+    assert len(frame.constraints) == 1  # the original is left as it was
+
+
+def test_reading_takes_constraints_off(tmp_path):
+    write(tmp_path / "fixed.extxyz", [fixed(), labelled(METHANE), fixed(METHANE)])
+    with pytest.warns(UserWarning, match=r"fixed\.extxyz: 2 structures .*constraints"):
+        frames = data.read(tmp_path / "fixed.extxyz")
+    assert [a.constraints for a in frames] == [[], [], []]
+    np.testing.assert_array_equal(frames[0].get_forces(), 1)
+
+
+def test_the_library_never_lets_a_constraint_hide_forces():
+    package = Path(data.__file__).parent
+    hiding = [p.name for p in package.rglob("*.py") if "get_forces()" in p.read_text()]
+    assert hiding == []
 
 
 def bad_position(value):

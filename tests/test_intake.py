@@ -10,14 +10,17 @@ import nbformat
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.constraints import FixAtoms
 
 from tpainn_lite import (
     advice,
+    comparison,
     datasets,
     formats,
     intake,
     lessons,
     molecules,
+    parity,
     units,
     water,
 )
@@ -116,6 +119,32 @@ def test_some_without_labels_and_copies(tmp_path, frames):
     ]
 
 
+def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms([0, 1, 2]))
+    found = intake.read(written(tmp_path, fixed))
+    assert "12 structures had ASE constraints" in found.notes[0]
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+
+
+def test_explorer_and_advice_see_the_forces_on_fixed_atoms(frames, student):
+    plain = [relabelled(a) for a in frames]
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
+    assert advice.doubt_units(fixed, student) is None
+    said = {"student": student.predict(plain)}
+    one, other = (comparison.compare(f, said) for f in (plain, fixed))
+    name = "force component"
+    np.testing.assert_array_equal(one[name].reference, other[name].reference)
+    explorer = parity.Parity(fixed, said)
+    np.testing.assert_array_equal(
+        explorer._drawn()[2], plain[explorer.numbers["frame"]].get_forces()
+    )
+
+
 def nan(frames):
     frames[4] = relabelled(frames[4], forces=np.full((9, 3), np.nan))
     return frames
@@ -153,6 +182,69 @@ def test_hostile_structures(spoil, words, tmp_path, frames):
     path = written(tmp_path, spoil([relabelled(a) for a in frames]))
     with pytest.raises(ValueError, match=words):
         intake.read(path)
+
+
+def informed(**info):
+    def spoil(frames):
+        frames[4].info |= info
+        return frames
+
+    return spoil
+
+
+def without_a_hydrogen(frames):
+    frames[4] = frames[4][:-1]
+    frames[4].calc = None
+    return [*frames[:4], with_labels(frames[4], -4200.0, np.zeros((8, 3))), *frames[5:]]
+
+
+def with_initial(kind):
+    def spoil(frames):
+        values = np.zeros(9)
+        values[2] = 1.0
+        getattr(frames[4], f"set_initial_{kind}")(values)
+        return frames
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_a_hydrogen, "25 electrons, an odd number"),
+        (informed(charge=1), "charge=1"),
+        (informed(total_charge=-1), "total_charge=-1"),
+        (informed(spin=2), "spin=2"),
+        (informed(total_spin=2), "total_spin=2"),
+        (informed(multiplicity=3), "multiplicity=3"),
+        (with_initial("charges"), "initial charges add up to 1"),
+        (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
+    ],
+)
+def test_ions_and_radicals_are_named(spoil, words, tmp_path, frames):
+    frames = spoil([relabelled(a) for a in frames])
+    ase.io.write(tmp_path / "mine.traj", frames)
+    ase.io.write(tmp_path / "mine.extxyz", frames)
+    for path in (tmp_path / "mine.traj", tmp_path / "mine.extxyz"):
+        with pytest.raises(ValueError, match=f"frames \\[4\\].*{words}"):
+            intake.read(path)
+
+
+def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
+    for atoms in frames:
+        atoms.info |= dict(charge=0, spin=1, multiplicity=1, total_spin=0)
+    assert intake.read(written(tmp_path, frames)).notes == []
+    boxes = datasets.load("water-dft")["pool"][:3]
+    assert intake.read(written(tmp_path, boxes, "w.extxyz")).notes == []
+
+
+def test_an_odd_number_of_electrons_in_a_box_is_noted(tmp_path):
+    boxes = []
+    for box in datasets.load("water-dft")["pool"][:3]:
+        forces = box.get_forces()[:-1]
+        boxes.append(with_labels(box[:-1], box.get_potential_energy(), forces))
+    found = intake.read(written(tmp_path, boxes, "w.extxyz"))
+    assert "3 periodic structures have an odd number of electrons" in found.notes[0]
 
 
 def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
@@ -283,9 +375,9 @@ def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
     assert len(names["pool"]) + len(names["test"]) == 11
 
 
-def boron(frames):
+def beryllium(frames):
     for a in frames:
-        a.numbers[2] = 5
+        a.numbers[2] = 4
     return frames
 
 
@@ -302,7 +394,7 @@ def kilocalories(frames):
     [
         (nan, "NaN"),
         (mixed, "some structures are periodic"),
-        (boron, "elements .*5, 6.*lessons 01 and 02 show how"),
+        (beryllium, "elements .*4, 6.*lessons 01 and 02 show how"),
         (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
         (lambda frames: frames[:1], "at least 2 different structures"),
     ],

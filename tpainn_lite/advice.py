@@ -98,7 +98,7 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     The labels are held against what `potential` predicts: their ratio tells.
     """
     some = frames[:: max(1, len(frames) // 50)]
-    known = np.concatenate([a.get_forces().ravel() for a in some])
+    known = np.concatenate([a.get_forces(apply_constraint=False).ravel() for a in some])
     guess = np.concatenate([f.ravel() for f in potential.predict(some)[1]])
     slope = float(known @ guess / (guess @ guess))
     alike = float(np.corrcoef(known, guess)[0, 1])

@@ -4,6 +4,7 @@ Structures are ``ase.Atoms`` (eV, Å); labels ride in their ``SinglePointCalcula
 ASE itself refuses a label that no longer fits (move an atom and it is gone).
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,8 +32,12 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
-    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å)."""
+    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å).
+
+    It has none of ASE's constraints: they would show forces on fixed atoms as zero.
+    """
     labelled, known = atoms.copy(), {"energy": float(energy)}
+    labelled.set_constraint()
     if forces is not None:
         known["forces"] = np.array(forces, dtype=float)
     labelled.calc = SinglePointCalculator(labelled, **known)
@@ -109,9 +114,21 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
             labels(atoms, where, forces)
 
 
+def unconstrained(frames: Sequence[Atoms]) -> int:
+    """Take ASE's constraints off `frames`, in place; return how many had one.
+
+    With a constraint, ASE gives zero for the forces on fixed atoms.
+    """
+    constrained = [atoms for atoms in frames if atoms.constraints]
+    for atoms in constrained:
+        atoms.set_constraint()
+    return len(constrained)
+
+
 def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     """Read and check every frame of a file that ASE can read, as `check` does.
 
+    Constraints are taken off, with a warning, so that the forces on fixed atoms show.
     Raises `ValueError` that names the file (and frame) and says what is wrong.
     """
     path = Path(path)
@@ -125,6 +142,12 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
             "file complete, and does its suffix tell its format?"
         ) from error
     check(frames, str(path), labelled, forces)
+    if count := unconstrained(frames):
+        warnings.warn(
+            f"{path}: {count} structures had ASE constraints, which were taken off: "
+            "they would hide the forces on fixed atoms",
+            stacklevel=2,
+        )
     return frames
 
 

@@ -35,16 +35,25 @@ class Guard:
         """Guard `energy_forces`; `error` will hold what it raised last."""
         self.energy_forces = energy_forces
         self.error: BaseException | None = None
+        self.started = False
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
-        """Energy and forces, finite and such that the atoms stay in reach."""
+        """Energy and forces, finite and such that the atoms stay in reach.
+
+        A `ValueError` at the start is a set-up error; later, the run itself led to
+        positions that the potential refuses, and that is a `FloatingPointError`.
+        """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
+        except ValueError as error:
+            self.error = FloatingPointError(str(error)) if self.started else error
+            raise self.error from None
         except BaseException as error:
             self.error = error
             raise
+        self.started = True
         return energy, forces
 
 

@@ -15,9 +15,11 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from . import formats, units
-from .data import check, with_labels
+from .data import check, unconstrained, with_labels
 
 MOST = 5000  # structures; more are not read
+CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
+SPINS = ("spin", "total_spin", "multiplicity", "spin_multiplicity")  # 0 or 1: singlet
 UNITS = {  # force, and energy that goes with it, in eV/Å and eV
     "eV/Å": (1.0, 1.0),
     "kcal/mol/Å": (units.KCAL_MOL, units.KCAL_MOL),
@@ -41,8 +43,9 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
 
     `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
     to it; an npz is in kcal/mol, and is converted. Raises `ValueError`, saying what to
-    do, for an empty or broken file, atoms that overlap, NaN, structures of which some
-    are periodic and some not, no energies at all, and fewer than two structures.
+    do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
+    structures of which some are periodic and some not, no energies at all, and fewer
+    than two structures.
     """
     path = Path(path)
     if unit not in UNITS:
@@ -52,6 +55,12 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
     frames, notes = _frames(path)
     if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
         notes.append("The last line does not end: is its last number whole?")
+    if count := unconstrained(frames):
+        notes.append(
+            f"{count} structures had ASE constraints, which were taken off: they would "
+            "hide the forces on fixed atoms."
+        )
+    _refuse_ions(frames, path, notes)
     frames, forces = _labelled(frames, path, notes, *UNITS[unit])
     check(frames, str(path), forces=forces)
     kinds = {bool(a.pbc.any()) for a in frames}
@@ -104,6 +113,47 @@ def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
         "the point here; take every tenth if they come from one run."
     )
     return frames[:MOST], [note]
+
+
+def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
+    """Raise `ValueError` for charges and spins: no potential here is told of them.
+
+    A free atom has a spin, and a periodic metal may have an odd number of electrons.
+    """
+    odd = [len(a) > 1 and int(a.numbers.sum()) % 2 == 1 for a in frames]
+    found: dict[int, str] = {}
+    for k, atoms in enumerate(frames):
+        words = _declared(atoms) if len(atoms) > 1 else []
+        if odd[k] and not atoms.pbc.any():
+            words.append(f"{atoms.numbers.sum()} electrons, an odd number")
+        if words:
+            found[k] = ", ".join(words)
+    if found:
+        raise ValueError(
+            f"{path}: needs neutral closed-shell structures; {len(found)} are ions or "
+            f"radicals, frames {[*found][:5]} first ({next(iter(found.values()))}); "
+            "take them out"
+        )
+    if any(odd):
+        notes.append(
+            f"{sum(odd)} periodic structures have an odd number of electrons: are they "
+            "metals, or is an atom missing?"
+        )
+
+
+def _declared(atoms: Atoms) -> list[str]:
+    """Say which charge or spin a structure comes with, where it is not zero."""
+    words = []
+    for keys, neutral in ((CHARGES, 0.5), (SPINS, 1)):
+        for key in keys:
+            value = atoms.info.get(key, 0)
+            if isinstance(value, (int, float, np.number)) and abs(value) > neutral:
+                words.append(f"{key}={value:g}")
+    for name in ("charges", "magnetic_moments"):
+        total = getattr(atoms, f"get_initial_{name}")().sum()
+        if abs(total) > 0.5:
+            words.append(f"initial {name.replace('_', ' ')} add up to {total:g}")
+    return words
 
 
 def _labelled(

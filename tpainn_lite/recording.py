@@ -66,7 +66,10 @@ class Recording:
         if len(frames) < self.done:
             frames.append(last)
             self._append(last)
-        gap = np.abs(frames[-1].get_forces() - last.get_forces()).max()
+        gap = np.abs(
+            frames[-1].get_forces(apply_constraint=False)
+            - last.get_forces(apply_constraint=False)
+        ).max()
         if not gap < SAME:
             raise ValueError(
                 f"file: {self.path} holds a run of another potential (forces of its "

@@ -137,7 +137,9 @@ def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
     """The teacher's own force error against DFT (meV/Å), and what a label costs (s)."""
     labelled = by_teacher(teacher, test)
     gaps = [
-        np.abs(a.get_forces() - b.get_forces())
+        np.abs(
+            a.get_forces(apply_constraint=False) - b.get_forces(apply_constraint=False)
+        )
         for a, b in zip(labelled, test, strict=True)
     ]
     calls = [(energy_forces(teacher, a.info["smiles"]), a) for a in test[:TIMED]]
