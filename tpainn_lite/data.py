@@ -4,6 +4,7 @@ Structures are ``ase.Atoms`` (eV, Å); labels ride in their ``SinglePointCalcula
 ASE itself refuses a label that no longer fits (move an atom and it is gone).
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,26 @@ def labels(
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
+
+
+def digest_of(frames: Sequence[Atoms]) -> str:
+    """Hash the structures: elements, positions (Å), and cells of periodic ones."""
+    parts = [(a.numbers, a.positions, cell_of(a)) for a in frames]
+    return _sha256(x for part in parts for x in part)
+
+
+def digest_of_labels(frames: Sequence[Atoms], forces: bool = True) -> str:
+    """Hash the energies (eV) and, if `forces`, the forces (eV/Å) of labelled frames."""
+    return _sha256(x for a in frames for x in labels(a, forces=forces))
+
+
+def _sha256(values) -> str:
+    """Hash numbers, arrays and ``None``, with their shapes, as float64."""
+    whole = hashlib.sha256()
+    for value in values:
+        array = np.array([] if value is None else value, float, order="C")
+        whole.update(repr(array.shape).encode() + array.tobytes())
+    return whole.hexdigest()
 
 
 def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
