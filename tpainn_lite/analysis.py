@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from . import units
-from .geometry import nearest_image
+from .geometry import nearest_image, reach
 
 LEAST = 16  # values: fewer say too little about their own spread
 WINDOW = 3  # statistical inefficiencies: lags that are summed up
@@ -51,8 +51,22 @@ def densities(frames: Sequence[Atoms]) -> np.ndarray:
 
 
 def displacements(atoms: Atoms, first, second) -> np.ndarray:
-    """Vectors (P, 3) Å from atoms `first` to atoms `second`, to the nearest image."""
+    """Return vectors (P, 3) Å from atoms `first` to atoms `second`.
+
+    To the nearest image in a periodic box; an open structure has no images. Raises
+    `ValueError` for atoms that are periodic in some directions only, and for positions
+    that are not finite.
+    """
     vectors = atoms.positions[second] - atoms.positions[first]
+    if not np.isfinite(vectors).all():
+        raise ValueError("atoms: a position is NaN or infinite; drop this frame")
+    if not atoms.pbc.any():
+        return vectors
+    if not atoms.pbc.all():
+        raise ValueError(
+            "atoms: needs to be periodic in all three directions or in none, got "
+            f"pbc={atoms.pbc.tolist()}"
+        )
     return nearest_image(vectors, atoms.cell.array)
 
 
@@ -71,7 +85,7 @@ def rdf(
         frames: of one periodic box, whose volume may change.
         one: atomic number; `other` may be the same.
         other: atomic number of the neighbours that are counted.
-        r_max: Å, at most half the least height of the smallest box.
+        r_max: Å, at most half the shortest lattice vector of the smallest box.
         bins: of equal width.
         molecules: the molecule (N,) of each atom: pairs within one are left out.
     """
@@ -99,11 +113,15 @@ def _check_range(frames: Sequence[Atoms], r_max: float) -> None:
         raise ValueError("frames: needs at least one, got none")
     if not all(a.pbc.all() for a in frames):
         raise ValueError("frames: needs boxes that are periodic in all directions")
-    heights = [1 / np.linalg.norm(a.cell.reciprocal(), axis=1).max() for a in frames]
-    if not 0 < r_max <= min(heights) / 2:
+    _check_reach(r_max, min(reach(a.cell.array) for a in frames))
+
+
+def _check_reach(r_max: float, half: float) -> None:
+    if not 0 < r_max <= half:
         raise ValueError(
-            f"r_max: needs a positive number up to {min(heights) / 2:.2f} Å, half the "
-            f"least height of the smallest box, got {r_max}"
+            f"r_max: needs a positive number up to {half:.2f} Å, half the shortest "
+            f"lattice vector of the smallest box, got {r_max}; farther away an atom "
+            "has more than one image"
         )
 
 
@@ -164,9 +182,13 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
 
     A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
     `angle` degrees (Luzar & Chandler, Phys. Rev. Lett. 76, 928 (1996), doi
-    10.1103/PhysRevLett.76.928). Each bond counts once; a molecule takes part in two.
+    10.1103/PhysRevLett.76.928). Each bond counts once, and belongs to two molecules.
+
+    Raises `ValueError` for other atoms than water, and for a box whose shortest lattice
+    vector is below twice `r_max`.
     """
     _check_water(atoms)
+    _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)
     oxygens = np.arange(0, len(atoms), 3)
     donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
     apart = donor != acceptor
