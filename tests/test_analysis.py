@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell, niggli_reduce
 
-from tpainn_lite import analysis, datasets, water
+from tpainn_lite import analysis, datasets, dynamics, water
 from tpainn_lite.geometry import whole
 
 
@@ -255,3 +255,68 @@ def test_an_open_cluster_has_no_images(labelled_box):
     cluster.cell, cluster.pbc = [10] * 3, [True, True, False]
     with pytest.raises(ValueError, match="pbc=.True, True, False."):
         analysis.bond_vectors(cluster)
+
+
+def permuted(atoms):
+    """Water with its hydrogens shuffled among the molecules."""
+    hydrogens, order = np.flatnonzero(atoms.numbers == 1), np.arange(len(atoms))
+    order[hydrogens] = np.random.default_rng(0).permutation(hydrogens)
+    return atoms[order]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        analysis.hydrogen_bonds,
+        lambda a: analysis.force_parts(a, np.zeros((len(a), 3))),
+        lambda a: water.scaled(a, 1.0),
+        lambda a: water.water_system(water.MODELS["q-tip4p-f"], a),
+    ],
+    ids=["hydrogen_bonds", "force_parts", "scaled", "water_system"],
+)
+def test_hydrogens_of_other_molecules_are_refused(labelled_box, call):
+    call(labelled_box)
+    for atoms in (permuted(labelled_box), swapped(labelled_box)):
+        with pytest.raises(ValueError, match=r"order may be another .*water.ordered"):
+            call(atoms)
+        call(water.ordered(atoms))
+    assert analysis.hydrogen_bonds(water.ordered(permuted(labelled_box))) == 49
+
+
+def swapped(atoms):
+    """One hydrogen for one of the nearest neighbour."""
+    h = np.flatnonzero(atoms.numbers == 1)
+    d = atoms.get_all_distances(mic=True)[np.ix_(h // 3 * 3, h)]
+    longer = np.maximum(d, d.T)  # of the two bonds after each swap
+    longer[h[:, None] // 3 == h // 3] = np.inf
+    i, j = np.unravel_index(longer.argmin(), longer.shape)
+    assert longer[i, j] < 2.6
+    other = atoms.copy()
+    other.positions[h[[i, j]]] = atoms.positions[h[[j, i]]]
+    return other
+
+
+def test_a_wrapped_molecule_that_lost_its_box_is_refused():
+    one = Atoms("OHH", [[0.1, 5, 5], [9.3, 5, 5.3], [0.7, 5.7, 5]], cell=[10] * 3)
+    one.pbc = True
+    analysis.check_water(one)
+    one.pbc = False
+    with pytest.raises(ValueError, match="hydrogen 1 is 9.2. Å .* not periodic"):
+        analysis.check_water(one)
+
+
+def test_stretched_and_dissociating_water_is_water():
+    frames = [a for name in ("water-dft", "water-scans") for a in _all_of(name)]
+    for r in np.linspace(0.7, 2.8, 8):
+        frames.append(Atoms("OHH", [[0, 0, 0], [r, 0, 0], [-0.24, 0.93, 0]]))
+    box = water.water_box(8, density=0.9, seed=0)
+    system = water.water_system(water.MODELS["spc-fw"], box)
+    frames += dynamics.simulate(
+        system, box, steps=400, every=20, temperature=1000, friction=0.1
+    )
+    for atoms in frames:
+        analysis.check_water(atoms)
+
+
+def _all_of(name):
+    return sum(datasets.load(name).values(), [])
