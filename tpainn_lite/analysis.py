@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from . import units
-from .geometry import nearest_image, reach
+from .geometry import nearest_image, periodic, reach
 
 LEAST = 16  # values: fewer say too little about their own spread
 WINDOW = 3  # statistical inefficiencies: lags that are summed up
@@ -64,14 +64,7 @@ def displacements(atoms: Atoms, first, second) -> np.ndarray:
     vectors = atoms.positions[second] - atoms.positions[first]
     if not np.isfinite(vectors).all():
         raise ValueError("atoms: a position is NaN or infinite; drop this frame")
-    if not atoms.pbc.any():
-        return vectors
-    if not atoms.pbc.all():
-        raise ValueError(
-            "atoms: needs to be periodic in all three directions or in none, got "
-            f"pbc={atoms.pbc.tolist()}"
-        )
-    return nearest_image(vectors, atoms.cell.array)
+    return nearest_image(vectors, atoms.cell.array) if periodic(atoms) else vectors
 
 
 def rdf(

@@ -1,5 +1,6 @@
 """Nearest images, bonds by distance, and molecules put back together."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 
@@ -11,6 +12,29 @@ from ase.neighborlist import natural_cutoffs, neighbor_list
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
 AROUND = np.array([n for n in product((-1, 0, 1), repeat=3) if any(n)])  # (26, 3)
 FLAT = 1e-10  # of the product of its edges: a cell with a smaller volume has none
+
+
+def periodic(atoms: Atoms) -> bool:
+    """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
+    if atoms.pbc.any() and not atoms.pbc.all():
+        raise ValueError(
+            "atoms: needs to be periodic in all three directions or in none, got "
+            f"pbc={atoms.pbc.tolist()}"
+        )
+    return bool(atoms.pbc.all())
+
+
+def check_same_atoms(frames: Sequence[Atoms]) -> None:
+    """Raise `ValueError` where frames are missing, or are not of the same atoms."""
+    if len(frames) == 0:
+        raise ValueError("frames: needs at least one, got none")
+    for k, atoms in enumerate(frames):
+        if not np.array_equal(atoms.numbers, frames[0].numbers):
+            raise ValueError(
+                "frames: need the same atoms in the same order, but frame "
+                f"{k} is {atoms.get_chemical_formula('reduce')[:40]} and frame 0 "
+                f"{frames[0].get_chemical_formula('reduce')[:40]}"
+            )
 
 
 def reduced(cell: np.ndarray) -> np.ndarray:
