@@ -58,6 +58,41 @@ def test_unwrapping_in_a_skewed_cell(rng):
     np.testing.assert_allclose(found - found[0], R - R[0], atol=1e-9)
 
 
+def test_open_structures_need_no_unwrapping():
+    """An unwrapped trajectory without its box diffuses as it did in the box."""
+    boxed = walk(2.3, 20, 100, 50.0, 0)
+    R = transport.unwrap(boxed)
+    frames = [Atoms("O20", r) for r in R]
+    np.testing.assert_array_equal(transport.unwrap(frames), R)
+    frames[3].cell = [10] * 3  # a cell alone makes no images
+    np.testing.assert_array_equal(transport.unwrap(frames), R)
+    found = [transport.diffusion(f, 50.0, (0.5, 2.0)) for f in (boxed, frames)]
+    assert found[0].value == pytest.approx(found[1].value, rel=1e-12)
+    exact = 2.3 * (1 - 1 / 20)
+    assert found[1].value == pytest.approx(exact, abs=4 * found[1].error)
+
+
+def _changed(frames, **changes):
+    for name, value in changes.items():
+        setattr(frames[2], name, value)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(pbc=False), "all periodic or all open"),
+        (dict(pbc=[True, True, False]), "all three directions or in none"),
+        (dict(numbers=[8, 8, 8, 8, 1]), "frame 2 is O4H and frame 0 O5|same atoms"),
+        (dict(positions=np.full((5, 3), np.nan)), "frame 2 is NaN"),
+        (dict(cell=np.zeros((3, 3))), "cell: needs three vectors that span"),
+    ],
+)
+def test_frames_that_do_not_belong_together_are_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        transport.unwrap(_changed(walk(1.0, 5, 20, 50.0, 0), **change))
+
+
 def test_frequency_of_a_spring():
     def spring(numbers, positions, cell):
         apart = positions[1] - positions[0]

@@ -46,21 +46,28 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
 
 
 def whole_waters(
-    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
+    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order (N,) of the atoms as O H H, O H H, …, and positions (N, 3) Å so ordered.
 
     A hydrogen belongs to the nearest oxygen under periodic boundaries and is moved next
-    to it by cell vectors; oxygens stay where they are. Raises `ValueError` where an
-    oxygen does not get exactly two hydrogens.
+    to it by cell vectors; oxygens stay where they are. An open cluster has no cell
+    (None). Raises `ValueError` where an oxygen does not get exactly two hydrogens;
+    `water.ordered` does the same for ``ase.Atoms``.
     """
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
+    n = len(oxygens)
+    if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
+        raise ValueError(
+            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
+            f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
+        )
     vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
-    vectors = nearest_image(vectors, cell)
+    vectors = vectors if cell is None else nearest_image(vectors, cell)
     distances = np.linalg.norm(vectors, axis=-1)
     owner = distances.argmin(0)  # (H,)
-    counts = np.bincount(owner, minlength=len(oxygens))
-    if 3 * len(oxygens) != len(numbers) or (counts != 2).any():
+    counts = np.bincount(owner, minlength=n)
+    if (counts != 2).any():
         raise ValueError(
             "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
             f"{sorted(set(counts.tolist()))} hydrogens an oxygen"

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from . import units
-from .geometry import nearest_image
+from .geometry import check_same_atoms, nearest_image, periodic
 
 A2_PER_PS = 10.0  # 1e-9 m²/s
 PER_CM = 1e12 / (100 * ase.units._c)  # 1/ps -> 1/cm
@@ -48,12 +48,22 @@ class Diffusion:
 
 
 def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
-    """Positions (T, N, 3) Å that run on across the faces of the box.
+    """Return positions (T, N, 3) Å that run on across the faces of the box.
 
     Frames must be so close in time that no atom moves by half a box between two.
+    Positions of open structures come back as they are.
+
+    Raises `ValueError` for frames of different atoms, of which some are periodic and
+    some are not, or with positions that are not finite.
     """
+    check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
-    for k in range(1, len(R)):
+    if not np.isfinite(R).all():
+        k = int((~np.isfinite(R)).any(axis=(1, 2)).argmax())
+        raise ValueError(f"frames: a position of frame {k} is NaN or infinite; drop it")
+    if len({periodic(a) for a in frames}) > 1:
+        raise ValueError("frames: need to be all periodic or all open, got both")
+    for k in range(1, len(R) if periodic(frames[0]) else 1):
         step = R[k] - R[k - 1]
         R[k:] += nearest_image(step, frames[k].cell.array) - step
     return R
@@ -63,6 +73,9 @@ def diffusion(
     frames: Sequence[Atoms], interval: float, fit: tuple[float, float], element: int = 8
 ) -> Diffusion:
     """Self-diffusion by Einstein's relation: the slope of the MSD over `fit` (ps), / 6.
+
+    Of open structures too, for positions that run on already (an unwrapped trajectory
+    without its box); a cluster has no bulk, and its atoms cannot go far.
 
     Frames of constant volume, `interval` fs apart; the drift of all atoms together is
     taken out. Of each atom of `element` a line is fitted to its own mean square
