@@ -1,6 +1,7 @@
 """Dynamics against closed forms; errors that surface as themselves."""
 
 import copy
+import json
 import subprocess
 import sys
 import time
@@ -436,14 +437,82 @@ def test_another_run_is_not_mixed_in(liquid, tmp_path):
         simulate(system, start, steps=20, file=file, **NVT)
 
 
-def test_a_run_does_not_go_on_with_another_potential(liquid, tmp_path):
+def test_a_run_does_not_go_on_with_another_potential(liquid, heated, tmp_path):
     start, system = liquid
     file = tmp_path / "a.traj"
     simulate(system, start, steps=20, file=file, **NVT)
     other = water.water_system(water.MODELS["tip3p-flexible"], start)
-    with pytest.raises(ValueError, match="file: .*a.traj holds a run of another pot"):
+    with pytest.raises(ValueError, match=r"a.traj holds another run \(other system\)"):
         simulate(other, start, steps=40, file=file, **NVT)
     assert len(simulate(system, start, steps=40, file=file, **NVT)) == 2
+
+    def weaker(*structure):
+        energy, forces = potential(*structure)
+        return 0.9 * energy, 0.9 * forces
+
+    start, potential = heated  # a Python potential is known by its forces
+    file = tmp_path / "b.traj"
+    simulate(potential, start, steps=20, file=file, **NVT)
+    with pytest.raises(ValueError, match="file: .*b.traj holds a run of another pot"):
+        simulate(weaker, start, steps=40, file=file, **NVT)
+    assert len(simulate(potential, start, steps=40, file=file, **NVT)) == 2
+
+
+STARTS = {  # what of a start may differ, the formula being the same
+    "numbers": lambda a: a.set_atomic_numbers(a.numbers[::-1]),
+    "positions": lambda a: a.positions.__iadd__(1e-9),
+    "cell": lambda a: a.set_cell(a.cell * 1.001),
+    "pbc": lambda a: a.set_pbc(True),
+    "masses": lambda a: a.set_masses(a.get_masses() * 2),
+    "momenta": lambda a: a.set_momenta(a.get_momenta() * 0.9),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_another_start_is_another_run(heated, tmp_path, name):
+    start, potential = heated
+    start.set_cell([20.0, 20.0, 20.0])
+    run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
+    first = simulate(potential, start, **run)[0]
+    other = start.copy()
+    STARTS[name](other)
+    with pytest.raises(ValueError, match=f"holds another run .*other {name}"):
+        simulate(lambda *_: potential(start.numbers, *_[1:]), other, **run)
+    again = simulate(potential, start.copy(), **run | {"temperature": 300})
+    np.testing.assert_array_equal(again[0].positions, first.positions)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_trajectory_without_its_frames_is_refused(liquid, tmp_path, left):
+    start, system = liquid
+    file = tmp_path / "a.traj"
+    simulate(system, start, steps=60, file=file, **NVT)
+    frames = read(file, ":")
+    file.unlink()
+    if left:
+        write(file, frames[-left:])  # the last ones: one is missing, or two
+    with pytest.raises(ValueError, match=f"a.traj has {left} frames that do not fit "):
+        simulate(system, start, steps=80, file=file, **NVT)
+    assert file.exists() == bool(left)
+    write(file, frames)
+    again = simulate(system, start, steps=80, file=file, **NVT)
+    assert [a.info["time_fs"] for a in again] == [10.0, 20.0, 30.0, 40.0]
+    file.write_bytes(b"no trajectory")
+    with pytest.raises(ValueError, match="no trajectory or a damaged one.*delete it"):
+        simulate(system, start, steps=80, file=file, **NVT)
+
+
+def test_a_recording_of_an_older_version_is_refused_in_words(liquid, tmp_path):
+    start, system = liquid
+    run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
+    simulate(system, start, **run)
+    state = tmp_path / "a.traj.state"
+    head, _, rest = state.read_bytes().partition(b"\n")
+    number, _, identity = head.decode().partition(" ")
+    old = {k: v for k, v in json.loads(identity).items() if k != "positions"}
+    state.write_bytes(f"{number} {json.dumps(old)}\n".encode() + rest)
+    with pytest.raises(ValueError, match="of an older version, .*delete it and a.traj"):
+        simulate(system, start, **run)
 
 
 def test_a_runaway_says_when_and_why(ethanol):

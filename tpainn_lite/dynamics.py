@@ -26,7 +26,7 @@ from .engine import (
     start,
 )
 from .geometry import whole
-from .recording import Recording
+from .recording import Recording, fingerprint
 
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 
@@ -133,7 +133,7 @@ def _frames(potential, atoms: Atoms, settings: _Settings, file) -> Iterator:
     recording = None
     if file is not None:
         identity = asdict(settings) | {"formula": atoms.get_chemical_formula()}
-        recording = Recording(file, identity)
+        recording = Recording(file, identity | fingerprint(potential, atoms))
     context = settings.prepare(potential, atoms, recording.done if recording else 0)
     every, interval = settings.every, settings.every * settings.timestep
 
