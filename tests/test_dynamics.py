@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import torch
 from ase import Atoms
 from ase.io import read, write
 
-from tpainn_lite import data, dynamics, engine, molecules, units, water
+from tpainn_lite import blowup, data, dynamics, engine, molecules, units, water
 from tpainn_lite.blowup import total_energy
 from tpainn_lite.dynamics import simulate
 from tpainn_lite.graphs import collate, graph
@@ -522,6 +523,50 @@ def test_a_runaway_says_when_and_why(ethanol):
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat") as caught:
         simulate(pushes, ethanol, steps=2000, every=10)
     assert caught.value.step == 10 * len(caught.value.frames) > 0
+
+
+@pytest.mark.parametrize("n", [2, 4, 64])
+def test_the_hottest_sound_frame_is_a_quantile(n):
+    # With an even number 2k of degrees of freedom the upper tail of chi-squared is a
+    # sum: exp(-y) (1 + y + ... + y^(k-1)/(k-1)!), with y half of its argument.
+    limit = blowup.hottest(1000.0, n) / (1000.0 + blowup.HOT)  # mean is 1
+    y, k = 3 * n * limit / 2, 3 * n // 2
+    tail = sum(math.exp(i * math.log(y) - y - math.lgamma(i + 1)) for i in range(k))
+    assert tail == pytest.approx(1e-12, rel=1e-6)
+
+
+@pytest.mark.parametrize("smiles", ["O", "N#N", "C#N"])
+def test_small_molecules_may_be_hot(smiles):
+    # 2,000 frames that hardly remember each other: friction renews the momenta.
+    potential, (start,) = molecules.mmff94(smiles), molecules.conformers(smiles, seed=0)
+    run = dict(steps=2000, every=1, friction=2.0, temperature=1000.0)
+    hot = 0.0
+    for seed in range(3):
+        frames = simulate(potential, start, seed=seed, **run)
+        kelvin = dynamics.temperatures(frames)
+        assert kelvin.mean() == pytest.approx(1000, rel=0.1)
+        hot = max(hot, kelvin.max())
+    assert hot > 3000  # which is what a chance of one in a thousand frames comes to
+
+    def pushes(numbers, positions, cell):
+        return 0.0, 0.5 * (positions - positions.mean(0))
+
+    with pytest.raises(dynamics.BlowUp, match="K where the thermostat is at 1000 K"):
+        simulate(pushes, start, **run | {"every": 10, "friction": 0.01})
+
+
+def test_a_hot_run_without_a_thermostat_may_fluctuate(dimer):
+    # Leap-frog at ω dt = 1 keeps K + 3/4 U, so that K + U swings with U.
+    atoms, spring = dimer
+    atoms.positions[1, 2] = 0.74 + 0.11
+    omega = math.sqrt(2 * 300.0 / atoms.get_masses()[0]) * units.ASE_FS  # rad/fs
+
+    def stiff(numbers, positions, cell):
+        energy, forces = spring(numbers, positions)
+        return 10 * energy, 10 * forces
+
+    frames = simulate(stiff, atoms, steps=400, timestep=1 / omega, every=1, **NVE)
+    assert np.ptp(total_energies(frames)) > 0.3  # eV
 
 
 def test_energy_from_nowhere_stops_a_run_without_a_thermostat(ethanol):
