@@ -94,8 +94,8 @@ def simulate(
     ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
     On the `platform` "CPU" a System runs 4-6 times faster, in single precision.
 
-    Frames carry energy, forces, momenta (leap-frog: half a step early), and in ``info``
-    time_fs and kinetic_energy (eV, at that time). Raises `BlowUp` for a run gone wrong.
+    Frames carry energy, forces, momenta, and in ``info`` time_fs and kinetic_energy
+    (eV), all at one time. Raises `BlowUp` for a run gone wrong.
     """
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform
