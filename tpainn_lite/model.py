@@ -185,23 +185,38 @@ class Potential(torch.nn.Module):
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
         """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
+        self._save(path, {"card": card or {}})
+
+    def _save(self, path: str | Path, more: dict) -> None:
         known = self.reference_energies
         about = {"config": asdict(self.config), "reference_energies_eV": known}
-        checkpoints.write(path, self.state_dict(), about | {"card": card or {}})
+        checkpoints.write(path, self.state_dict(), about | more)
 
     @staticmethod
     def load(path: str | Path) -> "Potential":
         """Read what `save` wrote.
 
-        Raises `ValueError` for missing, truncated or altered files, another format.
+        Raises `ValueError` for missing, truncated or altered files, another format,
+        and for the network of a `delta.Total`, which is no potential on its own.
         """
+        potential, about = Potential._load(path)
+        if "difference" in about:
+            raise ValueError(
+                f"{path}: holds a network that learned differences from a classical "
+                "part; load both with delta.Total.load(path, classical)"
+            )
+        return potential
+
+    @staticmethod
+    def _load(path: str | Path) -> tuple["Potential", dict]:
         state, about = checkpoints.read(path)
         try:
             # files older than the choice do not name it
             config = PotentialConfig(**({"radial": "gaussian"} | about["config"]))
             potential = Potential(config, about["reference_energies_eV"], seed=0)
-            if "readout.outnet.w" in state:  # an instant head, see `head`
-                phi = RandomFeatures(config.features, len(state["readout.outnet.w"]))
+            heads = [key for key in state if key.endswith("outnet.w")]  # see `head`
+            for key in sorted(heads, key=len, reverse=True):  # the innermost first
+                phi = RandomFeatures(config.features, len(state[key]))
                 potential.readout.outnet = Head(potential.readout.outnet, phi)
             potential.load_state_dict(state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -209,4 +224,4 @@ class Potential(torch.nn.Module):
                 f"{path}: the .json does not describe the weights in the .pt ({error});"
                 " copy or train the checkpoint again"
             ) from None
-        return potential.eval()
+        return potential.eval(), about

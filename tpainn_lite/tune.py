@@ -129,7 +129,7 @@ def autotune(
     how = dict(seed=seed, on_epoch=on_epoch, progress=progress)
     tuned, history = fit(start, frames, config, valid=valid, **how)
     if isinstance(strategy, Delta):
-        tuned = Total(tuned, strategy.classical)
+        tuned = Total(tuned, strategy.classical, frames[0])
     return tuned, history
 
 
