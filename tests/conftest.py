@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import molecule
 
@@ -40,6 +41,30 @@ def ice():
     atoms.pbc = True
     atoms.positions += 3.3
     return atoms
+
+
+@pytest.fixture
+def double_by_default():
+    """Run with torch's default type at float64, as other packages set it."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(params=["open", "periodic", "unwrapped", "apart"])
+def far(request, ethanol, ice):
+    """A structure with atoms 10,000 Å from the origin, and its like near to it."""
+    near = {"periodic": ice, "unwrapped": ice}.get(request.param, ethanol)
+    near.positions = np.round(near.positions, 3)  # or moving atoms changes distances
+    moved = near.copy()
+    if request.param == "unwrapped":
+        moved.positions[:3] += moved.cell.array[:2].T @ [3000, -2000]
+    elif request.param == "apart":  # and nothing to centre the whole structure on
+        moved += near
+        moved.positions[len(near) :] += [1e4, -2e4, 0]
+    else:
+        moved.positions += [1e4, -2e4, 5e3]
+    return moved, near
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,24 @@ def test_atoms_beyond_each_others_reach(potential, ethanol):
     np.testing.assert_array_equal(forces, 0)
 
 
+def test_far_from_the_origin(potential, far):
+    moved, near = far
+    energy, forces = potential.energy_forces(*as_arrays(near))
+    copies = len(moved) // len(near)
+    found, pushed = Compiled(potential)(*as_arrays(moved))
+    assert found == pytest.approx(copies * energy, abs=1e-5)
+    np.testing.assert_allclose(pushed, np.tile(forces, (copies, 1)), **CLOSE)
+
+
+def test_torchs_default_type_changes_nothing(ethanol, request):
+    potential = Potential(SMALL, REFERENCES, seed=1)
+    energy, forces = Compiled(potential)(*as_arrays(ethanol))
+    request.getfixturevalue("double_by_default")
+    found, pushed = Compiled(potential)(*as_arrays(ethanol))
+    assert found == energy
+    np.testing.assert_array_equal(pushed, forces)
+
+
 def test_a_shipped_potential_in_a_liquid():
     box = water.water_box(32, density=1.0, seed=0)
     potential = datasets.checkpoint("water-tuned-8").double()

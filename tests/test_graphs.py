@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 
 from tpainn_lite import data
-from tpainn_lite.graphs import Samples, batches, collate, graph
+from tpainn_lite.graphs import Samples, batches, collate, graph, vectors
 
 
 def brute_force(atoms, cutoff):
@@ -26,8 +26,8 @@ def brute_force(atoms, cutoff):
 
 def listed(atoms, cutoff):
     g = graph(atoms, cutoff)
-    r = g["R"][g["idx_j"]] - g["R"][g["idx_i"]] + g.get("offsets", 0)
-    rows = zip(g["idx_i"].tolist(), g["idx_j"].tolist(), r.numpy(), strict=True)
+    r = vectors(g).numpy()
+    rows = zip(g["idx_i"].tolist(), g["idx_j"].tolist(), r, strict=True)
     return sorted((i, j, *np.round(v, 6) + 0.0) for i, j, v in rows)
 
 
@@ -74,7 +74,8 @@ def test_collate_mixes_open_and_periodic(ethanol, ice):
     assert batch["n_atoms"].tolist() == [9, 6, 1, 9]
     assert batch["Z"].tolist() == [z for a in frames for z in a.numbers]
     assert batch["idx_m"].tolist() == [0] * 9 + [1] * 6 + [2] + [3] * 9
-    r = batch["R"][batch["idx_j"]] - batch["R"][batch["idx_i"]] + batch["offsets"]
+    r = torch.cat([vectors(g) for g in graphs])
+    torch.testing.assert_close(batch["r_ij"], r, rtol=0, atol=0)
     assert r.norm(dim=1).max() < 4.0
     same = batch["idx_m"][batch["idx_i"]] == batch["idx_m"][batch["idx_j"]]
     assert same.all()
@@ -93,7 +94,7 @@ def test_batches_hold_every_frame_once_in_order():
 
 def test_collate_dtype(ethanol):
     batch = collate([graph(ethanol, 4.0)])
-    assert batch["R"].dtype == batch["offsets"].dtype == torch.float32
+    assert batch["r_ij"].dtype == torch.float32
     assert batch["idx_i"].dtype == batch["Z"].dtype == torch.int64
 
 

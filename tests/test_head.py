@@ -119,6 +119,35 @@ def test_it_is_saved_and_read(start, ethanols, phi, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_heads_on_heads_are_saved_and_read(start, ethanols, tmp_path, heads):
+    tuned = start.float()
+    for k in range(heads):
+        way = head.HeadConfig(features=12 + 4 * k, length=1.0 + k)
+        tuned, _ = tune.autotune(
+            tuned, ethanols[: 3 + k], dict.fromkeys(REFERENCES, 0.0), way, seed=k
+        )
+    tuned.save(tmp_path / "h")
+    again = Potential.load(tmp_path / "h")
+    assert again.reference_energies == tuned.reference_energies
+    for a, b in zip(tuned.predict(ethanols), again.predict(ethanols), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_torchs_default_type_changes_nothing(start, ethanols, tmp_path, request):
+    start = start.float()
+    expected = head.instant(start, ethanols, CONFIG, seed=0)
+    request.getfixturevalue("double_by_default")
+    found = head.instant(start, ethanols, CONFIG, seed=0)
+    found.save(tmp_path / "h")
+    for again in (found, Potential.load(tmp_path / "h")):
+        assert {v.dtype for v in again.state_dict().values()} == {torch.float32}
+        for a, b in zip(
+            expected.predict(ethanols), again.predict(ethanols), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_a_box_of_water():
     box = water.water_box(8, density=0.8, seed=0)
     potential = Potential(SMALL, {1: 0.0, 8: 0.0}, seed=0).double().eval()

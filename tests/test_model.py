@@ -16,7 +16,7 @@ from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
 
 from tpainn_lite import model
-from tpainn_lite.graphs import collate, graph
+from tpainn_lite.graphs import collate, graph, vectors
 from tpainn_lite.model import Potential, PotentialConfig
 
 EXACT = {"rtol": 0, "atol": 1e-10}
@@ -163,6 +163,44 @@ def test_large_references_cost_no_digits(ethanol):
     assert b + 9e5 == pytest.approx(a, abs=1e-9)
 
 
+def test_far_from_the_origin(potential, far):
+    moved, near = far
+    energy, forces = energy_and_forces(potential, near)  # float64, near the origin
+    copies = len(moved) // len(near)
+    for close, dtype in ((1e-8, torch.float64), (1e-5, torch.float32)):
+        found, pushed = energy_and_forces(potential.to(dtype), moved)
+        assert found == pytest.approx(copies * energy, abs=close)
+        np.testing.assert_allclose(pushed, np.tile(forces, (copies, 1)), atol=close)
+
+
+@pytest.mark.parametrize("radial", model.RADIAL)
+@pytest.mark.parametrize("layout", ["molecule", "liquid"])  # of both passes
+def test_torchs_default_type_changes_nothing(radial, layout, ethanol, request):
+    config = replace(SMALL, radial=radial, n_rbf=6 if layout == "molecule" else 2)
+    before = Potential(config, REFERENCES, seed=1)
+    energy, forces = energy_and_forces(before, ethanol)
+    batch = collate([graph(ethanol, 4.0)])
+    trained = before.train()(batch)[1].square().sum()
+    request.getfixturevalue("double_by_default")
+    after = Potential(config, REFERENCES, seed=1)
+    assert after.dtype == torch.float32
+    for potential in (before.eval(), after):
+        found = energy_and_forces(potential, ethanol)
+        assert found[0] == energy
+        np.testing.assert_array_equal(found[1], forces)
+    assert after.train()(batch)[1].square().sum() == trained
+
+
+def test_training_far_from_the_origin(potential, far):
+    moved, _ = far
+    losses = {}
+    for dtype in (torch.float64, torch.float32):
+        batch = collate([graph(moved, 4.0)], dtype)
+        _, forces = potential.to(dtype).train()(batch)
+        losses[dtype] = forces.square().sum().item()
+    assert losses[torch.float32] == pytest.approx(losses[torch.float64], rel=1e-5)
+
+
 def test_the_batch_is_not_changed(potential, ethanol, ice):
     batch = collate([graph(a, 4.0) for a in (ethanol, ice)], torch.float64)
     before = copy.deepcopy(batch)
@@ -219,10 +257,14 @@ def test_equals_schnetpack(potential, ethanol, ice, dtype, dense, monkeypatch):
         ],
     )
     frames = [ethanol, ice, Atoms("H"), Atoms("C"), Atoms("O")]
-    batch = collate([graph(a, 4.0) for a in frames], dtype)
-    names = {"Z": P.Z, "R": P.R, "idx_i": P.idx_i, "idx_j": P.idx_j}
-    names |= {"offsets": P.offsets, "idx_m": P.idx_m, "n_atoms": P.n_atoms}
-    out = theirs.eval()({names[key]: value.clone() for key, value in batch.items()})
+    graphs = [graph(a, 4.0) for a in frames]
+    batch = collate(graphs, dtype)
+    names = {"Z": P.Z, "idx_i": P.idx_i, "idx_j": P.idx_j, "idx_m": P.idx_m}
+    inputs = {names[key]: batch[key].clone() for key in names}
+    open_pairs = torch.zeros_like(vectors(graphs[0]))  # the ethanol's
+    inputs[P.offsets] = torch.cat([open_pairs, graphs[1]["offsets"]]).to(dtype)
+    inputs[P.R] = torch.cat([g["R"] for g in graphs]).to(dtype)
+    out = theirs.eval()(inputs | {P.n_atoms: batch["n_atoms"]})
     raw = out["energy"].detach()
     alone = dict(zip((1, 6, 8), raw[2:], strict=True))  # ours leaves these out
     expected = torch.stack(

@@ -74,6 +74,17 @@ def test_seeds(start, ethanols):
     assert one.rows != three.rows
 
 
+def test_torchs_default_type_changes_nothing(start, ethanols, request):
+    start = start.float()
+    options = {"seed": 0, "valid": ethanols[:2]}
+    expected, history = fit(start, ethanols, SHORT, **options)
+    request.getfixturevalue("double_by_default")
+    found, rows = fit(start, ethanols, SHORT, **options)
+    assert found.dtype == torch.float32
+    assert rows.rows == history.rows
+    assert same(found, expected)
+
+
 def test_the_budget_is_exact(start, ethanols):
     _, history = fit(start, ethanols, SHORT, seed=0)  # 3 batches an epoch
     assert history.column("step").tolist() == [3, 6, 9, 12]

@@ -1,6 +1,7 @@
 """Autotuning: references first, then every weight; the original stays."""
 
 import copy
+import json
 import warnings
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ from ase import Atoms
 
 from tpainn_lite import advice, data, head, molecules, tune
 from tpainn_lite.data import with_labels
+from tpainn_lite.delta import Total
 from tpainn_lite.errors import evaluate
+from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig
 
 ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV, like DFT
@@ -140,6 +143,62 @@ def test_delta_of_energies_alone(potential, quantum):
     way = tune.Delta(molecules.mmff94("CCO"), config)
     total, _ = tune.autotune(potential, frames, ATOMS, way, seed=0)
     assert np.isfinite(evaluate(total, frames, forces=False).energy_mae)
+
+
+@pytest.fixture
+def total(potential, quantum):
+    """MMFF94 and what a network made of the rest in some steps."""
+    way = tune.Delta(molecules.mmff94("CCO"), replace(SHORT, steps=4))
+    found, _ = tune.autotune(potential.float(), quantum, ATOMS, way, seed=0)
+    return found
+
+
+def test_a_total_is_saved_and_read(total, quantum, tmp_path):
+    total.save(tmp_path / "t", card={"labels": "a test"})
+    again = Total.load(tmp_path / "t", molecules.mmff94("CCO"))
+    for a, b in zip(total.predict(quantum), again.predict(quantum), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again.save(tmp_path / "t2")  # it can be saved again
+    files = [(tmp_path / name).read_bytes() for name in ("t.pt", "t2.pt")]
+    assert files[0] == files[1]
+    assert json.loads((tmp_path / "t.json").read_text())["card"]["labels"] == "a test"
+
+
+def test_a_difference_is_no_potential(total, potential, tmp_path):
+    total.save(tmp_path / "t")
+    with pytest.raises(ValueError, match=r"differences.*Total\.load\(path, classical"):
+        Potential.load(tmp_path / "t")
+    potential.save(tmp_path / "p")
+    with pytest.raises(ValueError, match=r"whole potential.*Potential\.load"):
+        Total.load(tmp_path / "p", total.classical)
+
+
+def test_another_classical_part_is_refused(total, tmp_path):
+    total.save(tmp_path / "t")
+
+    def other(numbers, positions, cell=None):
+        energy, forces = total.classical(numbers, positions, cell)
+        return energy + 0.01, forces
+
+    def stiffer(numbers, positions, cell=None):
+        energy, forces = total.classical(numbers, positions, cell)
+        return energy, 1.01 * forces
+
+    def broken(numbers, positions, cell=None):
+        return np.nan, np.zeros((9, 3))
+
+    for wrong in (other, stiffer, broken):
+        with pytest.raises(ValueError, match="classical: .* another one"):
+            Total.load(tmp_path / "t", wrong)
+    for smiles in ("COC", "CCCO"):  # an isomer, and another formula
+        with pytest.raises(ValueError, match="classical: .*(another one|refuses)"):
+            Total.load(tmp_path / "t", molecules.mmff94(smiles))
+
+
+def test_a_total_without_a_probe_asks_for_one(total, tmp_path):
+    with pytest.raises(ValueError, match="probe: needs a structure"):
+        Total(total.network, total.classical).save(tmp_path / "t")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_an_instant_head_by_the_same_call(potential, quantum):

@@ -96,7 +96,8 @@ class Compiled:
                 reference = self._potential.reference_sum([Atoms([z])])[0]
                 none = np.zeros(0, dtype=np.int64)
                 Z = torch.tensor([z])
-                alone = self._atoms(Z, none, none, torch.zeros(0, 3))
+                r = torch.zeros(0, 3, dtype=torch.float32)
+                alone = self._atoms(Z, none, none, r)
                 self._constants[z] = float(reference) - float(alone)
             total += count * self._constants[z]
         return total

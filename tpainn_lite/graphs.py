@@ -2,7 +2,9 @@
 
 A graph holds Z (N,), R (N, 3) Å, the pairs idx_i, idx_j (E,) within the cutoff, and for
 periodic structures offsets (E, 3) Å = S @ cell, so that r_ij = R[j] - R[i] + offsets.
-A batch adds idx_m (N,), the structure of each atom, and n_atoms (B,).
+A batch holds these vectors r_ij (E, 3) Å instead of R and offsets: they are taken in
+float64, because float32 positions far from the origin lose the bond lengths. It adds
+idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,24 +78,26 @@ def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
     shift = first.repeat_interleave(pairs)  # (E,)
     batch = {
         "Z": torch.cat([g["Z"] for g in graphs]),
-        "R": torch.cat([g["R"] for g in graphs]).to(dtype),
+        "r_ij": torch.cat([vectors(g) for g in graphs]).to(dtype),
         "idx_i": torch.cat([g["idx_i"] for g in graphs]) + shift,
         "idx_j": torch.cat([g["idx_j"] for g in graphs]) + shift,
         "idx_m": torch.arange(len(graphs)).repeat_interleave(sizes),
         "n_atoms": sizes,
-        "offsets": _offsets(graphs, pairs, dtype),
     }
     return {key: value.to(to) for key, value in batch.items()} if to else batch
 
 
-def _offsets(graphs: Sequence[Graph], pairs: torch.Tensor, dtype) -> torch.Tensor:
-    if not any("offsets" in g for g in graphs):
-        return torch.zeros(int(pairs.sum()), 3, dtype=dtype)
-    parts = [
-        g.get("offsets", torch.zeros(int(e), 3, dtype=torch.float64))
-        for g, e in zip(graphs, pairs, strict=True)
-    ]
-    return torch.cat(parts).to(dtype)
+def vectors(g: Graph) -> torch.Tensor:
+    """Compute r_ij (E, 3) Å of a graph's pairs, from atom i to atom j, in float64."""
+    R = g["R"]
+    return R[g["idx_j"]] - R[g["idx_i"]] + g.get("offsets", 0.0)
+
+
+def pair_forces(pull: torch.Tensor, batch: Graph) -> torch.Tensor:
+    """Sum `pull` (..., E, 3) = dE/dr_ij eV/Å to the forces on atoms (..., N, 3)."""
+    forces = pull.new_zeros(*pull.shape[:-2], len(batch["Z"]), 3)
+    forces = forces.index_add(-2, batch["idx_i"], pull)
+    return forces.index_add(-2, batch["idx_j"], -pull)
 
 
 class Samples:

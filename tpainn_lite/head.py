@@ -16,7 +16,7 @@ import torch
 from ase import Atoms
 
 from .data import check, labels
-from .graphs import collate, graph
+from .graphs import collate, graph, pair_forces
 from .model import Potential
 from .readouts import Head, RandomFeatures
 
@@ -97,10 +97,13 @@ def design(
     for k, atoms in enumerate(frames):
         energy, force = labels(atoms)
         batch = collate([graph(atoms, potential.config.cutoff)], potential.dtype)
-        R = batch["R"].requires_grad_()
-        sums = bare.outputs(batch, R)[0]  # (D,)
-        slopes = [torch.autograd.grad(s, R, retain_graph=True)[0] for s in sums]
-        X = torch.cat([sums.detach()[None], -torch.stack(slopes).flatten(1).T])
+        r_ij = batch["r_ij"].requires_grad_()
+        sums = bare.outputs(batch, r_ij)[0]  # (D,)
+        slopes = [
+            pair_forces(torch.autograd.grad(s, r_ij, retain_graph=True)[0], batch)
+            for s in sums
+        ]  # (D, N, 3)
+        X = torch.cat([sums.detach()[None], torch.stack(slopes).flatten(1).T])
         y = np.r_[energy - energies[k], np.ravel(force - forces[k])]
         each = config.force_weight / (3 * len(atoms))
         root = np.sqrt(np.r_[config.energy_weight, np.full(3 * len(atoms), each)])

@@ -6,7 +6,8 @@ energies per element is added in float64, outside.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from ase.calculators.calculator import Calculator
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch renamed
     _loader.T_co = _loader._T_co
 os.environ.setdefault("LOGLEVEL", "WARNING")  # on import it sets the root logger's
-import schnetpack.properties as P  # noqa: E402
 from schnetpack.atomistic import Atomwise  # noqa: E402
 from schnetpack.nn import BesselRBF, CosineCutoff, GaussianRBF  # noqa: E402
 from schnetpack.representation import PaiNN  # noqa: E402
@@ -27,12 +27,12 @@ from schnetpack.representation import PaiNN  # noqa: E402
 from . import checkpoints  # noqa: E402
 from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
-from .graphs import Graph, batches, collate, graph  # noqa: E402
-from .painn import scalars  # noqa: E402
+from .graphs import Graph, batches, collate, graph, pair_forces  # noqa: E402
+from .painn import padded, pairwise  # noqa: E402
 from .readouts import Head, RandomFeatures  # noqa: E402
 
 RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}
-DENSE = 2.5  # neighbours per radial function from which `painn` beats SchNetPack's pass
+DENSE = 2.5  # neighbours per radial function from which `padded` is the faster pass
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,19 @@ class PotentialConfig:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
 
 
+@contextmanager
+def _fresh(seed: int) -> Iterator[None]:
+    """Draw weights with `seed` in float32, whatever torch's global settings are."""
+    default = torch.get_default_dtype()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
+
+
 class Potential(torch.nn.Module):
     """A PaiNN network plus one reference energy (eV) per element it knows."""
 
@@ -66,8 +79,7 @@ class Potential(torch.nn.Module):
         self.reference_energies = {
             int(z): float(e) for z, e in reference_energies.items()
         }
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with _fresh(seed):
             self.representation = PaiNN(
                 n_atom_basis=config.features,
                 n_interactions=config.layers,
@@ -95,18 +107,21 @@ class Potential(torch.nn.Module):
         Without `forces` no gradient graph of the positions is built.
         """
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
-            R = batch["R"].detach().requires_grad_(forces)  # (N, 3) Å
-            energy = self.outputs(batch, R)[:, 0]  # (B,)
+            r_ij = batch["r_ij"].detach().requires_grad_(forces)  # (E, 3) Å
+            energy = self.outputs(batch, r_ij)[:, 0]  # (B,)
             if not forces:
                 return energy, None
-            (gradient,) = torch.autograd.grad(
-                energy.sum(), R, create_graph=self.training
+            (pull,) = torch.autograd.grad(
+                energy.sum(), r_ij, create_graph=self.training
             )
-        return (energy if self.training else energy.detach()), -gradient
+        force = pair_forces(pull, batch)
+        return (energy if self.training else energy.detach()), force
 
-    def outputs(self, batch: Graph, R: torch.Tensor) -> torch.Tensor:
-        """What the read-out says of each structure at `R` (N, 3) Å, (B, outputs)."""
-        r_ij = R[batch["idx_j"]] - R[batch["idx_i"]] + batch["offsets"]  # (E, 3) Å
+    def outputs(self, batch: Graph, r_ij: torch.Tensor) -> torch.Tensor:
+        """Sum the read-out over each structure, pairs at `r_ij` (E, 3): (B, outputs).
+
+        An atom alone counts zero.
+        """
         elements, kind = torch.unique(batch["Z"], return_inverse=True)  # (K,), (N,)
         Z = torch.cat([batch["Z"], elements])  # the last K have no neighbours
         s = self._scalars(Z, batch["idx_i"], batch["idx_j"], r_ij)
@@ -116,11 +131,10 @@ class Potential(torch.nn.Module):
         return sums.index_add(0, batch["idx_m"], bound)
 
     def _scalars(self, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
-        """Scalar features (N, F), by whichever way is the faster for these numbers."""
-        if len(idx_i) > DENSE * self.config.n_rbf * len(Z):
-            return scalars(self.representation, Z, idx_i, idx_j, r_ij)
-        inputs = {P.Z: Z, P.Rij: r_ij, P.idx_i: idx_i, P.idx_j: idx_j}
-        return self.representation(inputs)["scalar_representation"]
+        """Compute scalar features (N, F) the faster way for this many neighbours."""
+        dense = len(idx_i) > DENSE * self.config.n_rbf * len(Z)
+        way = padded if dense else pairwise
+        return way(self.representation, Z, idx_i, idx_j, r_ij)
 
     def predict(
         self, frames: Sequence[Atoms], batch_atoms: int = 250
@@ -171,23 +185,38 @@ class Potential(torch.nn.Module):
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
         """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
+        self._save(path, {"card": card or {}})
+
+    def _save(self, path: str | Path, more: dict) -> None:
         known = self.reference_energies
         about = {"config": asdict(self.config), "reference_energies_eV": known}
-        checkpoints.write(path, self.state_dict(), about | {"card": card or {}})
+        checkpoints.write(path, self.state_dict(), about | more)
 
     @staticmethod
     def load(path: str | Path) -> "Potential":
         """Read what `save` wrote.
 
-        Raises `ValueError` for missing, truncated or altered files, another format.
+        Raises `ValueError` for missing, truncated or altered files, another format,
+        and for the network of a `delta.Total`, which is no potential on its own.
         """
+        potential, about = Potential._load(path)
+        if "difference" in about:
+            raise ValueError(
+                f"{path}: holds a network that learned differences from a classical "
+                "part; load both with delta.Total.load(path, classical)"
+            )
+        return potential
+
+    @staticmethod
+    def _load(path: str | Path) -> tuple["Potential", dict]:
         state, about = checkpoints.read(path)
         try:
             # files older than the choice do not name it
             config = PotentialConfig(**({"radial": "gaussian"} | about["config"]))
             potential = Potential(config, about["reference_energies_eV"], seed=0)
-            if "readout.outnet.w" in state:  # an instant head, see `head`
-                phi = RandomFeatures(config.features, len(state["readout.outnet.w"]))
+            heads = [key for key in state if key.endswith("outnet.w")]  # see `head`
+            for key in sorted(heads, key=len, reverse=True):  # the innermost first
+                phi = RandomFeatures(config.features, len(state[key]))
                 potential.readout.outnet = Head(potential.readout.outnet, phi)
             potential.load_state_dict(state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -195,4 +224,4 @@ class Potential(torch.nn.Module):
                 f"{path}: the .json does not describe the weights in the .pt ({error});"
                 " copy or train the checkpoint again"
             ) from None
-        return potential.eval()
+        return potential.eval(), about

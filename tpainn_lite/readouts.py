@@ -12,9 +12,9 @@ class RandomFeatures(torch.nn.Module):
     def __init__(self, scalars: int, features: int):
         """For F `scalars` and D `features`, not drawn yet."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(scalars))
-        self.register_buffer("omega", torch.zeros(scalars, features))
-        self.register_buffer("phase", torch.zeros(features))
+        sizes = {"mean": [scalars], "omega": [scalars, features], "phase": [features]}
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float32))
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """The features of each atom."""

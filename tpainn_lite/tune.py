@@ -173,8 +173,9 @@ def autotune(
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
     how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
     tuned, history = fit(start, frames, getattr(strategy, "config", strategy), **how)
-    whole = isinstance(strategy, Delta)
-    return (Total(tuned, strategy.classical) if whole else tuned), history
+    if isinstance(strategy, Delta):
+        tuned = Total(tuned, strategy.classical, frames[0])
+    return tuned, history
 
 
 def _without_classical(
