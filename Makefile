@@ -39,8 +39,9 @@ test: setup
 test-slow: setup
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
 
+# those of `make test` that need a Chromium
 test-browser: setup
-	$(ONE_THREAD) $(BIN)/python -m pytest -m browser -rs
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "browser and not slow" -rs
 
 bench: setup
 	$(ONE_THREAD) $(BIN)/python tests/bench.py

@@ -22,7 +22,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -53,6 +53,17 @@ def write(path: Path, cells: Sequence[str]) -> Path:
 
 
 @contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The Chromium of this machine, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS.split()
+        )
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
 def lab(notebook: Path) -> Iterator[Page]:
     """A browser page that shows a copy of `notebook` in JupyterLab, not yet run.
 
@@ -61,10 +72,7 @@ def lab(notebook: Path) -> Iterator[Page]:
     with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as url:
         for file in [notebook, *notebook.parent.glob("*.svg")]:
             shutil.copy(file, folder)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=FLAGS.split()
-            )
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.add_init_script(PATIENCE)
             page.set_default_timeout(1000 * WAIT)
@@ -77,7 +85,6 @@ def lab(notebook: Path) -> Iterator[Page]:
             ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
             page.wait_for_function(f"{ready}?.session?.kernel")
             yield page
-            browser.close()
 
 
 def run_all(page: Page, timeout: float = 600) -> None:

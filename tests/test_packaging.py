@@ -159,3 +159,14 @@ def test_no_file_names_another_index():
     listed = ["git", "-C", str(ROOT), "grep", "-lE", r"download\.pytorch\.org"]
     done = subprocess.run(listed, capture_output=True, text=True)
     assert set(done.stdout.split()) - {"tests/test_packaging.py"} <= allowed
+
+
+def test_without_a_browser_its_tests_are_skipped():
+    run = [sys.executable, "-m", "pytest", "-m", "browser", "-q", "-rs", "-p"]
+    run += ["no:cacheprovider", "-p", "no:xdist", str(ROOT / "tests")]
+    bare = os.environ | {"PATH": ""}
+    done = subprocess.run(run, capture_output=True, text=True, env=bare, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:]
+    summary = done.stdout.splitlines()[-1]
+    assert re.match(r"[1-9]\d* skipped, \d+ deselected in", summary), summary
+    assert "needs a Chromium on the PATH" in done.stdout

@@ -8,10 +8,8 @@ import re
 import nbformat
 import plotly.graph_objects as go
 import pytest
-from browser import CHROMIUM, FLAGS
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from tpainn_lite import lessons, site
 
@@ -84,10 +82,9 @@ def test_the_index_names_the_lessons(written):
 
 @pytest.mark.browser
 def test_it_opens_from_disk_without_a_network(written):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS.split()
-        )
+    from browser import chromium  # playwright may be missing
+
+    with chromium() as browser:
         context = browser.new_context(offline=True)
         page, errors = context.new_page(), []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -103,4 +100,3 @@ def test_it_opens_from_disk_without_a_network(written):
         image = page.get_by_alt_text("A blue field")
         assert image.evaluate("image => image.naturalWidth") == 8
         assert errors == []
-        browser.close()
