@@ -150,9 +150,8 @@ def autotune(
 
     First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
     all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
-    `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
-    first has `predict`, `energy_forces` and `calculator`. Warns (`ReferenceWarning`)
-    where `frames` leave reference energies open.
+    `Delta` or `Replay`. Further arguments are those of `train.fit`. Warns
+    (`ReferenceWarning`) where `frames` leave reference energies open.
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
@@ -160,11 +159,9 @@ def autotune(
     frames, prior = _prior(frames, atomic_energies)
     valid = valid and split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
-        potential, prior = (
-            untrained(potential, seed),
-            _without_classical(prior, strategy),
-        )
+        potential = untrained(potential, seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))
+        prior = _without_classical(prior, strategy)
     start = with_references(potential, frames, prior)
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
@@ -172,10 +169,10 @@ def autotune(
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
     how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
-    tuned, history = fit(start, frames, getattr(strategy, "config", strategy), **how)
     if isinstance(strategy, Delta):
-        tuned = Total(tuned, strategy.classical, frames[0])
-    return tuned, history
+        tuned, history = fit(start, frames, strategy.config, **how)
+        return Total(tuned, strategy.classical, frames[0]), history
+    return fit(start, frames, getattr(strategy, "config", strategy), **how)
 
 
 def _without_classical(
