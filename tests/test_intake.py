@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ase.db
 import ase.io
+import ase.units
 import nbformat
 import numpy as np
 import pytest
@@ -328,6 +329,130 @@ def test_splits_do_not_leak(frames):
 def test_two_structures_are_one_and_one(frames):
     pool, test, _ = advice.pool_and_test([a.copy() for a in frames[:2]])
     assert len(pool) == len(test) == 1
+
+
+def arrays_of(frames, energy=1.0, length=1.0):
+    """What an npz holds, in units of `energy` (eV) and `length` (Å)."""
+    return dict(
+        z=frames[0].numbers,
+        R=np.array([a.positions for a in frames]) / length,
+        E=np.array([a.get_potential_energy() for a in frames]) / energy,
+        F=np.array([a.get_forces() for a in frames]) / (energy / length),
+    )
+
+
+def same(found, frames):
+    assert len(found) == len(frames)
+    for a, b in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(a.numbers, b.numbers)
+        np.testing.assert_array_equal(a.pbc, b.pbc)
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-9)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-9, atol=1e-9)
+        assert a.get_potential_energy() == pytest.approx(
+            b.get_potential_energy(), rel=1e-12
+        )
+
+
+BOHR, KCAL_MOL = ase.units.Bohr, ase.units.kcal / ase.units.mol
+
+
+@pytest.mark.parametrize(
+    ("e_unit", "r_unit", "energy", "length"),
+    [
+        ("eV", "Ang", 1.0, 1.0),
+        ("kcal/mol", "Å", KCAL_MOL, 1.0),
+        ("kJ/mol", "nm", ase.units.kJ / ase.units.mol, 10.0),
+        ("Hartree", "bohr", ase.units.Hartree, BOHR),
+        (b"Eh", b"au", ase.units.Hartree, BOHR),
+        ("meV", "angstrom", 1e-3, 1.0),
+        ("Ry", "a0", ase.units.Rydberg, BOHR),
+    ],
+)
+def test_an_npz_is_read_in_the_units_it_names(
+    e_unit, r_unit, energy, length, tmp_path, frames
+):
+    named = arrays_of(frames, energy, length) | dict(e_unit=e_unit, r_unit=r_unit)
+    np.savez(tmp_path / "mine.npz", **named)
+    found = intake.read(tmp_path / "mine.npz")
+    assert found.notes == []
+    for a, b in zip(found.frames, frames, strict=True):  # CODATA of other years
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-6)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-5)
+
+
+def test_an_npz_is_converted_once(tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames, units.KCAL_MOL))
+    found = intake.read(tmp_path / "mine.npz")
+    same(found.frames, frames)
+    assert "kcal/mol" in found.notes[0]
+    told = intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+    same(told.frames, frames)
+    assert told.notes == []
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames))
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), e_unit="eV")
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
+        intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+
+
+@pytest.mark.parametrize("key", ["e_unit", "r_unit"])
+def test_an_npz_in_a_unit_nobody_knows(key, tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), **{key: "furlong"})
+    with pytest.raises(ValueError, match=f"{key}: needs one of .*'furlong'"):
+        intake.read(tmp_path / "mine.npz")
+
+
+def test_an_npz_of_boxes(tmp_path):
+    boxes = datasets.load("water-dft")["pool"][:4]
+    plain = arrays_of(boxes) | dict(e_unit="eV")
+    cells = np.array([a.cell for a in boxes])
+    for more in (
+        dict(cell=cells, pbc=[True, True, True]),
+        dict(cell=cells[0]),
+        dict(lattice=cells[0]),
+        dict(cell=cells.reshape(4, 9), pbc=np.ones((4, 3), bool)),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        found = intake.read(tmp_path / "boxes.npz").frames
+        same(found, boxes)
+        np.testing.assert_allclose(found[0].cell, boxes[0].cell)
+    np.savez(tmp_path / "boxes.npz", **plain, cell=cells, pbc=[False] * 3)
+    assert not intake.read(tmp_path / "boxes.npz").frames[0].pbc.any()
+    bohr = arrays_of(boxes, length=BOHR) | dict(e_unit="eV", r_unit="bohr")
+    np.savez(tmp_path / "boxes.npz", **bohr, cell=cells / BOHR)
+    found = intake.read(tmp_path / "boxes.npz").frames
+    np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
+    skewed = cells[0] + np.triu(np.ones((3, 3)), 1)
+    for more, words in (
+        (dict(lattice=skewed), "lattice: rows or columns"),
+        (dict(cell=cells[0].diagonal()), r"cell: needs the shape \(3, 3\)"),
+        (dict(pbc=True), "pbc: the file has no cell"),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        with pytest.raises(ValueError, match=words):
+            intake.read(tmp_path / "boxes.npz")
+
+
+def test_an_npz_with_numbers_per_frame(tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    numbers = np.tile(frames[0].numbers, (len(frames), 1))
+    np.savez(tmp_path / "mine.npz", **plain | dict(z=numbers))
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+    padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
+    padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
+    np.savez(tmp_path / "mine.npz", **plain | padded)
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+
+
+@pytest.mark.parametrize(
+    ("key", "cut"), [("z", np.s_[:-1]), ("F", np.s_[:, :-1]), ("E", np.s_[:-1])]
+)
+def test_an_npz_whose_shapes_differ(key, cut, tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    np.savez(tmp_path / "mine.npz", **plain | {key: plain[key][cut]})
+    with pytest.raises(ValueError, match=f"{key}: needs the shape"):
+        intake.read(tmp_path / "mine.npz")
 
 
 def test_npz_of_another_kind(tmp_path):

@@ -38,30 +38,29 @@ class Intake:
     notes: list[str] = field(default_factory=list)
 
 
-def read(path: str | Path, unit: str = "eV/Å") -> Intake:
+def read(path: str | Path, unit: str | None = None) -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
     `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
-    to it; an npz is in kcal/mol, and is converted. Raises `ValueError`, saying what to
+    to it. Without one: those that an npz names, else kcal/mol/Å for an npz, eV/Å for
+    all other files. Raises `ValueError`, saying what to
     do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
     structures of which some are periodic and some not, no energies at all, and fewer
     than two structures.
     """
     path = Path(path)
-    if unit not in UNITS:
+    if unit is not None and unit not in UNITS:
         raise ValueError(f"unit: needs one of {[*UNITS]}, got {unit!r}")
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
-    frames, notes = _frames(path)
+    npz = path.suffix == ".npz"
+    frames, notes = _npz(path, unit) if npz else _frames(path)
     if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
         notes.append("The last line does not end: is its last number whole?")
-    if count := unconstrained(frames):
-        notes.append(
-            f"{count} structures had ASE constraints, which were taken off: they would "
-            "hide the forces on fixed atoms."
-        )
+    _free(frames, notes)
     _refuse_ions(frames, path, notes)
-    frames, forces = _labelled(frames, path, notes, *UNITS[unit])
+    factors = UNITS["eV/Å" if npz or unit is None else unit]
+    frames, forces = _labelled(frames, path, notes, *factors)
     check(frames, str(path), forces=forces)
     kinds = {bool(a.pbc.any()) for a in frames}
     if len(kinds) > 1:
@@ -84,16 +83,31 @@ def _last_byte(path: Path) -> bytes:
         return file.read()
 
 
+def _npz(path: Path, unit: str | None) -> tuple[list[Atoms], list[str]]:
+    """Read up to `MOST` structures of an npz, converted to eV and eV/Å."""
+    try:
+        with np.load(path) as arrays:
+            named = formats.named_units(arrays)
+            words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
+        if named and unit and not np.isclose(named[0] / named[1], UNITS[unit][0]):
+            said = ", ".join(f"{k} {v!r}" for k, v in words.items())
+            raise ValueError(f"unit: {unit} was asked for, but the file says {said}")
+        frames = formats.molecule_npz(path, UNITS[unit or "kcal/mol/Å"])
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
+            f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
+        ) from error
+    notes = _too_many(len(frames))
+    if not named and not unit:
+        notes.append(
+            "The npz names no unit: read as kcal/mol and Å, as in rMD17; else name it."
+        )
+    return frames[:MOST], notes
+
+
 def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
-    """Up to `MOST` structures."""
-    if path.suffix == ".npz":
-        try:
-            return formats.molecule_npz(path)[:MOST], []
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
-                f"{formats.SGDML_KEYS} (sGDML's), in kcal/mol and Å: {error}"
-            ) from error
+    """Read up to `MOST` structures with ASE."""
     frames: list[Atoms] = []
     try:
         for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
@@ -106,13 +120,26 @@ def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
         ) from error
     if not frames:
         raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
-    if len(frames) <= MOST:
-        return frames, []
-    note = (
+    return frames[:MOST], _too_many(len(frames))
+
+
+def _too_many(count: int) -> list[str]:
+    """Make the note on `count` structures, if they are more than `MOST`."""
+    if count <= MOST:
+        return []
+    return [
         f"More than {MOST} structures: only the first {MOST} are used. Few labels are "
         "the point here; take every tenth if they come from one run."
-    )
-    return frames[:MOST], [note]
+    ]
+
+
+def _free(frames: Sequence[Atoms], notes: list[str]) -> None:
+    """Take constraints off, with a note."""
+    if count := unconstrained(frames):
+        notes.append(
+            f"{count} structures had ASE constraints, which were taken off: they would "
+            "hide the forces on fixed atoms."
+        )
 
 
 def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
