@@ -1,6 +1,7 @@
 # make setup | tutorial | lab | test: what a reader needs
 # make editions | site: for who teaches
-# make test-slow | test-browser | bench | binder | limits | notebooks | times | lint: for developers
+# make test-slow | test-browser | bench | binder | wheel | limits | notebooks | times | lint:
+#     for developers
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench binder limits notebooks times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks times lint clean editions site
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -53,6 +54,10 @@ binder: setup
 # every lesson on one core and 2 GB, as on mybinder.org
 limits: setup
 	$(BIN)/python tests/limits.py
+
+# the wheel in a bare venv: doctor, the lessons copied, one of them run
+wheel: setup
+	$(BIN)/python tests/wheel.py --retries 2 $(TORCH) --extra-index-url $(TORCH_INDEX)
 
 notebooks: setup
 	$(BIN)/python -m tpainn_lite.build notebooks

@@ -140,6 +140,32 @@ def test_conda_environment_takes_the_lock():
     assert not [line for line in lines if CUDA.search(line)]
 
 
+def copy_lessons(folder: Path) -> subprocess.CompletedProcess:
+    run = [sys.executable, "-m", "tpainn_lite", "lessons", str(folder)]
+    return subprocess.run(run, capture_output=True, text=True)
+
+
+def test_lessons_are_copied_and_never_overwritten(tmp_path):
+    folder, here = tmp_path / "new/lessons", ROOT / "notebooks"
+    done = copy_lessons(folder)
+    assert done.returncode == 0, done.stderr
+    assert f"9 lessons are in {folder}. Open them:" in done.stdout
+    assert f"python -m jupyterlab {folder}" in done.stdout
+    files = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
+    mine = folder / "03_autotuning.ipynb"
+    for path in folder.iterdir():
+        if path != mine:
+            path.unlink()
+    mine.write_text("my answers")
+    again, file = copy_lessons(folder), copy_lessons(mine)
+    assert again.returncode == file.returncode == 2
+    assert "has 03_autotuning.ipynb already" in again.stderr
+    assert "needs a folder, got the file" in file.stderr
+    assert [p.name for p in folder.iterdir()] == [mine.name]
+    assert mine.read_text() == "my answers"
+
+
 def test_repo2docker_accepts_the_repository():
     tool = shutil.which("repo2docker", path=Path(sys.executable).parent)
     if tool is None:
