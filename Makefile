@@ -15,7 +15,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 .PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks times lint clean editions site
 .DEFAULT_GOAL := setup
 
+# environment.yml has set up all there is in its activated conda environment
+ifeq ($(CONDA_DEFAULT_ENV),tpainn-lite)
+BIN := $(CONDA_PREFIX)/bin
+setup:
+else
 setup: $(STAMP)
+endif
 
 # torch first and alone: an index that cannot be reached then costs seconds, not minutes,
 # and no CUDA package is ever pulled. It stays where it is when the version fits.
