@@ -14,9 +14,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.neighborlist import neighbor_list
 from scipy.special import chdtri
 from tqdm import tqdm
+
+from .geometry import neighbours
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]
@@ -104,6 +105,19 @@ def _sha256(values) -> str:
     return whole.hexdigest()
 
 
+def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
+    """Find the two atoms nearest to each other and their distance (Å).
+
+    An image of an atom counts, the atom's own too. None where no two atoms are nearer
+    than `cutoff` (Å).
+    """
+    first, second, distance = neighbours("ijd", atoms, cutoff)
+    if not len(distance):
+        return None
+    k = int(distance.argmin())
+    return int(first[k]), int(second[k]), float(distance[k])
+
+
 def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
@@ -124,12 +138,10 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
                 f"{where}: needs to be open, or periodic in all three directions of a "
                 f"cell with a volume; got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
             )
-        first, second, distance = neighbor_list("ijd", atoms, CLASH)
-        if len(distance):
-            k = int(distance.argmin())
+        if pair := closest_pair(atoms, CLASH):
             raise ValueError(
-                f"{where}: atoms {first[k]} and {second[k]} are {distance[k]:.2f} Å "
-                f"apart, closer than {CLASH} Å; are the positions in Å?"
+                f"{where}: atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, "
+                f"closer than {CLASH} Å; are the positions in Å?"
             )
         if labelled:
             labels(atoms, where, forces)
