@@ -62,6 +62,19 @@ def test_the_card_says_what_is_there(tmp_path):
     assert sorted(p.name for p in tmp_path.glob("w*")) == ["w.extxyz", "w.json"]
 
 
+def test_the_card_counts_molecules_not_spellings(tmp_path):
+    frames = waters(6)
+    for atoms, smiles in zip(
+        frames, ["CCO", "C(O)C", "CCO", "O", "N", "N"], strict=True
+    ):
+        atoms.info["smiles"] = smiles
+    (tmp_path / "in").mkdir()
+    about = replace(ABOUT, groups="smiles")
+    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, about)
+    card = json.loads((tmp_path / "w.json").read_text())
+    assert card["molecules"] == {"pool": 2, "test": 1}
+
+
 def test_the_card_counts_the_forces_on_fixed_atoms(tmp_path):
     frames = waters(6)
     largest = max(np.abs(a.get_forces()).max() for a in frames)

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import (
+    CalculationFailed,
+    Calculator,
+    PropertyNotImplementedError,
+)
 from ase.constraints import FixAtoms
 from ase.io import write
 
@@ -27,6 +31,32 @@ def test_label(dimer):
     assert energy == pytest.approx(15 * 0.06**2)
     np.testing.assert_allclose(forces, [[0, 0, 1.8], [0, 0, -1.8]])
     assert atoms.calc is None  # the original is left as it was
+
+
+class Failing(Calculator):
+    """A calculator that was asked to compute, and could not."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, *args):
+        raise self.parameters["error"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CalculationFailed("SCF did not converge in 50 cycles"),
+        RuntimeError("CUDA error: out of memory"),
+        KeyError("charge"),
+    ],
+)
+def test_a_calculator_that_fails_is_heard(error):
+    frames = [labelled(WATER), WATER.copy()]
+    frames[1].calc = Failing(error=error)
+    words = f"mine, frame 1: its calculator failed.*{error.args[0]}"
+    with pytest.raises(RuntimeError, match=words) as caught:
+        data.check(frames, "mine")
+    assert caught.value.__cause__ is error
 
 
 def test_a_stale_label_is_refused(dimer):
@@ -226,6 +256,27 @@ def test_split_by_group_never_leaks(rng, seed):
     for part in (pool, test, rest):  # a group comes whole
         wanted = molecules_of_frames(part)
         assert len(part) == sum(a.info["smiles"] in wanted for a in frames)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CCO", "C(O)C"),
+        ("CCO", "[H]OC([H])([H])C"),
+        ("c1ccccc1", "C1=CC=CC=C1"),
+        ("C[C@H](N)O", "C[C@@H](N)O"),  # a mirror image has the same energies
+    ],
+)
+def test_one_molecule_in_two_spellings_is_one_group(one, other):
+    names = [one, "CCN", other, "COC", one, "no SMILES"]
+    frames = [Atoms("H", info={"smiles": name, "k": k}) for k, name in enumerate(names)]
+    for seed in range(4):
+        parts = data.split(frames, 1, 1, 1, 1, seed=seed, group="smiles")
+        parts = sorted([a.info["k"] for a in part] for part in parts)
+        assert parts == [[0, 2, 4], [1], [3], [5]]
+    with pytest.raises(ValueError, match="at most 4"):
+        data.split(frames, 5, seed=0, group="smiles")
+    assert frames[2].info["smiles"] == other
 
 
 def test_split():

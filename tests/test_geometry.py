@@ -4,14 +4,57 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.geometry import find_mic
+from ase.neighborlist import neighbor_list
 
-from tpainn_lite import geometry, water
+from tpainn_lite import blowup, data, geometry, rotation, viewers, water
 
 
 def test_bonds_of_ethanol():
     first, second, vectors = geometry.bonds(molecule("CH3CH2OH"))
     assert len(first) == 2 * 8
     assert np.linalg.norm(vectors, axis=1).max() < 1.6
+
+
+def test_an_open_structure_is_searched_without_its_cell(monkeypatch):
+    # With a cell of 100 Å ASE sorts 9 atoms into a million bins: 2 s a frame.
+    searched = []
+
+    def spy(quantities, atoms, cutoff):
+        searched.append(atoms.cell.volume)
+        return neighbor_list(quantities, atoms, cutoff)
+
+    for module in (geometry, data, blowup, viewers, rotation):
+        if hasattr(module, "neighbor_list"):
+            monkeypatch.setattr(module, "neighbor_list", spy)
+    plain, boxed = molecule("CH3CH2OH"), molecule("CH3CH2OH")
+    boxed.set_cell([30.0, 30.0, 30.0])
+    bonds = [geometry.bonds(atoms) for atoms in (plain, boxed)]
+    for one, other in zip(*bonds, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    data.check([boxed], labelled=False)
+    viewers.snapshot(boxed)
+    rotation._Scene(boxed, "")
+    frame = data.with_labels(boxed, -1.0, np.zeros((9, 3)))
+    frame.info["kinetic_energy"] = 0.1
+    blowup.refuse(frame, frame, 300.0)
+    assert searched == [0.0] * 6
+    np.testing.assert_array_equal(boxed.cell.lengths(), 30.0)  # it is the user's
+    boxed.pbc = True
+    data.check([boxed], labelled=False)
+    assert searched[-1] == pytest.approx(27e3)
+
+
+def test_the_closest_pair():
+    atoms = molecule("H2O")
+    assert data.closest_pair(atoms, 0.5) is None
+    first, second, distance = data.closest_pair(atoms, 2.0)
+    assert {first, second} in ({0, 1}, {0, 2})
+    assert distance == pytest.approx(atoms.get_distance(0, 1), abs=1e-12)
+    atoms.positions[2] = atoms.positions[0] + [0.0, 0.0, 10.2]
+    atoms.set_cell([10.0, 10.0, 10.0])
+    assert data.closest_pair(atoms, 0.5) is None
+    atoms.pbc = True
+    assert data.closest_pair(atoms, 0.5)[2] == pytest.approx(0.2)
 
 
 def test_a_cut_molecule_is_mended():

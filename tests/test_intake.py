@@ -13,6 +13,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.constraints import FixAtoms
+from rdkit import Chem
 
 from tpainn_lite import (
     advice,
@@ -325,6 +326,17 @@ def test_splits_do_not_leak(frames):
     assert how.startswith("by composition")
     formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
     assert not formulas[0] & formulas[1]
+
+
+def test_own_molecules_in_two_spellings_do_not_leak():
+    some = [a.copy() for a in datasets.load("molecules-dft")["pool"]]
+    plain = advice.pool_and_test(some)
+    for atoms in some[::2]:
+        mol = molecules.parse(atoms.info["smiles"])
+        atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
+    pool, test, how = advice.pool_and_test(some)
+    assert how == plain[2]
+    assert [len(pool), len(test)] == [len(part) for part in plain[:2]]
 
 
 def test_two_structures_are_one_and_one(frames):

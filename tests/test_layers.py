@@ -133,7 +133,7 @@ OWNERS = {  # who may import a heavy package
     "numba": {"kernels"},
     "schnetpack": {"model"},
     "matscipy": {"graphs"},
-    "rdkit": {"molecules", "enumeration"},
+    "rdkit": {"data", "molecules", "enumeration"},
     "openmm": {"engine", "dynamics", "recording", "running", "water_models"},
     "pyscf": {"quantum", "reproduce_data"},
     "tblite": {"xtb"},

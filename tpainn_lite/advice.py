@@ -7,7 +7,7 @@ from ase import Atoms
 
 from . import molecules
 from .cards import nearest
-from .data import CHEMISTRY, compositions, labels, split_free_atoms
+from .data import CHEMISTRY, compositions, groups_of, labels, split_free_atoms
 from .intake import UNITS
 from .model import Potential
 
@@ -126,7 +126,7 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     """
     keys = next((k for k in GROUPS if all(k in a.info for a in frames)), None)
     if keys:
-        names = [str(a.info[keys]) for a in frames]
+        names = [str(name) for name in groups_of(frames, keys)]
     else:
         keys, names = "composition", [a.get_chemical_formula() for a in frames]
     groups = [*dict.fromkeys(names)]

@@ -1,11 +1,10 @@
 """When molecular dynamics has gone wrong: what no sound run comes to."""
 
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from scipy.special import chdtri
 
 from . import units
-from .data import CLASH
+from .data import CLASH, closest_pair
 
 HOT = 500.0  # K: the allowance for what a start that is not relaxed gives off as heat
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
@@ -57,9 +56,8 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
                 f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
                 "nothing heats the run"
             )
-    closest = neighbor_list("d", frame, CLASH)
-    if len(closest):
-        raise FloatingPointError(f"two atoms are {closest.min():.2f} Å apart")
+    if pair := closest_pair(frame, CLASH):
+        raise FloatingPointError(f"two atoms are {pair[2]:.2f} Å apart")
 
 
 def kinetic_temperature(frame: Atoms) -> float:

@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .data import check, unconstrained
+from .data import check, groups_of, unconstrained
 
 LICENCE = "CC BY 4.0"
 COMMAND = "python -m tpainn_lite.reproduce data"
@@ -87,7 +87,7 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
     rows = {"structures": {s: len(part) for s, part in splits.items()}}
     if groups in frames[0].info:
         rows[{"smiles": "molecules"}.get(groups, f"{groups}s")] = {
-            s: len({a.info[groups] for a in part}) for s, part in splits.items()
+            s: len(set(groups_of(part, groups))) for s, part in splits.items()
         }
     if {"pool", "test"} <= set(splits):
         distance = nearest(splits["test"], splits["pool"])

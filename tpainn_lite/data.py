@@ -14,9 +14,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.neighborlist import neighbor_list
+from rdkit import Chem, rdBase
 from scipy.special import chdtri
 from tqdm import tqdm
+
+from .geometry import neighbours
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]
@@ -66,19 +68,26 @@ def labels(
 ) -> tuple[float, np.ndarray | None]:
     """Energy (eV) and `forces` (N, 3) (eV/Å), else ``None``, that `atoms` carries.
 
-    Raises `ValueError` where a label is missing or not finite; `where` names the frame
-    in the message.
+    Raises `ValueError` where a label is missing or not finite, `RuntimeError` where an
+    attached calculator fails; `where` names the frame in the message.
     """
     try:
+        if atoms.calc is None:
+            raise PropertyNotImplementedError
         energy = atoms.get_potential_energy()
         # with constraints ASE would set some to zero
         found = atoms.get_forces(apply_constraint=False) if forces else None
-    except (PropertyNotImplementedError, RuntimeError):
+    except NotImplementedError:  # also ASE's PropertyNotImplementedError
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         raise ValueError(
             f"{where}: needs {needs} is missing; label it with data.label(), or read a "
             "file that has its labels"
         ) from None
+    except Exception as error:  # whatever an attached calculator raises
+        raise RuntimeError(
+            f"{where}: its calculator failed ({type(error).__name__}: {error}); mend "
+            "the calculation, or drop the frame"
+        ) from error
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
@@ -104,6 +113,19 @@ def _sha256(values) -> str:
     return whole.hexdigest()
 
 
+def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
+    """Find the two atoms nearest to each other and their distance (Å).
+
+    An image of an atom counts, the atom's own too. None where no two atoms are nearer
+    than `cutoff` (Å).
+    """
+    first, second, distance = neighbours("ijd", atoms, cutoff)
+    if not len(distance):
+        return None
+    k = int(distance.argmin())
+    return int(first[k]), int(second[k]), float(distance[k])
+
+
 def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
@@ -124,12 +146,10 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
                 f"{where}: needs to be open, or periodic in all three directions of a "
                 f"cell with a volume; got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
             )
-        first, second, distance = neighbor_list("ijd", atoms, CLASH)
-        if len(distance):
-            k = int(distance.argmin())
+        if pair := closest_pair(atoms, CLASH):
             raise ValueError(
-                f"{where}: atoms {first[k]} and {second[k]} are {distance[k]:.2f} Å "
-                f"apart, closer than {CLASH} Å; are the positions in Å?"
+                f"{where}: atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, "
+                f"closer than {CLASH} Å; are the positions in Å?"
             )
         if labelled:
             labels(atoms, where, forces)
@@ -172,18 +192,37 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     return frames
 
 
+def groups_of(frames: Sequence[Atoms], group: str) -> list:
+    """Read the value of ``info[group]`` of each frame: what its group is called.
+
+    For "smiles" it is the canonical SMILES without stereochemistry: one molecule is one
+    group, however its SMILES is written, and its mirror image is a copy of it. What
+    RDKit cannot read stays as it is.
+    """
+    if any(group not in atoms.info for atoms in frames):
+        raise ValueError(f"group: not every frame has {group!r} in its info")
+    names = [atoms.info[group] for atoms in frames]
+    if group != "smiles":
+        return names
+    with rdBase.BlockLogs():
+        found = {name: Chem.MolFromSmiles(str(name)) for name in set(names)}
+    canonical = {
+        name: name if mol is None else Chem.MolToSmiles(mol, isomericSmiles=False)
+        for name, mol in found.items()
+    }
+    return [canonical[name] for name in names]
+
+
 def split(
     frames: Sequence[Atoms], *sizes: int, seed: int, group: str | None = None
 ) -> list[list[Atoms]]:
     """Draw disjoint random parts of the given sizes, in order of drawing.
 
-    With `group` (a key of ``atoms.info``, e.g. "smiles" or "run") sizes count groups
-    and a group never falls into two parts: frames of one molecule or run are copies,
-    and a random split over them leaks the test set into training.
+    With `group` (a key of ``atoms.info``, e.g. "smiles" or "run"; see `groups_of`)
+    sizes count groups and a group never falls into two parts: frames of one molecule or
+    run are copies, and a random split over them leaks the test set into training.
     """
-    if group and any(group not in atoms.info for atoms in frames):
-        raise ValueError(f"group: not every frame has {group!r} in its info")
-    keys = [atoms.info[group] if group else i for i, atoms in enumerate(frames)]
+    keys = groups_of(frames, group) if group else [*range(len(frames))]
     groups = list(dict.fromkeys(keys))
     if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
         raise ValueError(

@@ -102,9 +102,19 @@ def _shortest(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
     return best
 
 
+def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
+    """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell.
+
+    ASE would sort the atoms into bins that fill the cell, however empty it is.
+    """
+    if not atoms.pbc.any():
+        atoms = Atoms(atoms.numbers, atoms.positions)
+    return neighbor_list(quantities, atoms, cutoff)
+
+
 def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First atom (P,), second atom (P,), vector (P, 3) Å of each bond, both ways."""
-    return neighbor_list("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
+    return neighbours("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
 
 
 def whole(atoms: Atoms) -> Atoms:

@@ -242,7 +242,7 @@ def _property(atoms: Atoms, name: str):
     """A label, or None where there is none."""
     try:
         return atoms.calc and atoms.calc.get_property(name, atoms, False)
-    except (PropertyNotImplementedError, RuntimeError, KeyError):
+    except PropertyNotImplementedError:
         return None
 
 

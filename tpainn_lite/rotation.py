@@ -8,11 +8,10 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
-from ase.neighborlist import natural_cutoffs, neighbor_list
 from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, VBox
 from scipy.spatial.transform import Rotation as Turn
 
-from . import controls, figures
+from . import controls, figures, geometry
 from .model import Potential
 
 
@@ -86,7 +85,7 @@ class _Scene:
     def __init__(self, atoms: Atoms, title: str):
         """A cube around the centre of `atoms`, large enough for every rotation."""
         self.start = atoms.positions - atoms.positions.mean(axis=0)  # (N, 3) Å
-        first, second = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=1.2))
+        first, second, _ = geometry.bonds(atoms)
         self.bonds = np.stack([first, second], 1)[first < second]  # (bonds, 2)
         reach = np.linalg.norm(self.start, axis=1).max() + 0.6
         self.figure = go.FigureWidget(_empty(atoms, reach, title))
