@@ -1,6 +1,7 @@
 # make setup | tutorial | lab | test: what a reader needs
 # make editions | site: for who teaches
-# make test-slow | test-browser | bench | limits | notebooks | times | lint: for developers
+# make test-slow | test-browser | bench | binder | wheel | limits | notebooks | times | lint:
+#     for developers
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench limits notebooks times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks times lint clean editions site
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -39,15 +40,24 @@ test: setup
 test-slow: setup
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
 
+# those of `make test` that need a Chromium
 test-browser: setup
-	$(ONE_THREAD) $(BIN)/python -m pytest -m browser -rs
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "browser and not slow" -rs
 
 bench: setup
 	$(ONE_THREAD) $(BIN)/python tests/bench.py
 
+# the image of mybinder.org, without Docker: build it, use it, time it
+binder: setup
+	$(BIN)/python tests/binder.py
+
 # every lesson on one core and 2 GB, as on mybinder.org
 limits: setup
 	$(BIN)/python tests/limits.py
+
+# the wheel in a bare venv: doctor, the lessons copied, one of them run
+wheel: setup
+	$(BIN)/python tests/wheel.py --retries 2 $(TORCH) --extra-index-url $(TORCH_INDEX)
 
 notebooks: setup
 	$(BIN)/python -m tpainn_lite.build notebooks

@@ -22,7 +22,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -53,18 +53,26 @@ def write(path: Path, cells: Sequence[str]) -> Path:
 
 
 @contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The Chromium of this machine, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS.split()
+        )
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
 def lab(notebook: Path) -> Iterator[Page]:
     """A browser page that shows a copy of `notebook` in JupyterLab, not yet run.
 
     The copy lies in a temporary folder; ``page.console`` collects the console's errors.
     """
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as url:
         for file in [notebook, *notebook.parent.glob("*.svg")]:
             shutil.copy(file, folder)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=FLAGS.split()
-            )
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.add_init_script(PATIENCE)
             page.set_default_timeout(1000 * WAIT)
@@ -77,7 +85,6 @@ def lab(notebook: Path) -> Iterator[Page]:
             ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
             page.wait_for_function(f"{ready}?.session?.kernel")
             yield page
-            browser.close()
 
 
 def run_all(page: Page, timeout: float = 600) -> None:
@@ -224,7 +231,7 @@ def screenshot(page: Page, path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def server(folder: Path, python: str | Path = sys.executable) -> Iterator[str]:
     """JupyterLab on a free port, with its root and all its settings in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -248,15 +255,15 @@ def _server(folder: Path) -> Iterator[str]:
         file.with_suffix(".jupyterlab-settings").write_text(json.dumps(settings))
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (folder / ".lab.log").open("w") as log:
-        command = [sys.executable, "-m", "jupyterlab", *arguments]
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        command = [str(python), "-m", "jupyterlab", *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_for(f"{url}/api", folder / ".lab.log")
             yield url
         finally:
-            server.terminate()
-            server.wait(30)
+            process.terminate()
+            process.wait(30)
 
 
 def _wait_for(url: str, log: Path, seconds: float = 300) -> None:

@@ -19,6 +19,14 @@ REFERENCES = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV
 SMALL = PotentialConfig(features=8, layers=2, cutoff=4.0, n_rbf=6)
 
 
+def pytest_runtest_setup(item):
+    """Skip what is marked "browser" where there is none, in one place for all tests."""
+    if item.get_closest_marker("browser"):
+        driver = pytest.importorskip("browser", reason="needs playwright")
+        if driver.CHROMIUM is None:
+            pytest.skip("needs a Chromium on the PATH")
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -24,12 +24,15 @@ EVERY = 0.1  # s
 
 
 @contextlib.contextmanager
-def limited(gigabytes: float) -> Iterator[list[float]]:
-    """Kill what this process started when all of it holds more; yields [peak in GB]."""
+def limited(gigabytes: float, pid: int | None = None) -> Iterator[list[float]]:
+    """Kill what a process started when all of it holds more; yields [peak in GB].
+
+    The process is this one, or that of `pid`; its own memory counts as well.
+    """
     peak, done = [0.0], threading.Event()
 
     def watch() -> None:
-        me = psutil.Process()
+        me = psutil.Process(pid)
         while not done.wait(EVERY):
             started = me.children(recursive=True)
             peak[0] = max(peak[0], held([me, *started]))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, make_supercell, niggli_reduce
 
-from tpainn_lite import analysis, water
+from tpainn_lite import analysis, datasets, dynamics, water
+from tpainn_lite.geometry import whole
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.8, 0.95])
@@ -110,6 +111,15 @@ def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
     assert analysis.hydrogen_bonds(dimer(distance, angle)) == bonds
 
 
+R = 0.25 + 0.5 * np.arange(8)  # Å: the middle of each bin, up to 4 Å
+
+
+def _with(box, **changes):
+    for name, value in changes.items():
+        setattr(box, name, value)
+    return box
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -117,8 +127,28 @@ def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
         (lambda box: analysis.rdf([], 8, 8, r_max=3.0), "frames: .* at least one"),
         (lambda box: analysis.rdf([box], 6, 8, r_max=3.0), "no pair"),
         (lambda box: analysis.rdf([Atoms("O2")], 8, 8, r_max=1.0), "periodic"),
+        (lambda box: analysis.rdf([box, box[3:]], 8, 8, r_max=3.0), "same atoms"),
+        (lambda box: analysis.densities([box, Atoms("OHH")]), "frame 1 with pbc"),
+        (lambda box: analysis.densities([_with(box, pbc=False)]), "frame 0 with pbc"),
+        (lambda box: analysis.densities([_with(box, cell=None)]), "frame 0 with pbc"),
+        (lambda box: analysis.coordination(R, R, 0.03, 4.01), "cutoff: .* up to 4.00"),
+        (lambda box: analysis.coordination(R, R, 0.03, -1.0), "cutoff: .* positive"),
+        (lambda box: analysis.coordination(R, R, np.nan, 1.0), "density: .* got nan"),
+        (lambda box: analysis.coordination(R, R[1:], 0.03, 1.0), "one finite g"),
+        (lambda box: analysis.coordination(R, R * np.nan, 0.03, 1.0), "one finite g"),
+        (lambda box: analysis.mean_and_error(np.ones((20, 2))), r"got shape .20, 2."),
+        (
+            lambda box: analysis.hydrogen_bonds(
+                _with(box, positions=[[np.nan] * 3] * 81)
+            ),
+            "position is NaN",
+        ),
+        (lambda box: analysis.force_parts(box, np.ones((3, 3))), "forces: .* .81, 3."),
         (lambda box: analysis.hydrogen_bonds(box[1:]), "O H H"),
         (lambda box: analysis.hydrogen_bonds(box[:0]), "O H H"),
+        (lambda box: analysis.hydrogen_bonds(box, r_max=4.7), "r_max: .* up to 4.6"),
+        (lambda box: analysis.hydrogen_bonds(box, r_max=0.0), "r_max: .* positive"),
+        (lambda box: analysis.rdf([box], 8, 8, r_max=np.nan), "r_max: .* got nan"),
     ],
 )
 def test_words_for_what_cannot_be(call, words):
@@ -183,3 +213,136 @@ def test_bonds_are_known_across_the_faces_of_the_box():
     np.testing.assert_allclose(analysis.bond_vectors(moved), expected, atol=1e-12)
     with pytest.raises(ValueError, match="ordered O H H"):
         analysis.bond_vectors(bulk("Cu"))
+
+
+MIXED = ([[1, 0, 0], [1, 1, 0], [-1, 1, 1]], [[1, 0, 0], [2, 1, 0], [3, -2, 1]])
+
+
+@pytest.fixture(scope="module")
+def labelled_box():
+    """A box of 32 waters with 49 hydrogen bonds in its cubic cell."""
+    return datasets.load("water-dft")["test"][0]
+
+
+@pytest.fixture(params=["added", "far", "niggli", "turned"])
+def same_lattice(request, labelled_box):
+    """The same box by other cell vectors, and what turns vectors (1 for most)."""
+    turn, atoms = np.eye(3), labelled_box.copy()
+    bonds = analysis.bond_vectors(labelled_box)
+    if request.param == "added":
+        atoms.set_cell(MIXED[0] @ atoms.cell.array)
+    else:
+        atoms = make_supercell(atoms, MIXED[1])
+        assert len(atoms) == 96
+    if request.param == "niggli":
+        niggli_reduce(atoms)  # which turns it
+        turn = np.linalg.lstsq(bonds, analysis.bond_vectors(atoms), rcond=None)[0]
+    if request.param == "turned":
+        atoms.rotate(37, (1, 2, 3), rotate_cell=True)
+        turn = np.linalg.solve(MIXED[1] @ labelled_box.cell.array, atoms.cell.array)
+    return atoms, turn
+
+
+def test_a_lattice_written_in_another_way_is_the_same_box(labelled_box, same_lattice):
+    other, turn = same_lattice
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    assert analysis.hydrogen_bonds(labelled_box) == 49
+    assert analysis.hydrogen_bonds(other) == 49
+    np.testing.assert_allclose(
+        analysis.bond_vectors(other),
+        analysis.bond_vectors(labelled_box) @ turn,
+        atol=1e-8,
+    )
+    forces = labelled_box.get_forces()
+    parts = analysis.force_parts(other, forces @ turn)
+    for name, part in analysis.force_parts(labelled_box, forces).items():
+        np.testing.assert_allclose(parts[name], part @ turn, atol=1e-8)
+    for pair in ((8, 8), (8, 1)):
+        of = [analysis.rdf([a], *pair, r_max=5.0)[1] for a in (labelled_box, other)]
+        np.testing.assert_allclose(*of, atol=1e-8)
+    i, j = np.triu_indices(96, 1)
+    found = np.linalg.norm(analysis.displacements(other, i, j), axis=1)
+    for atoms in (labelled_box, other):  # by ASE
+        distances = atoms.get_all_distances(mic=True)[i, j]
+        np.testing.assert_allclose(found, distances, atol=1e-8)
+
+
+def test_an_open_cluster_has_no_images(labelled_box):
+    cluster = labelled_box[:12]
+    cluster.pbc = False
+    vectors = analysis.displacements(cluster, [0, 0], [3, 6])
+    expected = cluster.positions[[3, 6]] - cluster.positions[0]
+    np.testing.assert_array_equal(vectors, expected)
+    pair = whole(dimer(2.9, 10))
+    pair.pbc, pair.cell = False, None
+    assert analysis.hydrogen_bonds(pair) == 0  # its halves are in different images
+    pair.positions[3:] += [12, 0, 0]
+    assert analysis.hydrogen_bonds(pair) == 1
+    cluster.cell, cluster.pbc = [10] * 3, [True, True, False]
+    with pytest.raises(ValueError, match="pbc=.True, True, False."):
+        analysis.bond_vectors(cluster)
+
+
+def permuted(atoms):
+    """Water with its hydrogens shuffled among the molecules."""
+    hydrogens, order = np.flatnonzero(atoms.numbers == 1), np.arange(len(atoms))
+    order[hydrogens] = np.random.default_rng(0).permutation(hydrogens)
+    return atoms[order]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        analysis.hydrogen_bonds,
+        lambda a: analysis.force_parts(a, np.zeros((len(a), 3))),
+        lambda a: water.scaled(a, 1.0),
+        lambda a: water.water_system(water.MODELS["q-tip4p-f"], a),
+    ],
+    ids=["hydrogen_bonds", "force_parts", "scaled", "water_system"],
+)
+def test_hydrogens_of_other_molecules_are_refused(labelled_box, call):
+    call(labelled_box)
+    for atoms in (permuted(labelled_box), swapped(labelled_box)):
+        with pytest.raises(ValueError, match=r"order may be another .*water.ordered"):
+            call(atoms)
+        call(water.ordered(atoms))
+    assert analysis.hydrogen_bonds(water.ordered(permuted(labelled_box))) == 49
+
+
+def swapped(atoms):
+    """One hydrogen for one of the nearest neighbour."""
+    h = np.flatnonzero(atoms.numbers == 1)
+    d = atoms.get_all_distances(mic=True)[np.ix_(h // 3 * 3, h)]
+    longer = np.maximum(d, d.T)  # of the two bonds after each swap
+    longer[h[:, None] // 3 == h // 3] = np.inf
+    i, j = np.unravel_index(longer.argmin(), longer.shape)
+    assert longer[i, j] < 2.6
+    other = atoms.copy()
+    other.positions[h[[i, j]]] = atoms.positions[h[[j, i]]]
+    return other
+
+
+def test_a_wrapped_molecule_that_lost_its_box_is_refused():
+    one = Atoms("OHH", [[0.1, 5, 5], [9.3, 5, 5.3], [0.7, 5.7, 5]], cell=[10] * 3)
+    one.pbc = True
+    analysis.check_water(one)
+    one.pbc = False
+    with pytest.raises(ValueError, match="hydrogen 1 is 9.2. Å .* not periodic"):
+        analysis.check_water(one)
+
+
+def test_stretched_and_dissociating_water_is_water():
+    frames = [a for name in ("water-dft", "water-scans") for a in _all_of(name)]
+    for r in np.linspace(0.7, 2.8, 8):
+        frames.append(Atoms("OHH", [[0, 0, 0], [r, 0, 0], [-0.24, 0.93, 0]]))
+    box = water.water_box(8, density=0.9, seed=0)
+    system = water.water_system(water.MODELS["spc-fw"], box)
+    frames += dynamics.simulate(
+        system, box, steps=400, every=20, temperature=1000, friction=0.1
+    )
+    for atoms in frames:
+        analysis.check_water(atoms)
+
+
+def _all_of(name):
+    return sum(datasets.load(name).values(), [])

@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 
 browser = pytest.importorskip("browser", reason="needs playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium on the path"),
-]
+pytestmark = pytest.mark.browser
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 SMALL = [

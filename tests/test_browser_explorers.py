@@ -16,10 +16,7 @@ import pytest
 from tpainn_lite import normalise
 
 browser = pytest.importorskip("browser", reason="needs playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium on the path"),
-]
+pytestmark = pytest.mark.browser
 slow = pytest.mark.slow  # `make test` keeps one of these
 STOPS_WITHIN = 3  # s: what the lessons promise of every Stop
 LOW_DATA = """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms
 
 from tpainn_lite import cards
 from tpainn_lite.data import with_labels
@@ -59,6 +60,18 @@ def test_the_card_says_what_is_there(tmp_path):
     assert card["nearest_test_to_pool_A"] > 0
     assert len(ase.io.read(written, ":")) == 6
     assert sorted(p.name for p in tmp_path.glob("w*")) == ["w.extxyz", "w.json"]
+
+
+def test_the_card_counts_the_forces_on_fixed_atoms(tmp_path):
+    frames = waters(6)
+    largest = max(np.abs(a.get_forces()).max() for a in frames)
+    for atoms in frames:
+        atoms.set_constraint(FixAtoms(range(len(atoms))))
+    (tmp_path / "in").mkdir()
+    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, ABOUT)
+    card = json.loads((tmp_path / "w.json").read_text())
+    assert card["largest_force_eV_per_A"] == pytest.approx(largest, abs=1e-7)
+    assert all(not a.constraints for a in ase.io.read(tmp_path / "w.extxyz", ":"))
 
 
 def test_energies_without_forces_are_counted(tmp_path):

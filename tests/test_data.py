@@ -1,5 +1,7 @@
 """Labels, checks in words, splits without leaks, reference energies."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,7 +10,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms
 from ase.io import write
 
-from tpainn_lite import data
+from tpainn_lite import data, units
 
 WATER, METHANE = molecule("H2O"), molecule("CH4")
 
@@ -66,6 +68,36 @@ def test_constraints_do_not_hide_forces():
     atoms.set_constraint(FixAtoms([0]))
     frame = labelled(atoms, forces=np.ones((3, 3)))
     np.testing.assert_array_equal(data.labels(frame)[1], 1)
+
+
+def fixed(atoms=WATER):
+    """A labelled copy whose first atom is fixed, as ASE's readers give it."""
+    frame = labelled(atoms, forces=np.ones((len(atoms), 3)))
+    frame.set_constraint(FixAtoms([0]))
+    assert (frame.get_forces()[0] == 0).all()
+    return frame
+
+
+def test_labelled_copies_carry_no_constraint():
+    frame = fixed()
+    relabelled = data.with_labels(frame, -1.0, np.ones((3, 3)))
+    np.testing.assert_array_equal(relabelled.get_forces(), 1)
+    assert relabelled.constraints == []
+    assert len(frame.constraints) == 1  # the original is left as it was
+
+
+def test_reading_takes_constraints_off(tmp_path):
+    write(tmp_path / "fixed.extxyz", [fixed(), labelled(METHANE), fixed(METHANE)])
+    with pytest.warns(UserWarning, match=r"fixed\.extxyz: 2 structures .*constraints"):
+        frames = data.read(tmp_path / "fixed.extxyz")
+    assert [a.constraints for a in frames] == [[], [], []]
+    np.testing.assert_array_equal(frames[0].get_forces(), 1)
+
+
+def test_the_library_never_lets_a_constraint_hide_forces():
+    package = Path(data.__file__).parent
+    hiding = [p.name for p in package.rglob("*.py") if "get_forces()" in p.read_text()]
+    assert hiding == []
 
 
 def bad_position(value):
@@ -230,13 +262,6 @@ def total(atoms, energies):
     return sum(energies[z] for z in atoms.numbers)
 
 
-def test_references_are_exact_where_the_data_determine_them():
-    frames = [molecule(name) for name in NAMES]
-    energies = [total(a, TRUE) for a in frames]
-    fitted = data.fit_reference_energies(frames, energies, PRIOR, strength=1e-9)
-    assert fitted == pytest.approx(TRUE, abs=1e-6)
-
-
 def test_references_stay_near_the_prior_with_one_frame():
     methanol = molecule("CH3OH")
     energy = total(methanol, PRIOR) - 20.0  # eV: its atomization energy
@@ -267,10 +292,53 @@ def test_water_determines_only_its_sum():
     np.testing.assert_allclose(shift, [-2.5, -5.0], atol=1e-5)  # two bonds, shared
 
 
-@pytest.mark.parametrize("strength", [0, -1.0, float("nan")])
-def test_reference_strength(strength):
-    with pytest.raises(ValueError, match="strength"):
-        data.fit_reference_energies([WATER], [-1.0], PRIOR, strength)
+def test_labels_come_before_a_prior_that_they_contradict():
+    """Least squares where labels determine; its null space keeps the prior."""
+    frames = [molecule(name) for name in NAMES]
+    energies = [total(a, TRUE) for a in frames]
+    wrong = {z: e + 6.0 * (-1) ** z for z, e in TRUE.items()}  # eV
+    fitted = data.fit_reference_energies(frames, energies, wrong)
+    assert fitted == pytest.approx(TRUE, abs=1e-6)
+    # C2H6, C2H4 and CH4 know C and H, and nothing of N and O
+    some = [molecule(name) for name in ("C2H6", "C2H4", "CH4")]
+    fitted = data.fit_reference_energies(some, [total(a, TRUE) for a in some], wrong)
+    assert [fitted[z] for z in (1, 6)] == pytest.approx([TRUE[1], TRUE[6]], abs=1e-6)
+    assert fitted[8] - wrong[8] == pytest.approx(2 / 3 * (fitted[7] - wrong[7]))
+
+
+def test_without_a_prior_the_labels_alone():
+    frames = [molecule(name) for name in NAMES]
+    fitted = data.fit_reference_energies(frames, [total(a, TRUE) for a in frames], None)
+    assert fitted == pytest.approx(TRUE, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("unit", "what"),
+    [
+        (1 / units.HARTREE, "Hartree"),
+        (1 / units.KCAL_MOL, "kcal/mol"),
+        (2 / units.HARTREE, "Ry"),
+    ],
+)
+def test_energies_that_are_no_chemistry_are_refused(unit, what):
+    frames = [molecule(name) for name in NAMES]
+    energies = [unit * (total(a, PRIOR) - 3.0 * len(a)) for a in frames]
+    with pytest.raises(ValueError, match=rf"eV an atom from .*{what}"):
+        data.fit_reference_energies(frames, energies, PRIOR)
+    energies = [total(a, PRIOR) for a in frames]
+    energies[3] *= unit  # one frame of another unit
+    with pytest.raises(ValueError, match=r"frame \d+ is .* from any sum"):
+        data.fit_reference_energies(frames * 3, energies * 3, None)
+
+
+def test_frames_of_one_atom_are_free_atoms():
+    atoms = [data.with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.0))]
+    water = data.with_labels(WATER, -2080.0, np.zeros((3, 3)))
+    structures, free = data.split_free_atoms([atoms[0], water, atoms[1]])
+    assert structures == [water]
+    assert free == {1: -13.6, 8: -2042.0}
+    with pytest.raises(ValueError, match="frame 3: a free atom of element 1"):
+        data.split_free_atoms([*atoms, water, data.with_labels(Atoms("H"), -12.0)])
 
 
 def test_reference_elements():

@@ -1,11 +1,16 @@
 """The doctor: every FAIL can happen, and says what to do."""
 
+import importlib.metadata
 import subprocess
 import sys
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-import tpainn_lite
+import binder
 from tpainn_lite import doctor
 
 
@@ -124,16 +129,133 @@ def test_too_many_threads_fail(monkeypatch):
     assert "OMP_NUM_THREADS=1" in threads.found
 
 
-def test_a_module_that_cannot_be_imported_fails_but_extras_may(monkeypatch, capsys):
-    missing = {"tpainn_lite.quantum": "pyscf", "tpainn_lite.units": "ase"}
+def lesson(folder, *sources):
+    """A notebook with these code cells, alone in a folder."""
+    folder.mkdir()
+    cells = [new_code_cell(source) for source in sources]
+    nbformat.write(new_notebook(cells=cells), folder / "00_lesson.ipynb")
+    return folder
 
-    def fake(name):
-        if name in missing:
-            raise ModuleNotFoundError(f"No module {name}", name=missing[name])
-        return tpainn_lite
 
-    monkeypatch.setattr(doctor.importlib, "import_module", fake)
-    assert doctor.import_everything() is False
-    del missing["tpainn_lite.units"]
-    assert doctor.import_everything() is True
-    assert "OK   import tpainn_lite.quantum" in capsys.readouterr().out
+def test_imports_of_a_lesson_are_those_it_cannot_do_without(tmp_path):
+    folder = lesson(
+        tmp_path / "lessons",
+        "import numpy as np\nfrom ase import units, Atoms",
+        "%matplotlib inline\ndef f():\n    import copy\n    return copy",
+        "try:\n    import google.colab\n    !pip list\nexcept ImportError:\n    pass",
+        "if False:\n    import dask",
+    )
+    found = doctor.lesson_imports(folder)
+    assert [*found] == ["import numpy as np", "from ase import units, Atoms"] + [
+        "import copy"
+    ]
+    assert {*found.values()} == {"00_lesson"}
+
+
+def test_an_import_that_fails_is_named_with_its_lesson(tmp_path, capsys):
+    good = lesson(tmp_path / "good", "import json")
+    bad = lesson(tmp_path / "bad", "import json", "from json import nothing")
+    assert doctor.import_lessons(good) is True
+    assert doctor.import_lessons(bad) is False
+    assert doctor.import_lessons(tmp_path) is False
+    good, bad, empty = capsys.readouterr().out.splitlines()
+    assert good == "OK   lessons: 1 import statements work"
+    assert bad.startswith("FAIL from json import nothing: 00_lesson needs it: Import")
+    assert empty.startswith("FAIL lessons: no imports found in ")
+
+
+def test_lessons_lie_beside_the_package_or_in_it(tmp_path, monkeypatch):
+    module = tmp_path / "tpainn_lite/doctor.py"
+    monkeypatch.setattr(doctor, "__file__", str(module))
+    assert doctor.lessons_folder() == tmp_path / "tpainn_lite/notebooks"
+    (tmp_path / "notebooks").mkdir()
+    assert doctor.lessons_folder() == tmp_path / "notebooks"
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[2:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from tpainn_lite import doctor
+fine = doctor.import_lessons(Path(sys.argv[1]))
+print(*{name.split(".")[0] for name in sys.modules})
+sys.exit(not fine)
+"""
+
+
+def with_what_they_require(names):
+    """The names of installed distributions and of all that these ask for."""
+    found, waiting = set(), [canonicalize_name(name) for name in names]
+    for name in waiting:
+        if name in found or doctor.version(name) is None:
+            continue
+        found.add(name)
+        for text in importlib.metadata.requires(name) or []:
+            needed = Requirement(text)
+            if not needed.marker or needed.marker.evaluate({"extra": ""}):
+                waiting.append(canonicalize_name(needed.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def listed():
+    """The names in the pip list of binder/environment.yml."""
+    return {Requirement(line).name for line in binder.pip_lines() if "==" in line}
+
+
+@pytest.fixture(scope="module")
+def in_the_image(listed):
+    """A function that imports a folder's lessons with what the image has, no more."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    jupyter = {Requirement(line).name for line in binder.brought(python)}
+    image = with_what_they_require(listed | jupyter)
+    image |= {"schnetpack", "tpainn-lite"}  # postBuild's, and without what they ask for
+    owners = importlib.metadata.packages_distributions()
+    missing = {
+        module
+        for module, owned in owners.items()
+        if not image & {canonicalize_name(name) for name in owned}
+    }
+    assert {"pyscf", "tblite", "latex2mathml"} <= missing
+
+    def run(folder):
+        command = [sys.executable, "-c", IMPORTS, folder, *missing]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_lessons_import_what_the_image_of_binder_has(in_the_image, listed):
+    failed, printed = in_the_image(doctor.lessons_folder())
+    assert not failed, printed
+    # and the image has nothing that the lessons do without
+    loaded = printed.splitlines()[-1].split()
+    owners = importlib.metadata.packages_distributions()
+    used = with_what_they_require(
+        name
+        for module in loaded
+        for name in owners.get(module, [])
+        if name != "schnetpack"  # asks for tools that it never imports
+        and name != "tpainn-lite"
+    )
+    later = {"anywidget", "psygnal"}  # FigureWidget loads it when it is shown
+    newer = {"vesin", "progressbar"}  # SchNetPack 2.2 does, on Python 3.12
+    jupyter = {"jupyterlab-widgets", "widgetsnbextension"}
+    assert listed - used <= later | newer | jupyter
+
+
+def test_a_lesson_that_needs_more_than_the_image_fails(tmp_path, in_the_image):
+    needed = {"quantum": "pyscf", "site": "latex2mathml", "xtb": "tblite"}
+    sources = [f"from tpainn_lite import {module}" for module in needed]
+    failed, printed = in_the_image(lesson(tmp_path / "lessons", *sources))
+    assert failed
+    for source, missing in zip(sources, needed.values(), strict=True):
+        error = f"ModuleNotFoundError: No module named '{missing}'"
+        assert f"FAIL {source}: 00_lesson needs it: {error}" in printed

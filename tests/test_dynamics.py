@@ -1,6 +1,8 @@
 """Dynamics against closed forms; errors that surface as themselves."""
 
 import copy
+import json
+import math
 import subprocess
 import sys
 import time
@@ -11,9 +13,11 @@ import pytest
 import torch
 from ase import Atoms
 from ase.io import read, write
+from ase.md.verlet import VelocityVerlet
 
-from tpainn_lite import data, dynamics, engine, molecules, units, water
+from tpainn_lite import blowup, data, dynamics, engine, molecules, units, water
 from tpainn_lite.blowup import total_energy
+from tpainn_lite.calculators import EnergyForcesCalculator
 from tpainn_lite.dynamics import simulate
 from tpainn_lite.graphs import collate, graph
 
@@ -126,6 +130,68 @@ def test_nve_goes_on_where_it_stopped(heated):
     whole = simulate(potential, start, steps=20, **run)
     second = simulate(potential, whole[0], steps=10, **run)
     np.testing.assert_allclose(second[0].positions, whole[1].positions, atol=1e-9)
+
+
+@pytest.mark.parametrize("mass", [1.008, 2.014])
+def test_nve_is_the_velocity_verlet_of_ase(heated, mass):
+    start, potential = heated
+    masses = start.get_masses()
+    masses[start.numbers == 1] = mass
+    start.set_masses(masses)
+    start.set_velocities(
+        np.random.default_rng(0).normal(size=(9, 3))
+        * np.sqrt(units.KB * 600 / masses)[:, None]
+    )
+    frames = simulate(potential, start, steps=60, timestep=0.5, every=1, **NVE)
+    twin = start.copy()
+    twin.calc = EnergyForcesCalculator(potential)
+    total = twin.get_total_energy()
+    expected = VelocityVerlet(twin, 0.5 * units.ASE_FS)
+    for frame in frames:
+        expected.run(1)
+        np.testing.assert_allclose(frame.positions, twin.positions, atol=1e-9)
+        np.testing.assert_allclose(frame.get_momenta(), twin.get_momenta(), atol=1e-8)
+        assert frame.info["kinetic_energy"] == pytest.approx(
+            twin.get_kinetic_energy(), abs=1e-8
+        )
+    # the energy at the start is that of the run: Verlet swings by 2 meV here
+    np.testing.assert_allclose(total_energies(frames), total, atol=0.01)
+
+
+def test_rigid_bonds_have_the_momenta_of_their_time(dimer):
+    # Two atoms on a rigid rod turn about their centre at a constant speed.
+    atoms, _ = dimer
+    system = openmm.System()
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+    system.addConstraint(0, 1, 0.08)
+    atoms.set_velocities([[0, -1, 0], [0, 1, 0]])
+    kinetic = atoms.get_kinetic_energy()
+    for frame in simulate(system, atoms, steps=200, every=20, timestep=0.2, **NVE):
+        assert frame.get_kinetic_energy() == pytest.approx(kinetic, rel=1e-4)
+        assert frame.info["kinetic_energy"] == pytest.approx(kinetic, rel=1e-4)
+        rod = frame.positions[1] - frame.positions[0]
+        assert abs(rod @ frame.get_velocities()[1]) < 1e-9
+
+
+def test_heavy_water_keeps_its_mass(liquid):
+    start, system = liquid
+    heavy = start.copy()
+    heavy.set_masses([15.999, 2.014, 2.014] * 16)
+    with pytest.raises(ValueError, match="atom 1 has a mass of 2.014 u, .* of 1.008 u"):
+        simulate(system, heavy, steps=10, **NVE)
+    frame = simulate(water.spc_fw(heavy), heavy, steps=10, **NVE)[0]
+    assert frame.get_kinetic_energy() == pytest.approx(frame.info["kinetic_energy"])
+    np.testing.assert_array_equal(frame.get_masses(), heavy.get_masses())
+
+
+def test_momenta_of_a_thermostat_go_on_unshifted(heated):
+    # No friction, and the step of Langevin is Verlet's: its momenta stay what they are.
+    start, potential = heated
+    run = dict(timestep=0.5, every=10, friction=1e-12)
+    whole = simulate(potential, start, steps=20, **run)
+    second = simulate(potential, whole[0], steps=10, **run)
+    np.testing.assert_allclose(second[0].positions, whole[1].positions, atol=1e-6)
 
 
 def test_nvt_has_its_temperature(heated):
@@ -436,14 +502,82 @@ def test_another_run_is_not_mixed_in(liquid, tmp_path):
         simulate(system, start, steps=20, file=file, **NVT)
 
 
-def test_a_run_does_not_go_on_with_another_potential(liquid, tmp_path):
+def test_a_run_does_not_go_on_with_another_potential(liquid, heated, tmp_path):
     start, system = liquid
     file = tmp_path / "a.traj"
     simulate(system, start, steps=20, file=file, **NVT)
     other = water.water_system(water.MODELS["tip3p-flexible"], start)
-    with pytest.raises(ValueError, match="file: .*a.traj holds a run of another pot"):
+    with pytest.raises(ValueError, match=r"a.traj holds another run \(other system\)"):
         simulate(other, start, steps=40, file=file, **NVT)
     assert len(simulate(system, start, steps=40, file=file, **NVT)) == 2
+
+    def weaker(*structure):
+        energy, forces = potential(*structure)
+        return 0.9 * energy, 0.9 * forces
+
+    start, potential = heated  # a Python potential is known by its forces
+    file = tmp_path / "b.traj"
+    simulate(potential, start, steps=20, file=file, **NVT)
+    with pytest.raises(ValueError, match="file: .*b.traj holds a run of another pot"):
+        simulate(weaker, start, steps=40, file=file, **NVT)
+    assert len(simulate(potential, start, steps=40, file=file, **NVT)) == 2
+
+
+STARTS = {  # what of a start may differ, the formula being the same
+    "numbers": lambda a: a.set_atomic_numbers(a.numbers[::-1]),
+    "positions": lambda a: a.positions.__iadd__(1e-9),
+    "cell": lambda a: a.set_cell(a.cell * 1.001),
+    "pbc": lambda a: a.set_pbc(True),
+    "masses": lambda a: a.set_masses(a.get_masses() * 2),
+    "momenta": lambda a: a.set_momenta(a.get_momenta() * 0.9),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_another_start_is_another_run(heated, tmp_path, name):
+    start, potential = heated
+    start.set_cell([20.0, 20.0, 20.0])
+    run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
+    first = simulate(potential, start, **run)[0]
+    other = start.copy()
+    STARTS[name](other)
+    with pytest.raises(ValueError, match=f"holds another run .*other {name}"):
+        simulate(lambda *_: potential(start.numbers, *_[1:]), other, **run)
+    again = simulate(potential, start.copy(), **run | {"temperature": 300})
+    np.testing.assert_array_equal(again[0].positions, first.positions)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_trajectory_without_its_frames_is_refused(liquid, tmp_path, left):
+    start, system = liquid
+    file = tmp_path / "a.traj"
+    simulate(system, start, steps=60, file=file, **NVT)
+    frames = read(file, ":")
+    file.unlink()
+    if left:
+        write(file, frames[-left:])  # the last ones: one is missing, or two
+    with pytest.raises(ValueError, match=f"a.traj has {left} frames that do not fit "):
+        simulate(system, start, steps=80, file=file, **NVT)
+    assert file.exists() == bool(left)
+    write(file, frames)
+    again = simulate(system, start, steps=80, file=file, **NVT)
+    assert [a.info["time_fs"] for a in again] == [10.0, 20.0, 30.0, 40.0]
+    file.write_bytes(b"no trajectory")
+    with pytest.raises(ValueError, match="no trajectory or a damaged one.*delete it"):
+        simulate(system, start, steps=80, file=file, **NVT)
+
+
+def test_a_recording_of_an_older_version_is_refused_in_words(liquid, tmp_path):
+    start, system = liquid
+    run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
+    simulate(system, start, **run)
+    state = tmp_path / "a.traj.state"
+    head, _, rest = state.read_bytes().partition(b"\n")
+    number, _, identity = head.decode().partition(" ")
+    old = {k: v for k, v in json.loads(identity).items() if k != "positions"}
+    state.write_bytes(f"{number} {json.dumps(old)}\n".encode() + rest)
+    with pytest.raises(ValueError, match="of an older version, .*delete it and a.traj"):
+        simulate(system, start, **run)
 
 
 def test_a_runaway_says_when_and_why(ethanol):
@@ -453,6 +587,52 @@ def test_a_runaway_says_when_and_why(ethanol):
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat") as caught:
         simulate(pushes, ethanol, steps=2000, every=10)
     assert caught.value.step == 10 * len(caught.value.frames) > 0
+
+
+@pytest.mark.parametrize("n", [2, 4, 64])
+def test_the_hottest_sound_frame_is_a_quantile(n):
+    # With an even number 2k of degrees of freedom the upper tail of chi-squared is a
+    # sum: exp(-y) (1 + y + ... + y^(k-1)/(k-1)!), with y half of its argument.
+    limit = blowup.hottest(1000.0, n) / (1000.0 + blowup.HOT)  # mean is 1
+    y, k = 3 * n * limit / 2, 3 * n // 2
+    tail = sum(math.exp(i * math.log(y) - y - math.lgamma(i + 1)) for i in range(k))
+    assert tail == pytest.approx(1e-12, rel=1e-6)
+
+
+@pytest.mark.parametrize("smiles", ["O", "N#N", "C#N"])
+def test_small_molecules_may_be_hot(smiles):
+    # 2,000 frames that hardly remember each other: friction renews the momenta.
+    potential, (start,) = molecules.mmff94(smiles), molecules.conformers(smiles, seed=0)
+    run = dict(steps=2000, every=1, friction=2.0, temperature=1000.0)
+    hot = 0.0
+    for seed in range(3):
+        frames = simulate(potential, start, seed=seed, **run)
+        kelvin = dynamics.temperatures(frames)
+        assert kelvin.mean() == pytest.approx(1000, rel=0.1)
+        hot = max(hot, kelvin.max())
+    assert hot > 3000  # which is what a chance of one in a thousand frames comes to
+
+    def pushes(numbers, positions, cell):
+        return 0.0, 0.5 * (positions - positions.mean(0))
+
+    with pytest.raises(dynamics.BlowUp, match="K where the thermostat is at 1000 K"):
+        simulate(pushes, start, **run | {"every": 10, "friction": 0.01})
+
+
+def test_a_hot_run_without_a_thermostat_may_fluctuate(dimer):
+    # Leap-frog at ω dt = 1 keeps K + 3/4 U, so that K + U swings with U.
+    atoms, spring = dimer
+    atoms.positions[1, 2] = 0.74 + 0.11
+    omega = math.sqrt(2 * 300.0 / atoms.get_masses()[0]) * units.ASE_FS  # rad/fs
+
+    def stiff(numbers, positions, cell):
+        energy, forces = spring(numbers, positions)
+        return 10 * energy, 10 * forces
+
+    frames = simulate(stiff, atoms, steps=400, timestep=1 / omega, every=1, **NVE)
+    highest = 150 * 0.11**2  # of U, eV; frames are 60 degrees apart, the first has 1/4
+    swing = np.ptp(total_energies(frames))
+    assert swing == pytest.approx(highest * 3 / 16, rel=1e-6)
 
 
 def test_energy_from_nowhere_stops_a_run_without_a_thermostat(ethanol):

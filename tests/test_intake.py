@@ -6,18 +6,23 @@ from pathlib import Path
 
 import ase.db
 import ase.io
+import ase.units
 import nbformat
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms
 
 from tpainn_lite import (
     advice,
+    comparison,
     datasets,
     formats,
     intake,
     lessons,
     molecules,
+    parity,
     units,
     water,
 )
@@ -116,6 +121,32 @@ def test_some_without_labels_and_copies(tmp_path, frames):
     ]
 
 
+def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms([0, 1, 2]))
+    found = intake.read(written(tmp_path, fixed))
+    assert "12 structures had ASE constraints" in found.notes[0]
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+
+
+def test_explorer_and_advice_see_the_forces_on_fixed_atoms(frames, student):
+    plain = [relabelled(a) for a in frames]
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
+    assert advice.doubt_units(fixed, student) is None
+    said = {"student": student.predict(plain)}
+    one, other = (comparison.compare(f, said) for f in (plain, fixed))
+    name = "force component"
+    np.testing.assert_array_equal(one[name].reference, other[name].reference)
+    explorer = parity.Parity(fixed, said)
+    np.testing.assert_array_equal(
+        explorer._drawn()[2], plain[explorer.numbers["frame"]].get_forces()
+    )
+
+
 def nan(frames):
     frames[4] = relabelled(frames[4], forces=np.full((9, 3), np.nan))
     return frames
@@ -153,6 +184,69 @@ def test_hostile_structures(spoil, words, tmp_path, frames):
     path = written(tmp_path, spoil([relabelled(a) for a in frames]))
     with pytest.raises(ValueError, match=words):
         intake.read(path)
+
+
+def informed(**info):
+    def spoil(frames):
+        frames[4].info |= info
+        return frames
+
+    return spoil
+
+
+def without_a_hydrogen(frames):
+    frames[4] = frames[4][:-1]
+    frames[4].calc = None
+    return [*frames[:4], with_labels(frames[4], -4200.0, np.zeros((8, 3))), *frames[5:]]
+
+
+def with_initial(kind):
+    def spoil(frames):
+        values = np.zeros(9)
+        values[2] = 1.0
+        getattr(frames[4], f"set_initial_{kind}")(values)
+        return frames
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_a_hydrogen, "25 electrons, an odd number"),
+        (informed(charge=1), "charge=1"),
+        (informed(total_charge=-1), "total_charge=-1"),
+        (informed(spin=2), "spin=2"),
+        (informed(total_spin=2), "total_spin=2"),
+        (informed(multiplicity=3), "multiplicity=3"),
+        (with_initial("charges"), "initial charges add up to 1"),
+        (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
+    ],
+)
+def test_ions_and_radicals_are_named(spoil, words, tmp_path, frames):
+    frames = spoil([relabelled(a) for a in frames])
+    ase.io.write(tmp_path / "mine.traj", frames)
+    ase.io.write(tmp_path / "mine.extxyz", frames)
+    for path in (tmp_path / "mine.traj", tmp_path / "mine.extxyz"):
+        with pytest.raises(ValueError, match=f"frames \\[4\\].*{words}"):
+            intake.read(path)
+
+
+def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
+    for atoms in frames:
+        atoms.info |= dict(charge=0, spin=1, multiplicity=1, total_spin=0)
+    assert intake.read(written(tmp_path, frames)).notes == []
+    boxes = datasets.load("water-dft")["pool"][:3]
+    assert intake.read(written(tmp_path, boxes, "w.extxyz")).notes == []
+
+
+def test_an_odd_number_of_electrons_in_a_box_is_noted(tmp_path):
+    boxes = []
+    for box in datasets.load("water-dft")["pool"][:3]:
+        forces = box.get_forces()[:-1]
+        boxes.append(with_labels(box[:-1], box.get_potential_energy(), forces))
+    found = intake.read(written(tmp_path, boxes, "w.extxyz"))
+    assert "3 periodic structures have an odd number of electrons" in found.notes[0]
 
 
 def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
@@ -238,6 +332,130 @@ def test_two_structures_are_one_and_one(frames):
     assert len(pool) == len(test) == 1
 
 
+def arrays_of(frames, energy=1.0, length=1.0):
+    """What an npz holds, in units of `energy` (eV) and `length` (Å)."""
+    return dict(
+        z=frames[0].numbers,
+        R=np.array([a.positions for a in frames]) / length,
+        E=np.array([a.get_potential_energy() for a in frames]) / energy,
+        F=np.array([a.get_forces() for a in frames]) / (energy / length),
+    )
+
+
+def same(found, frames):
+    assert len(found) == len(frames)
+    for a, b in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(a.numbers, b.numbers)
+        np.testing.assert_array_equal(a.pbc, b.pbc)
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-9)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-9, atol=1e-9)
+        assert a.get_potential_energy() == pytest.approx(
+            b.get_potential_energy(), rel=1e-12
+        )
+
+
+BOHR, KCAL_MOL = ase.units.Bohr, ase.units.kcal / ase.units.mol
+
+
+@pytest.mark.parametrize(
+    ("e_unit", "r_unit", "energy", "length"),
+    [
+        ("eV", "Ang", 1.0, 1.0),
+        ("kcal/mol", "Å", KCAL_MOL, 1.0),
+        ("kJ/mol", "nm", ase.units.kJ / ase.units.mol, 10.0),
+        ("Hartree", "bohr", ase.units.Hartree, BOHR),
+        (b"Eh", b"au", ase.units.Hartree, BOHR),
+        ("meV", "angstrom", 1e-3, 1.0),
+        ("Ry", "a0", ase.units.Rydberg, BOHR),
+    ],
+)
+def test_an_npz_is_read_in_the_units_it_names(
+    e_unit, r_unit, energy, length, tmp_path, frames
+):
+    named = arrays_of(frames, energy, length) | dict(e_unit=e_unit, r_unit=r_unit)
+    np.savez(tmp_path / "mine.npz", **named)
+    found = intake.read(tmp_path / "mine.npz")
+    assert found.notes == []
+    for a, b in zip(found.frames, frames, strict=True):  # CODATA of other years
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-6)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-5)
+
+
+def test_an_npz_is_converted_once(tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames, units.KCAL_MOL))
+    found = intake.read(tmp_path / "mine.npz")
+    same(found.frames, frames)
+    assert "kcal/mol" in found.notes[0]
+    told = intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+    same(told.frames, frames)
+    assert told.notes == []
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames))
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), e_unit="eV")
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
+        intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+
+
+@pytest.mark.parametrize("key", ["e_unit", "r_unit"])
+def test_an_npz_in_a_unit_nobody_knows(key, tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), **{key: "furlong"})
+    with pytest.raises(ValueError, match=f"{key}: needs one of .*'furlong'"):
+        intake.read(tmp_path / "mine.npz")
+
+
+def test_an_npz_of_boxes(tmp_path):
+    boxes = datasets.load("water-dft")["pool"][:4]
+    plain = arrays_of(boxes) | dict(e_unit="eV")
+    cells = np.array([a.cell for a in boxes])
+    for more in (
+        dict(cell=cells, pbc=[True, True, True]),
+        dict(cell=cells[0]),
+        dict(lattice=cells[0]),
+        dict(cell=cells.reshape(4, 9), pbc=np.ones((4, 3), bool)),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        found = intake.read(tmp_path / "boxes.npz").frames
+        same(found, boxes)
+        np.testing.assert_allclose(found[0].cell, boxes[0].cell)
+    np.savez(tmp_path / "boxes.npz", **plain, cell=cells, pbc=[False] * 3)
+    assert not intake.read(tmp_path / "boxes.npz").frames[0].pbc.any()
+    bohr = arrays_of(boxes, length=BOHR) | dict(e_unit="eV", r_unit="bohr")
+    np.savez(tmp_path / "boxes.npz", **bohr, cell=cells / BOHR)
+    found = intake.read(tmp_path / "boxes.npz").frames
+    np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
+    skewed = cells[0] + np.triu(np.ones((3, 3)), 1)
+    for more, words in (
+        (dict(lattice=skewed), "lattice: rows or columns"),
+        (dict(cell=cells[0].diagonal()), r"cell: needs the shape \(3, 3\)"),
+        (dict(pbc=True), "pbc: the file has no cell"),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        with pytest.raises(ValueError, match=words):
+            intake.read(tmp_path / "boxes.npz")
+
+
+def test_an_npz_with_numbers_per_frame(tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    numbers = np.tile(frames[0].numbers, (len(frames), 1))
+    np.savez(tmp_path / "mine.npz", **plain | dict(z=numbers))
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+    padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
+    padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
+    np.savez(tmp_path / "mine.npz", **plain | padded)
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+
+
+@pytest.mark.parametrize(
+    ("key", "cut"), [("z", np.s_[:-1]), ("F", np.s_[:, :-1]), ("E", np.s_[:-1])]
+)
+def test_an_npz_whose_shapes_differ(key, cut, tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    np.savez(tmp_path / "mine.npz", **plain | {key: plain[key][cut]})
+    with pytest.raises(ValueError, match=f"{key}: needs the shape"):
+        intake.read(tmp_path / "mine.npz")
+
+
 def test_npz_of_another_kind(tmp_path):
     np.savez(tmp_path / "odd.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
@@ -283,9 +501,9 @@ def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
     assert len(names["pool"]) + len(names["test"]) == 11
 
 
-def boron(frames):
+def beryllium(frames):
     for a in frames:
-        a.numbers[2] = 5
+        a.numbers[2] = 4
     return frames
 
 
@@ -302,7 +520,7 @@ def kilocalories(frames):
     [
         (nan, "NaN"),
         (mixed, "some structures are periodic"),
-        (boron, "elements .*5, 6.*lessons 01 and 02 show how"),
+        (beryllium, "elements .*4, 6.*lessons 01 and 02 show how"),
         (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
         (lambda frames: frames[:1], "at least 2 different structures"),
     ],
@@ -317,3 +535,21 @@ def test_lesson_08_believes_a_reader_who_is_sure(tmp_path, frames):
     path = written(tmp_path, kilocalories(frames))
     found = lesson(path, "kcal/mol/Å")["found"].frames[0]
     np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), atol=1e-6)
+
+
+def test_frames_of_one_atom_are_free_atoms(tmp_path):
+    """Beside molecules, without forces, in the unit of the file."""
+    some = datasets.load("ethanol-dft")["pool"][:4]
+    free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
+    path = tmp_path / "mine.extxyz"
+    ase.io.write(path, [free[0], *some, free[1]])
+    found = intake.read(path)
+    assert found.atomic_energies == {1: -13.6, 8: -2042.5}
+    assert found.forces
+    assert [len(a) for a in found.frames] == [9] * 4
+    assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
+    found = intake.read(path, "kcal/mol/Å")
+    assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
+    ase.io.write(path, [*some, *free, with_labels(Atoms("H"), -12.0)])
+    with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
+        intake.read(path)

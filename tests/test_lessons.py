@@ -11,9 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from ipywidgets import IntSlider
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from tpainn_lite import lessons
+from tpainn_lite import figures, lessons
 
 
 def png() -> bytes:
@@ -123,6 +123,47 @@ def test_show_puts_figure_and_twin_into_one_output(shown):
     assert same_picture(data["image/png"], png())
     assert data["text/plain"] == "A rising line"
     assert metadata == {"image/png": {"alt": "A rising line"}}
+
+
+def lines() -> Image.Image:
+    """Smooth lines in all colours of the course over shaded areas, as figures have."""
+    large = Image.new("RGB", (3200, 2000), "white")
+    draw = ImageDraw.Draw(large)
+    for k, colour in enumerate(figures.PALETTE):
+        pale = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+        for row in range(500):  # 500 shades of the colour, none of them itself
+            shade = tuple(round(c + (255 - c) * (0.2 + row / 700)) for c in pale)
+            draw.rectangle((3 * row, 250 * k, 3 * row + 2, 250 * k + 240), shade)
+        draw.line((1600, 250 * k, 3190, 250 * k + 230), colour, width=12)
+    return large.reduce(4)
+
+
+def test_show_keeps_the_colours_of_curves(shown):
+    file, image = io.BytesIO(), lines()
+    image.save(file, "PNG")
+    lessons.show(IntSlider(), "Lines", file.getvalue())
+    encoded = base64.b64decode(shown[0][0]["image/png"])
+    before, after = (
+        np.asarray(picture.convert("RGB"), int)
+        for picture in (image, Image.open(io.BytesIO(encoded)))
+    )
+    assert len(np.unique(before.reshape(-1, 3), axis=0)) > 2000
+    for colour in figures.PALETTE:
+        pure = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+        drawn = (before == pure).all(axis=2)
+        assert drawn.sum() > 100
+        assert (after[drawn] == pure).all(), colour
+    assert abs(after - before).mean() < 4  # of 255: shades are near
+    assert len(encoded) < len(file.getvalue()) / 2
+
+
+def test_show_leaves_a_picture_of_few_colours_as_it_is(shown):
+    few = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
+    file = io.BytesIO()
+    few.save(file, "PNG")
+    lessons.show(IntSlider(), "Greys", file.getvalue())
+    encoded = base64.b64decode(shown[0][0]["image/png"])
+    assert Image.open(io.BytesIO(encoded)).convert("RGB").tobytes() == few.tobytes()
 
 
 def test_show_needs_no_browser(shown, monkeypatch):

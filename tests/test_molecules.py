@@ -1,13 +1,15 @@
 """MMFF94 against RDKit's own numbers, and SMILES that are no good."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from ase.build import molecule
 from rdkit import Chem
-from rdkit.Chem import rdForceFieldHelpers
+from rdkit.Chem import rdDetermineBonds, rdForceFieldHelpers
 from rdkit.Geometry import Point3D
 
-from tpainn_lite import data, dynamics, molecules, units
+from tpainn_lite import data, datasets, dynamics, molecules, units
 
 
 def mmff94_of(mol):
@@ -78,6 +80,46 @@ def test_smiles_that_mmff94_cannot_type(smiles):
             use(smiles)
 
 
+@pytest.mark.parametrize(
+    ("smiles", "words"),
+    [
+        ("O.O", "one molecule.*2 that share no bond"),
+        ("[Na+].[Cl-]", "one molecule.*2 that share no bond"),
+        ("[CH3]", "radical.*1 unpaired electron"),
+        ("[OH]", "radical.*1 unpaired electron"),
+        ("[CH2]", "radical.*2 unpaired electrons"),
+        ("[N]=O", "radical.*1 unpaired electron"),
+        ("[OH3+]", r"ion.*charge \+1"),
+        ("[OH-]", "ion.*charge -1"),
+    ],
+)
+def test_no_second_molecule_no_radical_no_ion(smiles, words):
+    for use in (
+        molecules.parse,
+        molecules.skeleton,
+        molecules.mmff94,
+        molecules.uff,
+        lambda s: molecules.conformers(s, seed=0),
+        lambda s: molecules.reorder(molecule("H2O"), s),
+    ):
+        with pytest.raises(ValueError, match=f"smiles: .*{words}"):
+            use(smiles)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C1.C1", "C[N+](=O)[O-]", "[NH3+]CC(=O)[O-]", "[C-]#[O+]", "[H][H]"]
+)
+def test_formal_charges_of_a_neutral_molecule_pass(smiles):
+    assert molecules.parse(smiles).GetNumAtoms() > 1
+
+
+def test_two_molecules_are_not_one():
+    pair = molecule("H2O") + molecule("H2O")
+    pair.positions[3:, 1] += 5.0
+    with pytest.raises(ValueError, match="2 that share no bond"):
+        molecules.perceive(pair)
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_sizes(n):
     with pytest.raises(ValueError, match="n: needs a positive"):
@@ -102,6 +144,104 @@ def test_the_wrong_molecule(ethanol):
     (atoms,) = molecules.conformers("CCO", seed=0)
     with pytest.raises(ValueError, match="open structure"):
         potential(atoms.numbers, atoms.positions, 9 * np.eye(3))
+
+
+def rdkits_own(atoms, theirs):
+    """Energy (eV) with bonds that RDKit reads from `atoms`, in their own order."""
+    mol = Chem.RWMol()
+    for number in atoms.numbers.tolist():
+        mol.AddAtom(Chem.Atom(number))
+    mol.AddConformer(Chem.Conformer(len(atoms)))
+    mol.GetConformer().SetPositions(atoms.positions)
+    rdDetermineBonds.DetermineBonds(mol)
+    return theirs(mol).CalcEnergy() * units.KCAL_MOL
+
+
+@pytest.mark.parametrize(("field", "theirs"), FIELDS)
+def test_another_order_of_the_same_molecule(field, theirs):
+    atoms = molecule("CH3CH2OH")  # ASE's: the hydroxyl's hydrogen comes first
+    with pytest.raises(ValueError, match=r"bonded in 'CCO'.*reorder\(atoms, 'CCO'\)"):
+        field("CCO")(atoms.numbers, atoms.positions, None)
+    ordered = molecules.reorder(atoms, "CCO")
+    energy, _ = field("CCO")(ordered.numbers, ordered.positions, None)
+    assert energy == pytest.approx(rdkits_own(atoms, theirs), abs=1e-9)
+
+
+def test_every_swap_of_two_atoms(ethanols):
+    potential, atoms = molecules.mmff94("CCO"), ethanols[0]
+    alike = {0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 3, 6: 6, 7: 6, 8: 8}  # by their bonds
+    for i, j in combinations(range(9), 2):
+        if atoms.numbers[i] != atoms.numbers[j]:
+            continue
+        swapped = atoms.positions.copy()
+        swapped[[i, j]] = swapped[[j, i]]
+        if alike[i] == alike[j]:
+            potential(atoms.numbers, swapped, None)
+        else:
+            with pytest.raises(ValueError, match="another order"):
+                potential(atoms.numbers, swapped, None)
+
+
+def test_stretched_bonds_and_hot_molecules_are_no_other_order():
+    field = molecules.mmff94("CO")
+    scan = datasets.load("methanol-scan")["scan"]
+    atoms = data.label(scan, field)[0].copy()
+    for r in np.arange(0.8, 3.01, 0.1):  # as lesson 01 pulls it
+        atoms.set_distance(1, 5, r, fix=0)
+        field(atoms.numbers, atoms.positions, None)
+    for frame in datasets.load("molecules-dft")["pool"]:  # up to 1000 K
+        smiles = frame.info["smiles"]
+        molecules.mmff94(smiles)(frame.numbers, frame.positions, None)
+
+
+def test_a_torn_molecule():
+    (atoms,) = molecules.conformers("CCO", seed=0)
+    atoms.positions[0, 0] += 8.0  # as a face of a box leaves it
+    with pytest.raises(ValueError, match="or torn"):
+        molecules.mmff94("CCO")(atoms.numbers, atoms.positions, None)
+
+
+def test_reorder_moves_the_labels(ethanols, rng):
+    frame = ethanols[0]
+    order = rng.permutation(9)
+    shuffled = data.with_labels(
+        frame[order], frame.get_potential_energy(), frame.get_forces()[order]
+    )
+    shuffled.new_array("old", order)
+    back = molecules.reorder(shuffled, "CCO")
+    assert back.info["smiles"] == "CCO"
+    old = back.arrays["old"]  # equivalent hydrogens may change places
+    np.testing.assert_array_equal(back.positions, frame.positions[old])
+    np.testing.assert_array_equal(back.get_forces(), frame.get_forces()[old])
+    assert back.get_potential_energy() == frame.get_potential_energy()
+    energy, forces = molecules.mmff94("CCO")(back.numbers, back.positions, None)
+    assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(back.get_forces(), forces, atol=1e-6)
+    bare = data.with_labels(frame[order], -1.0)
+    assert molecules.reorder(bare, "CCO").get_potential_energy() == -1.0
+    assert molecules.reorder(frame[order], "CCO").calc is None
+
+
+@pytest.mark.parametrize("smiles", ["COC", "CO", "C=C", "CC"])
+def test_reorder_refuses_another_molecule(smiles, ethanol):
+    with pytest.raises(ValueError, match="is not the molecule of"):
+        molecules.reorder(ethanol, smiles)
+
+
+def test_another_order_is_no_blow_up_and_a_blow_up_keeps_its_frames():
+    start = molecule("CH3CH2OH")
+    with pytest.raises(ValueError, match="another order"):
+        dynamics.simulate(molecules.mmff94("CCO"), start, steps=20)
+    calls = iter(range(100))
+
+    def falls_apart(numbers, positions, cell=None):
+        if next(calls) == 15:
+            raise ValueError("positions: atoms 0 and 1 are torn")
+        return 0.0, np.zeros_like(positions)
+
+    with pytest.raises(dynamics.BlowUp, match="torn") as caught:
+        dynamics.simulate(falls_apart, start, steps=40, every=5)
+    assert len(caught.value.frames) > 0
 
 
 def test_conformers():

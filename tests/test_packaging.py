@@ -103,8 +103,7 @@ def test_binder_has_the_versions_of_the_lock():
 def test_binder_has_what_readers_need_and_no_test_tool():
     lines = [line for line in pip_lines("binder/environment.yml") if "==" in line]
     names = {Requirement(line).name for line in lines}
-    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
-    names |= {m[1] for m in re.finditer(r"([a-z0-9-]+)==\S+", post_build)}
+    names.add("schnetpack")  # by postBuild, see below
     direct = {canonicalize_name(Requirement(r).name) for r in PROJECT["dependencies"]}
     assert direct - PROVIDED <= names
     assert not names & TEST_TOOLS
@@ -115,9 +114,9 @@ def test_binder_scripts():
     post_build = (ROOT / "binder/postBuild").read_text("utf-8")
     start = (ROOT / "binder/start").read_text("utf-8")
     assert "set -euo pipefail" in post_build  # else repo2docker hides its errors
-    assert "pip install --no-deps --no-cache-dir ." in post_build
-    version = pinned("3.12")["schnetpack"]
-    assert f"--no-deps --no-cache-dir schnetpack=={version}" in post_build
+    assert "pip install --no-deps --no-cache-dir -e ." in post_build
+    assert "grep '^schnetpack==' requirements.lock >/tmp/schnetpack.txt" in post_build
+    assert "pip install --no-deps --no-cache-dir -r /tmp/schnetpack.txt" in post_build
     for name in ("OMP", "MKL", "OPENBLAS"):
         assert f"export {name}_NUM_THREADS=1" in start
     assert "export OPENMM_CPU_THREADS=1" in start
@@ -141,6 +140,32 @@ def test_conda_environment_takes_the_lock():
     assert not [line for line in lines if CUDA.search(line)]
 
 
+def copy_lessons(folder: Path) -> subprocess.CompletedProcess:
+    run = [sys.executable, "-m", "tpainn_lite", "lessons", str(folder)]
+    return subprocess.run(run, capture_output=True, text=True)
+
+
+def test_lessons_are_copied_and_never_overwritten(tmp_path):
+    folder, here = tmp_path / "new/lessons", ROOT / "notebooks"
+    done = copy_lessons(folder)
+    assert done.returncode == 0, done.stderr
+    assert f"9 lessons are in {folder}. Open them:" in done.stdout
+    assert f"python -m jupyterlab {folder}" in done.stdout
+    files = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
+    mine = folder / "03_autotuning.ipynb"
+    for path in folder.iterdir():
+        if path != mine:
+            path.unlink()
+    mine.write_text("my answers")
+    again, file = copy_lessons(folder), copy_lessons(mine)
+    assert again.returncode == file.returncode == 2
+    assert "has 03_autotuning.ipynb already" in again.stderr
+    assert "needs a folder, got the file" in file.stderr
+    assert [p.name for p in folder.iterdir()] == [mine.name]
+    assert mine.read_text() == "my answers"
+
+
 def test_repo2docker_accepts_the_repository():
     tool = shutil.which("repo2docker", path=Path(sys.executable).parent)
     if tool is None:
@@ -160,3 +185,14 @@ def test_no_file_names_another_index():
     listed = ["git", "-C", str(ROOT), "grep", "-lE", r"download\.pytorch\.org"]
     done = subprocess.run(listed, capture_output=True, text=True)
     assert set(done.stdout.split()) - {"tests/test_packaging.py"} <= allowed
+
+
+def test_without_a_browser_its_tests_are_skipped():
+    run = [sys.executable, "-m", "pytest", "-m", "browser", "-q", "-rs", "-p"]
+    run += ["no:cacheprovider", "-p", "no:xdist", str(ROOT / "tests")]
+    bare = os.environ | {"PATH": ""}
+    done = subprocess.run(run, capture_output=True, text=True, env=bare, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:]
+    summary = done.stdout.splitlines()[-1]
+    assert re.match(r"[1-9]\d* skipped, \d+ deselected in", summary), summary
+    assert "needs a Chromium on the PATH" in done.stdout

@@ -7,7 +7,8 @@ import ase.io
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, reproduce_assets, reproduce_models
+from tpainn_lite import datasets, reproduce, reproduce_assets, reproduce_models
+from tpainn_lite.assets import Asset, Later
 from tpainn_lite.errors import evaluate
 from tpainn_lite.model import Potential
 
@@ -72,13 +73,50 @@ def test_a_student_goes_on_from_another(portions, tmp_path):
 
 def test_a_pretraining_that_is_done_is_not_done_again(portions, tmp_path):
     first, card = pretrain(portions, tmp_path, TINY)
-    state = tmp_path / "work/state.pt"
+    (state,) = (tmp_path / "work").iterdir()
     written = state.stat().st_mtime_ns
     again, same = pretrain(portions, tmp_path, TINY)
     assert state.stat().st_mtime_ns == written  # each epoch would write it
     assert card == same
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert a.equal(b)
+
+
+def label_two(k, path):
+    """Two labelled boxes of a run, as a portion."""
+    part = datasets.load("water-dft")["pool"][2 * k : 2 * k + 2]
+    for atoms in part:
+        atoms.info["run"] = k
+    ase.io.write(path, part, format="extxyz")
+
+
+def test_a_full_run_after_a_small_one_ships_what_it_says(tmp_path, monkeypatch):
+    """The weights of `--limit 2`, then of all four tasks, then as if from nothing."""
+    train = Later("reproduce_models", "train")
+    tiny = Asset("checkpoint", "tiny", 4, lambda: range(4), label_two, train=train)
+    monkeypatch.setattr(reproduce, "ASSETS", [tiny])
+    monkeypatch.setitem(reproduce_models.PRETRAININGS, "tiny", TINY)
+
+    def made(folder, *options):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        monkeypatch.setattr(reproduce, "SHIPPED", tmp_path / folder / "shipped")
+        reproduce.main(["checkpoint", "tiny", *options])
+        return datasets.Potential.load("shipped/tiny"), json.loads(
+            (reproduce.SHIPPED / "tiny.json").read_text()
+        )
+
+    small, _ = made("a", "--limit", "2")
+    whole, about = made("a")
+    fresh, expected = made("b")
+    assert about == expected  # the SHA-256 of the weights is in it
+    assert about["card"]["structures"] == 6
+    assert not whole.readout.outnet[0].weight.equal(small.readout.outnet[0].weight)
+    longer = replace(TINY, fit=replace(TINY.fit, steps=6))
+    monkeypatch.setitem(reproduce_models.PRETRAININGS, "tiny", longer)
+    _, changed = made("a")  # another configuration: from nothing, too
+    assert changed["card"]["training"]["steps"] == 6
+    assert changed["sha256"] != about["sha256"]
 
 
 def test_each_student_is_unlike_the_first_in_one_thing():

@@ -199,6 +199,90 @@ def test_a_checkpoint_of_another_run_is_refused(start, ethanols, tmp_path):
         fit(start, ethanols, SHORT, seed=0, checkpoint=path)
 
 
+def moved(frames, by=0.01):
+    """Copies of `frames` with the same labels and one atom moved by `by` Å."""
+    return [relabelled(a, shift=by) for a in frames]
+
+
+def relabelled(atoms, energy=0.0, force=0.0, shift=0.0):
+    """A copy with one atom moved (Å), and energy (eV) and forces (eV/Å) shifted."""
+    copy = atoms.copy()
+    copy.positions[0] += shift
+    forces = atoms.get_forces() + force
+    return with_labels(copy, atoms.get_potential_energy() + energy, forces)
+
+
+def in_a_box(atoms, pbc):
+    """A copy with the same labels and a cell that counts only if `pbc`."""
+    copy = atoms.copy()
+    copy.set_cell([12.0] * 3)
+    copy.pbc = pbc
+    return with_labels(copy, atoms.get_potential_energy(), atoms.get_forces())
+
+
+def test_a_checkpoint_knows_its_frames_labels_and_first_weights(
+    start, ethanols, tmp_path
+):
+    """Each input that decides the result is refused by its name when it differs."""
+    path = tmp_path / "state.pt"
+    frames, valid = ethanols[:5], ethanols[5:]
+    fit(start, frames, SHORT, seed=0, valid=valid, checkpoint=path)
+    others = Potential(SMALL, start.reference_energies, seed=1).double()
+    zero = Potential(SMALL, dict.fromkeys(REFERENCES, 0.0), seed=0).double()
+    boxed = [in_a_box(a, pbc=True) for a in frames]
+    changed = {
+        "other frames": [
+            (start, moved(frames), valid),
+            (start, boxed, valid),
+            (start, frames[::-1], valid),
+            (start, frames[:4], valid),
+        ],
+        "other labels": [
+            (start, [relabelled(a, energy=1e-3) for a in frames], valid),
+            (start, [relabelled(a, force=1e-3) for a in frames], valid),
+        ],
+        "other validation frames": [
+            (start, frames, None),
+            (start, frames, moved(valid)),
+            (start, frames, [relabelled(a, force=1e-3) for a in valid]),
+        ],
+        "other first weights": [(others, frames, valid)],
+        "other reference energies": [(zero, frames, valid)],
+    }
+    for words, calls in changed.items():
+        for potential, learnt, watched in calls:
+            with pytest.raises(ValueError, match=words) as refused:
+                fit(potential, learnt, SHORT, seed=0, valid=watched, checkpoint=path)
+            assert "seed" not in str(refused.value)
+            assert len(str(refused.value)) < 300 + len(str(path))
+    both = [relabelled(a, energy=1e-3) for a in frames]
+    with pytest.raises(ValueError, match=r"seed 0 \(now 1\) and other labels;"):
+        fit(start, both, SHORT, seed=1, valid=valid, checkpoint=path)
+
+
+def test_the_same_frames_from_elsewhere_go_on(start, ethanols, tmp_path):
+    """What decides nothing is no reason to refuse: info, unused cell and forces."""
+    config = replace(SHORT, energy_weight=1.0, force_weight=0.0)
+    path = tmp_path / "state.pt"
+    potential, _ = fit(start, ethanols, config, seed=0, checkpoint=path)
+    again = [in_a_box(a, pbc=False) for a in ethanols]
+    for atoms in again:
+        atoms.info["note"] = "read again"
+        del atoms.calc.results["forces"]
+    same_one, _ = fit(start, again, config, seed=0, checkpoint=path)
+    assert same(same_one, potential)
+
+
+def test_a_state_of_another_version_is_refused(start, ethanols, tmp_path):
+    path = tmp_path / "state.pt"
+    fit(start, ethanols, SHORT, seed=0, checkpoint=path)
+    state = torch.load(path, weights_only=True)
+    state["config"] = {"seed": 0} | state.pop("identity")["settings"]  # as up to 0.1
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="was written with another version"):
+        fit(start, ethanols, SHORT, seed=0, checkpoint=path)
+
+
 def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
     scores = []
 

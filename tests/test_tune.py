@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
-from tpainn_lite import data, head, molecules, tune
+from tpainn_lite import advice, data, head, molecules, tune
 from tpainn_lite.data import with_labels
 from tpainn_lite.delta import Total
 from tpainn_lite.errors import evaluate
@@ -213,7 +214,9 @@ def test_an_instant_head_by_the_same_call(potential, quantum):
 
 def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
     config = FitConfig(steps=200, lr=1e-2, ema=0.9)
-    student, _ = tune.autotune(potential, ethanols, ATOMS, config, seed=0)
+    student, _ = tune.autotune(
+        potential, ethanols, dict.fromkeys(ATOMS, 0), config, seed=0
+    )
     few, rest = quantum[:1], ethanols[2:]
     plain, _ = tune.autotune(student, few, ATOMS, config, seed=1)
     way = tune.Replay(rest, config)
@@ -229,3 +232,70 @@ def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
 def test_a_strategy_that_is_none(potential, quantum, strategy):
     with pytest.raises(ValueError, match=r"strategy: needs a .*FitConfig.*HeadConfig"):
         tune.autotune(potential, quantum, ATOMS, strategy, seed=0)
+
+
+def test_only_the_elements_of_the_labels_move(potential):
+    """Free atoms of H and C: N and O stay known, and it is said."""
+    known = [molecules.conformers(s, seed=0)[0] for s in ("C", "CC", "C=C")]
+    known = data.label(known, potential.energy_forces)
+    few = {z: ATOMS[z] for z in (1, 6)}
+    config = replace(SHORT, steps=1)
+    with pytest.warns(tune.ReferenceWarning, match=r"elements \[7, 8\]"):
+        tuned, _ = tune.autotune(potential, known, few, config, seed=0)
+    assert tuned.reference_energies.keys() == potential.reference_energies.keys()
+    ethanol = molecules.conformers("CCO", seed=0)
+    np.testing.assert_allclose(
+        tuned.predict(ethanol)[1][0], potential.predict(ethanol)[1][0], atol=0.1
+    )
+
+
+@pytest.fixture
+def additive(potential):
+    """Molecules whose labels are the potential's, with free atoms of another method."""
+    other = {1: -12.4, 6: -149.9, 7: -275.3, 8: -442.6}  # eV, like pseudopotentials
+    names = ("C", "CC", "C=O", "CO", "N", "CN", "O", "C=C")
+    frames = [molecules.conformers(s, seed=0)[0] for s in names]
+    moved = copy.deepcopy(potential)
+    moved.reference_energies = other
+    return data.label(frames, moved.energy_forces), other
+
+
+def test_free_atoms_of_another_method_are_refused_or_left_out(potential, additive):
+    frames, other = additive
+    with pytest.raises(ValueError, match="Are the free atoms of another method"):
+        tune.with_references(potential, frames, ATOMS)
+    moved = tune.with_references(potential, frames, None)
+    assert moved.reference_energies == pytest.approx(other, abs=1e-4)
+    for atoms in (advice.atom_energies(frames, ATOMS), other):
+        moved = tune.with_references(potential, frames, atoms)
+        assert moved.reference_energies == pytest.approx(other, abs=0.1)
+        assert evaluate(moved, frames).energy_mae < 10  # meV/atom
+
+
+def test_free_atoms_among_the_frames(potential, additive):
+    """They say what water alone leaves open, and nothing is trained on them."""
+    frames, other = additive
+    water = [a for a in frames if len(a) == 3]
+    free = [data.with_labels(Atoms([z]), e) for z, e in other.items()]
+    config = replace(SHORT, steps=1, patience=1)
+    tuned, history = tune.autotune(
+        potential, [*free, *water], None, config, seed=0, valid=[*water, *free]
+    )
+    assert tuned.reference_energies == pytest.approx(other, abs=1e-4)
+    assert np.isfinite(history.column("force_mae")).all()
+    with pytest.raises(ValueError, match="of element 8, a frame of one atom says"):
+        tune.with_references(potential, [*free, *water], ATOMS)
+
+
+def test_delta_takes_off_the_free_atoms_of_its_classical_part(potential, additive):
+    """From one method with its own atoms to another: only the zero differs."""
+    frames, other = additive
+    water = [a for a in frames if len(a) == 3]
+    config = replace(SHORT, steps=1)
+    way = tune.Delta(potential.energy_forces, config, potential.reference_energies)
+    total, _ = tune.autotune(potential, water, other, way, seed=0)
+    left = {z: other[z] - e for z, e in potential.reference_energies.items()}
+    assert total.network.reference_energies == pytest.approx(left, abs=1.0)
+    way = tune.Delta(potential.energy_forces, config, {6: -1029.9})
+    with pytest.raises(ValueError, match=r"Delta.atomic_energies .* missing \[1, 7"):
+        tune.autotune(potential, water, other, way, seed=0)

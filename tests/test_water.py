@@ -4,9 +4,11 @@ import numpy as np
 import openmm
 import pytest
 from ase import Atoms, units
+from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import erfc
 
-from tpainn_lite import analysis, dynamics, engine, water
+from tpainn_lite import analysis, datasets, dynamics, engine, water
+from tpainn_lite.geometry import nearest_image
 
 KCAL = units.kcal / units.mol  # eV
 COULOMB = 14.399645  # eV Å / e²: 1 / (4 pi epsilon_0)
@@ -281,6 +283,63 @@ def test_a_scaled_box_keeps_its_molecules():
     np.testing.assert_array_equal(dense.get_momenta(), box.get_momenta())
 
 
+def test_a_stretched_molecule_is_not_deformed_by_scaling():
+    box = water.water_box(8, density=0.9, seed=0)
+    bonds = analysis.bond_vectors(box)
+    box.positions[1] = box.positions[0] + 1.4 * bonds[0]  # 1.42 Å
+    box.positions += 0.1 - box.positions[1]  # across a face
+    box.wrap()
+    dense = water.scaled(box, 1.1)
+    bonds = (analysis.bond_vectors(a) for a in (box, dense))
+    np.testing.assert_allclose(*bonds, atol=1e-9)
+
+
+def test_water_is_put_in_order_with_all_that_it_carries():
+    """Oxygens first, hydrogens shuffled, wrapped; heavy water among them."""
+    right = datasets.load("water-dft")["test"][0]
+    right.set_momenta(np.arange(288.0).reshape(96, 3))
+    right.set_masses(np.where(right.numbers == 1, 2.014, 15.999))
+    shuffle = np.argsort(-right.numbers + np.random.default_rng(0).random(96))
+    mixed = right[shuffle]
+    mixed.wrap()
+    mixed.calc = SinglePointCalculator(
+        mixed,
+        energy=right.get_potential_energy(),
+        forces=right.get_forces()[shuffle],
+    )
+    found = water.ordered(mixed)
+    assert found.numbers.tolist() == [8, 1, 1] * 32
+    assert analysis.hydrogen_bonds(found) == 49
+    assert found.get_potential_energy() == right.get_potential_energy()
+    assert found.info == right.info
+    # the same atoms: each is known by its momenta
+    back = np.lexsort(found.get_momenta().T[::-1])
+    np.testing.assert_array_equal(found.get_momenta()[back], right.get_momenta())
+    np.testing.assert_array_equal(found.get_forces()[back], right.get_forces())
+    np.testing.assert_array_equal(found.get_masses()[back], right.get_masses())
+    gap = nearest_image(found.positions[back] - right.positions, right.cell.array)
+    np.testing.assert_allclose(gap, 0, atol=1e-9)
+    bonds = analysis.bond_vectors(found)
+    np.testing.assert_allclose(  # no molecule is cut
+        found.positions[found.numbers == 1],
+        np.repeat(found.positions[::3], 2, axis=0) + bonds,
+        atol=1e-9,
+    )
+
+
+def test_only_labels_of_these_positions_are_carried_along():
+    atoms = datasets.load("water-dft")["test"][0]
+    atoms.positions[0] += 0.01
+    assert water.ordered(atoms).calc is None
+
+
+def test_an_open_cluster_is_put_in_order_too():
+    pair = Atoms("OOHHHH", [[0, 0, 0], [5, 0, 0], *np.eye(3)[:2], [5, 1, 0], [5, 0, 1]])
+    found = water.ordered(pair[[0, 1, 4, 2, 5, 3]])
+    assert found.numbers.tolist() == [8, 1, 1] * 2
+    np.testing.assert_allclose(np.linalg.norm(analysis.bond_vectors(found), axis=1), 1)
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
@@ -291,6 +350,8 @@ def test_a_scaled_box_keeps_its_molecules():
             lambda: water.scaled(Atoms("HOH", np.eye(3), cell=[9] * 3, pbc=True), 1.0),
             "O H H",
         ),
+        (lambda: water.ordered(Atoms()), "two hydrogens for each oxygen"),
+        (lambda: water.ordered(Atoms("OHHHe")), "got 1 oxygens, 2 .* 4 atoms"),
         (lambda: water.water_box(2.5, seed=0), "n_molecules"),
         (lambda: water.water_box(8, density=-1, seed=0), "density"),
         (lambda: water.water_box(8, density=float("nan"), seed=0), "density"),

@@ -7,7 +7,7 @@ from ase import Atoms
 
 from . import molecules
 from .cards import nearest
-from .data import compositions
+from .data import CHEMISTRY, compositions, labels, split_free_atoms
 from .intake import UNITS
 from .model import Potential
 
@@ -70,17 +70,25 @@ def known_molecules(frames: Sequence[Atoms]) -> list[str]:
 def atom_energies(
     frames: Sequence[Atoms], known: Mapping[int, float]
 ) -> dict[int, float]:
-    """Energies (eV) of the elements of `frames`: those `known`, the rest from labels.
+    """Find energies (eV) of free atoms: those `known`, the rest from the labels.
 
-    The rest are what is left of the labels' energies, by least squares: right to some
-    eV, which is where the fit of reference energies can begin.
+    Frames of one atom are free atoms, and come first. The rest are what is left of the
+    labels' energies, by least squares: right to some eV, which is where the fit of
+    reference energies can begin. Where `known` cannot be free atoms of the labels'
+    method (an all-electron method, and labels with pseudopotentials, say), all of them
+    come from the labels.
     """
-    elements = sorted({int(z) for a in frames for z in a.numbers})
-    new = [z for z in elements if z not in known]
-    start = {z: known.get(z, 0.0) for z in elements}
-    N = compositions(frames, elements)
-    left = [a.get_potential_energy() for a in frames] - N @ [*start.values()]
-    fitted, *_ = np.linalg.lstsq(compositions(frames, new), left)
+    structures, free = split_free_atoms(frames)
+    elements = sorted({int(z) for a in structures for z in a.numbers})
+    energies = np.array([labels(a, forces=False)[0] for a in structures])
+    for start in ({**known, **free}, free):
+        new = [z for z in elements if z not in start]
+        atoms = {z: start.get(z, 0.0) for z in elements}
+        left = energies - compositions(structures, elements) @ [*atoms.values()]
+        fitted, *_ = np.linalg.lstsq(compositions(structures, new), left)
+        left = left - compositions(structures, new) @ fitted
+        if np.abs(left / [len(a) for a in structures]).max() < CHEMISTRY:
+            break
     return start | dict(zip(new, fitted.tolist(), strict=True))
 
 
@@ -90,7 +98,7 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     The labels are held against what `potential` predicts: their ratio tells.
     """
     some = frames[:: max(1, len(frames) // 50)]
-    known = np.concatenate([a.get_forces().ravel() for a in some])
+    known = np.concatenate([a.get_forces(apply_constraint=False).ravel() for a in some])
     guess = np.concatenate([f.ravel() for f in potential.predict(some)[1]])
     slope = float(known @ guess / (guess @ guess))
     alike = float(np.corrcoef(known, guess)[0, 1])

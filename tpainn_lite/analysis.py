@@ -8,12 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 
 from . import units
-from .geometry import nearest_image
+from .geometry import check_same_atoms, nearest_image, periodic, reach
 
 LEAST = 16  # values: fewer say too little about their own spread
 WINDOW = 3  # statistical inefficiencies: lags that are summed up
+O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
+LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
+LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 
 
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
@@ -28,6 +32,8 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     Raises `ValueError` for fewer than 16 values, and for values that are not finite.
     """
     x = np.asarray(series, float)
+    if x.ndim != 1:
+        raise ValueError(f"series: needs one number after another, got shape {x.shape}")
     N, mean = len(x), float(x.mean()) if len(x) else np.nan
     if N < LEAST or not np.isfinite(mean):
         raise ValueError(
@@ -44,16 +50,32 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
 
 
 def densities(frames: Sequence[Atoms]) -> np.ndarray:
-    """Mass density (g/cm³) of each frame, (frames,)."""
+    """Return the mass density (g/cm³) of each frame, (frames,).
+
+    Raises `ValueError` for frames that are no periodic boxes: they have no volume.
+    """
+    for k, atoms in enumerate(frames):
+        if not (atoms.pbc.all() and atoms.cell.volume > 0):
+            raise ValueError(
+                "frames: need boxes that are periodic in all directions, got frame "
+                f"{k} with pbc={atoms.pbc.tolist()}, cell={atoms.cell.cellpar()}"
+            )
     return np.array(
         [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     )
 
 
 def displacements(atoms: Atoms, first, second) -> np.ndarray:
-    """Vectors (P, 3) Å from atoms `first` to atoms `second`, to the nearest image."""
+    """Return vectors (P, 3) Å from atoms `first` to atoms `second`.
+
+    To the nearest image in a periodic box; an open structure has no images. Raises
+    `ValueError` for atoms that are periodic in some directions only, and for positions
+    that are not finite.
+    """
     vectors = atoms.positions[second] - atoms.positions[first]
-    return nearest_image(vectors, atoms.cell.array)
+    if not np.isfinite(vectors).all():
+        raise ValueError("atoms: a position is NaN or infinite; drop this frame")
+    return nearest_image(vectors, atoms.cell.array) if periodic(atoms) else vectors
 
 
 def rdf(
@@ -71,7 +93,7 @@ def rdf(
         frames: of one periodic box, whose volume may change.
         one: atomic number; `other` may be the same.
         other: atomic number of the neighbours that are counted.
-        r_max: Å, at most half the least height of the smallest box.
+        r_max: Å, at most half the shortest lattice vector of the smallest box.
         bins: of equal width.
         molecules: the molecule (N,) of each atom: pairs within one are left out.
     """
@@ -95,25 +117,41 @@ def rdf(
 
 
 def _check_range(frames: Sequence[Atoms], r_max: float) -> None:
-    if len(frames) == 0:
-        raise ValueError("frames: needs at least one, got none")
+    check_same_atoms(frames)
     if not all(a.pbc.all() for a in frames):
         raise ValueError("frames: needs boxes that are periodic in all directions")
-    heights = [1 / np.linalg.norm(a.cell.reciprocal(), axis=1).max() for a in frames]
-    if not 0 < r_max <= min(heights) / 2:
+    _check_reach(r_max, min(reach(a.cell.array) for a in frames))
+
+
+def _check_reach(r_max: float, half: float) -> None:
+    if not 0 < r_max <= half:
         raise ValueError(
-            f"r_max: needs a positive number up to {min(heights) / 2:.2f} Å, half the "
-            f"least height of the smallest box, got {r_max}"
+            f"r_max: needs a positive number up to {half:.2f} Å, half the shortest "
+            f"lattice vector of the smallest box, got {r_max}; farther away an atom "
+            "has more than one image"
         )
 
 
 def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
     """Mean number of neighbours within `cutoff` Å, at `density` neighbours per Å³.
 
-    An atom is not its own neighbour: (N - 1) / V for one element with itself.
+    An atom is not its own neighbour: (N - 1) / V for one element with itself. Raises
+    `ValueError` for a `cutoff` beyond the last r, and for what is no density or g(r).
     """
-    inside = r < cutoff
+    r, g = np.asarray(r, float), np.asarray(g, float)
+    if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
+        raise ValueError(
+            f"r, g: need one finite g for each r, got {r.shape}, {g.shape}"
+        )
     width = r[1] - r[0]
+    if not 0 < cutoff <= (1 + 1e-9) * (r[-1] + width / 2):
+        raise ValueError(
+            f"cutoff: needs a positive number up to {r[-1] + width / 2:.2f} Å, where "
+            f"g(r) ends, got {cutoff}"
+        )
+    if not 0 <= density < np.inf:
+        raise ValueError(f"density: needs a number per Å³, not negative, got {density}")
+    inside = r < cutoff
     return float((4 * np.pi * r**2 * g * width)[inside].sum() * density)
 
 
@@ -124,13 +162,20 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     exert them; "vibration" is the rest, which bends and stretches it, mostly its own
     doing. The three add up to `forces`. (Magdău et al., npj Comput. Mater. 9, 146
     (2023), doi 10.1038/s41524-023-01100-w, compare force errors so.)
+
+    Raises `ValueError` as `check_water` does, and for forces of another shape.
     """
-    _check_water(atoms)
+    check_water(atoms)
     masses = atoms.get_masses().reshape(-1, 3, 1)  # (molecules, 3, 1)
     share = masses / masses.sum(axis=1, keepdims=True)
-    F = np.asarray(forces, float).reshape(-1, 3, 3)
-    first = np.repeat(np.arange(0, len(atoms), 3), 3)
-    r = displacements(atoms, first, np.arange(len(atoms))).reshape(-1, 3, 3)
+    F = np.asarray(forces, float)
+    if F.shape != (len(atoms), 3) or not np.isfinite(F).all():
+        raise ValueError(
+            f"forces: needs finite numbers of shape ({len(atoms)}, 3), got {F.shape}"
+        )
+    F = F.reshape(-1, 3, 3)
+    arms = bond_vectors(atoms).reshape(-1, 2, 3)
+    r = np.pad(arms, ((0, 0), (1, 0), (0, 0)))  # (molecules, 3, 3), from the oxygen
     r = r - (share * r).sum(axis=1, keepdims=True)
     torque = np.cross(r, F).sum(axis=1)[..., None]  # (molecules, 3, 1)
     inertia = np.einsum("mai,maj->mij", masses * r, r)
@@ -144,17 +189,40 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     return {name: part.reshape(-1, 3) for name, part in parts.items()}
 
 
-def _check_water(atoms: Atoms) -> None:
-    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
-        raise ValueError("atoms: needs water ordered O H H, O H H, ...")
+def check_water(atoms: Atoms) -> None:
+    """Raise `ValueError` for what is not molecules of water in the order O H H.
+
+    A hydrogen belongs to the last oxygen before it. A bond may be stretched, but a
+    hydrogen farther away than `LONG` times the sum of the covalent radii (1.45 Å) must
+    not be nearer to another oxygen, and none may be `LONGEST` times as far (2.91 Å).
+    """
+    r = np.linalg.norm(bond_vectors(atoms), axis=1)
+    hydrogens, oxygens = np.flatnonzero(atoms.numbers == 1), np.arange(len(atoms))[::3]
+    for k in np.flatnonzero(r > LONG * O_H):
+        h = np.full(len(oxygens), hydrogens[k])
+        nearest = np.linalg.norm(displacements(atoms, h, oxygens), axis=1).min()
+        if nearest < r[k] or r[k] > LONGEST * O_H:
+            raise ValueError(
+                f"atoms: hydrogen {hydrogens[k]} is {r[k]:.2f} Å from its oxygen "
+                f"{hydrogens[k] // 3 * 3}, and {nearest:.2f} Å from the nearest one. "
+                "Water is needed in the order O H H, O H H, ...: the order may be "
+                "another one (water.ordered(atoms) puts it right), or the molecule "
+                "has broken, or is wrapped in a box that is not periodic"
+            )
 
 
 def bond_vectors(atoms: Atoms) -> np.ndarray:
-    """From its oxygen to each hydrogen of water, (hydrogens, 3) Å, nearest image.
+    """Return the vectors (hydrogens, 3) Å from its oxygen to each hydrogen of water.
 
-    Raises `ValueError` where the atoms are not in the order O, H, H.
+    To the nearest image. Of any length: broken molecules show here. Raises
+    `ValueError` where the elements are not in the order O, H, H.
     """
-    _check_water(atoms)
+    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
+        raise ValueError(
+            "atoms: needs water ordered O H H, O H H, ..., got "
+            f"{atoms.get_chemical_formula('reduce')[:40] or 'no atom'}; "
+            "water.ordered(atoms) puts the atoms of water in order"
+        )
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
 
@@ -164,9 +232,13 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
 
     A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
     `angle` degrees (Luzar & Chandler, Phys. Rev. Lett. 76, 928 (1996), doi
-    10.1103/PhysRevLett.76.928). Each bond counts once; a molecule takes part in two.
+    10.1103/PhysRevLett.76.928). Each bond counts once, and belongs to two molecules.
+
+    Raises `ValueError` as `check_water` does, and for a box whose shortest lattice
+    vector is below twice `r_max`.
     """
-    _check_water(atoms)
+    check_water(atoms)
+    _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)
     oxygens = np.arange(0, len(atoms), 3)
     donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
     apart = donor != acceptor

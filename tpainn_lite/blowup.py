@@ -2,12 +2,13 @@
 
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from scipy.special import chdtri
 
 from . import units
 from .data import CLASH
 
-RUNAWAY = 3  # times the thermostat's temperature, and `HOT` on top for small molecules
-HOT = 500.0  # K
+HOT = 500.0  # K: the allowance for what a start that is not relaxed gives off as heat
+CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
 
 
 class BlowUp(FloatingPointError):
@@ -24,22 +25,34 @@ class BlowUp(FloatingPointError):
         self.step, self.reason, self.frames = step, reason, frames
 
 
+def hottest(temperature: float, n: int) -> float:
+    """Return the highest temperature (K) that a sound frame of `n` atoms may have.
+
+    The kinetic energy of a frame, over kT/2, follows a chi-squared law with 3n degrees
+    of freedom: few atoms spread widely. The limit is the quantile that a frame exceeds
+    with probability `CHANCE`, at `HOT` above the `temperature` (K) of the thermostat.
+    """
+    return (temperature + HOT) * chdtri(3 * n, CHANCE) / (3 * n)
+
+
 def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     """Raise `FloatingPointError` for a frame that no sound run comes to.
 
-    With a thermostat (K) it must not be far hotter than that; without one, the sum of
+    With a thermostat (K) it must not be hotter than `hottest`. Without one, the sum of
     potential and kinetic energy must not have risen over that of the `first` frame by
-    what would heat it by `HOT`. Nor may two atoms sit on each other.
+    more than the first frame's kinetic energy and what heats the atoms by `HOT`. Nor
+    may two atoms sit on each other.
     """
     if temperature is not None:
         found = kinetic_temperature(frame)
-        if found > RUNAWAY * temperature + HOT:
+        if found > hottest(temperature, len(frame)):
             raise FloatingPointError(
                 f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
             )
     else:
         rise = total_energy(frame) - total_energy(first)
-        if rise > 1.5 * units.KB * HOT * len(frame):
+        heat = 1.5 * units.KB * HOT * len(frame)
+        if rise > heat + first.info["kinetic_energy"]:
             raise FloatingPointError(
                 f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
                 "nothing heats the run"

@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .data import check
+from .data import check, unconstrained
 
 LICENCE = "CC BY 4.0"
 COMMAND = "python -m tpainn_lite.reproduce data"
@@ -41,6 +41,7 @@ def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) 
     """
     frames = [a for p in portions for a in ase.io.read(p, ":", format="extxyz")]
     check(frames, name, labelled=False)
+    unconstrained(frames)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
     path, card_path = shipped / f"{name}{about.suffix}", shipped / f"{name}.json"
@@ -99,7 +100,7 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
 def _ranges(frames: Sequence[Atoms], atomic_energies: dict[int, float]) -> dict:
     """Largest forces, and energies an atom relative to free atoms."""
     with_forces = [a for a in frames if "forces" in a.calc.results]
-    forces = [a.get_forces() for a in with_forces]
+    forces = [a.get_forces(apply_constraint=False) for a in with_forces]
     binding = [
         (a.get_potential_energy() - sum(atomic_energies[int(z)] for z in a.numbers))
         / len(a)

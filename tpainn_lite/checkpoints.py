@@ -72,21 +72,44 @@ def write_run(path: Path, state: dict) -> None:
     part.replace(path)
 
 
-def read_run(path: Path, config: dict, device: torch.device) -> dict:
+def read_run(path: Path, identity: dict, device: torch.device) -> dict:
     """The state that `write_run` wrote.
 
-    Raises `ValueError` for a broken file, or one of another configuration.
+    `identity` holds "settings", named in words where they differ, and digests of
+    "inputs". Raises `ValueError` for a broken file, or one of another run.
     """
     try:
         state = torch.load(path, weights_only=True, map_location=device)
-        found = state["config"]
+        found = state.get("identity")
     except Exception as error:  # whatever torch's unpickler raises
         raise ValueError(
             f"checkpoint: {path} is no whole training state; delete it, start anew"
         ) from error
-    if found != config:
+    if found != identity:
         raise ValueError(
-            f"checkpoint: {path} was written with {found}, not {config}; use the same "
-            "configuration, seed and potential, or another file"
+            f"checkpoint: {path} was written with {_differences(found, identity)}; "
+            "use what it was written with, or another file, or delete it"
         )
     return state
+
+
+def _differences(found: dict | None, identity: dict) -> str:
+    """How the run of a state is unlike this one, in words."""
+    if not found:
+        return "another version of this library"
+    words = []
+    for key, new in identity["settings"].items():
+        if (old := found["settings"].get(key)) != new:
+            words.append(f"{key} {old} (now {new})")
+    known = found["inputs"]
+    words += [f"other {k}" for k, new in identity["inputs"].items() if known[k] != new]
+    return " and ".join(words)
+
+
+def digest_of(weights: dict[str, torch.Tensor]) -> str:
+    """Hash a state_dict: names, types, shapes and values."""
+    whole = hashlib.sha256()
+    for name, value in weights.items():
+        whole.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        whole.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()

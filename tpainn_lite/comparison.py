@@ -62,7 +62,9 @@ def compare(
 
 
 def _of_forces(frames: Sequence[Atoms], said: Mapping[str, Predictions]) -> Values:
-    reference = np.concatenate([a.get_forces().ravel() for a in frames])
+    reference = np.concatenate(
+        [a.get_forces(apply_constraint=False).ravel() for a in frames]
+    )
     predicted = {name: np.concatenate(f).ravel() for name, (_, f) in said.items()}
     frame = np.repeat(np.arange(len(frames)), [3 * len(a) for a in frames])
     return Values("eV/Å", reference, predicted, frame)

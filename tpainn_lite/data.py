@@ -4,7 +4,9 @@ Structures are ``ase.Atoms`` (eV, Å); labels ride in their ``SinglePointCalcula
 ASE itself refuses a label that no longer fits (move an atom and it is gone).
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import ase.io
@@ -13,6 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
+from scipy.special import chdtri
 from tqdm import tqdm
 
 EnergyForces = Callable[
@@ -30,8 +33,12 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
-    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å)."""
+    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å).
+
+    It has none of ASE's constraints: they would show forces on fixed atoms as zero.
+    """
     labelled, known = atoms.copy(), {"energy": float(energy)}
+    labelled.set_constraint()
     if forces is not None:
         known["forces"] = np.array(forces, dtype=float)
     labelled.calc = SinglePointCalculator(labelled, **known)
@@ -77,6 +84,26 @@ def labels(
     return energy, found
 
 
+def digest_of(frames: Sequence[Atoms]) -> str:
+    """Hash the structures: elements, positions (Å), and cells of periodic ones."""
+    parts = [(a.numbers, a.positions, cell_of(a)) for a in frames]
+    return _sha256(x for part in parts for x in part)
+
+
+def digest_of_labels(frames: Sequence[Atoms], forces: bool = True) -> str:
+    """Hash the energies (eV) and, if `forces`, the forces (eV/Å) of labelled frames."""
+    return _sha256(x for a in frames for x in labels(a, forces=forces))
+
+
+def _sha256(values) -> str:
+    """Hash numbers, arrays and ``None``, with their shapes, as float64."""
+    whole = hashlib.sha256()
+    for value in values:
+        array = np.array([] if value is None else value, float, order="C")
+        whole.update(repr(array.shape).encode() + array.tobytes())
+    return whole.hexdigest()
+
+
 def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
@@ -108,9 +135,21 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
             labels(atoms, where, forces)
 
 
+def unconstrained(frames: Sequence[Atoms]) -> int:
+    """Take ASE's constraints off `frames`, in place; return how many had one.
+
+    With a constraint, ASE gives zero for the forces on fixed atoms.
+    """
+    constrained = [atoms for atoms in frames if atoms.constraints]
+    for atoms in constrained:
+        atoms.set_constraint()
+    return len(constrained)
+
+
 def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     """Read and check every frame of a file that ASE can read, as `check` does.
 
+    Constraints are taken off, with a warning, so that the forces on fixed atoms show.
     Raises `ValueError` that names the file (and frame) and says what is wrong.
     """
     path = Path(path)
@@ -124,6 +163,12 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
             "file complete, and does its suffix tell its format?"
         ) from error
     check(frames, str(path), labelled, forces)
+    if count := unconstrained(frames):
+        warnings.warn(
+            f"{path}: {count} structures had ASE constraints, which were taken off: "
+            "they would hide the forces on fixed atoms",
+            stacklevel=2,
+        )
     return frames
 
 
@@ -162,36 +207,99 @@ def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray
 
 BONDS = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 35: 1, 53: 1}
 """Bonds an atom of each element usually has; 2 for the others."""
+CHEMISTRY = 15.0  # eV an atom: no structure is bound by more (tungsten: 8.9)
+RESIDUAL = 5.0  # eV an atom: more than energies of one element differ by in structures
+TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
+
+
+def split_free_atoms(
+    frames: Sequence[Atoms],
+) -> tuple[list[Atoms], dict[int, float]]:
+    """Separate structures from free atoms, which are frames of one atom.
+
+    Returns the structures, and the energy (eV) of each element that has a free atom.
+    Raises `ValueError` where two energies of one element differ.
+    """
+    structures, found = [], {}
+    for i, atoms in enumerate(frames):
+        if len(atoms) > 1:
+            structures.append(atoms)
+            continue
+        z, (energy, _) = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)
+        if abs(found.setdefault(z, energy) - energy) > 1e-3:
+            raise ValueError(
+                f"frame {i}: a free atom of element {z} has {energy:.4f} eV, another "
+                f"one {found[z]:.4f} eV; keep the one in its ground state"
+            )
+    return structures, found
 
 
 def fit_reference_energies(
     frames: Sequence[Atoms],
     energies: np.ndarray,
-    prior: dict[int, float],
-    strength: float = 1.0,
+    prior: Mapping[int, float] | None,
 ) -> dict[int, float]:
-    r"""One energy per element (eV) so that their sum is near each frame's energy.
+    """Fit one energy per element (eV) so that their sums are near the `energies`.
 
-    Ridge regression towards `prior` (isolated-atom energies of the same method) plus a
-    common energy per bond, which is left free: minimise
-    |N (e_prior + δ) - E|² + strength |δ - (δ·b) b|², with N the composition matrix and
-    b the unit vector along `BONDS`. A plain least-squares fit to 3 molecules of 4
-    elements is undetermined and misses the next molecule by thousands of kcal/mol;
-    without the free bond energy, one to three molecules miss others about twice as far.
+    The labels come first, `prior` (free atoms of the same method) fills what they leave
+    open. Without a prior: plain least squares, the smallest one where it is not unique.
+
+    With a prior, its elements may be wrong by 1 eV, plus a common energy per bond that
+    is left free, and a structure may scatter by 1 eV: minimise
+    |N (e_prior + δ) - E|² + |δ - (δ·b) b|², with N the composition matrix and b the
+    unit vector along `BONDS`. With three molecules of four elements this misses others
+    by 138 meV/atom, least squares by 217. Where the minimum is above the quantile
+    `TAIL` of chi-squared, the labels contradict the prior. Then e_prior + δ fits them
+    by least squares, and the penalty decides only about the null space of N.
+
+    Raises `ValueError` for an element without prior, and for labels that are no
+    chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
-    missing = {int(z) for a in frames for z in a.numbers} - set(prior)
-    if missing:
-        raise ValueError(
-            f"prior: needs an energy for every element; missing {sorted(missing)}"
-        )
-    if not strength > 0:
-        raise ValueError(f"strength: needs a positive number, got {strength}")
-    elements = sorted(prior)
-    N = compositions(frames, elements)  # (frames, elements)
-    start = np.array([prior[z] for z in elements])
+    E = np.asarray(energies, float)
+    present = {int(z) for a in frames for z in a.numbers}
+    if prior is None:
+        elements = sorted(present)
+        N, start = compositions(frames, elements), np.zeros(len(elements))
+        shift, *_ = np.linalg.lstsq(N, E, rcond=None)
+    else:
+        if missing := present - set(prior):
+            raise ValueError(
+                f"prior: needs an energy for every element; missing {sorted(missing)}"
+            )
+        elements = sorted(prior)
+        N = compositions(frames, elements)  # (frames, elements)
+        start = np.array([prior[z] for z in elements])  # eV
+        _refuse(N, E - N @ start, CHEMISTRY, "the sum of atomic_energies")
+        shift = _shift(N, E - N @ start, elements)
+    _refuse(N, E - N @ (start + shift), RESIDUAL, "any sum of energies per element")
+    return dict(zip(elements, (start + shift).tolist(), strict=True))
+
+
+def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarray:
+    """What labels add to the prior of each element (eV); see the fit above."""
     b = np.array([BONDS.get(z, 2) for z in elements], float)
     b /= np.linalg.norm(b)
-    penalty = np.eye(len(elements)) - (1 - 1e-9) * np.outer(b, b)  # invertible
-    residual = np.asarray(energies, float) - N @ start
-    shift = np.linalg.solve(N.T @ N + strength * penalty, N.T @ residual)
-    return dict(zip(elements, (start + shift).tolist(), strict=True))
+    across = np.eye(len(b)) - np.outer(b, b)
+    shift = np.linalg.solve(N.T @ N + across + 1e-9 * np.outer(b, b), N.T @ residual)
+    least = np.sum((residual - N @ shift) ** 2) + np.sum((across @ shift) ** 2)
+    if len(N) == 1 or least < chdtri(len(N) - 1, TAIL):
+        return shift
+    # lstsq takes the smallest of all solutions: a large scale leaves b free
+    scale = 1e6
+    columns = np.column_stack([scale * N @ b, N @ across])
+    (along, *rest), *_ = np.linalg.lstsq(columns, residual, rcond=1e-13)
+    return scale * along * b + across @ rest
+
+
+def _refuse(N: np.ndarray, gaps: np.ndarray, bound: float, what: str) -> None:
+    """Raise `ValueError` where energies (frames,) are off by more than chemistry."""
+    each = gaps / N.sum(axis=1)
+    if len(each) and not np.abs(each).max() <= bound:
+        worst = int(np.argmax(np.abs(each)))
+        raise ValueError(
+            f"energies: that of frame {worst} is {each[worst]:+.4g} eV an atom from "
+            f"{what}, and chemistry stays within {bound:g}. Are the free atoms of "
+            "another method (all-electron against pseudopotential), or energies in "
+            "Hartree, Ry or kcal/mol, or of two methods mixed? Give all in eV by one "
+            "method, or no free atoms at all (atomic_energies=None)"
+        )

@@ -1,16 +1,16 @@
 """Is this environment able to run the lessons? ``python -m tpainn_lite.doctor``.
 
 One line a check, OK or FAIL, and what to do about a FAIL. Sizes in GB (1e9 bytes).
-With ``--build`` it also imports every module once, so that the first cell of a lesson
-finds compiled bytecode (Binder's postBuild does that).
+With ``--build`` it also imports what the lessons import, so that their first cells find
+compiled bytecode (Binder's postBuild does that).
 """
 
+import ast
 import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
-import pkgutil
 import re
 import sys
 from dataclasses import dataclass
@@ -174,22 +174,53 @@ def report() -> bool:
     return all(check.ok for check in checks)
 
 
-def import_everything() -> bool:
-    """Import every module of the library once; whether all could be imported."""
-    package = importlib.import_module("tpainn_lite")
-    failed = False
-    for module in pkgutil.iter_modules(package.__path__, "tpainn_lite."):
+def lessons_folder() -> Path:
+    """Find the lessons: beside the package in a clone, inside it in a wheel."""
+    package = Path(__file__).parent
+    beside = package.parent / "notebooks"
+    return beside if beside.is_dir() else package / "notebooks"
+
+
+def lesson_imports(folder: Path) -> dict[str, str]:
+    """Collect the imports of the lessons' code cells: statement to first lesson.
+
+    An import below ``try`` or ``if`` is left out: the lesson does without it.
+    """
+    transform = importlib.import_module("IPython.core.inputtransformer2")
+    python = transform.TransformerManager().transform_cell  # "%" and "!" lines
+    found = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        nodes = [node for source in sources for node in ast.parse(python(source)).body]
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found.setdefault(ast.unparse(node), path.stem)
+            elif not isinstance(node, ast.Try | ast.If):
+                nodes += ast.iter_child_nodes(node)  # the loop goes on with them
+    return found
+
+
+def import_lessons(folder: Path) -> bool:
+    """Import what the lessons in a folder import; print and return whether all came."""
+    statements = lesson_imports(folder)
+    failed = {}
+    for statement, lesson in statements.items():
         try:
-            importlib.import_module(module.name)
-        except ImportError as error:
-            extra = error.name in ("pyscf", "dask")  # readers do without these
-            failed = failed or not extra
-            print(Check(f"import {module.name}", extra, f"{error}"))
-    return not failed
+            exec(statement, {})
+        except Exception as error:  # a library may lack a file or a name of another
+            failed[statement] = f"{lesson} needs it: {type(error).__name__}: {error}"
+    for statement, error in failed.items():
+        print(Check(statement, False, error))
+    if not statements:
+        print(Check("lessons", False, f"no imports found in {folder}"))
+    elif not failed:
+        print(Check("lessons", True, f"{len(statements)} import statements work"))
+    return bool(statements) and not failed
 
 
 if __name__ == "__main__":
     fine = report()
     if "--build" in sys.argv[1:]:
-        fine = import_everything() and fine
+        fine = import_lessons(lessons_folder()) and fine
     sys.exit(0 if fine else 1)

@@ -26,7 +26,7 @@ from .engine import (
     start,
 )
 from .geometry import whole
-from .recording import Recording
+from .recording import Recording, fingerprint
 
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 
@@ -94,8 +94,8 @@ def simulate(
     ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
     On the `platform` "CPU" a System runs 4-6 times faster, in single precision.
 
-    Frames carry energy, forces, momenta (leap-frog: half a step early), and in ``info``
-    time_fs and kinetic_energy (eV, at that time). Raises `BlowUp` for a run gone wrong.
+    Frames carry energy, forces, momenta, and in ``info`` time_fs and kinetic_energy
+    (eV), all at one time. Raises `BlowUp` for a run gone wrong.
     """
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform
@@ -133,7 +133,7 @@ def _frames(potential, atoms: Atoms, settings: _Settings, file) -> Iterator:
     recording = None
     if file is not None:
         identity = asdict(settings) | {"formula": atoms.get_chemical_formula()}
-        recording = Recording(file, identity)
+        recording = Recording(file, identity | fingerprint(potential, atoms))
     context = settings.prepare(potential, atoms, recording.done if recording else 0)
     every, interval = settings.every, settings.every * settings.timestep
 

@@ -20,6 +20,8 @@ from .geometry import nearest_image
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
 MD = unit.md_unit_system  # nm, ps, kJ/mol
+MASS = unit.dalton
+LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
 
@@ -35,16 +37,25 @@ class Guard:
         """Guard `energy_forces`; `error` will hold what it raised last."""
         self.energy_forces = energy_forces
         self.error: BaseException | None = None
+        self.started = False
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
-        """Energy and forces, finite and such that the atoms stay in reach."""
+        """Energy and forces, finite and such that the atoms stay in reach.
+
+        A `ValueError` at the start is a set-up error; later, the run itself led to
+        positions that the potential refuses, and that is a `FloatingPointError`.
+        """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
+        except ValueError as error:
+            self.error = FloatingPointError(str(error)) if self.started else error
+            raise self.error from None
         except BaseException as error:
             self.error = error
             raise
+        self.started = True
         return energy, forces
 
 
@@ -162,21 +173,70 @@ def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
 
 
 def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
-    """`atoms` as they are now, with labels, momenta, time (fs) and kinetic energy."""
+    """`atoms` as they are now, with labels, momenta, time (fs) and kinetic energy.
+
+    Without a thermostat momenta are those of this time, as ASE has them. With one they
+    are the Langevin integrator's own, which follow Maxwell's law to higher order.
+    """
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame = atoms.copy()
     n = len(atoms)
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
     frame.positions = positions[:n]
     frame.cell = cell_of_state(state) if frame.pbc.any() else frame.cell
-    velocities = state.getVelocities(asNumpy=True).value_in_unit_system(MD)[:n]
-    frame.set_velocities(velocities / ASE_VELOCITY)
+    frame.set_velocities(_velocities(context, state)[:n] / ASE_VELOCITY)
     kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
     frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
     energy, forces = labels_of(state, n)
     if not np.isfinite(energy + forces.sum()):
         raise FloatingPointError("the energy or a force is NaN")
     return with_labels(frame, energy, forces)
+
+
+def _masses(system: openmm.System) -> np.ndarray:
+    """Masses (particles,) u; 0 for a particle that does not move, and for sites."""
+    particles = range(system.getNumParticles())
+    return np.array([system.getParticleMass(i).value_in_unit(MASS) for i in particles])
+
+
+def _same_masses(system: openmm.System, atoms: Atoms) -> None:
+    """Refuse `atoms` of other masses than the System's: momenta would be wrong."""
+    found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
+    wrong = np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted))
+    if len(wrong):
+        i = wrong[0]
+        raise ValueError(
+            f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
+            f"{found[i]:g} u; build the System from this structure, or give the "
+            "structure its masses (atoms.set_masses)"
+        )
+
+
+def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
+    """What the forces add to velocities in half a step: (particles, 3) nm/ps.
+
+    Leap-frog keeps velocities half a step before the positions. Langevin: no change.
+    """
+    forces = state.getForces(asNumpy=True).value_in_unit_system(MD)
+    integrator, system = context.getIntegrator(), context.getSystem()
+    if not isinstance(integrator, openmm.VerletIntegrator):
+        return np.zeros_like(forces)
+    masses = _masses(system)[:, None]
+    half = 0.5 * integrator.getStepSize().value_in_unit(unit.picosecond)
+    return np.divide(half * forces, masses, where=masses > 0, out=np.zeros_like(forces))
+
+
+def _velocities(context: openmm.Context, state: openmm.State) -> np.ndarray:
+    """Velocities at the time of the positions, (particles, 3) nm/ps."""
+    stored = state.getVelocities(asNumpy=True).value_in_unit_system(MD)
+    now = stored + _half_kick(context, state)
+    if context.getSystem().getNumConstraints():  # rigid bonds push back
+        context.setVelocities(now)
+        context.applyVelocityConstraints(1e-8)
+        again = context.getState(velocities=True).getVelocities(asNumpy=True)
+        now = again.value_in_unit_system(MD)
+        context.setVelocities(stored)
+    return now
 
 
 def start(
@@ -190,10 +250,13 @@ def start(
         integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
     context = make_context(system, atoms, integrator, platform)
+    _same_masses(system, atoms)
     if temperature is None or atoms.has("momenta"):
         velocities = atoms.get_velocities() * ASE_VELOCITY
         sites = system.getNumParticles() - len(atoms)
-        context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))))
+        velocities = np.pad(velocities, ((0, sites), (0, 0)))
+        kick = _half_kick(context, context.getState(forces=True))
+        context.setVelocities(velocities - kick)
     else:
         context.setVelocitiesToTemperature(temperature, seed + 1)
     return context

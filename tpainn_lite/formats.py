@@ -3,6 +3,7 @@
 import base64
 import bz2
 import tarfile
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,30 +14,101 @@ from tqdm import tqdm
 
 from .data import with_labels
 from .geometry import nearest_image
-from .units import HARTREE, KCAL_MOL
+from .units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
 SGDML_KEYS = ("z", "R", "E", "F")
+ENERGY_UNITS = {  # eV; sGDML asks for the unit in words
+    **dict.fromkeys(("hartree", "eh", "ha", "au"), HARTREE),
+    **dict.fromkeys(("rydberg", "ry"), HARTREE / 2),
+    **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
+}
+LENGTH_UNITS = {  # Å
+    **dict.fromkeys(("ang", "angstrom", "angstroms", "å", "a"), 1.0),
+    **dict.fromkeys(("bohr", "a0", "au"), BOHR),
+    "nm": NM,
+}
 QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
 QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
 QM9_U0 = 12  # Hartree
 
 
-def molecule_npz(path: Path) -> list[Atoms]:
-    """Frames of one molecule in rMD17's or sGDML's npz (kcal/mol, Å).
+def named_units(arrays: Mapping[str, np.ndarray]) -> tuple[float, float] | None:
+    """Read the units of energy (eV) and length (Å) that an npz names, if it names one.
 
-    Arrays: atomic numbers (N,), positions (F, N, 3), energies (F,) or (F, 1), forces
-    (F, N, 3).
+    Raises `ValueError` for a unit that is not in `ENERGY_UNITS` or `LENGTH_UNITS`.
+    """
+    found = []
+    tables = (("e_unit", ENERGY_UNITS, KCAL_MOL), ("r_unit", LENGTH_UNITS, 1.0))
+    for key, table, default in tables:
+        said = arrays[key].item() if key in arrays else None
+        said = said.decode() if isinstance(said, bytes) else said
+        plain = str(said).lower().replace(".", "").replace(" ", "")
+        if said is not None and plain not in table:
+            raise ValueError(f"{key}: needs one of {[*table]}, got {said!r}")
+        found.append(default if said is None else table[plain])
+    return tuple(found) if {"e_unit", "r_unit"} & set(arrays) else None
+
+
+def molecule_npz(
+    path: Path, unnamed: tuple[float, float] = (KCAL_MOL, KCAL_MOL)
+) -> list[Atoms]:
+    """Read the frames of rMD17's or sGDML's npz, in the units that it names.
+
+    Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
+    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). Where it
+    names no unit: positions in Å, forces and energies in `unnamed` (eV/Å, eV). Raises
+    `ValueError` for shapes that do not fit, `KeyError` for a missing array.
     """
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         numbers, positions, energies, forces = (arrays[key] for key in keys)
-    return [
-        with_labels(Atoms(numbers, r), e * KCAL_MOL, f * KCAL_MOL)
-        for r, e, f in zip(positions, energies.ravel(), forces, strict=True)
-    ]
+        named, length, (force, energy) = named_units(arrays), 1.0, unnamed
+        if named is not None:
+            energy, length = named
+            force = energy / length
+        cells, pbc = _npz_cells(arrays, len(positions))
+    frames, atoms = positions.shape[:2]
+    shapes = ([(atoms,), (frames, atoms)], [(frames,), (frames, 1)], [positions.shape])
+    given = (numbers, energies, forces)
+    for key, array, fit in zip((keys[0], *keys[2:]), given, shapes, strict=True):
+        if array.shape not in fit:
+            raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
+    numbers = np.broadcast_to(numbers, (frames, atoms))
+    read = []
+    for k, (z, r, e, f) in enumerate(
+        zip(numbers, positions, energies.ravel(), forces, strict=True)
+    ):
+        there = z > 0
+        structure = Atoms(z[there], r[there] * length, pbc=pbc[k])
+        structure.cell = cells[k] * length
+        read.append(with_labels(structure, e * energy, f[there] * force))
+    return read
+
+
+def _npz_cells(
+    arrays: Mapping[str, np.ndarray], n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the cells (n, 3, 3), in rows, and pbc (n, 3) of an npz; open without a cell.
+
+    The array "cell" has rows; "lattice" is sGDML's, whose converters write rows or
+    columns, so it needs to be symmetric. A cell without "pbc" is periodic.
+    """
+    key = "cell" if "cell" in arrays else "lattice"
+    if key not in arrays:
+        if "pbc" in arrays and np.any(arrays["pbc"]):
+            raise ValueError("pbc: the file has no cell; store one as 'cell' (3, 3)")
+        return np.zeros((n, 3, 3)), np.zeros((n, 3), bool)
+    cell = arrays[key]
+    if cell.shape not in ((3, 3), (n, 3, 3), (n, 9)):
+        raise ValueError(f"{key}: needs the shape (3, 3), got {cell.shape}")
+    cells = np.broadcast_to(cell.reshape(-1, 3, 3), (n, 3, 3))
+    if key == "lattice" and not np.allclose(cells, cells.swapaxes(1, 2)):
+        raise ValueError("lattice: rows or columns? store it as 'cell', in rows")
+    pbc = arrays["pbc"] if "pbc" in arrays else np.any(cells != 0, axis=(1, 2))[:, None]
+    return cells, np.broadcast_to(pbc, (n, 3))
 
 
 def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
@@ -46,21 +118,28 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
 
 
 def whole_waters(
-    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
+    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order (N,) of the atoms as O H H, O H H, …, and positions (N, 3) Å so ordered.
 
     A hydrogen belongs to the nearest oxygen under periodic boundaries and is moved next
-    to it by cell vectors; oxygens stay where they are. Raises `ValueError` where an
-    oxygen does not get exactly two hydrogens.
+    to it by cell vectors; oxygens stay where they are. An open cluster has no cell
+    (None). Raises `ValueError` where an oxygen does not get exactly two hydrogens;
+    `water.ordered` does the same for ``ase.Atoms``.
     """
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
+    n = len(oxygens)
+    if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
+        raise ValueError(
+            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
+            f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
+        )
     vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
-    vectors = nearest_image(vectors, cell)
+    vectors = vectors if cell is None else nearest_image(vectors, cell)
     distances = np.linalg.norm(vectors, axis=-1)
     owner = distances.argmin(0)  # (H,)
-    counts = np.bincount(owner, minlength=len(oxygens))
-    if 3 * len(oxygens) != len(numbers) or (counts != 2).any():
+    counts = np.bincount(owner, minlength=n)
+    if (counts != 2).any():
         raise ValueError(
             "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
             f"{sorted(set(counts.tolist()))} hydrogens an oxygen"

@@ -1,18 +1,105 @@
 """Nearest images, bonds by distance, and molecules put back together."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+
 import numpy as np
 from ase import Atoms
+from ase.geometry import minkowski_reduce
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
+AROUND = np.array([n for n in product((-1, 0, 1), repeat=3) if any(n)])  # (26, 3)
+FLAT = 1e-10  # of the product of its edges: a cell with a smaller volume has none
+
+
+def periodic(atoms: Atoms) -> bool:
+    """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
+    if atoms.pbc.any() and not atoms.pbc.all():
+        raise ValueError(
+            "atoms: needs to be periodic in all three directions or in none, got "
+            f"pbc={atoms.pbc.tolist()}"
+        )
+    return bool(atoms.pbc.all())
+
+
+def check_same_atoms(frames: Sequence[Atoms]) -> None:
+    """Raise `ValueError` where frames are missing, or are not of the same atoms."""
+    if len(frames) == 0:
+        raise ValueError("frames: needs at least one, got none")
+    for k, atoms in enumerate(frames):
+        if not np.array_equal(atoms.numbers, frames[0].numbers):
+            raise ValueError(
+                "frames: need the same atoms in the same order, but frame "
+                f"{k} is {atoms.get_chemical_formula('reduce')[:40]} and frame 0 "
+                f"{frames[0].get_chemical_formula('reduce')[:40]}"
+            )
+
+
+def reduced(cell: np.ndarray) -> np.ndarray:
+    """Return the shortest vectors (3, 3) Å that span the lattice of `cell` (3, 3) Å.
+
+    They are Minkowski-reduced. A cell with right angles comes back as it is. Raises
+    `ValueError` for a cell without volume.
+    """
+    cell = np.asarray(cell, float)
+    if not abs(np.linalg.det(cell)) > FLAT * np.linalg.norm(cell, axis=1).prod():
+        raise ValueError(
+            "cell: needs three vectors that span a volume, got "
+            f"{cell.round(3).tolist()}; an open structure (pbc=False) has no images"
+        )
+    return cell if _rectangular(cell) else _reduced(cell.tobytes())
+
+
+def _rectangular(cell: np.ndarray) -> bool:
+    products = cell @ cell.T
+    edges = products.diagonal()
+    return np.abs(products - np.diag(edges)).max() <= 1e-12 * edges.min()
+
+
+@lru_cache(maxsize=64)  # the frames of a run mostly share their cell
+def _reduced(cell: bytes) -> np.ndarray:
+    return np.array(minkowski_reduce(np.frombuffer(cell).reshape(3, 3))[0])
+
+
+def reach(cell: np.ndarray) -> float:
+    """Return half the shortest vector (Å) of the lattice of `cell` (3, 3) Å.
+
+    Within this distance an atom has at most one image of any other atom.
+    """
+    return float(np.linalg.norm(reduced(cell), axis=1).min() / 2)
 
 
 def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """`vectors` (..., 3) Å between atoms, moved by cell vectors to the nearest image.
+    """Move `vectors` (..., 3) Å by cell vectors to their shortest images.
 
-    In a skewed cell (3, 3) right for what is shorter than half its least height.
+    Exact in every cell (3, 3) Å, however skewed. Raises `ValueError` for a cell without
+    volume.
     """
-    return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
+    cell = reduced(cell)
+    near = vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
+    if _rectangular(cell):
+        return near
+    # rounding finds what is shorter than half the least height, not what is longer
+    height = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0).max()
+    far = np.linalg.norm(near, axis=-1) >= height / 2
+    near[far] = _shortest(near[far], cell)
+    return near
+
+
+def _shortest(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """The shortest of each vector (M, 3) and its images by up to one cell vector each.
+
+    That is enough where the cell is reduced. One shift at a time, to save memory.
+    """
+    best, least = vectors.copy(), (vectors**2).sum(axis=1)
+    for shift in AROUND @ cell:
+        image = vectors + shift
+        squares = (image**2).sum(axis=1)
+        shorter = squares < least
+        best[shorter], least[shorter] = image[shorter], squares[shorter]
+    return best
 
 
 def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

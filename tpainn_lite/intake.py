@@ -13,11 +13,14 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.data import chemical_symbols
 
 from . import formats, units
-from .data import check, with_labels
+from .data import check, split_free_atoms, unconstrained, with_labels
 
 MOST = 5000  # structures; more are not read
+CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
+SPINS = ("spin", "total_spin", "multiplicity", "spin_multiplicity")  # 0 or 1: singlet
 UNITS = {  # force, and energy that goes with it, in eV/Å and eV
     "eV/Å": (1.0, 1.0),
     "kcal/mol/Å": (units.KCAL_MOL, units.KCAL_MOL),
@@ -29,30 +32,42 @@ UNITS = {  # force, and energy that goes with it, in eV/Å and eV
 
 @dataclass(frozen=True)
 class Intake:
-    """Labelled structures (eV, eV/Å), whether `forces` are there, and what is odd."""
+    """Labelled structures (eV, eV/Å), whether `forces` are there, and what is odd.
+
+    `atomic_energies` (eV) are those of the free atoms in the file: its frames of one
+    atom, which are not among the structures.
+    """
 
     frames: list[Atoms]
     forces: bool
     notes: list[str] = field(default_factory=list)
+    atomic_energies: dict[int, float] = field(default_factory=dict)
 
 
-def read(path: str | Path, unit: str = "eV/Å") -> Intake:
+def read(path: str | Path, unit: str | None = None) -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
     `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
-    to it; an npz is in kcal/mol, and is converted. Raises `ValueError`, saying what to
-    do, for an empty or broken file, atoms that overlap, NaN, structures of which some
-    are periodic and some not, no energies at all, and fewer than two structures.
+    to it. Without one: those that an npz names, else kcal/mol/Å for an npz, eV/Å for
+    all other files. Frames of one atom are free atoms. Raises `ValueError`, saying what
+    to do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
+    structures of which some are periodic and some not, no energies at all, and fewer
+    than two structures.
     """
     path = Path(path)
-    if unit not in UNITS:
+    if unit is not None and unit not in UNITS:
         raise ValueError(f"unit: needs one of {[*UNITS]}, got {unit!r}")
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
-    frames, notes = _frames(path)
+    npz = path.suffix == ".npz"
+    frames, notes = _npz(path, unit) if npz else _frames(path)
     if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
         notes.append("The last line does not end: is its last number whole?")
-    frames, forces = _labelled(frames, path, notes, *UNITS[unit])
+    _free(frames, notes)
+    _refuse_ions(frames, path, notes)
+    factors = UNITS["eV/Å" if npz or unit is None else unit]
+    frames, atoms = _without_free_atoms(frames, path, notes, factors[1])
+    frames, forces = _labelled(frames, path, notes, *factors)
     check(frames, str(path), forces=forces)
     kinds = {bool(a.pbc.any()) for a in frames}
     if len(kinds) > 1:
@@ -66,7 +81,7 @@ def read(path: str | Path, unit: str = "eV/Å") -> Intake:
             f"{path}: needs at least 2 different structures (one to learn from, one to "
             "test on; better 10 and more), got 1; label some more"
         )
-    return Intake(frames, forces, notes)
+    return Intake(frames, forces, notes, atoms)
 
 
 def _last_byte(path: Path) -> bytes:
@@ -75,16 +90,31 @@ def _last_byte(path: Path) -> bytes:
         return file.read()
 
 
+def _npz(path: Path, unit: str | None) -> tuple[list[Atoms], list[str]]:
+    """Read up to `MOST` structures of an npz, converted to eV and eV/Å."""
+    try:
+        with np.load(path) as arrays:
+            named = formats.named_units(arrays)
+            words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
+        if named and unit and not np.isclose(named[0] / named[1], UNITS[unit][0]):
+            said = ", ".join(f"{k} {v!r}" for k, v in words.items())
+            raise ValueError(f"unit: {unit} was asked for, but the file says {said}")
+        frames = formats.molecule_npz(path, UNITS[unit or "kcal/mol/Å"])
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
+            f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
+        ) from error
+    notes = _too_many(len(frames))
+    if not named and not unit:
+        notes.append(
+            "The npz names no unit: read as kcal/mol and Å, as in rMD17; else name it."
+        )
+    return frames[:MOST], notes
+
+
 def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
-    """Up to `MOST` structures."""
-    if path.suffix == ".npz":
-        try:
-            return formats.molecule_npz(path)[:MOST], []
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
-                f"{formats.SGDML_KEYS} (sGDML's), in kcal/mol and Å: {error}"
-            ) from error
+    """Read up to `MOST` structures with ASE."""
     frames: list[Atoms] = []
     try:
         for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
@@ -97,13 +127,85 @@ def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
         ) from error
     if not frames:
         raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
-    if len(frames) <= MOST:
-        return frames, []
-    note = (
+    return frames[:MOST], _too_many(len(frames))
+
+
+def _too_many(count: int) -> list[str]:
+    """Make the note on `count` structures, if they are more than `MOST`."""
+    if count <= MOST:
+        return []
+    return [
         f"More than {MOST} structures: only the first {MOST} are used. Few labels are "
         "the point here; take every tenth if they come from one run."
-    )
-    return frames[:MOST], [note]
+    ]
+
+
+def _free(frames: Sequence[Atoms], notes: list[str]) -> None:
+    """Take constraints off, with a note."""
+    if count := unconstrained(frames):
+        notes.append(
+            f"{count} structures had ASE constraints, which were taken off: they would "
+            "hide the forces on fixed atoms."
+        )
+
+
+def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
+    """Raise `ValueError` for charges and spins: no potential here is told of them.
+
+    A free atom has a spin, and a periodic metal may have an odd number of electrons.
+    """
+    odd = [len(a) > 1 and int(a.numbers.sum()) % 2 == 1 for a in frames]
+    found: dict[int, str] = {}
+    for k, atoms in enumerate(frames):
+        words = _declared(atoms) if len(atoms) > 1 else []
+        if odd[k] and not atoms.pbc.any():
+            words.append(f"{atoms.numbers.sum()} electrons, an odd number")
+        if words:
+            found[k] = ", ".join(words)
+    if found:
+        raise ValueError(
+            f"{path}: needs neutral closed-shell structures; {len(found)} are ions or "
+            f"radicals, frames {[*found][:5]} first ({next(iter(found.values()))}); "
+            "take them out"
+        )
+    if any(odd):
+        notes.append(
+            f"{sum(odd)} periodic structures have an odd number of electrons: are they "
+            "metals, or is an atom missing?"
+        )
+
+
+def _declared(atoms: Atoms) -> list[str]:
+    """Say which charge or spin a structure comes with, where it is not zero."""
+    words = []
+    for keys, neutral in ((CHARGES, 0.5), (SPINS, 1)):
+        for key in keys:
+            value = atoms.info.get(key, 0)
+            if isinstance(value, (int, float, np.number)) and abs(value) > neutral:
+                words.append(f"{key}={value:g}")
+    for name in ("charges", "magnetic_moments"):
+        total = getattr(atoms, f"get_initial_{name}")().sum()
+        if abs(total) > 0.5:
+            words.append(f"initial {name.replace('_', ' ')} add up to {total:g}")
+    return words
+
+
+def _without_free_atoms(
+    frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
+) -> tuple[list[Atoms], dict[int, float]]:
+    """Separate structures from frames of one atom, and read these atoms' energies."""
+    alone = [(a, _property(a, "energy")) for a in frames if len(a) == 1]
+    known = [with_labels(a, energy * e) for a, e in alone if e is not None]
+    try:
+        _, atoms = split_free_atoms(known)
+    except ValueError as error:
+        raise ValueError(f"{path}: of its frames of one atom, {error}") from None
+    if alone:
+        found = ", ".join(f"{chemical_symbols[z]} {e:.4f} eV" for z, e in atoms.items())
+        notes.append(
+            f"Frames of one atom are free atoms: {found or 'none has energy'}."
+        )
+    return [a for a in frames if len(a) > 1], atoms
 
 
 def _labelled(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
 from IPython.display import display
 from PIL import Image, ImageDraw, ImageFont
 
@@ -169,9 +170,27 @@ def _interactive(thing: Any) -> dict[str, Any]:
 
 
 def _small(png: bytes) -> bytes:
-    """The picture with at most 128 colours: a quarter of the size, looks the same."""
-    small = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128).save(small, "PNG")
+    """Shrink a picture to 256 colours, a quarter of its size.
+
+    The 128 most frequent colours, those of curves among them, stay as they are; the
+    shades at the edges of lines and letters share the rest.
+    """
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))  # (h, w, 3)
+    codes = pixels @ np.array([1 << 16, 1 << 8, 1])
+    colours, where, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    exact = len(colours) if len(colours) <= 256 else 128
+    frequent = np.argsort(-counts)[:exact]
+    place = np.full(len(colours), -1)
+    place[frequent] = np.arange(exact)
+    index = place[where].reshape(codes.shape)
+    palette = colours[frequent, None] >> np.array([16, 8, 0]) & 255
+    if (edges := index < 0).any():
+        rest = Image.fromarray(pixels[edges][None]).quantize(256 - exact)
+        index[edges] = exact + np.asarray(rest)[0]
+        palette = np.append(palette, rest.getpalette()[: 3 * (256 - exact)])
+    image, small = Image.fromarray(index.astype(np.uint8)), io.BytesIO()
+    image.putpalette(bytes(palette.astype(np.uint8).ravel()))
+    image.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -3,8 +3,11 @@
 MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 from rdkit import Chem
 from rdkit.Chem import (
     rdDetermineBonds,
@@ -13,21 +16,44 @@ from rdkit.Chem import (
     rdMolHash,
 )
 
-from . import dynamics, units
+from . import data, dynamics, units
 from .data import EnergyForces
+
+# Times the sum of two covalent radii. Bonds of the DFT sets reach 1.21 times at 1000 K,
+# and neighbours that share no bond come as near as 1.29 times.
+STRETCHED = 1.5  # a bond as long as this needs a reason: a scan, or hot dynamics
+NEAR = 1.3  # two atoms as near as this are bonded
+TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 
 
 def parse(smiles: str) -> Chem.Mol:
-    """The molecule of a SMILES string, hydrogens added.
+    """Read the one neutral, closed-shell molecule of a SMILES; hydrogens are added.
 
-    Raises `ValueError` where RDKit cannot read it.
+    Raises `ValueError` where RDKit cannot read it, for more than one molecule (RDKit's
+    force fields leave out what acts between them), for radicals and for ions (no
+    energy here has a charge or a spin). A neutral molecule may have charged atoms.
     """
     mol = Chem.MolFromSmiles(smiles) if smiles else None
     if mol is None:
         raise ValueError(
             f"smiles: RDKit cannot read {smiles!r}; ethanol, for example, is 'CCO'"
         )
-    return Chem.AddHs(mol)
+    mol = Chem.AddHs(mol)
+    parts = len(Chem.GetMolFrags(mol))
+    unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    charge = Chem.GetFormalCharge(mol)
+    wrong = ""
+    if parts > 1:
+        wrong = f"has {parts} that share no bond; take one, without a dot"
+    elif unpaired:
+        wrong = f"is a radical, with {unpaired} unpaired electron{'s'[: unpaired > 1]}"
+    elif charge:
+        wrong = f"is an ion, of charge {charge:+d}"
+    if wrong:
+        raise ValueError(
+            f"smiles: needs one molecule, neutral and closed-shell; {smiles!r} {wrong}"
+        )
+    return mol
 
 
 def skeleton(smiles: str) -> str:
@@ -41,17 +67,23 @@ def skeleton(smiles: str) -> str:
     return rdMolHash.MolHash(mol, rdMolHash.HashFunction.ElementGraph)
 
 
+def _unbonded(atoms: Atoms) -> Chem.RWMol:
+    """Build a molecule without bonds at the positions of `atoms`."""
+    mol = Chem.RWMol()
+    for symbol in atoms.get_chemical_symbols():
+        mol.AddAtom(Chem.Atom(symbol))
+    mol.AddConformer(Chem.Conformer(len(atoms)))
+    mol.GetConformer().SetPositions(atoms.positions)
+    return mol
+
+
 def perceive(atoms: Atoms) -> str:
     """SMILES of a neutral open structure, its bonds read from distances.
 
     Raises `ValueError` where RDKit finds no bonds that make sense, or MMFF94 cannot
     type what it finds.
     """
-    mol = Chem.RWMol()
-    for symbol in atoms.get_chemical_symbols():
-        mol.AddAtom(Chem.Atom(symbol))
-    mol.AddConformer(Chem.Conformer(len(atoms)))
-    mol.GetConformer().SetPositions(atoms.positions)
+    mol = _unbonded(atoms)
     try:
         rdDetermineBonds.DetermineBonds(mol, charge=0)
     except (ValueError, RuntimeError) as error:  # RDKit raises either
@@ -62,6 +94,38 @@ def perceive(atoms: Atoms) -> str:
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     _properties(parse(smiles), smiles)
     return smiles
+
+
+def reorder(atoms: Atoms, smiles: str) -> Atoms:
+    """Copy `atoms` with the atoms in the order of `conformers` and `mmff94`.
+
+    Bonds are read from distances; the forces of a labelled frame move with their atoms.
+    Bond orders and stereochemistry do not count. Raises `ValueError` where `atoms` are
+    another molecule than that of `smiles`, or a bond is too long to be seen.
+    """
+    found, wanted = _unbonded(atoms), Chem.RWMol()
+    rdDetermineBonds.DetermineConnectivity(found)
+    mol = parse(smiles)
+    for atom in mol.GetAtoms():
+        wanted.AddAtom(Chem.Atom(atom.GetAtomicNum()))
+    for bond in mol.GetBonds():
+        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        wanted.AddBond(*ends, Chem.BondType.SINGLE)
+    order = found.GetSubstructMatch(wanted)
+    if found.GetNumBonds() != wanted.GetNumBonds() or len(order) != len(atoms):
+        raise ValueError(
+            f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
+            f"molecule of {smiles!r}; look at the structure, or at the SMILES"
+        )
+    ordered = atoms[list(order)]
+    ordered.info["smiles"] = smiles
+    if atoms.calc is None:
+        return ordered
+    forces = "forces" in atoms.calc.results
+    energy, forces = data.labels(atoms, "atoms", forces)
+    return data.with_labels(
+        ordered, energy, None if forces is None else forces[list(order)]
+    )
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
@@ -96,10 +160,12 @@ def _properties(mol: Chem.Mol, smiles: str):
 
 
 def mmff94(smiles: str) -> EnergyForces:
-    """MMFF94 of one molecule; atoms in the order of `conformers`.
+    """MMFF94 of one molecule; atoms in the order of `conformers` (see `reorder`).
 
     The force field needs bonds, and bonds come from the SMILES: it is a function of the
     positions of one molecule only. Its zero of energy is arbitrary for each molecule.
+    A call raises `ValueError` for other elements, a cell, and atoms in another order
+    or a torn molecule (see `_bond_check`).
     """
     mol = _one_conformer(smiles)
     properties = _properties(mol, smiles)
@@ -127,6 +193,7 @@ def _one_conformer(smiles: str) -> Chem.Mol:
 
 def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces:
     expected = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    check_bonds = _bond_check(smiles, mol)
 
     def energy_forces(numbers, positions, cell=None):
         if cell is not None or not np.array_equal(numbers, expected):
@@ -134,12 +201,50 @@ def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces
                 f"numbers: {name} of {smiles!r} needs an open structure with atomic "
                 f"numbers {expected.tolist()}, got {np.asarray(numbers).tolist()}"
             )
-        flat = np.asarray(positions, float).ravel().tolist()
+        positions = np.asarray(positions, float)
+        check_bonds(positions)
+        flat = positions.ravel().tolist()
         energy = field.CalcEnergy(flat) * units.KCAL_MOL
         gradient = np.array(field.CalcGrad(flat)).reshape(-1, 3)
         return energy, -gradient * units.KCAL_MOL
 
     return energy_forces
+
+
+def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
+    """Build a check that positions (N, 3) Å hold the bonds of `mol`.
+
+    It raises `ValueError` for a bond longer than `STRETCHED` times the sum of the
+    covalent radii where one of its atoms is `NEAR` an atom that it has no bond to: that
+    is another atom order, or another molecule. A long bond without a new one is a scan,
+    and passes up to `TORN` times.
+    """
+    radii = covalent_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]]
+    sums = radii + radii[:, None]  # (N, N) Å
+    bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
+    first, second = np.nonzero(np.triu(bonded))
+    longest = (STRETCHED * sums[first, second]) ** 2
+    eye = np.eye(len(radii))
+    along = eye[first] - eye[second]  # (bonds, N): a product is quicker than indexing
+    apart = ~bonded & ~eye.astype(bool)
+
+    def check(positions):
+        if not (((along @ positions) ** 2).sum(1) > longest).any():
+            return
+        distances = np.linalg.norm(positions - positions[:, None], axis=-1)  # (N, N) Å
+        ratios = distances / sums
+        loose = (bonded & (ratios > STRETCHED)).any(1)
+        worst = np.unravel_index(np.argmax(ratios * bonded), ratios.shape)
+        if (ratios < NEAR)[loose][apart[loose]].any() or ratios[worst] > TORN:
+            raise ValueError(
+                f"positions: atoms {worst[0]} and {worst[1]} are bonded in {smiles!r} "
+                f"and {distances[worst]:.2f} Å apart, {ratios[worst]:.1f} times the "
+                "sum of their covalent radii; if the atoms are in another order, "
+                f"molecules.reorder(atoms, {smiles!r}) mends it; else the molecule is "
+                "another one, or torn"
+            )
+
+    return check
 
 
 def sample(

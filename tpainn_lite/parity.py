@@ -95,7 +95,11 @@ class Parity:
         """What `viewers.view_forces` takes."""
         k = self.frame.value
         atoms = self._frames[k]
-        return atoms, self._forces[self.potential.value][k], atoms.get_forces()
+        return (
+            atoms,
+            self._forces[self.potential.value][k],
+            atoms.get_forces(apply_constraint=False),
+        )
 
     def _panels(self) -> go.Figure:
         """A panel for each potential: points, lines y = x, circles for one frame."""

@@ -5,6 +5,7 @@ holds OpenMM's checkpoint, random numbers included, so that a run that was kille
 goes on is the run that was never killed.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,31 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory
 
 SAME = 0.01  # eV/Å: two potentials differ by more; one, rounded twice, by much less
+DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
+
+
+def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
+    """Return digests of what a run starts from: of `atoms`, and of a System.
+
+    A Python potential has none: `Recording.resume` compares its forces instead.
+    """
+    arrays = {name: getattr(atoms, name) for name in ("numbers", "positions", "pbc")}
+    arrays |= {"cell": atoms.cell.array, "masses": atoms.get_masses()}
+    if atoms.has("momenta"):  # else they are drawn
+        arrays["momenta"] = atoms.get_momenta()
+    found = dict.fromkeys(DIGESTS)
+    for name, array in arrays.items():  # + 0.0: -0.0 and 0.0 are one number
+        found[name] = _digest(np.asarray(array, float) + 0.0)
+    if isinstance(potential, openmm.System):
+        forces = potential.getForces()
+        if not any(isinstance(force, openmm.PythonForce) for force in forces):
+            text = openmm.XmlSerializer.serialize(potential)
+            found["system"] = _digest(text.encode())
+    return found
+
+
+def _digest(content) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 class Recording:
@@ -29,8 +55,10 @@ class Recording:
 
         Raises `ValueError` where `path` holds a run that is another one.
         """
-        self.path, self.identity = Path(path), json.dumps(identity, sort_keys=True)
+        self.path = Path(path)
+        self.identity = json.dumps(identity, sort_keys=True, default=np.generic.item)
         self.state = self.path.with_name(self.path.name + ".state")
+        self._way_out = f"take another name or delete it and {self.state.name}"
         if self.path.exists() and not self.state.exists():
             raise ValueError(
                 f"file: {self.path} is there, but not the state of its run; take "
@@ -42,10 +70,10 @@ class Recording:
             head, _, self.checkpoint = self.state.read_bytes().partition(b"\n")
             done, _, found = head.decode().partition(" ")
             self.done = int(done)
-            if found != self.identity:
+            differs = _difference(json.loads(found), json.loads(self.identity))
+            if differs:
                 raise ValueError(
-                    f"file: {self.path} holds another run ({found}), not "
-                    f"{self.identity}; take another name or delete both files"
+                    f"file: {self.path} holds another run ({differs}); {self._way_out}"
                 )
 
     def resume(
@@ -54,26 +82,35 @@ class Recording:
         """Put `context` where the run stopped; return the frames there are.
 
         ``snapshot(k)`` makes frame number k of the context. Raises `ValueError` where
-        the forces of the last frame are not those of the context's potential.
+        frames are missing, or the forces of the last one are not those of the context's
+        potential.
         """
         if not self.done:
             return []
         context.loadCheckpoint(self.checkpoint)
-        last, frames = snapshot(self.done), []
-        if self.path.exists():
-            with Trajectory(self.path) as trajectory:
-                frames = list(trajectory)[: self.done]
-        if len(frames) < self.done:
-            frames.append(last)
-            self._append(last)
-        gap = np.abs(frames[-1].get_forces() - last.get_forces()).max()
+        last = snapshot(self.done)
+        interval = last.info["time_fs"] / self.done
+        frames, lost = self._frames(), []
+        if len(frames) == self.done - 1:  # a kill came before the last frame
+            lost = [last]
+        times = np.array([a.info.get("time_fs", np.nan) for a in frames + lost])
+        expected = interval * np.arange(1, self.done + 1)
+        if len(times) != self.done or not np.allclose(times, expected, 1e-9):
+            raise ValueError(
+                f"file: {self.path} has {len(frames)} frames that do not fit "
+                f"{self.state.name}, which goes on after {self.done} frames "
+                f"{interval:g} fs apart; put them back, or delete both files to begin "
+                "anew"
+            )
+        gap = np.abs(_forces(frames[-1]) - _forces(last)).max() if not lost else 0.0
         if not gap < SAME:
             raise ValueError(
                 f"file: {self.path} holds a run of another potential (forces of its "
-                f"last frame differ by {gap:.3g} eV/Å); take another name or delete "
-                f"it and {self.state.name}"
+                f"last frame differ by {gap:.3g} eV/Å); {self._way_out}"
             )
-        return frames
+        for frame in lost:
+            self._append(frame)
+        return frames + lost
 
     def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:
         """Record frame `number` (from 1) and the state of `context` there."""
@@ -84,6 +121,35 @@ class Recording:
         part.replace(self.state)
         self._append(frame)
 
+    def _frames(self) -> list[Atoms]:
+        if not self.path.exists() or not self.path.stat().st_size:
+            return []  # a kill came before the first frame
+        try:
+            with Trajectory(self.path) as trajectory:
+                return list(trajectory)
+        except Exception as error:  # ASE raises whatever its parsers raise
+            raise ValueError(
+                f"file: {self.path} is no trajectory or a damaged one ({error}); "
+                f"{self._way_out}"
+            ) from error
+
     def _append(self, frame: Atoms) -> None:
         with Trajectory(self.path, "a") as trajectory:
             trajectory.write(frame)
+
+
+def _forces(frame: Atoms) -> np.ndarray:
+    return frame.get_forces(apply_constraint=False)
+
+
+def _difference(found: dict, wanted: dict) -> str:
+    """Say in words in what two runs differ."""
+    if found.keys() != wanted.keys():
+        return "of an older version, which did not record what it started from"
+    names = [name for name in wanted if found[name] != wanted[name]]
+    return ", ".join(
+        f"other {name}"
+        if name in DIGESTS
+        else f"{name} {found[name]}, not {wanted[name]}"
+        for name in names
+    )

@@ -98,11 +98,9 @@ def draw(
     return parts[0], parts[1] if left else None
 
 
-def free_atoms(name: str) -> dict[int, float]:
-    """Energies (eV) references start from; zero for public sets: one composition."""
-    if name in SETS:
-        return dict.fromkeys((1, 8), 0.0)
-    return datasets.atomic_energies(name)
+def free_atoms(name: str) -> dict[int, float] | None:
+    """Return the free atoms (eV) of a shipped set; public sets come without them."""
+    return None if name in SETS else datasets.atomic_energies(name)
 
 
 def write_grid(name: str, portions: Sequence[Path], shipped: Path) -> None:

@@ -34,22 +34,26 @@ TIMED = 100  # structures that tell what a label costs
 DATA = "teachers-xtb"
 
 
-def structure_tasks() -> list:
-    """The first portions of the classical structures of `molecules-mmff94`."""
-    return reproduce_data.classical_tasks()[:PORTIONS]
+def structure_tasks() -> list[tuple[int, list[str], str]]:
+    """(seed, SMILES, split) of the first portions of `molecules-mmff94`.
+
+    The last of them validates.
+    """
+    portions = reproduce_data.classical_tasks()[:PORTIONS]
+    splits = [*["pool"] * (len(portions) - 1), "valid"]
+    return [(*task, split) for task, split in zip(portions, splits, strict=True)]
 
 
-def label_structures(task: tuple[int, list[str]], path: Path) -> None:
+def label_structures(task: tuple[int, list[str], str], path: Path) -> None:
     """Sample with MMFF94, label with GFN2-xTB; write extxyz."""
     from . import xtb
 
-    reproduce_data.sample_classical(task, path)
+    seed, smiles, part = task
+    reproduce_data.sample_classical((seed, smiles), path)
     frames = ase.io.read(path, ":", format="extxyz")
     for atoms in frames:
         atoms.positions = atoms.positions.round(4)  # as they will be written
     labelled = label(frames, xtb.gfn2_xtb())
-    last = reproduce_data.SEED + PORTIONS - 1
-    part = "valid" if task[0] == last else "pool"
     for atoms, old in zip(labelled, frames, strict=True):
         atoms.info = {"smiles": old.info["smiles"], "split": part}
     ase.io.write(path, labelled, format="extxyz")
@@ -137,7 +141,9 @@ def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
     """The teacher's own force error against DFT (meV/Å), and what a label costs (s)."""
     labelled = by_teacher(teacher, test)
     gaps = [
-        np.abs(a.get_forces() - b.get_forces())
+        np.abs(
+            a.get_forces(apply_constraint=False) - b.get_forces(apply_constraint=False)
+        )
         for a, b in zip(labelled, test, strict=True)
     ]
     calls = [(energy_forces(teacher, a.info["smiles"]), a) for a in test[:TIMED]]

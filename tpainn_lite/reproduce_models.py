@@ -12,6 +12,7 @@ from . import __version__, datasets
 from .data import fit_reference_energies
 from .errors import evaluate
 from .model import Potential, PotentialConfig
+from .tasks import belongs
 from .train import FitConfig, fit
 
 
@@ -95,8 +96,10 @@ def pretrain(
     """Train PaiNN on classical structures and save it as `path` with its card.
 
     `portions` are extxyz files; the last validate. A killed training goes on from the
-    state in `work`.
+    state in `work`, whose name tells other portions or another configuration apart.
     """
+    start = how.start and datasets.digest(how.start)
+    state = f"state-{belongs(how, start, [p.name for p in portions])}.pt"
     parts = [ase.io.read(p, ":", format="extxyz") for p in tqdm(portions, desc="read")]
     kept = min(how.validation, len(parts) - 1)
     train = [a for part in parts[:-kept][: how.portions] for a in part]
@@ -107,7 +110,7 @@ def pretrain(
         how.fit,
         seed=0,
         valid=valid,
-        checkpoint=work / "state.pt",
+        checkpoint=work / state,
         checkpoint_every=1,
         progress=True,
     )
@@ -137,7 +140,6 @@ def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
 
 
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
-    """One classical energy per element (eV); prior zero: no force field has atoms."""
+    """Fit one classical energy per element (eV); no force field has free atoms."""
     energies = [a.get_potential_energy() for a in frames]
-    elements = sorted({int(z) for a in frames for z in a.numbers})
-    return fit_reference_energies(frames, energies, dict.fromkeys(elements, 0.0))
+    return fit_reference_energies(frames, energies, None)

@@ -132,11 +132,14 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
 
 def look(atoms: Atoms) -> dict[str, float]:
     """What tells water from something else: density, bonds, hydrogen bonds."""
-    return {
+    seen = {
         "density": float(analysis.densities([atoms])[0]),  # g/cm³
         "longest_bond": longest_bond(atoms),  # Å
-        "hydrogen_bonds": 6 * analysis.hydrogen_bonds(atoms) / len(atoms),  # a molecule
     }
+    if seen["longest_bond"] < analysis.LONG * analysis.O_H:  # else no molecules
+        bonds = 6 * analysis.hydrogen_bonds(atoms) / len(atoms)
+        seen["hydrogen_bonds"] = bonds  # per molecule
+    return seen
 
 
 def longest_bond(atoms: Atoms) -> float:

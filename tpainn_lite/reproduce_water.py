@@ -147,7 +147,8 @@ def noise(frames: Sequence[Atoms]) -> dict:
     """Force errors (meV/Å) of the frames with tight labels too, against those."""
     plain = {a.info["seed"]: a for a in frames if a.info["split"] != "noise"}
     gaps = [
-        plain[a.info["seed"]].get_forces() - a.get_forces()
+        plain[a.info["seed"]].get_forces(apply_constraint=False)
+        - a.get_forces(apply_constraint=False)
         for a in frames
         if a.info["split"] == "noise"
     ]

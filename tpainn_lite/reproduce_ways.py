@@ -119,9 +119,10 @@ def start_and_strategy(name: str, way: str, n: int, seed: int) -> tuple:
     if way == "replay":
         return teacher, tune.Replay(classical_frames()[:n], how)
     if way == "delta":
-        mmff94 = molecules.mmff94("CCO")
-        known = mmff94 if name == "ethanol-dft" else teacher.energy_forces
-        return teacher, tune.Delta(known, how)
+        if name == "ethanol-dft":
+            return teacher, tune.Delta(molecules.mmff94("CCO"), how)
+        atoms = teacher.reference_energies
+        return teacher, tune.Delta(teacher.energy_forces, how, atoms)
     return teacher, how
 
 

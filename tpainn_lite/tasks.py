@@ -76,6 +76,18 @@ def result_name(i: int, task) -> str:
     return f"{i:05d}-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}.out"
 
 
+def belongs(*made_from) -> str:
+    """Hash what decides a result: configurations, digests of sources, sizes.
+
+    A part of a task or of a file name: where any of it changes, the old result is not
+    found. Each must have a `repr` that tells its value, the same in every process.
+    """
+    text = repr(made_from)
+    if " at 0x" in text:
+        raise ValueError(f"made_from: needs values whose repr tells them, got {text}")
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def _write_all(todo: Sequence[tuple], outcomes: Outcomes, bar: tqdm) -> list[str]:
     """Write what comes; returns what failed."""
     failed = []

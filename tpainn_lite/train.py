@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from . import checkpoints
 from .blocks import drop_frozen, parameter_groups
+from .data import digest_of, digest_of_labels
 from .errors import evaluate
 from .fitting import FitConfig, History
 from .graphs import Samples, best_device
@@ -34,7 +35,7 @@ class _Run:
 
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
-        self.identity = asdict(config) | asdict(potential.config) | {"seed": seed}
+        self.identity = {}  # what decides the result: see `identify`
         self.home = potential.device  # the result goes back there
         away = best_device(self.home)
         self.potential = copy.deepcopy(potential).to(away).train()
@@ -55,6 +56,23 @@ class _Run:
         self.rows: list[dict] = []
         self.best = {"score": math.inf, "state": None}
 
+    def identify(self, frames: Sequence[Atoms], valid: Sequence[Atoms] | None) -> None:
+        """Note what decides the result, so that `load` can refuse another run."""
+        forces = self.config.force_weight > 0
+        watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
+        self.identity = {
+            "settings": {"seed": self.seed}
+            | asdict(self.config)
+            | asdict(self.potential.config),
+            "inputs": {
+                "frames": digest_of(frames),
+                "labels": digest_of_labels(frames, forces),
+                "validation frames": watched,
+                "first weights": checkpoints.digest_of(self.potential.state_dict()),
+                "reference energies": self.potential.reference_energies,
+            },
+        }
+
     PARTS = ("potential", "optimizer", "schedule", "average")
     PLAIN = ("step", "epoch", "bad", "rows", "best")
 
@@ -62,10 +80,10 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        checkpoints.write_run(path, state | {"config": self.identity})
+        checkpoints.write_run(path, state | {"identity": self.identity})
 
     def load(self, path: Path) -> None:
-        """Go on where `save` left off; refuses another configuration."""
+        """Go on where `save` left off; refuse the state of another run."""
         state = checkpoints.read_run(path, self.identity, torch.device("cpu"))
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
@@ -174,14 +192,17 @@ def fit(
     Reference energies stay: set them first (see `tune`). `valid` frames make
     `config.patience` count, and the best weights so far, by force error (energy error
     where forces weigh nothing), come back; else the last. The state goes to
-    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it.
+    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
+    other frames, labels, first weights or settings raise `ValueError`.
     `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
     """
     run = _Run(potential, config or FitConfig(), seed)
     config, known = run.config, potential.reference_sum(frames)
     samples = Samples(frames, potential.config.cutoff, known, config.force_weight > 0)
-    if checkpoint is not None and Path(checkpoint).exists():
-        run.load(Path(checkpoint))
+    if checkpoint is not None:
+        run.identify(frames, valid)
+        if Path(checkpoint).exists():
+            run.load(Path(checkpoint))
     total, done = config.steps, run.step
     try:
         with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from .data import (
     compositions,
     fit_reference_energies,
     labels,
+    split_free_atoms,
     with_labels,
 )
 from .delta import Total, differences
@@ -26,30 +27,63 @@ from .train import FitConfig, History, fit
 # structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
 TUNED = FitConfig(steps=600, lr=1e-4, pull=0.3)
 SCRATCH = FitConfig(steps=600, lr=1e-3, pull=0.0)
+AGREE = 0.1  # eV: two energies of one free atom by one method
 
 
 def with_references(
     potential: Potential,
     frames: Sequence[Atoms],
-    atomic_energies: dict[int, float],
-    strength: float = 1.0,
+    atomic_energies: Mapping[int, float] | None,
 ) -> Potential:
     """A copy whose reference energies fit the labels of `frames`.
 
-    Fits what the network leaves over, E_label - E_network, by ridge regression towards
-    `atomic_energies` (isolated atoms, same method as the labels). Without this step a
+    Fits what the network leaves over, E_label - E_network, with `atomic_energies`
+    (isolated atoms, same method as the labels; None: labels alone) where labels leave
+    it open: see `data.fit_reference_energies`, also for what it refuses. Frames of one
+    atom are free atoms, and stand beside `atomic_energies`. Elements that neither has
+    keep their reference energy, with a `ReferenceWarning`. Without this step a
     potential pretrained on a force field starts thousands of eV away from DFT.
     """
     check(frames, forces=False)
-    energies, _ = potential.predict(frames)
-    network = energies - potential.reference_sum(frames)  # (frames,) eV
-    truth = np.array([labels(a, forces=False)[0] for a in frames])
+    structures, prior = _prior(frames, atomic_energies)
+    energies, _ = potential.predict(structures)
+    network = energies - potential.reference_sum(structures)  # (frames,) eV
+    truth = np.array([labels(a, forces=False)[0] for a in structures])
     known = potential.reference_energies  # the network was never shown other elements
-    prior = {z: e for z, e in atomic_energies.items() if z in known}
-    references = fit_reference_energies(frames, truth - network, prior, strength)
+    prior = prior and {z: e for z, e in prior.items() if z in known}
+    fitted = fit_reference_energies(structures, truth - network, prior)
+    if left := sorted(known.keys() - fitted):
+        warnings.warn(
+            f"atomic_energies: has no energy of the elements {left}, and frames do not "
+            "have them; they keep their reference energies, so energies of structures "
+            "with them count from another zero (forces are not touched)",
+            ReferenceWarning,
+            stacklevel=2,
+        )
     tuned = copy.deepcopy(potential)
-    tuned.reference_energies = references
+    tuned.reference_energies = known | fitted
     return tuned
+
+
+def _prior(
+    frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
+) -> tuple[list[Atoms], dict[int, float] | None]:
+    """Structures, and the free atoms that were given and those among `frames`."""
+    structures, free = split_free_atoms(frames)
+    if not structures:
+        raise ValueError(
+            "frames: needs structures of two atoms or more, got only atoms"
+        )
+    if atomic_energies is None:
+        whole = free.keys() >= {int(z) for a in structures for z in a.numbers}
+        return structures, free if whole else None
+    for z in free.keys() & atomic_energies.keys():
+        if abs(free[z] - atomic_energies[z]) > AGREE:
+            raise ValueError(
+                f"atomic_energies: says {atomic_energies[z]:.4f} eV of element {z}, a "
+                f"frame of one atom says {free[z]:.4f} eV; keep the right one"
+            )
+    return structures, {**atomic_energies, **free}
 
 
 class ReferenceWarning(UserWarning):
@@ -65,8 +99,9 @@ def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
         warnings.warn(
             f"frames: {len(formulas)} composition(s) do not determine the reference "
             f"energies of {len(elements)} elements; the rest comes from "
-            "atomic_energies. Forces, and energies of these compositions, are not "
-            "touched; for energies of others label structures of more compositions",
+            "atomic_energies (without them it is arbitrary). Forces, and energies of "
+            "these compositions, are not touched; for energies of others label "
+            "structures of more compositions",
             ReferenceWarning,
             stacklevel=3,
         )
@@ -74,10 +109,15 @@ def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
 
 @dataclass(frozen=True)
 class Delta:
-    """A fresh network learns what `classical` leaves over (see `delta`)."""
+    """A fresh network learns what `classical` leaves over (see `delta`).
+
+    Free atoms of the classical method (eV) are taken off those of the labels; a force
+    field, whose zero is arbitrary, has none.
+    """
 
     classical: EnergyForces
     config: FitConfig = SCRATCH
+    atomic_energies: Mapping[int, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +138,7 @@ Strategy = FitConfig | HeadConfig | Delta | Replay
 def autotune(
     potential: Potential,
     frames: Sequence[Atoms],
-    atomic_energies: dict[int, float],
+    atomic_energies: Mapping[int, float] | None,
     strategy: Strategy = TUNED,
     *,
     seed: int,
@@ -110,27 +150,44 @@ def autotune(
 
     First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
     all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
-    `Delta` or `Replay`. Further arguments are those of `train.fit`. What comes back
-    first has `predict`, `energy_forces` and `calculator`, whatever the strategy. Warns
-    (`ReferenceWarning`) where `frames` leave reference energies to `atomic_energies`.
+    `Delta` or `Replay`. Further arguments are those of `train.fit`. Warns
+    (`ReferenceWarning`) where `frames` leave reference energies open.
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
-    config = getattr(strategy, "config", strategy)
+    check(frames, forces=False)
+    frames, prior = _prior(frames, atomic_energies)
+    valid = valid and split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))
-    start = with_references(potential, frames, atomic_energies)
+        prior = _without_classical(prior, strategy)
+    start = with_references(potential, frames, prior)
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
         return instant(start, frames, strategy, seed), History()
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
-    how = dict(seed=seed, on_epoch=on_epoch, progress=progress)
-    tuned, history = fit(start, frames, config, valid=valid, **how)
+    how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
     if isinstance(strategy, Delta):
-        tuned = Total(tuned, strategy.classical, frames[0])
-    return tuned, history
+        tuned, history = fit(start, frames, strategy.config, **how)
+        return Total(tuned, strategy.classical, frames[0]), history
+    return fit(start, frames, getattr(strategy, "config", strategy), **how)
+
+
+def _without_classical(
+    prior: Mapping[int, float] | None, strategy: Delta
+) -> Mapping[int, float] | None:
+    """Free atoms (eV) of the differences that a Delta strategy learns."""
+    classical = strategy.atomic_energies
+    if prior is None or classical is None:
+        return prior
+    if missing := prior.keys() - classical.keys():
+        raise ValueError(
+            f"strategy: Delta.atomic_energies needs the free atoms {sorted(prior)} of "
+            f"the classical method; missing {sorted(missing)}"
+        )
+    return {z: e - classical[z] for z, e in prior.items()}
 
 
 def _left(strategy: Delta, frames: Sequence[Atoms] | None) -> list[Atoms] | None:
@@ -163,7 +220,7 @@ def train_arm(
     arm: str,
     teacher: Potential,
     frames: Sequence[Atoms],
-    atomic_energies: dict[int, float],
+    atomic_energies: Mapping[int, float] | None,
     config: Strategy | None = None,
     *,
     seed: int,

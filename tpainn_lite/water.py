@@ -7,14 +7,24 @@ import math
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
-from .geometry import whole
+from .data import cell_of
+from .formats import whole_waters
 from .water_models import MODELS, SPC_FW, WaterModel, water_system
 
-__all__ = ["MODELS", "WaterModel", "scaled", "spc_fw", "water_box", "water_system"]
+__all__ = [
+    "MODELS",
+    "WaterModel",
+    "ordered",
+    "scaled",
+    "spc_fw",
+    "water_box",
+    "water_system",
+]
 
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
 ORIENTATIONS = 50  # tried for each molecule of a new box
@@ -64,20 +74,44 @@ def scaled(atoms: Atoms, density: float) -> Atoms:
     """A box of water at another density (g/cm³): molecules move, none is deformed.
 
     Momenta stay. Raises `ValueError` for a density that is not positive, and for what
-    is no periodic box of atoms in the order O, H, H.
+    is no periodic box of molecules in the order O, H, H.
     """
     if not 0 < density < math.inf:
         raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
-    analysis.bond_vectors(atoms)  # refuses what is not water
+    analysis.check_water(atoms)
     factor = (analysis.densities([atoms])[0] / density) ** (1 / 3)
-    moved = whole(atoms)
-    molecules = moved.positions.reshape(-1, 3, 3)
+    moved = atoms.copy()
+    arms = analysis.bond_vectors(atoms).reshape(-1, 2, 3)
+    molecules = atoms.positions[::3, None] + np.pad(arms, ((0, 0), (1, 0), (0, 0)))
     centres = molecules.mean(axis=1, keepdims=True)
     moved.positions = (molecules + (factor - 1) * centres).reshape(-1, 3)
     moved.set_cell(factor * atoms.cell.array)
     return moved
+
+
+PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
+
+
+def ordered(atoms: Atoms) -> Atoms:
+    """Return a copy of water with its atoms in the order O H H, O H H, ....
+
+    Each hydrogen goes to its nearest oxygen and is moved next to it by cell vectors.
+    Momenta, labels and everything else move along with the atoms.
+
+    Raises `ValueError` where an oxygen does not get exactly two hydrogens.
+    """
+    order, positions = whole_waters(atoms.numbers, atoms.positions, cell_of(atoms))
+    found, known = atoms[order], {}
+    found.positions = positions
+    for name in atoms.calc.results if atoms.calc else ():
+        value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        if value is not None:  # the label is of these positions
+            known[name] = value[order] if name in PER_ATOM else value
+    if known:
+        found.calc = SinglePointCalculator(found, **known)
+    return found
 
 
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:

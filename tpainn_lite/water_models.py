@@ -14,6 +14,7 @@ import openmm
 from ase import Atoms
 
 from . import units
+from .analysis import check_water
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
@@ -101,10 +102,12 @@ def water_system(
             barostat may then shrink it by a tenth).
         tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
 
-    Raises `ValueError` for other atoms or another order, for a structure that is
-    periodic in some directions only, and for a cutoff that does not fit the box.
+    Raises `ValueError` for other atoms or another order (as `analysis.check_water`
+    does), for a structure that is periodic in some directions only, and for a cutoff
+    that does not fit the box.
     """
-    oxygens = _oxygens(atoms)
+    check_water(atoms)
+    oxygens = range(0, len(atoms), 3)
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
@@ -119,21 +122,6 @@ def water_system(
     for force in forces:
         system.addForce(force)
     return system
-
-
-def _oxygens(atoms: Atoms) -> range:
-    """Index of the oxygen of each molecule, after checking order and periodicity."""
-    if not len(atoms) or atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3):
-        raise ValueError(
-            "atoms: water models need whole molecules ordered O H H, O H H, ..., got "
-            f"{atoms.get_chemical_formula('reduce')[:40] or 'no atom'}"
-        )
-    if atoms.pbc.any() and not atoms.pbc.all():
-        raise ValueError(
-            "atoms: needs to be periodic in all three directions or in none, got "
-            f"pbc={atoms.pbc.tolist()}"
-        )
-    return range(0, len(atoms), 3)
 
 
 def _add_sites(system: openmm.System, oxygens: range, gamma: float) -> None:

@@ -1,0 +1,308 @@
+"""The image of mybinder.org, built and used without Docker: ``make binder``.
+
+A fresh venv gets JupyterLab in the versions that repo2docker's lock names, and then the
+pip list of ``binder/environment.yml``. A copy of the repository stands for the home of
+the reader; ``binder/postBuild`` runs in it, then ``binder/start jupyter lab``, on one
+core. Lessons are executed through that server, as a browser would do it. The memory of
+the server and of all that it starts is watched, and the kernel killed above 2 GB.
+
+The Python is 3.12, as in the image, where torch has a CPU build for it here, else the
+Python that runs this script. The system's own packages and Node.js are left out. The
+exit status is 1 if anything fails, or if site-packages hold 2 GB or more. It needs
+Linux.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import requests
+import websocket
+import yaml
+from limits import limited
+
+ROOT = Path(__file__).parents[1]
+SIZE_GB = 2.0
+BUILD_S = 5 * 60
+SILENCE_S = 600  # a cell that sends nothing for so long has failed
+PYPI = {  # conda-forge's name: PyPI's, where they differ
+    "brotli-python": "brotli",
+    "jupyterhub-base": "jupyterhub",
+    "nbconvert-core": "nbconvert",
+    "python-fastjsonschema": "fastjsonschema",
+}
+
+
+def pip_lines() -> list[str]:
+    """The pip section of binder/environment.yml."""
+    text = (ROOT / "binder/environment.yml").read_text("utf-8")
+    dependencies = yaml.safe_load(text)["dependencies"]
+    return next(d["pip"] for d in dependencies if isinstance(d, dict))
+
+
+def brought(python: str) -> list[str]:
+    """The Python packages that repo2docker brings to a Python such as "3.12"."""
+    [package] = importlib.util.find_spec("repo2docker").submodule_search_locations
+    folder = Path(package) / "buildpacks/conda"
+    lock = (folder / f"environment.py-{python}-linux-64.lock").read_text("utf-8")
+    found = re.findall(r"/([^/]+)-([^-/]+)-py[^-/]*_\d+\.(?:conda|tar\.bz2)", lock)
+    return [f"{PYPI.get(n, n)}=={v}" for n, v in found if n != "cpython"]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process' variables without those that would reach into the image."""
+    foreign = re.compile(r"PYTHON|VIRTUAL_ENV|JUPYTER|TPAINN|.*_NUM_THREADS|OPENMM_CPU")
+    return {k: v for k, v in os.environ.items() if not foreign.match(k)} | more
+
+
+def command(*arguments: str | Path, **options) -> None:
+    """Run a command in silence; print all that it said, and stop, when it fails."""
+    options = {"env": clean_environment()} | options
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(arguments, **both, **options)
+    if done.returncode:
+        print(done.stdout, flush=True)
+        raise SystemExit(f"FAIL {Path(arguments[0]).name}: exit {done.returncode}")
+
+
+def pythons() -> Iterator[str]:
+    """The Python of the image where it runs, then the one that runs this."""
+    image = shutil.which("python3.12")
+    if image and not subprocess.run([image, "-V"], capture_output=True).returncode:
+        yield image
+    yield sys.executable
+
+
+def install(folder: Path) -> None:
+    """A venv with what repo2docker brings and binder/environment.yml lists.
+
+    torch first and alone, as the Makefile does: an index that cannot be reached then
+    costs seconds. Its version says "+cpu", so that no CUDA build can take its place.
+    """
+    lines = pip_lines()
+    options = [word for line in lines if line[0] == "-" for word in line.split()]
+    torch = next(line for line in lines if line.startswith("torch=="))
+    pip = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
+    for python in pythons():
+        command(python, "-m", "venv", "--clear", folder)
+        alone = [*pip, "--no-deps", "--retries", "2", torch, *options]
+        done = subprocess.run(alone, env=clean_environment(), capture_output=True)
+        if not done.returncode:
+            break
+        print(f"No {torch} for {python} here", flush=True)
+    else:
+        raise SystemExit(done.stderr.decode())
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    run = [folder / "bin/python", "-c", show]
+    version = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    print(f"Python {version.strip()}, {torch}", flush=True)
+    command(*pip, "--no-deps", *brought(version.strip()))
+    command(*pip, "--upgrade", *(line for line in lines if line[0] != "-"))
+
+
+def copy(home: Path) -> None:
+    """What git would clone, uncommitted changes included."""
+    git = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others"]
+    git += ["--exclude-standard"]
+    listed = subprocess.run(git, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():  # not one deleted and not yet committed
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, home / name)
+
+
+def size(folder: Path) -> float:
+    """Gigabytes of the files below a folder."""
+    files = [path for path in folder.rglob("*") if not path.is_symlink()]
+    return sum(path.stat().st_size for path in files if path.is_file()) / 1e9
+
+
+def cpu(pid: int | None = None) -> float:
+    """CPU seconds of a process and of those it started that have ended."""
+    return sum(psutil.Process(pid).cpu_times()[:4])
+
+
+def build(folder: Path) -> bool:
+    """Make the image in `folder`; whether it is small enough."""
+    start, venv, home = time.monotonic(), folder / "env", folder / "home"
+    install(venv)
+    installed = time.monotonic()
+    copy(home)
+    command(home / "binder/postBuild", cwd=home, env=environment(folder))
+    built = time.monotonic()
+    [packages] = venv.glob("lib/python3.*/site-packages")
+    parts = sorted(((size(p), p.name) for p in packages.iterdir()), reverse=True)
+    total, seconds = size(packages), built - start
+    print(f"size: {total:.2f} GB in site-packages, of {SIZE_GB:g} GB allowed")
+    print("      " + ", ".join(f"{name} {gb:.2f}" for gb, name in parts[:6]))
+    print(
+        f"build: {installed - start:.0f} s to install, {built - installed:.0f} s for "
+        f"postBuild; {seconds:.0f} s of {BUILD_S} s wanted ({cpu():.0f} CPU-s)"
+        f"{'' if seconds < BUILD_S else ': MISSED'}",
+        flush=True,
+    )
+    return total < SIZE_GB
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables in the image: its own programs first, a home of its own."""
+    path = f"{folder / 'env/bin'}{os.pathsep}{os.environ['PATH']}"
+    return clean_environment(PATH=path, HOME=str(folder / "home"))
+
+
+class Server:
+    """A Jupyter server, and the requests that a browser would send to it."""
+
+    def __init__(self, run: list[str | Path], home: Path, env: dict[str, str]):
+        """Start `run` (the words before the options) in `home`."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.place = f"127.0.0.1:{free.getsockname()[1]}"
+        token = secrets.token_hex()
+        self.headers = {"Authorization": f"token {token}"}
+        run = [*run, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+        run += [f"--ServerApp.port={self.place.split(':')[1]}"]
+        run += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+        self.log = home.parent / "server.log"
+        with self.log.open("w") as log:
+            both = {"stdout": log, "stderr": subprocess.STDOUT}
+            self.process = subprocess.Popen(run, cwd=home, env=env, **both)
+
+    def ask(self, method: str, path: str, **options) -> requests.Response:
+        """A request, whose answer must be a good one."""
+        answer = requests.request(
+            method, f"http://{self.place}{path}", headers=self.headers, **options
+        )
+        answer.raise_for_status()
+        return answer
+
+    def wait(self, page: str, seconds: float = 120) -> None:
+        """Wait until a page is served."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                self.ask("GET", page)
+                return
+            except requests.RequestException as error:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    print(self.log.read_text())
+                    raise SystemExit(f"FAIL {page} is not served: {error}") from None
+                time.sleep(0.2)
+
+    def execute(self, path: str) -> list[str]:
+        """Run the cells of a notebook as they stand on the server; its errors."""
+        cells = self.ask("GET", f"/api/contents/{path}").json()["content"]["cells"]
+        asked = {"path": path, "name": "", "type": "notebook"}
+        asked["kernel"] = {"name": "python3"}
+        session = self.ask("POST", "/api/sessions", json=asked).json()
+        address = f"ws://{self.place}/api/kernels/{session['kernel']['id']}/channels"
+        kernel = websocket.create_connection(
+            f"{address}?session_id={session['id']}",
+            header=self.headers,
+            timeout=SILENCE_S,
+        )
+        errors = []
+        try:
+            for index, cell in enumerate(cells):
+                if cell["cell_type"] == "code":
+                    found = run_cell(kernel, cell["source"])
+                    errors += [f"cell {index}: {error}" for error in found]
+        except (websocket.WebSocketException, OSError, RuntimeError) as error:
+            errors.append(f"cell {index}: {error}")
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            kernel.close()
+        with contextlib.suppress(requests.RequestException):  # it may be restarting
+            self.ask("DELETE", f"/api/sessions/{session['id']}")
+        return errors
+
+    def stop(self) -> None:
+        """End the server and its kernels."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(self.process.pid)
+            for process in [*server.children(recursive=True), server]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+
+def run_cell(kernel: websocket.WebSocket, source: str) -> list[str]:
+    """Run a cell over a kernel's websocket; the tracebacks of what it raised."""
+    identity, errors = uuid.uuid4().hex, []
+    header = {"msg_id": identity, "msg_type": "execute_request", "version": "5.3"}
+    header |= {"username": "reader", "session": "reader"}
+    content = {"code": source, "silent": False, "store_history": True}
+    content |= {"allow_stdin": False, "stop_on_error": True}
+    message = {"header": header, "content": content, "channel": "shell"}
+    kernel.send(json.dumps(message | {"parent_header": {}, "metadata": {}}))
+    while True:
+        data = kernel.recv()
+        if isinstance(data, bytes):  # a widget's arrays: no error and no status
+            continue
+        answer = json.loads(data)
+        kind, content = answer["msg_type"], answer["content"]
+        state = content.get("execution_state") if kind == "status" else None
+        if state in ("restarting", "dead"):
+            raise RuntimeError("the kernel died")
+        if answer["parent_header"].get("msg_id") != identity:
+            continue
+        if kind == "error":
+            lines = content["traceback"] or [f"{content['ename']}: {content['evalue']}"]
+            errors.append(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines)))
+        if state == "idle":
+            return errors
+
+
+def use(folder: Path, lessons: list[str], gigabytes: float) -> bool:
+    """Execute lessons in the image; whether all ended well."""
+    home, core = folder / "home", min(os.sched_getaffinity(0))
+    lab = [home / "binder/start", "jupyter", "lab"]
+    server, fine = Server(lab, home, environment(folder)), True
+    psutil.Process(server.process.pid).cpu_affinity([core])
+    try:
+        server.wait("/lab")
+        for lesson in lessons:
+            [path] = (home / "notebooks").glob(f"{lesson}*.ipynb")
+            start, spent = time.monotonic(), cpu(server.process.pid)
+            with limited(gigabytes, server.process.pid) as peak:
+                errors = server.execute(f"notebooks/{path.name}")
+            if peak[0] > gigabytes:
+                errors.append(f"killed above {gigabytes:g} GB")
+            spent = cpu(server.process.pid) - spent
+            figures = f"{spent:6.0f} CPU-s, {time.monotonic() - start:6.0f} s"
+            figures += f", {peak[0]:5.2f} GB at peak"
+            print(f"{path.stem:28s}{figures}  {'FAIL' if errors else 'ended well'}")
+            print(*errors, sep="\n", end="\n" if errors else "", flush=True)
+            fine = fine and not errors
+    finally:
+        server.stop()
+    return fine
+
+
+def main() -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lesson", nargs="*", default=["00", "03"], help="e.g. 00")
+    parser.add_argument("--gigabytes", type=float, default=2.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="binder-") as folder:
+        small = build(Path(folder))
+        fine = use(Path(folder), options.lesson, options.gigabytes)
+    return 0 if small and fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
