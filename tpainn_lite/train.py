@@ -83,13 +83,8 @@ class _Run:
         checkpoints.write_run(path, state | {"identity": self.identity})
 
     def load(self, path: Path) -> None:
-<<<<<<< HEAD
-        """Go on where `save` left off; refuses another configuration."""
-        state = checkpoints.read_run(path, self.identity, torch.device("cpu"))
-=======
         """Go on where `save` left off; refuse the state of another run."""
-        state = checkpoints.read_run(path, self.identity, self.potential.device)
->>>>>>> main
+        state = checkpoints.read_run(path, self.identity, torch.device("cpu"))
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         for name in self.PLAIN:
