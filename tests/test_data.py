@@ -388,6 +388,8 @@ def test_frames_of_one_atom_are_free_atoms():
     structures, free = data.split_free_atoms([atoms[0], water, atoms[1]])
     assert structures == [water]
     assert free == {1: -13.6, 8: -2042.0}
+    data.check([*atoms, water])  # without forces: a free atom feels none
+    assert not data.labels(atoms[0])[1].any()
     with pytest.raises(ValueError, match="frame 3: a free atom of element 1"):
         data.split_free_atoms([*atoms, water, data.with_labels(Atoms("H"), -12.0)])
 

@@ -75,8 +75,10 @@ def labels(
         if atoms.calc is None:
             raise PropertyNotImplementedError
         energy = atoms.get_potential_energy()
-        # with constraints ASE would set some to zero
-        found = atoms.get_forces(apply_constraint=False) if forces else None
+        found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
+        if forces and len(atoms) > 1:
+            # with constraints ASE would set some to zero
+            found = atoms.get_forces(apply_constraint=False)
     except NotImplementedError:  # also ASE's PropertyNotImplementedError
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         raise ValueError(
