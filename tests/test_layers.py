@@ -91,6 +91,7 @@ ORDER = [  # a file imports only files of an earlier row
         "reproduce_grids",
         "reproduce_figures",
         "reproduce_spcfw",
+        "reproduce_order",
         "selection_data",
     },
     {

@@ -178,11 +178,14 @@ def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
     time into pool and test. Here `POOL` frames, in estimated time order, are the pool,
     the next `GAP` are left out, and the others are the test.
     """
-    frames = []
-    for part in zip(*[iter(paths)] * 4, strict=True):
-        frames += deepmd_water(*part)
-    parts = water_split()
+    frames, parts = water_frames(*paths), water_split()
     return {name: [frames[i] for i in rows] for name, rows in parts.items()}
+
+
+def water_frames(*paths: Path) -> list[Atoms]:
+    """Read all frames of water-pbe0ts, as numbered in its files, four for each part."""
+    parts = zip(*[iter(paths)] * 4, strict=True)
+    return [atoms for part in parts for atoms in deepmd_water(*part)]
 
 
 def water_split() -> dict[str, list[int]]:

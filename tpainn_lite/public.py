@@ -71,6 +71,18 @@ def fetch(about: PublicSet, file: File, cache: Path) -> Path:
         ) from error
 
 
+def located(
+    about: PublicSet, mirror: str | Path | None = None, cache: str | Path | None = None
+) -> list[Path]:
+    """Find the files of a set, in a mirror or the cache, or download them."""
+    mirror = mirror or os.environ.get("TPAINN_MIRROR")
+    if mirror:
+        mirror = Path(mirror).expanduser()
+        return [mirrored(about, file, mirror) for file in about.files]
+    cache = cache or os.environ.get("TPAINN_CACHE") or pooch.os_cache("tpainn-lite")
+    return [fetch(about, file, Path(cache).expanduser()) for file in about.files]
+
+
 def load(
     name: str, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> dict[str, list[Atoms]]:
@@ -89,16 +101,9 @@ def load(
     """
     about = SETS[name]
     mirror = mirror or os.environ.get("TPAINN_MIRROR")
-    cache = cache or os.environ.get("TPAINN_CACHE") or pooch.os_cache("tpainn-lite")
-    if mirror:
-        mirror = Path(mirror).expanduser()
-        if name == "qm9" and not (mirror / "qm9").exists():
-            about = SETS["qm9-500"]
-        paths = [mirrored(about, file, mirror) for file in about.files]
-    else:
-        cache = Path(cache).expanduser()
-        paths = [fetch(about, file, cache) for file in about.files]
-    splits = about.read(*paths)
+    if mirror and name == "qm9" and not (Path(mirror).expanduser() / "qm9").exists():
+        about = SETS["qm9-500"]
+    splits = about.read(*located(about, mirror, cache))
     for split, frames in splits.items():
         for atoms in frames:
             atoms.info |= dict(split=split, level=about.level, citation=about.citation)

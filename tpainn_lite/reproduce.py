@@ -24,6 +24,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 PROFILES = {"ci": 0.02, "binder": 0.1, "laptop": 0.3, "full": 1.0}  # share of the work
 SUFFIX = {
     "data": ".json",
+    "order": ".txt",
     "checkpoint": ".pt",
     "grid": ".json",
     "properties": ".json",

@@ -92,6 +92,7 @@ ARMS = ("tuned", "scratch")
 STUDENTS = ("longer", "3-layers", "32-features", "4-angstrom", "10-runs")
 VARIED = tuple(f"water-qtip4pf-{name}" for name in STUDENTS)
 WATER_STUDENTS = ("checkpoint water-qtip4pf", "checkpoint water-spcfw")
+PUBLIC_ORDER = "order water-pbe0ts-order"
 ASSETS = (  # each after those it needs
     labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule, DATA),
     labelled("methanol-scan", 13, lambda: data.SCAN, data.label_scan, DATA),
@@ -111,6 +112,7 @@ ASSETS = (  # each after those it needs
     learning_curves(
         "molecules-grid", 72, "data molecules-dft", "checkpoint molecules-mmff94"
     ),
+    computed(PUBLIC_ORDER, 1, ("reproduce_order", "tasks", "compute", "write")),
     learning_curves("water-dft-grid", 105, "data water-dft", *WATER_STUDENTS),
     computed(
         "grid selection",
@@ -151,15 +153,22 @@ ASSETS = (  # each after those it needs
     ),
     *(tuned_water(arm, n) for n in (1, 8, 80) for arm in ARMS),
     learning_curves(
-        "water-pbe0ts-grid", 171, *WATER_STUDENTS, "checkpoint water-tuned-80"
+        "water-pbe0ts-grid",
+        171,
+        *WATER_STUDENTS,
+        "checkpoint water-tuned-80",
+        PUBLIC_ORDER,
     ),
     learning_curves(
         "water-students-grid",
         36,
         *(f"checkpoint {name}" for name in ("water-qtip4pf", *VARIED)),
+        PUBLIC_ORDER,
     ),
-    learning_curves("water-pull-grid", 3, "checkpoint water-qtip4pf"),
-    learning_curves("water-patient-grid", 9, "checkpoint water-qtip4pf-longer"),
+    learning_curves("water-pull-grid", 3, "checkpoint water-qtip4pf", PUBLIC_ORDER),
+    learning_curves(
+        "water-patient-grid", 9, "checkpoint water-qtip4pf-longer", PUBLIC_ORDER
+    ),
     computed(
         "properties water-stability",
         55,
