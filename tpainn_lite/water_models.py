@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import openmm
 from ase import Atoms
 
 from . import units
+from .geometry import Box
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
@@ -112,10 +112,11 @@ def water_system(
         _add_sites(system, oxygens, model.gamma)
     forces = [*_springs(oxygens, model), _nonbonded(oxygens, model)]
     if atoms.pbc.any():
-        system.setDefaultPeriodicBoxVectors(*(atoms.cell.array / units.NM))
+        box = Box.of(atoms.cell.array)  # as `engine` will turn it
+        system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
         for spring in forces[:-1]:
             spring.setUsesPeriodicBoundaryConditions(True)
-        _make_periodic(forces[-1], atoms, cutoff, tolerance)
+        _make_periodic(forces[-1], box, cutoff, tolerance)
     for force in forces:
         system.addForce(force)
     return system
@@ -180,8 +181,8 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
     return nonbonded
 
 
-def _make_periodic(nonbonded, atoms: Atoms, cutoff: float | None, tolerance: float):
-    height = (1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)).min()  # Å
+def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+    height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
     if not 0 < cutoff <= height / 2:
         raise ValueError(
