@@ -14,6 +14,8 @@ import torch
 from ase import Atoms
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
+from ase.neighborlist import neighbor_list
+from scipy.spatial.transform import Rotation
 
 from tpainn_lite import blowup, data, dynamics, engine, molecules, units, water
 from tpainn_lite.blowup import total_energy
@@ -690,3 +692,108 @@ def test_the_fast_platform_gives_the_same_forces(liquid):
     np.testing.assert_allclose(fast.get_forces(), exact.get_forces(), atol=5e-3)
     with pytest.raises(ValueError, match="platform: needs one of"):
         simulate(system, start, platform="CUDA", **run)
+
+
+def written_otherwise(atoms, how):
+    """The same crystal: its atoms and cell turned, or other vectors of its lattice."""
+    other, turn = atoms.copy(), np.eye(3)
+    if "turned" in how:
+        turn = Rotation.from_rotvec([0.7, -1.1, 0.4]).as_matrix()
+    cell = atoms.cell.array @ turn
+    if "vectors" in how:
+        cell = np.array([[1, 0, 0], [1, 1, 0], [-1, 1, 1]]) @ cell
+    if "left" in how:
+        cell = cell[[1, 0, 2]]
+    other.set_cell(cell)
+    other.positions = atoms.positions @ turn
+    other.set_momenta(atoms.get_momenta() @ turn)
+    return other, turn
+
+
+def soft(numbers, positions, cell):
+    """A pair potential over all images, (1 - r / 4 Å)^3 eV."""
+    atoms = Atoms(numbers, positions, cell=cell, pbc=True)
+    i, r, vectors = neighbor_list("idD", atoms, 4.0)
+    forces = np.zeros_like(positions)
+    slope = -3 / 4 * (1 - r / 4) ** 2
+    np.add.at(forces, i, (slope / r)[:, None] * vectors)
+    return 0.5 * ((1 - r / 4) ** 3).sum(), forces
+
+
+WAYS = ["turned", "vectors", "turned, left", "turned, vectors, left"]
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("model", ["spc-fw", "q-tip4p-f", "python"])
+def test_a_lattice_written_otherwise_has_the_same_energy(liquid, how, model):
+    start = liquid[0].copy()
+    start.set_cell([[8.1, 0, 0], [1.2, 8.6, 0], [-2.1, 0.9, 9.3]], scale_atoms=True)
+    start.wrap()
+    found = []
+    for atoms, turn in ((start, np.eye(3)), written_otherwise(start, how)):
+        if model == "python":
+            system = engine.python_system(soft, atoms)
+            exact = soft(atoms.numbers, atoms.positions, atoms.cell.array)
+        else:
+            system = water.water_system(water.MODELS[model], atoms)
+        labels = engine.system_energy_forces(system, atoms)
+        energy, forces = labels(atoms.numbers, atoms.positions, atoms.cell.array)
+        if model == "python":
+            assert energy == pytest.approx(exact[0], abs=1e-6)
+            np.testing.assert_allclose(forces, exact[1], atol=1e-6)
+        found.append((energy, forces @ turn.T))
+    assert found[1][0] == pytest.approx(found[0][0], abs=1e-6)
+    np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-6)
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("model", ["spc-fw", "python"])
+def test_a_run_stays_in_the_axes_and_cell_of_the_user(liquid, how, model):
+    start = liquid[0]
+    other, turn = written_otherwise(start, how)
+    runs = []
+    for atoms in (start, other):
+        potential = soft if model == "python" else water.spc_fw(atoms)
+        runs.append(simulate(potential, atoms, steps=20, every=10, **NVE))
+    for a, b in zip(*runs, strict=True):
+        np.testing.assert_allclose(b.positions @ turn.T, a.positions, atol=1e-6)
+        np.testing.assert_allclose(b.get_momenta() @ turn.T, a.get_momenta(), atol=1e-6)
+        np.testing.assert_allclose(b.get_forces() @ turn.T, a.get_forces(), atol=1e-5)
+        np.testing.assert_allclose(b.cell.array, other.cell.array, atol=1e-9)
+    squeezed = simulate(potential, other, steps=50, every=50, pressure=5e4)[0]
+    assert squeezed.get_volume() != pytest.approx(other.get_volume(), rel=1e-4)
+    scale = (squeezed.get_volume() / other.get_volume()) ** (1 / 3)
+    np.testing.assert_allclose(squeezed.cell, scale * other.cell.array, atol=1e-6)
+    if model == "python":
+        energy, forces = soft(other.numbers, squeezed.positions, squeezed.cell.array)
+        assert squeezed.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+        np.testing.assert_allclose(squeezed.get_forces(), forces, atol=1e-6)
+
+
+def test_what_cannot_be_set_up_is_no_blow_up(liquid):
+    start, system = liquid
+    small = start.copy()
+    small.set_cell(
+        0.8 * start.cell.array, scale_atoms=True
+    )  # the cutoff is 0.45 of the larger box
+    with pytest.raises(ValueError, match="OpenMM cannot set up this run .*cutoff"):
+        simulate(system, small, steps=10, every=5)
+    slab = start.copy()
+    slab.pbc = [True, True, False]
+    with pytest.raises(ValueError, match="atoms, frame 0: needs to be open, or per"):
+        simulate(soft, slab, steps=10, every=5)
+    field = openmm.CustomExternalForce("z")
+    field.addParticle(0)
+    system = copy.deepcopy(system)
+    system.addForce(field)
+    assert len(simulate(system, start, steps=10, every=5)) == 2
+    turned = written_otherwise(start, "turned")[0]
+    with pytest.raises(ValueError, match="CustomExternalForce.* would not turn"):
+        simulate(system, turned, steps=10, every=5)
+
+
+def test_a_box_that_shrinks_below_its_cutoff_is_no_blow_up(liquid):
+    start, _ = liquid
+    system = water.spc_fw(start, cutoff=0.499 * start.cell.lengths().min())
+    with pytest.raises(ValueError, match="pressure: .*cutoff.* smaller cutoff"):
+        simulate(system, start, steps=2000, every=25, pressure=3e4)

@@ -1,10 +1,12 @@
 """Nearest images, bonds by distance, and molecules put back together."""
 
 import numpy as np
+import openmm
 import pytest
 from ase.build import molecule
 from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
+from scipy.spatial.transform import Rotation
 
 from tpainn_lite import blowup, data, geometry, rotation, viewers, water
 
@@ -117,3 +119,46 @@ def test_a_cell_without_volume_is_refused_in_words():
     for cell in (np.zeros((3, 3)), [[5, 0, 0], [0, 5, 0], [5, 5, 0]]):
         with pytest.raises(ValueError, match="cell: needs three vectors that span"):
             geometry.nearest_image(np.ones((2, 3)), np.array(cell, float))
+
+
+def turned(cell, seed=0):
+    return (
+        np.asarray(cell) @ Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+    )
+
+
+SKEWED = np.array([[8.0, 0, 0], [2.5, 7.0, 0], [-2.0, 1.5, 9.0]])
+BOXES = {
+    "cubic": 12.4 * np.eye(3),
+    "skewed": SKEWED,
+    "long first": np.diag([20.0, 10.0, 12.0]),
+    "turned": turned(SKEWED),
+    "other vectors": np.array([[1, 0, 0], [3, 1, 0], [-2, 5, 1]]) @ SKEWED,
+    "left-handed": turned(SKEWED[[1, 0, 2]]),
+    "hexagonal": np.array([[9.0, 0, 0], [-4.5, 9 * 0.75**0.5, 0], [0, 0, 14.0]]),
+    "hexagonal, turned": turned([[9, 0, 0], [4.5, 9 * 0.75**0.5, 0], [0, 0, 14]], 3),
+    "face-centred": 7.3 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_openmm_takes_the_box_of_any_cell(name):
+    cell = BOXES[name]
+    box = geometry.Box.of(cell)
+    for scale in (0.1, 0.0973, 0.1031):  # nm; a barostat scales too
+        system = openmm.System()
+        system.setDefaultPeriodicBoxVectors(*(scale * box.vectors))
+    np.testing.assert_allclose(box.cell(box.vectors), cell, atol=1e-9)
+    np.testing.assert_allclose(box.turn @ box.turn.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(box.turn) == pytest.approx(1)  # no mirror
+    assert abs(np.linalg.det(box.combine)) == pytest.approx(1)  # the same lattice
+    if name in ("cubic", "skewed", "long first", "hexagonal"):
+        np.testing.assert_array_equal(box.turn, np.eye(3))
+    heights = 1 / np.linalg.norm(np.linalg.inv(SKEWED), axis=0)
+    if name in ("turned", "other vectors", "left-handed"):
+        assert box.height() == pytest.approx(heights.min())
+
+
+def test_a_cell_without_volume_has_no_box():
+    with pytest.raises(ValueError, match="cell: needs three vectors with a volume"):
+        geometry.Box.of(np.diag([10.0, 10.0, 0.0]))

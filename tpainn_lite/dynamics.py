@@ -17,7 +17,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from .blowup import BlowUp, kinetic_temperature, refuse
-from .data import EnergyForces
+from .data import EnergyForces, check
 from .engine import (
     Guard,
     add_barostat,
@@ -64,7 +64,15 @@ class _Settings:
             seed = self.seed + done  # else its first random numbers would come again
             add_barostat(system, atoms, self.pressure, self.temperature, seed)
         how = (self.temperature, self.timestep, self.friction, self.seed)
-        return start(system, atoms, *how, self.platform)
+        try:
+            return start(system, atoms, *how, self.platform)
+        except openmm.OpenMMException as error:
+            if isinstance(potential, Guard) and potential.error:
+                raise  # the potential's own, which `simulate` tells
+            raise ValueError(
+                f"potential, atoms: OpenMM cannot set up this run ({error}); build the "
+                "System from this structure, with a cutoff below half of its box"
+            ) from error
 
 
 def simulate(
@@ -97,6 +105,7 @@ def simulate(
     Frames carry energy, forces, momenta, and in ``info`` time_fs and kinetic_energy
     (eV), all at one time. Raises `BlowUp` for a run gone wrong.
     """
+    check([atoms], "atoms", labelled=False)
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform
     )
@@ -121,6 +130,11 @@ def _collect(
                 break
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
         cause = (guard.error if guard else None) or error
+        if "cutoff" in str(cause):  # OpenMM's word for a box that a barostat shrank
+            raise ValueError(
+                f"pressure: {cause} Start from a denser box, or build the System with "
+                f"a smaller cutoff; {len(frames)} frames were made"
+            ) from cause
         if isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
             raise BlowUp(settings.every, str(cause), frames) from cause
         if not isinstance(cause, KeyboardInterrupt):

@@ -14,12 +14,17 @@ from openmm import unit
 
 from . import units
 from .data import EnergyForces, cell_of, with_labels
+from .geometry import Box, nearest_image
 from .geometry import bonds as bonds_of
-from .geometry import nearest_image
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
 MD = unit.md_unit_system  # nm, ps, kJ/mol
+DIRECTED = (  # forces that a box turned in space would change
+    openmm.CustomExternalForce,
+    openmm.MonteCarloAnisotropicBarostat,
+    openmm.MonteCarloMembraneBarostat,
+)
 MASS = unit.dalton
 LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
@@ -59,12 +64,15 @@ class Guard:
         return energy, forces
 
 
-def _compute(energy_forces: EnergyForces, numbers, periodic: bool, state: openmm.State):
+def _compute(
+    energy_forces: EnergyForces, numbers, periodic: bool, box: Box, state: openmm.State
+):
     """What OpenMM calls: energy in kJ/mol, forces (N, 3) in kJ/mol/nm."""
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)  # (N, 3)
-    cell = cell_of_state(state) if periodic else None
-    energy, forces = energy_forces(numbers, positions, cell)
-    return energy / units.KJ_MOL, np.asarray(forces, float) * PER_NM
+    cell = box.cell(cell_of_state(state)) if periodic else None
+    energy, forces = energy_forces(numbers, positions @ box.turn, cell)
+    forces = np.asarray(forces, float) @ box.turn.T
+    return energy / units.KJ_MOL, forces * PER_NM
 
 
 def cell_of_state(state: openmm.State) -> np.ndarray:
@@ -78,12 +86,13 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     for mass in atoms.get_masses():
         system.addParticle(mass)
     numbers, cell = atoms.numbers.copy(), cell_of(atoms)
+    box = Box.of(cell)
     force = openmm.PythonForce(
-        partial(_compute, energy_forces, numbers, cell is not None)
+        partial(_compute, energy_forces, numbers, cell is not None, box)
     )
     if cell is not None:
         force.setUsesPeriodicBoundaryConditions(True)
-        system.setDefaultPeriodicBoxVectors(*(cell / units.NM))
+        system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
     system.addForce(force)
     return system
 
@@ -127,19 +136,33 @@ def make_context(
         )
     threads = {"Threads": "1"} if platform == "CPU" else {}
     where = openmm.Platform.getPlatformByName(platform)
+    box = Box.of(cell_of(atoms))
+    _keeps_axes(system, box)
     context = openmm.Context(system, integrator, where, threads)
-    if atoms.pbc.any():
-        context.setPeriodicBoxVectors(*(cell_of(atoms) / units.NM))
-    place(context, atoms.positions)
+    place(context, atoms.positions, box)
     return context
 
 
-def place(context: openmm.Context, positions: np.ndarray) -> None:
+def _keeps_axes(system: openmm.System, box: Box) -> None:
+    """Refuse to turn a box in which a force knows x, y and z."""
+    fixed = {f.getName() for f in system.getForces() if isinstance(f, DIRECTED)}
+    if fixed and not np.array_equal(box.turn, np.eye(3)):
+        raise ValueError(
+            f"atoms: OpenMM takes reduced, lower triangular cells only, and the "
+            f"System's {sorted(fixed)} would not turn with the box; write the cell so "
+            "yourself, and build the System from it"
+        )
+
+
+def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
     """Put the atoms at `positions` (N, 3) Å, and virtual sites where they belong.
 
-    Molecules with virtual sites may be wrapped: they are made whole first.
+    Positions have the user's axes, `box` knows OpenMM's. Molecules with virtual sites
+    may be wrapped: they are made whole first.
     """
-    positions = np.array(positions, float)
+    if box.vectors.any():
+        context.setPeriodicBoxVectors(*(box.vectors / units.NM))
+    positions = np.asarray(positions, float) @ box.turn.T
     system, n = context.getSystem(), len(positions)
     sites = range(n, system.getNumParticles())
     if system.usesPeriodicBoundaryConditions():  # OpenMM would not look across a face
@@ -158,10 +181,11 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
     context = make_context(system, atoms, openmm.VerletIntegrator(0.001))
 
     def energy_forces(numbers, positions, cell):
-        if cell is not None:
-            context.setPeriodicBoxVectors(*(np.asarray(cell) / units.NM))
-        place(context, positions)
-        return labels_of(context.getState(energy=True, forces=True), len(numbers))
+        box = Box.of(cell)
+        place(context, positions, box)
+        state = context.getState(energy=True, forces=True)
+        energy, forces = labels_of(state, len(numbers))
+        return energy, forces @ box.turn
 
     return energy_forces
 
@@ -179,18 +203,19 @@ def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     are the Langevin integrator's own, which follow Maxwell's law to higher order.
     """
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
-    frame = atoms.copy()
-    n = len(atoms)
+    frame, n, box = atoms.copy(), len(atoms), Box.of(cell_of(atoms))
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    frame.positions = positions[:n]
-    frame.cell = cell_of_state(state) if frame.pbc.any() else frame.cell
-    frame.set_velocities(_velocities(context, state)[:n] / ASE_VELOCITY)
+    frame.positions = positions[:n] @ box.turn
+    if frame.pbc.any():
+        frame.cell = box.cell(cell_of_state(state))
+    velocities = _velocities(context, state)[:n] @ box.turn
+    frame.set_velocities(velocities / ASE_VELOCITY)
     kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
     frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
     energy, forces = labels_of(state, n)
     if not np.isfinite(energy + forces.sum()):
         raise FloatingPointError("the energy or a force is NaN")
-    return with_labels(frame, energy, forces)
+    return with_labels(frame, energy, forces @ box.turn)
 
 
 def _masses(system: openmm.System) -> np.ndarray:
@@ -251,11 +276,12 @@ def start(
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
     context = make_context(system, atoms, integrator, platform)
     _same_masses(system, atoms)
+    kick = _half_kick(context, context.getState(forces=True))  # tells what does not fit
     if temperature is None or atoms.has("momenta"):
-        velocities = atoms.get_velocities() * ASE_VELOCITY
+        turn = Box.of(cell_of(atoms)).turn
+        velocities = atoms.get_velocities() @ turn.T * ASE_VELOCITY
         sites = system.getNumParticles() - len(atoms)
         velocities = np.pad(velocities, ((0, sites), (0, 0)))
-        kick = _half_kick(context, context.getState(forces=True))
         context.setVelocities(velocities - kick)
     else:
         context.setVelocitiesToTemperature(temperature, seed + 1)

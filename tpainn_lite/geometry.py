@@ -1,14 +1,17 @@
 """Nearest images, bonds by distance, and molecules put back together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 from ase import Atoms
+from ase.cell import Cell
 from ase.geometry import minkowski_reduce
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
+TIE = 1e-12  # relative: a hexagonal cell stays reduced when it is rounded
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
 AROUND = np.array([n for n in product((-1, 0, 1), repeat=3) if any(n)])  # (26, 3)
 FLAT = 1e-10  # of the product of its edges: a cell with a smaller volume has none
@@ -136,3 +139,61 @@ def whole(atoms: Atoms) -> Atoms:
                     mended.positions[second[k]] = mended.positions[i] + vectors[k]
                     stack.append(second[k])
     return mended
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """A cell as OpenMM takes it, and the way back to the cell and axes of the user.
+
+    OpenMM wants three reduced vectors that form a lower triangle. Any cell can be
+    written so: turn it, and combine its vectors by whole numbers.
+    """
+
+    vectors: np.ndarray  # (3, 3) Å: reduced, lower triangular
+    turn: np.ndarray  # (3, 3): vectors (N, 3) @ turn.T go in, and @ turn come out
+    combine: np.ndarray  # (3, 3) whole numbers: combine @ vectors @ turn is the cell
+
+    @staticmethod
+    def of(cell: np.ndarray | None) -> "Box":
+        """Find the box of a cell (3, 3) Å, or of none; nothing is turned in vain.
+
+        Raises `ValueError` for a cell without a volume.
+        """
+        if cell is None:
+            return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
+        cell = np.array(cell, float)
+        if not abs(np.linalg.det(cell)) > TIE * np.linalg.norm(cell, axis=1).prod():
+            raise ValueError(
+                f"cell: needs three vectors with a volume, got {cell.tolist()}"
+            )
+        shortest, _ = minkowski_reduce(cell)
+        lengths = [np.sort(np.linalg.norm(c, axis=1)) for c in (cell, shortest)]
+        box, turn = cell.copy(), np.eye(3)
+        if not (_lower_and_reduced(cell) and np.allclose(*lengths, rtol=1e-9)):
+            triangle, turn = Cell(shortest).standard_form()
+            box = np.tril(triangle) * np.sign(triangle[0, 0])  # -: left-handed
+            for i, j in ((2, 1), (2, 0), (1, 0)):
+                box[i] -= box[j] * np.round(box[i, j] / box[j, j])
+        for i, j in ((1, 0), (2, 0), (2, 1)):
+            half = box[j, j] / 2
+            if abs(box[i, j]) > half * (1 - TIE):
+                box[i, j] = np.sign(box[i, j]) * half * (1 - TIE)
+        return Box(box, turn, np.rint(cell @ turn.T @ np.linalg.inv(box)))
+
+    def cell(self, vectors: np.ndarray) -> np.ndarray:
+        """Turn box vectors (3, 3) Å, scaled by a barostat maybe, into the cell."""
+        return self.combine @ vectors @ self.turn
+
+    def height(self) -> float:
+        """Least distance (Å) between two opposite faces."""
+        return 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=0).max()
+
+
+def _lower_and_reduced(cell: np.ndarray) -> bool:
+    """Tell whether OpenMM takes `cell` (3, 3) Å as it is, but for rounding."""
+    if np.triu(cell, 1).any() or not (np.diag(cell) > 0).all():
+        return False
+    return all(
+        abs(cell[i, j]) <= cell[j, j] / 2 * (1 + TIE)
+        for i, j in ((1, 0), (2, 0), (2, 1))
+    )

@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 from . import analysis, controls, dynamics, figures, live, units, viewers
 from .data import EnergyForces
 from .engine import BAROSTAT_EVERY
+from .geometry import Box
 
 PRESSURES = {"none: constant volume": None, "1 bar": 1.0, "1,000 bar": 1000.0}
 PANELS = (
@@ -21,7 +22,7 @@ PANELS = (
     ("density", "density (g/cm³)", "time (ps)"),
     ("O-O", "g(r), no unit", "r (Å)"),
 )
-RANGE = 0.42  # of the box: how far g(r) is counted; leaves room to shrink
+RANGE = 0.42  # of the box's least height: how far g(r) is counted; it may shrink
 
 
 class LiveRun:
@@ -54,7 +55,7 @@ class LiveRun:
             )
         self._potential, self._atoms = potential, atoms.copy()
         self._every, self._timestep, self._seed = every, timestep, seed
-        self._longest, self._reach = longest, RANGE * atoms.cell.lengths().min()
+        self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()
         self.frames: list[Atoms] = []
         self.error: Exception | None = None
         self._g, self._next_draw, self._thread = 0.0, 0.0, None

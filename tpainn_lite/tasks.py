@@ -49,19 +49,17 @@ def run_tasks(
             must be a function of an importable module.
         jobs: processes on this machine.
         limit: take only the first tasks.
-        scheduler: address of a Dask scheduler that runs the tasks, in place of `jobs`.
+        scheduler: address of a Dask scheduler, in place of `jobs`.
         settings: a digest of what else decides the results, see `belongs`.
 
     Raises:
         TasksFailed: after all other tasks are done, if some failed.
     """
     if jobs < 1 or (limit is not None and limit < 1):
-        raise ValueError(
-            f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
-        )
+        raise ValueError(f"jobs, limit: need positive numbers, got {jobs}, {limit}")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / result_name(i, task, settings) for i, task in enumerate(tasks)]
-    paths = paths[:limit]
+    names = [result_name(i, task, settings) for i, task in enumerate(tasks)]
+    paths = [folder / name for name in names[:limit]]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
     outcomes = _outcomes(compute, [task for task, _ in todo], jobs, scheduler)
     done = len(paths) - len(todo)

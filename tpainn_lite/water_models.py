@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import openmm
 from ase import Atoms
 
 from . import units
 from .analysis import check_water
+from .geometry import Box
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
@@ -102,23 +102,22 @@ def water_system(
             barostat may then shrink it by a tenth).
         tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
 
-    Raises `ValueError` for other atoms or another order (as `analysis.check_water`
-    does), for a structure that is periodic in some directions only, and for a cutoff
-    that does not fit the box.
+    Raises `ValueError` for what `analysis.check_water` refuses, and for a cutoff that
+    does not fit the box.
     """
     check_water(atoms)
-    oxygens = range(0, len(atoms), 3)
-    system = openmm.System()
+    oxygens, system = range(0, len(atoms), 3), openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
     if model.gamma != 1:
         _add_sites(system, oxygens, model.gamma)
     forces = [*_springs(oxygens, model), _nonbonded(oxygens, model)]
     if atoms.pbc.any():
-        system.setDefaultPeriodicBoxVectors(*(atoms.cell.array / units.NM))
+        box = Box.of(atoms.cell.array)  # as `engine` will turn it
+        system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
         for spring in forces[:-1]:
             spring.setUsesPeriodicBoundaryConditions(True)
-        _make_periodic(forces[-1], atoms, cutoff, tolerance)
+        _make_periodic(forces[-1], box, cutoff, tolerance)
     for force in forces:
         system.addForce(force)
     return system
@@ -168,8 +167,8 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
     return nonbonded
 
 
-def _make_periodic(nonbonded, atoms: Atoms, cutoff: float | None, tolerance: float):
-    height = (1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)).min()  # Å
+def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+    height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
     if not 0 < cutoff <= height / 2:
         raise ValueError(
