@@ -12,6 +12,7 @@ import openmm
 import pytest
 import torch
 from ase import Atoms
+from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 from ase.neighborlist import neighbor_list
@@ -410,6 +411,24 @@ def test_an_ideal_gas_of_molecules_has_its_volume(monkeypatch):
         found.append(engine.cell_of_state(context.getState())[0, 0] ** 3)
     # standard deviation of V is V / sqrt(N + 1) = 0.19 V; some 100 independent samples
     assert np.mean(found[500:]) == pytest.approx(expected, rel=0.08)
+
+
+def test_constraints_are_refused_in_words(heated):
+    start, potential = heated
+    start.set_constraint(FixAtoms([0, 1]))
+    with pytest.raises(ValueError, match=r"\(FixAtoms\).*atoms.set_constraint\(\)"):
+        simulate(potential, start, steps=10, **NVE)
+    start.set_constraint()
+    assert simulate(potential, start, steps=10, **NVE)
+
+
+def test_a_particle_without_mass_stays(liquid):
+    start, system = liquid
+    system = copy.deepcopy(system)
+    system.setParticleMass(0, 0.0)
+    frames = simulate(system, start, steps=40, every=10, temperature=300)
+    np.testing.assert_allclose(frames[-1].positions[0], start.positions[0], atol=1e-9)
+    assert np.abs(frames[-1].positions[1] - start.positions[1]).max() > 0.01
 
 
 def test_npt_needs_a_box_and_a_temperature(dimer):

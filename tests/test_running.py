@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from ase.constraints import FixAtoms
 
 from tpainn_lite import analysis, dynamics, explorers, live, water
 
@@ -93,6 +94,18 @@ def test_a_run_that_blows_up_is_told(box):
     explorer.wait(10**6)
     assert isinstance(explorer.error, dynamics.BlowUp)
     assert "blew up" in explorer._text.value
+
+
+def test_constraints_are_refused_before_it_runs(box):
+    box.set_constraint(FixAtoms([0]))
+    with pytest.raises(ValueError, match=r"atoms: carries constraints .*\(FixAtoms\)"):
+        explorers.dynamics(lambda *_: None, box)
+
+
+def test_distances_are_counted_up_to_the_height_of_the_box(box):
+    box.set_cell([[8, 0, 0], [6, 8, 0], [0, 0, 9]], scale_atoms=True)  # |b| is 10 Å
+    run = explorers.dynamics(lambda *_: None, box)  # b - a is shorter: (-2, 8, 0)
+    assert run._reach == pytest.approx(0.42 * 64 / 68**0.5)
 
 
 def test_frames_too_close_for_the_barostat(box):

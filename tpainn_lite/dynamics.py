@@ -105,7 +105,7 @@ def simulate(
     Frames carry energy, forces, momenta, and in ``info`` time_fs and kinetic_energy
     (eV), all at one time. Raises `BlowUp` for a run gone wrong.
     """
-    check([atoms], "atoms", labelled=False)
+    check_start(atoms)
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform
     )
@@ -114,6 +114,18 @@ def simulate(
     return _collect(
         potential, atoms, settings, steps // every, file, on_frame, progress
     )
+
+
+def check_start(atoms: Atoms) -> None:
+    """Raise `ValueError` for a structure that no run may start from."""
+    check([atoms], "atoms", labelled=False)
+    if atoms.constraints:
+        kinds = sorted({type(c).__name__ for c in atoms.constraints})
+        raise ValueError(
+            f"atoms: carries constraints of ASE ({', '.join(kinds)}), which dynamics "
+            "does not keep; take them off (atoms.set_constraint()) so that all atoms "
+            "move, or fix atoms in an openmm.System by giving them no mass"
+        )
 
 
 def _collect(

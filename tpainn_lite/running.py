@@ -53,6 +53,7 @@ class LiveRun:
                 f"every: needs {BAROSTAT_EVERY} steps or more, for the barostat tries "
                 f"once in so many, got {every}"
             )
+        dynamics.check_start(atoms)
         self._potential, self._atoms = potential, atoms.copy()
         self._every, self._timestep, self._seed = every, timestep, seed
         self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()
