@@ -1,6 +1,7 @@
 # make setup | tutorial | lab | test: what a reader needs
 # make editions | site: for who teaches
-# make test-slow | test-browser | bench | binder | limits | notebooks | times | lint: for developers
+# make test-slow | test-browser | bench | binder | wheel | limits | notebooks | times | lint:
+#     for developers
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -11,10 +12,16 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench binder limits notebooks times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks times lint clean editions site
 .DEFAULT_GOAL := setup
 
+# environment.yml has set up all there is in its activated conda environment
+ifeq ($(CONDA_DEFAULT_ENV),tpainn-lite)
+BIN := $(CONDA_PREFIX)/bin
+setup:
+else
 setup: $(STAMP)
+endif
 
 # torch first and alone: an index that cannot be reached then costs seconds, not minutes,
 # and no CUDA package is ever pulled. It stays where it is when the version fits.
@@ -53,6 +60,10 @@ binder: setup
 # every lesson on one core and 2 GB, as on mybinder.org
 limits: setup
 	$(BIN)/python tests/limits.py
+
+# the wheel in a bare venv: doctor, the lessons copied, one of them run
+wheel: setup
+	$(BIN)/python tests/wheel.py --retries 2 $(TORCH) --extra-index-url $(TORCH_INDEX)
 
 notebooks: setup
 	$(BIN)/python -m tpainn_lite.build notebooks

@@ -69,7 +69,7 @@ def lab(notebook: Path) -> Iterator[Page]:
 
     The copy lies in a temporary folder; ``page.console`` collects the console's errors.
     """
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as url:
         for file in [notebook, *notebook.parent.glob("*.svg")]:
             shutil.copy(file, folder)
         with chromium() as browser:
@@ -231,7 +231,7 @@ def screenshot(page: Page, path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def server(folder: Path, python: str | Path = sys.executable) -> Iterator[str]:
     """JupyterLab on a free port, with its root and all its settings in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -255,15 +255,15 @@ def _server(folder: Path) -> Iterator[str]:
         file.with_suffix(".jupyterlab-settings").write_text(json.dumps(settings))
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (folder / ".lab.log").open("w") as log:
-        command = [sys.executable, "-m", "jupyterlab", *arguments]
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        command = [str(python), "-m", "jupyterlab", *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_for(f"{url}/api", folder / ".lab.log")
             yield url
         finally:
-            server.terminate()
-            server.wait(30)
+            process.terminate()
+            process.wait(30)
 
 
 def _wait_for(url: str, log: Path, seconds: float = 300) -> None:

@@ -1,5 +1,7 @@
 """Small structures and potentials that several test files share."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,10 @@ from ase.build import molecule
 
 from tpainn_lite import data, molecules
 from tpainn_lite.model import Potential, PotentialConfig
+
+# Tests compare bits, and a GPU sums in no fixed order. With CUDA_VISIBLE_DEVICES=0
+# pytest tests/test_devices.py has a test for it.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 REFERENCES = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV
 SMALL = PotentialConfig(features=8, layers=2, cutoff=4.0, n_rbf=6)

@@ -111,6 +111,15 @@ def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
     assert analysis.hydrogen_bonds(dimer(distance, angle)) == bonds
 
 
+R = 0.25 + 0.5 * np.arange(8)  # Å: the middle of each bin, up to 4 Å
+
+
+def _with(box, **changes):
+    for name, value in changes.items():
+        setattr(box, name, value)
+    return box
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -118,6 +127,23 @@ def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
         (lambda box: analysis.rdf([], 8, 8, r_max=3.0), "frames: .* at least one"),
         (lambda box: analysis.rdf([box], 6, 8, r_max=3.0), "no pair"),
         (lambda box: analysis.rdf([Atoms("O2")], 8, 8, r_max=1.0), "periodic"),
+        (lambda box: analysis.rdf([box, box[3:]], 8, 8, r_max=3.0), "same atoms"),
+        (lambda box: analysis.densities([box, Atoms("OHH")]), "frame 1 with pbc"),
+        (lambda box: analysis.densities([_with(box, pbc=False)]), "frame 0 with pbc"),
+        (lambda box: analysis.densities([_with(box, cell=None)]), "frame 0 with pbc"),
+        (lambda box: analysis.coordination(R, R, 0.03, 4.01), "cutoff: .* up to 4.00"),
+        (lambda box: analysis.coordination(R, R, 0.03, -1.0), "cutoff: .* positive"),
+        (lambda box: analysis.coordination(R, R, np.nan, 1.0), "density: .* got nan"),
+        (lambda box: analysis.coordination(R, R[1:], 0.03, 1.0), "one finite g"),
+        (lambda box: analysis.coordination(R, R * np.nan, 0.03, 1.0), "one finite g"),
+        (lambda box: analysis.mean_and_error(np.ones((20, 2))), r"got shape .20, 2."),
+        (
+            lambda box: analysis.hydrogen_bonds(
+                _with(box, positions=[[np.nan] * 3] * 81)
+            ),
+            "position is NaN",
+        ),
+        (lambda box: analysis.force_parts(box, np.ones((3, 3))), "forces: .* .81, 3."),
         (lambda box: analysis.hydrogen_bonds(box[1:]), "O H H"),
         (lambda box: analysis.hydrogen_bonds(box[:0]), "O H H"),
         (lambda box: analysis.hydrogen_bonds(box, r_max=4.7), "r_max: .* up to 4.6"),

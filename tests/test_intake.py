@@ -10,6 +10,7 @@ import ase.units
 import nbformat
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from ase.constraints import FixAtoms
 from rdkit import Chem
@@ -546,3 +547,21 @@ def test_lesson_08_believes_a_reader_who_is_sure(tmp_path, frames):
     path = written(tmp_path, kilocalories(frames))
     found = lesson(path, "kcal/mol/Å")["found"].frames[0]
     np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), atol=1e-6)
+
+
+def test_frames_of_one_atom_are_free_atoms(tmp_path):
+    """Beside molecules, without forces, in the unit of the file."""
+    some = datasets.load("ethanol-dft")["pool"][:4]
+    free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
+    path = tmp_path / "mine.extxyz"
+    ase.io.write(path, [free[0], *some, free[1]])
+    found = intake.read(path)
+    assert found.atomic_energies == {1: -13.6, 8: -2042.5}
+    assert found.forces
+    assert [len(a) for a in found.frames] == [9] * 4
+    assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
+    found = intake.read(path, "kcal/mol/Å")
+    assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
+    ase.io.write(path, [*some, *free, with_labels(Atoms("H"), -12.0)])
+    with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
+        intake.read(path)

@@ -104,7 +104,7 @@ ORDER = [  # a file imports only files of an earlier row
     },
     {"reproduce_modes"},
     {"reproduce_assets"},
-    {"explorers", "reproduce", "build", "site"},
+    {"explorers", "reproduce", "build", "site", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 EXPLORERS = {

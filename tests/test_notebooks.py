@@ -1,7 +1,10 @@
 """The committed lessons: what every reader, on every site, must be able to see."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import nbformat
 import pytest
@@ -12,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FIRST = [  # of the first cell, in this order; CONTRIBUTING.md has the template
     r"\A# \d\d · \S",
+    r"^\[!\[Open in Colab\]\(colab\.svg\)\]\(https://colab\.research\.google\.com/",
     r"^> \*\*Claim\.\*\* \S",
     r"^\*\*Aims\.\*\*",
     r"^- ",
@@ -100,6 +104,49 @@ def test_first_cell_says_what_awaits_the_reader(path):
         assert match, f"first cell: {pattern!r} is missing, or out of order"
         position += match.start()
     assert not VAGUE.search(source), "aims: verbs that can be checked"
+
+
+def colab(path: Path) -> str:
+    """The code for Google Colab: the first code cell."""
+    return next(c for c in read(path).cells if c.cell_type == "code").source
+
+
+@every
+def test_the_badge_opens_this_lesson_in_colab(path):
+    address = "https://colab.research.google.com/github/tpainn-lite/tpainn-lite"
+    badge = f"[![Open in Colab](colab.svg)]({address}/blob/main/notebooks/{path.name})"
+    assert read(path).cells[0].source.splitlines()[2] == badge
+
+
+@every
+def test_the_cell_for_colab_does_nothing_elsewhere(path, capsys, monkeypatch):
+    cell = read(path).cells[1]
+    assert cell.source == colab(path) == colab(NOTEBOOKS[0])
+    assert cell.outputs == []
+    assert len(cell.source.splitlines()) <= 12
+    monkeypatch.setattr(subprocess, "run", None)
+    before = set(sys.modules)
+    names = {}
+    exec(cell.source, names)
+    assert set(names) == {"__builtins__"}
+    assert not {m for m in set(sys.modules) - before if m.startswith("google.colab")}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_cell_for_colab_installs_the_package_there(capsys, monkeypatch):
+    done = []
+    for name in ("google", "google.colab"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    manager = SimpleNamespace(enable_custom_widget_manager=lambda: done.append("on"))
+    sys.modules["google.colab"].output = manager
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, check: done.append((command, check))
+    )
+    exec(colab(NOTEBOOKS[0]), {})
+    package = "tpainn-lite @ git+https://github.com/tpainn-lite/tpainn-lite"
+    assert done == [(["pip", "install", "-q", package], True), "on"]
+    [line] = capsys.readouterr().out.splitlines()
+    assert "may stay still" in line
 
 
 @every

@@ -137,7 +137,59 @@ def test_conda_environment_takes_the_lock():
     lines = pip_lines("environment.yml")
     assert f"torch=={torch_pin()}" in lines
     assert "-r requirements.lock" in lines
+    text = (ROOT / "environment.yml").read_text("utf-8")
+    assert yaml.safe_load(text)["variables"]["OMP_NUM_THREADS"] == "1"
     assert not [line for line in lines if CUDA.search(line)]
+
+
+def test_an_activated_conda_environment_is_used_as_it_is():
+    asked = ["make", "-n", "lab", "CONDA_PREFIX=/opt/env"]
+    for name, line in (
+        ("tpainn-lite", "/opt/env/bin/jupyter lab notebooks"),
+        ("base", ".venv/bin/jupyter lab notebooks"),
+    ):
+        make = [*asked, f"CONDA_DEFAULT_ENV={name}"]
+        done = subprocess.run(make, capture_output=True, text=True, cwd=ROOT)
+        *before, last = done.stdout.replace("\\\n", "").splitlines()
+        assert last.endswith(line)
+        assert name == "base" or not before  # nothing is installed again
+
+
+def test_the_readmes_doors_are_tried_in_a_workflow():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    windows = r".venv\Scripts\python -m pip install -c requirements.lock"
+    assert f"{windows} torch=={torch_pin()} -e ." in readme
+    for text in (readme, (ROOT / "environment.yml").read_text("utf-8")):
+        assert "conda activate tpainn-lite && make lab" in text
+    assert f"{windows} torch=={torch_pin()} -e ." in workflow
+    assert "conda env create -f environment.yml" in workflow
+
+
+def copy_lessons(folder: Path) -> subprocess.CompletedProcess:
+    run = [sys.executable, "-m", "tpainn_lite", "lessons", str(folder)]
+    return subprocess.run(run, capture_output=True, text=True)
+
+
+def test_lessons_are_copied_and_never_overwritten(tmp_path):
+    folder, here = tmp_path / "new/lessons", ROOT / "notebooks"
+    done = copy_lessons(folder)
+    assert done.returncode == 0, done.stderr
+    assert f"9 lessons are in {folder}. Open them:" in done.stdout
+    assert f"python -m jupyterlab {folder}" in done.stdout
+    files = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
+    mine = folder / "03_autotuning.ipynb"
+    for path in folder.iterdir():
+        if path != mine:
+            path.unlink()
+    mine.write_text("my answers")
+    again, file = copy_lessons(folder), copy_lessons(mine)
+    assert again.returncode == file.returncode == 2
+    assert "has 03_autotuning.ipynb already" in again.stderr
+    assert "needs a folder, got the file" in file.stderr
+    assert [p.name for p in folder.iterdir()] == [mine.name]
+    assert mine.read_text() == "my answers"
 
 
 def test_repo2docker_accepts_the_repository():

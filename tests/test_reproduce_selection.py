@@ -70,7 +70,7 @@ def test_molecules_are_held_out_whole():
 def test_a_repeat_of_the_table(monkeypatch, tmp_path):
     monkeypatch.setitem(reproduce_selection.SEEDS, "diabetes", (10, 12))
     monkeypatch.setattr(reproduce_selection, "AFTER", dict(rounds=1, batch=5))
-    reproduce_selection.compute(("diabetes", 2), tmp_path / "rows")
+    reproduce_selection.compute(("diabetes", 2, ""), tmp_path / "rows")
     rows = json.loads((tmp_path / "rows").read_text())
     first = [r for r in rows if r["n"] == 10]
     assert {r["method"] for r in rows} == set(select.METHODS)
@@ -96,7 +96,7 @@ def test_more_trees_are_rows_of_the_same_table(monkeypatch, tmp_path):
     monkeypatch.setitem(reproduce_selection.SEEDS, "diabetes", (10,))
     monkeypatch.setattr(reproduce_selection, "AFTER", dict(rounds=1, batch=5))
     monkeypatch.setattr(reproduce_selection, "TREES", 20)
-    reproduce_selection.compute(("diabetes, 20 trees", 2), tmp_path / "rows")
+    reproduce_selection.compute(("diabetes, 20 trees", 2, ""), tmp_path / "rows")
     (row,) = json.loads((tmp_path / "rows").read_text())
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = reproduce_selection.diabetes(2)

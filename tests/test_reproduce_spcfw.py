@@ -15,7 +15,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(reproduce_spcfw, "LENGTHS", {"npt": (3, 1), "nvt": (3, 1)})
     monkeypatch.setattr(reproduce_spcfw, "FIT", (0.2, 0.9))
     monkeypatch.setattr(reproduce_spcfw, "SHOWN", 1.0)
-    return "spc-fw", 27, 298.15
+    return "spc-fw", 27, 298.15, "small"
 
 
 def test_a_small_box_is_measured_and_goes_on(small, tmp_path):

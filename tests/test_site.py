@@ -13,6 +13,7 @@ from PIL import Image
 
 from tpainn_lite import lessons, site
 
+COLAB = "[Colab](https://colab.research.google.com/github/x/y/blob/main/a/03_s.ipynb)"
 FORMULAS = r"""Costs `$5` here, where $\vec{\mathbf{v}}_i < 1$ and
 $$E = \sum_i e_{Z_i} + E_\mathrm{network}(\mathbf{R}).$$
 """
@@ -40,7 +41,9 @@ def lesson() -> nbformat.NotebookNode:
         new_output("stream", name="stdout", text="done"),
     ]
     cells = [
-        new_markdown_cell("# 03 · Squares & more\n\n[next](04_cubes.ipynb)"),
+        new_markdown_cell(
+            f"# 03 · Squares & more\n\n{COLAB}\n\n[next](04_cubes.ipynb)"
+        ),
         new_markdown_cell(FORMULAS),
         new_code_cell("draw()", outputs=outputs),
     ]
@@ -56,10 +59,11 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     assert 'alt="A blue field"' in image
     assert f"data:image/png;base64,{png()}" in image
     assert 'href="04_cubes.html"' in html
+    assert "/blob/main/a/03_s.ipynb" in html
     assert "x" * 100 not in html
     scripts = re.findall(r'<script[^>]* src="([^"]+)"', html)
     assert scripts == ["plotly.js"]
-    assert not re.search(r"""(src=|href=|import\()["']https?://""", html)
+    assert not re.search(r"""(src=|<link[^>]*href=|import\()["']https?://""", html)
 
 
 @pytest.fixture

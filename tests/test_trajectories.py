@@ -47,6 +47,35 @@ def test_a_packed_run_is_the_run(run, path):
     assert path.stat().st_size < 0.4 * run[0].positions.nbytes * len(run) + 4000
 
 
+def test_heavy_water_stays_heavy(run, path, tmp_path):
+    heavy = [a.copy() for a in run]
+    for atoms, light in zip(heavy, run, strict=True):
+        atoms.set_masses(np.where(atoms.numbers == 1, 2.014, 15.999))
+        atoms.calc = light.calc
+    (tmp_path / "heavy").write_bytes(trajectories.pack(heavy))
+    found = trajectories.read(tmp_path / "heavy")
+    np.testing.assert_array_equal(found[3].get_masses(), heavy[3].get_masses())
+    # per volume as many molecules, each of 20.027 u instead of 18.015
+    ratio = analysis.densities(found) / analysis.densities(trajectories.read(path))
+    np.testing.assert_allclose(ratio, 20.027 / 18.015, rtol=1e-9)
+    with np.load(path) as plain:  # what has usual masses is packed as it always was
+        assert "masses" not in plain
+    heavy[1].set_masses(run[1].get_masses())
+    with pytest.raises(ValueError, match="frame 1 has other masses"):
+        trajectories.pack(heavy)
+
+
+def test_frames_that_are_no_run_are_refused(run):
+    without = [a.copy() for a in run]
+    with pytest.raises(ValueError, match="frame 0: needs an energy"):
+        trajectories.pack(without)
+    del without[2].info["time_fs"]
+    with pytest.raises(ValueError, match="frame 2 needs time_fs"):
+        trajectories.pack(without)
+    with pytest.raises(ValueError, match="same atoms"):
+        trajectories.pack([run[0], run[1][3:]])
+
+
 def test_what_is_no_packed_run_is_refused(path, tmp_path):
     whole = path.read_bytes()
     for name, content in {

@@ -118,9 +118,77 @@ def test_size_correction_of_64_waters():
     assert transport.yeh_hummer(12.43, 298.15, 0.890) == pytest.approx(0.560, abs=2e-3)
 
 
+def timed(frames, times):
+    for atoms, t in zip(frames, times, strict=True):
+        atoms.info["time_fs"] = t
+    return frames
+
+
+def test_the_interval_is_what_the_frames_say():
+    frames = walk(2.3, 20, 100, 50.0, 0)
+    plain = transport.diffusion(frames, 50.0, (0.5, 2.0))
+    timed(frames, 1000 + 50.0 * np.arange(100))
+    for interval in (50.0, None):
+        found = transport.diffusion(frames, interval, (0.5, 2.0))
+        assert (found.value, found.error) == (plain.value, plain.error)
+    with pytest.raises(ValueError, match=r"interval: got 0.5 fs, .* 50 fs apart"):
+        transport.diffusion(frames, 0.5, (0.005, 0.02))  # the time step
+    every_second = transport.diffusion(frames[::2], None, (0.5, 2.0))
+    assert every_second.times[1] == 0.1
+    with pytest.raises(ValueError, match="got 50 fs, .* 100 fs apart"):
+        transport.diffusion(frames[::2], 50.0, (0.5, 2.0))
+
+
+@pytest.mark.parametrize("call", [transport.diffusion, transport.spectrum])
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ([*range(10), *range(11, 21)], "evenly spaced .* 1 to 2 fs apart"),  # one gone
+        ([*range(10), *range(10)], "evenly spaced .* -9 to 1 fs apart"),  # two runs
+        ([5.0] * 20, "evenly spaced .* 0 to 0 fs apart"),
+        ([*range(19), np.nan], "evenly spaced"),
+    ],
+)
+def test_frames_that_are_not_evenly_spaced_in_time_are_refused(call, times, words):
+    frames = timed(walk(1.0, 5, 20, 1.0, 0), times)
+    for atoms in frames:
+        atoms.set_momenta(np.ones((5, 3)))
+    how = {"fit": (0.0, 0.004)} if call is transport.diffusion else {}
+    for interval in (1.0, None):
+        with pytest.raises(ValueError, match=words):
+            call(frames, interval, **how)
+
+
+def test_one_atom_has_no_error_over_atoms():
+    frames = walk(1.0, 5, 20, 50.0, 0)
+    for atoms in frames:
+        atoms.numbers[0] = 3
+    found = transport.diffusion(frames, 50.0, (0.0, 0.4), element=3)
+    assert np.isfinite(found.value)
+    assert found.error == np.inf
+
+
+def breathing(frames):
+    for k, atoms in enumerate(frames):
+        atoms.set_cell(atoms.cell * (1 + 0.001 * k), scale_atoms=True)
+    return frames
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda f: transport.diffusion(f, None, (0.0, 0.4)), "interval: needs .* None"),
+        (lambda f: transport.diffusion(f, -1.0, (0.0, 0.4)), "interval: .* positive"),
+        (lambda f: transport.diffusion(f, np.nan, (0.0, 0.4)), "interval: .* positive"),
+        (
+            lambda f: transport.diffusion(f, 50.0, (0.0, 0.4), element=1),
+            "element: atomic number 1 is not in O5",
+        ),
+        (
+            lambda f: transport.diffusion(breathing(f), 50.0, (0.0, 0.4)),
+            "constant volume, .* 1.9 % of an edge",
+        ),
+        (lambda f: transport.spectrum(f, 1.0), "frames: need velocities"),
         (
             lambda f: transport.diffusion(f, 50.0, (0.0, 9.0)),
             "fit: .* within 0 and 0.475",

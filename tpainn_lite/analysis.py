@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from . import units
-from .geometry import nearest_image, periodic, reach
+from .geometry import check_same_atoms, nearest_image, periodic, reach
 
 LEAST = 16  # values: fewer say too little about their own spread
 WINDOW = 3  # statistical inefficiencies: lags that are summed up
@@ -32,6 +32,8 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     Raises `ValueError` for fewer than 16 values, and for values that are not finite.
     """
     x = np.asarray(series, float)
+    if x.ndim != 1:
+        raise ValueError(f"series: needs one number after another, got shape {x.shape}")
     N, mean = len(x), float(x.mean()) if len(x) else np.nan
     if N < LEAST or not np.isfinite(mean):
         raise ValueError(
@@ -48,7 +50,16 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
 
 
 def densities(frames: Sequence[Atoms]) -> np.ndarray:
-    """Mass density (g/cm³) of each frame, (frames,)."""
+    """Return the mass density (g/cm³) of each frame, (frames,).
+
+    Raises `ValueError` for frames that are no periodic boxes: they have no volume.
+    """
+    for k, atoms in enumerate(frames):
+        if not (atoms.pbc.all() and atoms.cell.volume > 0):
+            raise ValueError(
+                "frames: need boxes that are periodic in all directions, got frame "
+                f"{k} with pbc={atoms.pbc.tolist()}, cell={atoms.cell.cellpar()}"
+            )
     return np.array(
         [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     )
@@ -106,8 +117,7 @@ def rdf(
 
 
 def _check_range(frames: Sequence[Atoms], r_max: float) -> None:
-    if len(frames) == 0:
-        raise ValueError("frames: needs at least one, got none")
+    check_same_atoms(frames)
     if not all(a.pbc.all() for a in frames):
         raise ValueError("frames: needs boxes that are periodic in all directions")
     _check_reach(r_max, min(reach(a.cell.array) for a in frames))
@@ -125,10 +135,23 @@ def _check_reach(r_max: float, half: float) -> None:
 def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
     """Mean number of neighbours within `cutoff` Å, at `density` neighbours per Å³.
 
-    An atom is not its own neighbour: (N - 1) / V for one element with itself.
+    An atom is not its own neighbour: (N - 1) / V for one element with itself. Raises
+    `ValueError` for a `cutoff` beyond the last r, and for what is no density or g(r).
     """
-    inside = r < cutoff
+    r, g = np.asarray(r, float), np.asarray(g, float)
+    if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
+        raise ValueError(
+            f"r, g: need one finite g for each r, got {r.shape}, {g.shape}"
+        )
     width = r[1] - r[0]
+    if not 0 < cutoff <= (1 + 1e-9) * (r[-1] + width / 2):
+        raise ValueError(
+            f"cutoff: needs a positive number up to {r[-1] + width / 2:.2f} Å, where "
+            f"g(r) ends, got {cutoff}"
+        )
+    if not 0 <= density < np.inf:
+        raise ValueError(f"density: needs a number per Å³, not negative, got {density}")
+    inside = r < cutoff
     return float((4 * np.pi * r**2 * g * width)[inside].sum() * density)
 
 

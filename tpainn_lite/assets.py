@@ -13,7 +13,8 @@ class Asset:
     `tasks()` are the tasks, `count` says how many, so that nobody need make them to
     know. `compute(task, path)` writes the result of one. Of the results
     `write(name, results, folder)` makes the shipped file, or `train(results, path,
-    work, share)` the shipped checkpoint, with a `share` of the steps.
+    work, share)` the shipped checkpoint, with a `share` of the steps. `settings()` are
+    what else decides the results of all tasks: where they change, all are made anew.
     """
 
     kind: str
@@ -23,6 +24,7 @@ class Asset:
     compute: Callable | None = None
     write: Callable[[str, Sequence[Path], Path], None] | None = None
     train: Callable[[Sequence[Path], Path, Path, float], None] | None = None
+    settings: Callable[[], object] | None = None
     needs: tuple[str, ...] = ()
     shares: str = ""  # the asset whose tasks, and results, these are, if another's
 

@@ -32,6 +32,11 @@ class About:
     more: Callable[[], dict] = field(default=dict)  # further rows
     suffix: str = ".extxyz"  # of the set's file; .extxyz.xz: compressed
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the card says of all labels: where it changes, they are made anew."""
+        return self.level, self.geometries
+
 
 def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) -> None:
     """Gather labelled structures into SHIPPED/name.extxyz[.xz] and its card, name.json.

@@ -48,9 +48,9 @@ class Compiled:
         if not np.isfinite(positions).all():
             raise FloatingPointError("a position is NaN or infinite")
         i, j, offsets = self._pairs(numbers, positions, cell)
-        R = torch.tensor(positions, dtype=torch.float64)
+        R = torch.from_numpy(np.array(positions, np.float64))
         r = (R[j] - R[i] + offsets).float().requires_grad_()
-        Z = torch.as_tensor(numbers, dtype=torch.long)
+        Z = torch.from_numpy(np.array(numbers, np.int64))
         energy = self._atoms(Z, i.numpy(), j.numpy(), r).double().sum()
         pull = torch.autograd.grad(energy, r)[0].double()  # on i, towards j
         forces = torch.zeros_like(R).index_add_(0, i, pull).index_add_(0, j, -pull)
@@ -66,7 +66,7 @@ class Compiled:
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
         g = graph(atoms, float(self._cutoff) + SKIN)
         i, j = g["idx_i"].long(), g["idx_j"].long()
-        offsets = g.get("offsets", torch.zeros(len(i), 3, dtype=torch.float64))
+        offsets = g.get("offsets", g["R"].new_zeros(len(i), 3))
         # an atom and its image are a pair with both ends listed under one number
         first = offsets.gather(1, (offsets != 0).int().argmax(1, keepdim=True))[:, 0]
         once = (i < j) | ((i == j) & (first > 0))
@@ -95,9 +95,8 @@ class Compiled:
             if z not in self._constants:
                 reference = self._potential.reference_sum([Atoms([z])])[0]
                 none = np.zeros(0, dtype=np.int64)
-                Z = torch.tensor([z])
-                r = torch.zeros(0, 3, dtype=torch.float32)
-                alone = self._atoms(Z, none, none, r)
+                Z, r = torch.from_numpy(np.array([z])), np.zeros((0, 3), np.float32)
+                alone = self._atoms(Z, none, none, torch.from_numpy(r))
                 self._constants[z] = float(reference) - float(alone)
             total += count * self._constants[z]
         return total
@@ -106,7 +105,7 @@ class Compiled:
 def tables(painn: torch.nn.Module) -> list[np.ndarray]:
     """For each layer the filters and their slopes, (GRID + 1, 2, 3F), float32."""
     cutoff = float(painn.cutoff)
-    d = torch.linspace(0, cutoff, GRID + 1, dtype=torch.float64)
+    d = torch.from_numpy(np.linspace(0, cutoff, GRID + 1))
     d[0] = 1e-6  # Bessel functions divide by it
     at = partial(radials, painn)
     values, slopes = torch.func.jvp(at, (d,), (torch.ones_like(d),))

@@ -181,9 +181,14 @@ def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
     frames = []
     for part in zip(*[iter(paths)] * 4, strict=True):
         frames += deepmd_water(*part)
-    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int).ravel()
-    ordered = [frames[i] for i in order]
-    return {"pool": ordered[:POOL], "test": ordered[POOL + GAP :]}
+    parts = water_split()
+    return {name: [frames[i] for i in rows] for name, rows in parts.items()}
+
+
+def water_split() -> dict[str, list[int]]:
+    """Read which frames of water-pbe0ts, by number in its files, are pool and test."""
+    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int).ravel().tolist()
+    return {"pool": order[:POOL], "test": order[POOL + GAP :]}
 
 
 def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:

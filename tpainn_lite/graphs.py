@@ -1,5 +1,7 @@
 """Structures as tensors: neighbour list once, then batches by concatenation.
 
+Tensors are made from NumPy's arrays, so torch's default type and device do not matter.
+
 A graph holds Z (N,), R (N, 3) Å, the pairs idx_i, idx_j (E,) within the cutoff, and for
 periodic structures offsets (E, 3) Å = S @ cell, so that r_ij = R[j] - R[i] + offsets.
 A batch holds these vectors r_ij (E, 3) Å instead of R and offsets: they are taken in
@@ -21,9 +23,13 @@ torch.set_num_threads(1)  # two threads on shared cores were 6-8 times slower
 Graph = dict[str, torch.Tensor]
 
 
-def device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def best_device(now: torch.device) -> torch.device:
+    """Choose the GPU, where there is one, for what is on the CPU `now`.
+
+    What is elsewhere already stays. ``CUDA_VISIBLE_DEVICES=""`` hides every GPU.
+    """
+    found = now.type == "cpu" and torch.cuda.is_available()
+    return torch.device("cuda") if found else now
 
 
 def graph(atoms: Atoms, cutoff: float) -> Graph:
@@ -45,8 +51,8 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
         numbers=atoms.numbers.astype(np.int32),
     )
     g = {
-        "Z": torch.tensor(atoms.numbers, dtype=torch.long),  # (N,)
-        "R": torch.tensor(atoms.positions, dtype=torch.float64),  # (N, 3) Å
+        "Z": torch.from_numpy(atoms.numbers.astype(np.int64)),  # (N,)
+        "R": torch.from_numpy(atoms.positions.copy()),  # (N, 3) Å
         "idx_i": torch.from_numpy(i.astype(np.int32)),  # (E,)
         "idx_j": torch.from_numpy(j.astype(np.int32)),  # (E,)
     }
@@ -72,8 +78,8 @@ def batches(frames: Sequence[Atoms], most: int) -> Iterator[list[Atoms]]:
 
 def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
     """One batch out of several graphs, floats as `dtype`, on the device `to`."""
-    sizes = torch.tensor([len(g["Z"]) for g in graphs])
-    pairs = torch.tensor([len(g["idx_i"]) for g in graphs])
+    sizes = torch.from_numpy(np.array([len(g["Z"]) for g in graphs]))
+    pairs = torch.from_numpy(np.array([len(g["idx_i"]) for g in graphs]))
     first = torch.cumsum(sizes, 0) - sizes  # (B,) number of each structure's first atom
     shift = first.repeat_interleave(pairs)  # (E,)
     batch = {
@@ -81,7 +87,7 @@ def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
         "r_ij": torch.cat([vectors(g) for g in graphs]).to(dtype),
         "idx_i": torch.cat([g["idx_i"] for g in graphs]) + shift,
         "idx_j": torch.cat([g["idx_j"] for g in graphs]) + shift,
-        "idx_m": torch.arange(len(graphs)).repeat_interleave(sizes),
+        "idx_m": torch.from_numpy(np.arange(len(graphs))).repeat_interleave(sizes),
         "n_atoms": sizes,
     }
     return {key: value.to(to) for key, value in batch.items()} if to else batch
@@ -119,9 +125,9 @@ class Samples:
         self.graphs = [graph(a, cutoff) for a in frames]
         truth = [labels(a, forces=forces) for a in frames]
         energies = np.array([e for e, _ in truth]) - references
-        self.energies = torch.tensor(energies)  # (frames,) eV, float64
+        self.energies = torch.from_numpy(energies)  # (frames,) eV, float64
         # (N, 3) eV/Å each
-        self.forces = [torch.tensor(f) for _, f in truth] if forces else None
+        self.forces = [torch.from_numpy(f) for _, f in truth] if forces else None
 
     def batch(self, chosen: Sequence[int], dtype=torch.float32, to=None):
         """The batch of the `chosen` structures, its energies (B,) and forces (N, 3).

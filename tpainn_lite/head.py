@@ -16,7 +16,7 @@ import torch
 from ase import Atoms
 
 from .data import check, labels
-from .graphs import collate, graph, pair_forces
+from .graphs import best_device, collate, graph, pair_forces
 from .model import Potential
 from .readouts import Head, RandomFeatures
 
@@ -49,7 +49,8 @@ class Rows:
 def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Tensor]:
     """The scalars (N, F) of each frame's atoms, of which the read-out makes energies.
 
-    Their mean over a structure's atoms is a fixed-length description of it.
+    On the CPU, wherever the potential is. Their mean over a structure's atoms is a
+    fixed-length description of it.
     """
     check(frames, labelled=False)
     kept = []
@@ -57,7 +58,8 @@ def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Te
     bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
     for atoms in frames:
         bare.predict([atoms])
-        kept[-1] = kept[-1].detach()[: len(atoms)]  # after them come elements alone
+        # after them come elements alone
+        kept[-1] = kept[-1].detach()[: len(atoms)].cpu()
     return kept
 
 
@@ -73,8 +75,8 @@ def draw_features(
     spread[spread == 0] = 1
     phi = RandomFeatures(F, config.features).to(h)
     phi.mean.copy_(h.mean(dim=0))
-    phi.omega.copy_(torch.tensor(omega).to(h) / spread[:, None])
-    phi.phase.copy_(torch.tensor(phase))
+    phi.omega.copy_(torch.from_numpy(omega).to(h) / spread[:, None])
+    phi.phase.copy_(torch.from_numpy(phase))
     return phi
 
 
@@ -93,10 +95,12 @@ def design(
     config = config or HeadConfig()
     energies, forces = potential.predict(frames)
     bare, rows = copy.deepcopy(potential).eval(), []
-    bare.readout.outnet = phi
+    bare.readout.outnet = copy.deepcopy(phi)
+    bare.to(best_device(potential.device))
     for k, atoms in enumerate(frames):
         energy, force = labels(atoms)
-        batch = collate([graph(atoms, potential.config.cutoff)], potential.dtype)
+        g = graph(atoms, potential.config.cutoff)
+        batch = collate([g], bare.dtype, bare.device)
         r_ij = batch["r_ij"].requires_grad_()
         sums = bare.outputs(batch, r_ij)[0]  # (D,)
         slopes = [
@@ -107,7 +111,7 @@ def design(
         y = np.r_[energy - energies[k], np.ravel(force - forces[k])]
         each = config.force_weight / (3 * len(atoms))
         root = np.sqrt(np.r_[config.energy_weight, np.full(3 * len(atoms), each)])
-        rows.append(Rows(X.double().numpy() * root[:, None], y * root))
+        rows.append(Rows(X.cpu().double().numpy() * root[:, None], y * root))
     return rows
 
 
@@ -152,7 +156,7 @@ def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Poten
     """A copy of `potential` whose read-out also says w · φ(h)."""
     tuned = copy.deepcopy(potential)
     tuned.readout.outnet = Head(tuned.readout.outnet, copy.deepcopy(phi))
-    tuned.readout.outnet.w.copy_(torch.tensor(w))
+    tuned.to(potential.device).readout.outnet.w.copy_(torch.from_numpy(w))
     return tuned.eval()
 
 

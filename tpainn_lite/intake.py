@@ -13,9 +13,10 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.data import chemical_symbols
 
 from . import formats, units
-from .data import check, unconstrained, with_labels
+from .data import check, split_free_atoms, unconstrained, with_labels
 
 MOST = 5000  # structures; more are not read
 CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
@@ -31,11 +32,16 @@ UNITS = {  # force, and energy that goes with it, in eV/Å and eV
 
 @dataclass(frozen=True)
 class Intake:
-    """Labelled structures (eV, eV/Å), whether `forces` are there, and what is odd."""
+    """Labelled structures (eV, eV/Å), whether `forces` are there, and what is odd.
+
+    `atomic_energies` (eV) are those of the free atoms in the file: its frames of one
+    atom, which are not among the structures.
+    """
 
     frames: list[Atoms]
     forces: bool
     notes: list[str] = field(default_factory=list)
+    atomic_energies: dict[int, float] = field(default_factory=dict)
 
 
 def read(path: str | Path, unit: str | None = None) -> Intake:
@@ -43,8 +49,8 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
 
     `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
     to it. Without one: those that an npz names, else kcal/mol/Å for an npz, eV/Å for
-    all other files. Raises `ValueError`, saying what to
-    do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
+    all other files. Frames of one atom are free atoms. Raises `ValueError`, saying what
+    to do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
     structures of which some are periodic and some not, no energies at all, and fewer
     than two structures.
     """
@@ -60,6 +66,7 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
     _free(frames, notes)
     _refuse_ions(frames, path, notes)
     factors = UNITS["eV/Å" if npz or unit is None else unit]
+    frames, atoms = _without_free_atoms(frames, path, notes, factors[1])
     frames, forces = _labelled(frames, path, notes, *factors)
     check(frames, str(path), forces=forces)
     kinds = {bool(a.pbc.any()) for a in frames}
@@ -74,7 +81,7 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
             f"{path}: needs at least 2 different structures (one to learn from, one to "
             "test on; better 10 and more), got 1; label some more"
         )
-    return Intake(frames, forces, notes)
+    return Intake(frames, forces, notes, atoms)
 
 
 def _last_byte(path: Path) -> bytes:
@@ -181,6 +188,24 @@ def _declared(atoms: Atoms) -> list[str]:
         if abs(total) > 0.5:
             words.append(f"initial {name.replace('_', ' ')} add up to {total:g}")
     return words
+
+
+def _without_free_atoms(
+    frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
+) -> tuple[list[Atoms], dict[int, float]]:
+    """Separate structures from frames of one atom, and read these atoms' energies."""
+    alone = [(a, _property(a, "energy")) for a in frames if len(a) == 1]
+    known = [with_labels(a, energy * e) for a, e in alone if e is not None]
+    try:
+        _, atoms = split_free_atoms(known)
+    except ValueError as error:
+        raise ValueError(f"{path}: of its frames of one atom, {error}") from None
+    if alone:
+        found = ", ".join(f"{chemical_symbols[z]} {e:.4f} eV" for z, e in atoms.items())
+        notes.append(
+            f"Frames of one atom are free atoms: {found or 'none has energy'}."
+        )
+    return [a for a in frames if len(a) > 1], atoms
 
 
 def _labelled(

@@ -27,7 +27,14 @@ from schnetpack.representation import PaiNN  # noqa: E402
 from . import checkpoints  # noqa: E402
 from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
-from .graphs import Graph, batches, collate, graph, pair_forces  # noqa: E402
+from .graphs import (  # noqa: E402
+    Graph,
+    batches,
+    best_device,
+    collate,
+    graph,
+    pair_forces,
+)
 from .painn import padded, pairwise  # noqa: E402
 from .readouts import Head, RandomFeatures  # noqa: E402
 
@@ -56,9 +63,9 @@ class PotentialConfig:
 
 @contextmanager
 def _fresh(seed: int) -> Iterator[None]:
-    """Draw weights with `seed` in float32, whatever torch's global settings are."""
+    """Draw float32 weights with `seed` on the CPU, whatever torch's defaults are."""
     default = torch.get_default_dtype()
-    with torch.random.fork_rng():
+    with torch.device("cpu"), torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_default_dtype(torch.float32)
         try:
@@ -139,9 +146,17 @@ class Potential(torch.nn.Module):
     def predict(
         self, frames: Sequence[Atoms], batch_atoms: int = 250
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å, frames checked."""
+        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å, frames checked.
+
+        Runs on a GPU where there is one; the weights go back to where they were.
+        """
         check(frames, labelled=False)
-        return self._predict(frames, batch_atoms)
+        home = self.device
+        self.to(best_device(home))
+        try:
+            return self._predict(frames, batch_atoms)
+        finally:
+            self.to(home)
 
     def _predict(self, frames: Sequence[Atoms], batch_atoms: int = 250):
         references = self.reference_sum(frames)  # (frames,) eV
@@ -159,7 +174,10 @@ class Potential(torch.nn.Module):
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """This potential as an `EnergyForces`; unchecked: dynamics calls often."""
+        """This potential as an `EnergyForces`; unchecked: dynamics calls often.
+
+        Runs where the weights are: on a CPU unless they were sent elsewhere with `to`.
+        """
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
         energies, forces = self._predict([atoms])
         return float(energies[0]), forces[0]

@@ -13,8 +13,9 @@ class RandomFeatures(torch.nn.Module):
         """For F `scalars` and D `features`, not drawn yet."""
         super().__init__()
         sizes = {"mean": [scalars], "omega": [scalars, features], "phase": [features]}
+        how = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
         for name, size in sizes.items():
-            self.register_buffer(name, torch.zeros(size, dtype=torch.float32))
+            self.register_buffer(name, torch.zeros(size, **how))
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """The features of each atom."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .reproduce_assets import ASSETS, Asset
-from .tasks import TasksFailed, run_tasks
+from .tasks import TasksFailed, belongs, run_tasks
 
 WORK = Path("build/reproduce")
 SHIPPED = Path(__file__).parent / "shipped"
@@ -40,7 +40,8 @@ def make(asset: Asset, options: argparse.Namespace) -> None:
     results: list[Path] = []
     if asset.compute:
         work, how = results_of(asset), (options.jobs, limit, options.scheduler)
-        results = run_tasks(work, asset.tasks(), asset.compute, *how)
+        settings = belongs(asset.settings()) if asset.settings else ""
+        results = run_tasks(work, asset.tasks(), asset.compute, *how, settings)
     folder = folder_of(asset, options.profile)
     folder.mkdir(parents=True, exist_ok=True)
     if asset.write:

@@ -35,24 +35,32 @@ def computed(label: str, count: int, made: tuple[str, ...], *needs: str) -> Asse
     return Asset(kind, name, count, tasks, compute, write, needs=needs)
 
 
-def labelled(name: str, count: int, tasks: Callable, compute: Callable) -> Asset:
+def labelled(
+    name: str, count: int, tasks: Callable, compute: Callable, settings: Callable
+) -> Asset:
     """A set of quantum labels."""
     if name == "water-dft":  # with frames that tell the noise
         write = liquids.write_water
     else:
         about = data.ABOUT | ethanol.ABOUT | liquids.ABOUT
         write = partial(write_set, about=about[name])
-    return Asset("data", name, count, tasks, compute, write)
+    settings = partial(settings, name)
+    return Asset("data", name, count, tasks, compute, write, settings=settings)
 
 
 def pretrained(
-    name: str, count: int, tasks: Callable, compute: Callable, *others: str
+    name: str,
+    count: int,
+    tasks: Callable,
+    compute: Callable,
+    settings: Callable,
+    *others: str,
 ) -> tuple[Asset, ...]:
     """Classical structures, none of which ship, and what is pretrained on them.
 
     The checkpoints are NAME and, after it, NAME-OTHER for each of `others`.
     """
-    made = dict(count=count, tasks=tasks, compute=compute)
+    made = dict(count=count, tasks=tasks, compute=compute, settings=settings)
     trained = made | dict(train=Later("reproduce_models", "train"), shares=name)
     first = Asset("checkpoint", name, needs=(f"data {name}",), **trained)
     trained["needs"] = (*first.needs, first.label)  # from which they may go on
@@ -64,7 +72,8 @@ def liquid(teacher: str, *others: str) -> tuple[Asset, ...]:
     """A classical liquid, and its students."""
     tasks = partial(reproduce_liquid.liquid_tasks, teacher)
     compute = reproduce_liquid.sample_liquid
-    return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute, *others)
+    how = partial(reproduce_liquid.settings, teacher)
+    return pretrained(teacher, reproduce_liquid.RUNS, tasks, compute, how, *others)
 
 
 def tuned(name: str, *needs: str) -> Asset:
@@ -78,18 +87,25 @@ def tuned_water(arm: str, n: int) -> Asset:
     return tuned(f"water-{arm}-{n}", "data water-dft", "checkpoint water-qtip4pf")
 
 
+DATA, ETHANOL, WATER = data.settings, ethanol.settings, liquids.settings
 ARMS = ("tuned", "scratch")
 STUDENTS = ("longer", "3-layers", "32-features", "4-angstrom", "10-runs")
 VARIED = tuple(f"water-qtip4pf-{name}" for name in STUDENTS)
 WATER_STUDENTS = ("checkpoint water-qtip4pf", "checkpoint water-spcfw")
 ASSETS = (  # each after those it needs
-    labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule),
-    labelled("methanol-scan", 13, lambda: data.SCAN, data.label_scan),
-    labelled("ethanol-dft", 500, ethanol.ethanol_tasks, ethanol.label_dft),
-    labelled("ethanol-ccsdt", 340, ethanol.ccsdt_tasks, ethanol.label_ccsdt),
-    labelled("water-dft", 114, liquids.water_tasks, liquids.label_water),
-    labelled("water-scans", 33, liquids.scan_tasks, liquids.label_scan),
-    *pretrained("molecules-mmff94", 124, data.classical_tasks, data.sample_classical),
+    labelled("molecules-dft", 639, data.molecules_tasks, data.label_molecule, DATA),
+    labelled("methanol-scan", 13, lambda: data.SCAN, data.label_scan, DATA),
+    labelled("ethanol-dft", 500, ethanol.ethanol_tasks, ethanol.label_dft, ETHANOL),
+    labelled("ethanol-ccsdt", 340, ethanol.ccsdt_tasks, ethanol.label_ccsdt, ETHANOL),
+    labelled("water-dft", 114, liquids.water_tasks, liquids.label_water, WATER),
+    labelled("water-scans", 33, liquids.scan_tasks, liquids.label_scan, WATER),
+    *pretrained(
+        "molecules-mmff94",
+        124,
+        data.classical_tasks,
+        data.sample_classical,
+        data.classical_settings,
+    ),
     *liquid("water-qtip4pf", *STUDENTS),
     *liquid("water-spcfw"),
     learning_curves(
@@ -102,10 +118,14 @@ ASSETS = (  # each after those it needs
         ("reproduce_selection", "tasks", "compute", "write"),
         *("data molecules-dft", "data water-dft", "checkpoint molecules-mmff94"),
     ),
-    computed(
-        "data teachers-xtb",
-        13,
-        ("reproduce_ladder", "structure_tasks", "label_structures", "write_structures"),
+    Asset(
+        kind="data",
+        name="teachers-xtb",
+        count=13,
+        tasks=Later("reproduce_ladder", "structure_tasks"),
+        compute=Later("reproduce_ladder", "label_structures"),
+        write=Later("reproduce_ladder", "write_structures"),
+        settings=Later("reproduce_ladder", "settings"),
     ),
     computed(
         "grid ladder",

@@ -110,6 +110,17 @@ def sample_classical(task: tuple[int, list[str]], path: Path) -> None:
     ase.io.write(path, frames, format="extxyz")
 
 
+def settings(name: str) -> tuple:
+    """Return what decides the labels of a set, apart from its tasks."""
+    split = sorted(test_skeletons()) if name == "molecules-dft" else ""
+    return ABOUT[name].said, split
+
+
+def classical_settings() -> tuple:
+    """Return what decides the classical structures, apart from their tasks."""
+    return TEMPERATURES
+
+
 def _program() -> str:
     import pyscf
 

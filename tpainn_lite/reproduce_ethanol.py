@@ -80,6 +80,11 @@ def label_ccsdt(task: Task, path: Path) -> None:
     ase.io.write(path, labelled, format="extxyz")
 
 
+def settings(name: str) -> tuple:
+    """Return what decides the labels of a set, apart from its tasks."""
+    return ABOUT[name].said, SMILES
+
+
 def _ccsdt_atoms() -> dict[int, float]:
     from . import quantum
 

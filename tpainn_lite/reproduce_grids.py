@@ -4,7 +4,6 @@ A grid point is one training run: (arm, n, seed). All arms see the same n struct
 the pool, drawn with the seed, and are judged on the same test structures.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -14,14 +13,14 @@ from pathlib import Path
 
 from ase import Atoms
 
-from . import datasets, tune
+from . import datasets, formats, tune
 from .data import split
 from .errors import evaluate
 from .fitting import FitConfig
 from .grids import GRIDS, LONGER, SEEDS, TAUGHT, Grid
 from .model import Potential
 from .public_sets import SETS
-from .tasks import write_card
+from .tasks import belongs, write_card
 
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
 Task = tuple[str, str, int, int, int, str]
@@ -45,9 +44,9 @@ def tasks(name: str) -> list[Task]:
 def _belongs(grid: Grid, arm: str, teacher: str) -> str:
     """Digest of what the points of an arm are made from."""
     used = [grid.data, *([grid.teachers[teacher]] if arm in TAUGHT else [])]
-    how = grid.configs.get(arm), grid.watch
-    made_from = [datasets.digest(name) for name in used], *how
-    return hashlib.sha256(repr(made_from).encode()).hexdigest()[:8]
+    how = grid.configs.get(arm), grid.watch, grid.stride, MARKS
+    split = formats.water_split() if grid.data == "water-pbe0ts" else ""
+    return belongs(datasets.sources(used), split, free_atoms(grid.data), how)
 
 
 def point(name: str, task: Task, path: Path) -> None:

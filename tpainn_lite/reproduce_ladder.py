@@ -23,7 +23,7 @@ from .grids import SEEDS
 from .model import Potential, PotentialConfig
 from .reproduce_grids import free_atoms
 from .reproduce_models import FIT, references
-from .tasks import write_card
+from .tasks import belongs, write_card
 from .train import fit
 
 PORTIONS = 13  # of 500 structures of 25 molecules; the last validates
@@ -57,6 +57,11 @@ def label_structures(task: tuple[int, list[str], str], path: Path) -> None:
     for atoms, old in zip(labelled, frames, strict=True):
         atoms.info = {"smiles": old.info["smiles"], "split": part}
     ase.io.write(path, labelled, format="extxyz")
+
+
+def settings() -> tuple:
+    """Return what decides structures and labels, apart from the tasks."""
+    return ABOUT.said, reproduce_data.classical_settings()
 
 
 def _program() -> str:
@@ -109,8 +114,13 @@ def energy_forces(teacher: str, smiles: str):
 
 
 def tasks() -> list[tuple[str, str]]:
-    """A teacher each, with the digests of structures and of quantum labels."""
-    used = f"{datasets.digest(DATA)[:8]}-{datasets.digest('molecules-dft')[:8]}"
+    """A teacher each, with the digest of what its rows depend on."""
+    used = belongs(
+        datasets.sources((DATA, "molecules-dft")),
+        free_atoms("molecules-dft"),
+        (PotentialConfig(), replace(FIT, steps=STEPS), tune.CONFIGS["tuned"]),
+        (SIZES, SEEDS, TIMED),
+    )
     return [(teacher, used) for teacher in TEACHERS]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-from . import dynamics, engine, water
+from . import dynamics, engine, water, water_models
 from .data import label
 
 TEACHERS = {"water-qtip4pf": "q-tip4p-f", "water-spcfw": "spc-fw"}
@@ -31,6 +31,12 @@ def liquid_tasks(name: str) -> Sequence[Task]:
         (TEACHERS[name], float(kelvin[k]), float(density[k]), SEED + k)
         for k in range(RUNS)
     ]
+
+
+def settings(name: str) -> tuple:
+    """Return what decides the runs of a teacher, apart from their tasks."""
+    model = water.MODELS[TEACHERS[name]], water_models.CUTOFF
+    return model, MOLECULES, FRAMES, TEMPERATURES
 
 
 def sample_liquid(task: Task, path: Path) -> None:

@@ -20,6 +20,7 @@ from ase.vibrations import Vibrations
 from . import datasets, molecules, reproduce_ethanol
 from .cards import About, write_set
 from .data import label, with_labels
+from .tasks import belongs
 
 POTENTIAL = "ethanol-ccsdt-tuned"
 LARGEST = 0.02  # Å, of the atom that moves most
@@ -48,8 +49,13 @@ def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
 
 
 def tasks() -> list[tuple[int, int, str]]:
-    """(mode, sign, digest of the potential): the minimum, then both ways along each."""
-    used = datasets.mark(POTENTIAL)
+    """(mode, sign, digest): the minimum, then both ways along each.
+
+    By the digest a structure belongs to its potential, its step and its labels.
+    """
+    level = reproduce_ethanol.ABOUT["ethanol-ccsdt"].level
+    made_from = datasets.mark(POTENTIAL), reproduce_ethanol.SMILES, level
+    used = belongs(made_from, LARGEST, FMAX, RIGID)
     both = [(mode, sign, used) for mode in range(21) for sign in (1, -1)]
     return [(0, 0, used), *both]
 

@@ -14,9 +14,17 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from . import analysis, datasets, dynamics, trajectories, transport, water
+from . import (
+    analysis,
+    datasets,
+    dynamics,
+    trajectories,
+    transport,
+    water,
+    water_models,
+)
 from .compiled import Compiled
-from .tasks import write_card, write_whole
+from .tasks import belongs, write_card, write_whole
 
 WORK = Path("build/reproduce")
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
@@ -78,14 +86,21 @@ def start(temperature: float, seed: int) -> Atoms:
     return atoms
 
 
-def simulate(run: Run, potential_digest: str) -> tuple[list[Atoms], str]:
+def recorded(run: Run) -> str:
+    """Digest of what decides the frames of a run: potential, box and integrator."""
+    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
+    start = water.MODELS[CLASSICAL], water_models.CUTOFF
+    return belongs(datasets.mark(run.model), start, how)
+
+
+def simulate(run: Run) -> tuple[list[Atoms], str]:
     """The frames of a run, and in words how it ended early, if it did."""
     atoms = start(run.temperature, run.seed)
     if run.model == CLASSICAL:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = Compiled(datasets.checkpoint(run.model))
-    file = WORK / "water-runs" / f"{run.name}-{potential_digest or 'classical'}.traj"
+    file = WORK / "water-runs" / f"{run.name}-{recorded(run)}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         frames = dynamics.simulate(
@@ -108,7 +123,7 @@ def simulate(run: Run, potential_digest: str) -> tuple[list[Atoms], str]:
 
 def pack_run(task: tuple[Run, str], path: Path) -> None:
     """Run, and pack the frames; of NPT, whose density moves slowly, every second."""
-    frames, ended = simulate(*task)
+    frames, ended = simulate(task[0])
     if ended:
         raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
     step = 1 if task[0].pressure is None else 2
@@ -117,7 +132,7 @@ def pack_run(task: tuple[Run, str], path: Path) -> None:
 
 def judge_run(task: tuple[Run, str], path: Path) -> None:
     """Run, and write how far it came and what its last frame is like."""
-    run, frames, ended = task[0], *simulate(*task)
+    run, frames, ended = task[0], *simulate(task[0])
     row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
     whole = [longest_bond(a) < BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
@@ -148,16 +163,14 @@ def longest_bond(atoms: Atoms) -> float:
 
 
 def property_tasks() -> list[tuple[Run, str]]:
-    """`property_runs`, each with the digest of what is run: others, run anew.
-
-    The classical model has none: its parameters are in the code.
-    """
-    return [(r, datasets.mark(r.model)) for r in property_runs()]
+    """`property_runs`, each with the digest of what its frames depend on."""
+    return [(r, belongs(recorded(r), trajectories.STEPS)) for r in property_runs()]
 
 
 def stability_tasks() -> list[tuple[Run, str]]:
-    """`stability_runs`, each with the digest of what is run."""
-    return [(r, datasets.mark(r.model)) for r in stability_runs()]
+    """`stability_runs`, each with the digest of what its row depends on."""
+    judged = BROKEN, SETTLE, FIT
+    return [(r, belongs(recorded(r), judged)) for r in stability_runs()]
 
 
 def write_runs(name: str, results: Sequence[Path], shipped: Path) -> None:

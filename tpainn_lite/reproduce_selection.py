@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from . import active, datasets, select, selection_data
-from .tasks import write_card
+from . import active, bagging, datasets, select, selection_data
+from .head import HeadConfig
+from .tasks import belongs, write_card
 
 REPEATS = 20
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
@@ -88,15 +89,31 @@ def potentials(name: str, repeat: int) -> list[dict]:
     return rows
 
 
-def tasks() -> list[tuple[str, int]]:
-    """(experiment, repeat) of every repeat."""
+def tasks() -> list[tuple[str, int, str]]:
+    """(experiment, repeat, digest of what its rows depend on) of every repeat."""
     names = [*TABLES, *POTENTIALS, *(f"{t}, {TREES} trees" for t in TABLES)]
-    return [(name, repeat) for name in names for repeat in range(REPEATS)]
+    marked = [(name, made_from(name)) for name in names]
+    return [(name, repeat, used) for name, used in marked for repeat in range(REPEATS)]
 
 
-def compute(task: tuple[str, int], path: Path) -> None:
+def made_from(name: str) -> str:
+    """Digest of the data and the settings of an experiment."""
+    how = [bagging.PROBES, bagging.COMPONENTS, bagging.SHRINKAGE, bagging.LOG_FLOOR]
+    table = name.partition(",")[0]
+    if name in POTENTIALS:
+        how += [selection_data.described(name), select.METHODS, SIZES]
+        how += [datasets.atomic_energies(name), HeadConfig()]
+        return belongs(how)
+    how += [SEEDS[table], AFTER, [] if name == table else TREES]
+    how += [select.METHODS, active.ACQUISITIONS] if name == table else []
+    if table == "molecules":
+        how += [selection_data.described("molecules-dft"), selection_data.TESTED]
+    return belongs(how)
+
+
+def compute(task: tuple[str, int, str], path: Path) -> None:
     """One repeat of an experiment; writes its rows as JSON."""
-    name, repeat = task
+    name, repeat, _ = task
     if name in TABLES:
         rows = table(name, repeat)
     elif name in POTENTIALS:

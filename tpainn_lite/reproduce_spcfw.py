@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from . import analysis, dynamics, transport, water
-from .tasks import write_card
+from . import analysis, dynamics, transport, water, water_models
+from .tasks import belongs, write_card
 
 WORK = Path("build/reproduce/spcfw-liquid")
 MOLECULES, KELVIN = 216, 298.15
@@ -24,14 +24,16 @@ FIT = (2.0, 10.0)  # ps, of the mean square displacement
 SHOWN = 12.0  # ps of it
 
 
-def tasks() -> Sequence[tuple[str, int, float]]:
-    """One: model, molecules, temperature."""
-    return [("spc-fw", MOLECULES, KELVIN)]
+def tasks() -> Sequence[tuple[str, int, float, str]]:
+    """One: model, molecules, temperature, digest of what else decides the result."""
+    parameters = water.MODELS["spc-fw"], water_models.CUTOFF
+    used = belongs(parameters, LENGTHS, EVERY, FIT, SHOWN)
+    return [("spc-fw", MOLECULES, KELVIN, used)]
 
 
-def measure(task: tuple[str, int, float], path: Path) -> None:
+def measure(task: tuple[str, int, float, str], path: Path) -> None:
     """Run at 1 bar, then at the mean density; writes what they give as JSON."""
-    model, n, kelvin = task
+    model, n, kelvin, used = task
     WORK.mkdir(parents=True, exist_ok=True)
     box = water.water_box(n, density=0.997, seed=0)
     run = partial(
@@ -41,17 +43,20 @@ def measure(task: tuple[str, int, float], path: Path) -> None:
         platform="CPU",
     )
     box = run(box, steps=4000, every=4000, friction=0.05, temperature=400.0)[-1]
-    npt = settled(run, "npt", box, temperature=kelvin, pressure=1.0)
+    kept = partial(settled, run, used, temperature=kelvin)
+    npt = kept("npt", box, pressure=1.0)
     density = analysis.densities(npt)
-    nvt = settled(run, "nvt", water.scaled(npt[-1], density.mean()), temperature=kelvin)
+    nvt = kept("nvt", water.scaled(npt[-1], density.mean()))
     path.write_text(json.dumps(describe(density, nvt)))
 
 
-def settled(run: partial, how: str, start: Atoms, **state: float) -> list[Atoms]:
-    """The frames of a run after what is left out."""
+def settled(
+    run: partial, used: str, how: str, start: Atoms, **state: float
+) -> list[Atoms]:
+    """The frames of a run after what is left out, recorded by the digest `used`."""
     length, out = (1000 * ps // EVERY[how] for ps in LENGTHS[how])
     recorded = dict(
-        every=EVERY[how], steps=length * EVERY[how], file=WORK / f"{how}.traj"
+        every=EVERY[how], steps=length * EVERY[how], file=WORK / f"{how}-{used}.traj"
     )
     return run(start, friction=0.001, **recorded, **state)[out:]
 

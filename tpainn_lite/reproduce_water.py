@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from . import dynamics, water
+from . import dynamics, water, water_models
 from .cards import COMMAND, About, write_set
 
 MOLECULES = 32
@@ -141,6 +141,17 @@ def write_water(name: str, results: Sequence[Path], shipped: Path) -> None:
         "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
     }
     write_set(name, labelled, shipped, replace(ABOUT[name], more=lambda: rows))
+
+
+def settings(name: str) -> tuple:
+    """Return what decides the labels of a set, apart from its tasks."""
+    from . import cp2k
+
+    level = cp2k.BASIS, cp2k.CUTOFF, cp2k.GUESS, cp2k.FINAL, cp2k.CONVERGED, cp2k.INPUT
+    if name == "water-dft":
+        models = water.MODELS, water_models.CUTOFF
+        return ABOUT[name].said, level, models, MOLECULES, TEMPERATURES
+    return ABOUT[name].said, level, BOND, ANGLE, WIDTH
 
 
 def noise(frames: Sequence[Atoms]) -> dict:

@@ -20,12 +20,13 @@ from . import blocks, datasets, dynamics, molecules, tune
 from .data import label, split
 from .delta import Total
 from .errors import evaluate
+from .fitting import FitConfig
 from .geometry import bonds
 from .grids import GRIDS, SEEDS
 from .head import HeadConfig
 from .model import Potential
 from .reproduce_grids import free_atoms
-from .tasks import write_card
+from .tasks import belongs, write_card
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
 ALL = replace(tune.TUNED, lr=1e-3)
@@ -53,7 +54,7 @@ CCSDT_WAYS = {
 }
 SIZES = {"ethanol-dft": (3, 10, 30, 100), "ethanol-ccsdt": (10, 30, 100, 300)}
 HEADS = (3, 8, 30)
-DFT_POTENTIAL = "ethanol-dft-tuned"
+DFT_POTENTIAL, MMFF94 = "ethanol-dft-tuned", "molecules-mmff94"
 HOT, HOT_PS, HOT_N = 1000.0, 5.0, 10  # K, of a run after tuning on ten structures
 HOT_WAYS = ("scratch", "all weights", "replay", "instant head")
 STRETCHED = 1.6  # times its first length: a bond that long is broken
@@ -76,19 +77,35 @@ def tasks() -> list[Task]:
         for n in HEADS
     ]
     points += [("molecules-dft", "all weights", 8, seed) for seed in SEEDS]
-    return [(*p, used(p[0])) for p in points]
+    return [(*p, used(*p[:3])) for p in points]
 
 
-def used(name: str) -> str:
-    """Digests of the labels and of the potential of an experiment."""
-    return f"{datasets.digest(name)[:8]}-{datasets.digest(teacher_of(name))[:8]}"
+def used(name: str, way: str, n: int) -> str:
+    """Digest of what a row depends on: labels, potentials, how it is tuned and run."""
+    sources, how = [name, teacher_of(name)], []
+    if name == "ethanol-dft" and way != "delta":
+        sources += ["molecules-dft"]  # to see what is forgotten
+    if name == "ethanol-dft" and n == HOT_N and way in HOT_WAYS:
+        how += [HOT, HOT_PS, STRETCHED]
+    sources += {"replay": ["teachers-xtb"], "from MMFF94": [MMFF94]}.get(way, [])
+    if way != "zero-shot":
+        how += [config_of(name, way)]
+    return belongs(datasets.sources(sources), free_atoms(name), how)
 
 
 def teacher_of(name: str) -> str:
     """The checkpoint that is tuned."""
     if name == "ethanol-ccsdt":
         return DFT_POTENTIAL
-    return "water-qtip4pf" if name == "water-dft" else "molecules-mmff94"
+    return "water-qtip4pf" if name == "water-dft" else MMFF94
+
+
+def config_of(name: str, way: str) -> FitConfig | HeadConfig:
+    """How a way tunes."""
+    if name not in SIZES:
+        gradient = GRIDS["molecules-grid"].configs["tuned"]
+        return gradient if way == "all weights" else HeadConfig()
+    return (WAYS if name == "ethanol-dft" else CCSDT_WAYS)[way]
 
 
 @cache
@@ -107,13 +124,9 @@ def classical_frames() -> list[Atoms]:
 
 def start_and_strategy(name: str, way: str, n: int, seed: int) -> tuple:
     """The potential that is tuned, and the `tune.Strategy`."""
-    teacher = datasets.checkpoint(teacher_of(name))
-    if name not in SIZES:
-        gradient = GRIDS["molecules-grid"].configs["tuned"]
-        return teacher, gradient if way == "all weights" else HeadConfig()
-    how = (WAYS if name == "ethanol-dft" else CCSDT_WAYS)[way]
+    teacher, how = datasets.checkpoint(teacher_of(name)), config_of(name, way)
     if way == "from MMFF94":
-        teacher = datasets.checkpoint("molecules-mmff94")
+        teacher = datasets.checkpoint(MMFF94)
     if "scratch" in way:
         teacher = tune.untrained(teacher, seed)
     if way == "replay":

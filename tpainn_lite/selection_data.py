@@ -33,6 +33,11 @@ def student(name: str) -> Potential:
     return datasets.checkpoint(STUDENTS[name])
 
 
+def described(name: str) -> tuple:
+    """Return the digests of a set and its student, and the size of a descriptor."""
+    return *datasets.sources([name, STUDENTS[name]]), COMPONENTS
+
+
 def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
     """Principal components (frames, COMPONENTS) of the scalars' means over atoms."""
     pooled = [h.mean(dim=0).numpy() for h in head.atom_scalars(potential, structures)]

@@ -6,6 +6,7 @@ nothing needs a network: a folder to open from disk, or to put on any server.
 """
 
 import copy
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -21,6 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from .lessons import PLOTLY, WIDGET
 
+LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
 INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -49,7 +51,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
         for output in outputs:
             if "data" in output:
                 output.data = nbformat.from_dict(_alive(output.data))
-        cell.source = cell.source.replace(".ipynb)", ".html)")
+        cell.source = LESSON_LINK.sub(r"\1.html)", cell.source)
     exporter = HTMLExporter(
         template_name="lab",
         template_file="lesson.html.j2",

@@ -38,6 +38,7 @@ def run_tasks(
     jobs: int = 1,
     limit: int | None = None,
     scheduler: str | None = None,
+    settings: str = "",
 ) -> list[Path]:
     """Run ``compute(task, path)`` for the tasks without a result; return all results.
 
@@ -49,6 +50,7 @@ def run_tasks(
         jobs: processes on this machine.
         limit: take only the first tasks.
         scheduler: address of a Dask scheduler that runs the tasks, in place of `jobs`.
+        settings: a digest of what else decides the results, see `belongs`.
 
     Raises:
         TasksFailed: after all other tasks are done, if some failed.
@@ -58,7 +60,8 @@ def run_tasks(
             f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / result_name(i, task) for i, task in enumerate(tasks)][:limit]
+    paths = [folder / result_name(i, task, settings) for i, task in enumerate(tasks)]
+    paths = paths[:limit]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
     outcomes = _outcomes(compute, [task for task, _ in todo], jobs, scheduler)
     done = len(paths) - len(todo)
@@ -71,9 +74,10 @@ def run_tasks(
     return paths
 
 
-def result_name(i: int, task) -> str:
+def result_name(i: int, task, settings: str = "") -> str:
     """Number and digest: a task that changed is another file, and is run anew."""
-    return f"{i:05d}-{hashlib.sha256(repr(task).encode()).hexdigest()[:8]}.out"
+    digest = hashlib.sha256((repr(task) + settings).encode()).hexdigest()[:8]
+    return f"{i:05d}-{digest}.out"
 
 
 def belongs(*made_from) -> str:

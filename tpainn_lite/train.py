@@ -21,7 +21,7 @@ from .blocks import drop_frozen, parameter_groups
 from .data import digest_of, digest_of_labels
 from .errors import evaluate
 from .fitting import FitConfig, History
-from .graphs import Samples
+from .graphs import Samples, best_device
 from .model import Potential
 
 
@@ -36,7 +36,9 @@ class _Run:
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
         self.identity = {}  # what decides the result: see `identify`
-        self.potential = copy.deepcopy(potential).train()
+        self.home = potential.device  # the result goes back there
+        away = best_device(self.home)
+        self.potential = copy.deepcopy(potential).to(away).train()
         self.first = [p.detach().clone() for p in self.potential.parameters()]
         groups = parameter_groups(self.potential, config)
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
@@ -82,7 +84,7 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Go on where `save` left off; refuse the state of another run."""
-        state = checkpoints.read_run(path, self.identity, self.potential.device)
+        state = checkpoints.read_run(path, self.identity, torch.device("cpu"))
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         for name in self.PLAIN:
@@ -169,7 +171,7 @@ class _Run:
         potential = copy.deepcopy(self.average.module).eval()
         if self.best["state"] is not None:
             potential.load_state_dict(self.best["state"])
-        return potential, History(self.rows)
+        return potential.to(self.home), History(self.rows)
 
 
 def fit(
@@ -186,6 +188,7 @@ def fit(
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
+    Trains on a GPU where there is one; what comes back is where `potential` was.
     Reference energies stay: set them first (see `tune`). `valid` frames make
     `config.patience` count, and the best weights so far, by force error (energy error
     where forces weigh nothing), come back; else the last. The state goes to

@@ -1,0 +1,51 @@
+"""Copy the lessons to a folder: ``python -m tpainn_lite lessons DIR``."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def copy_lessons(folder: Path) -> list[Path]:
+    """Copy the lessons and their pictures into `folder`; return the lessons.
+
+    They come from the wheel, or in a checkout from ``notebooks/`` beside the package.
+
+    Raises:
+        ValueError: if a file would be overwritten; nothing is copied then.
+    """
+    places = (PACKAGE / "notebooks", PACKAGE.parent / "notebooks")
+    source = next(place for place in places if place.is_dir())
+    files = sorted(file for file in source.iterdir() if file.is_file())
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"DIR: needs a folder, got the file {folder}; name another")
+    there = [file.name for file in files if (folder / file.name).exists()]
+    if there:
+        raise ValueError(
+            f"DIR: {folder} has {there[0]} already, and your work in it is not to be "
+            "overwritten; name another folder, or move it away"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = [Path(shutil.copyfile(file, folder / file.name)) for file in files]
+    return [file for file in copies if file.suffix == ".ipynb"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tpainn_lite")
+    commands = parser.add_subparsers(required=True, metavar="lessons")
+    lessons = commands.add_parser("lessons", help="copy the lessons to a folder")
+    lessons.add_argument("folder", metavar="DIR", type=Path)
+    folder = parser.parse_args(arguments).folder
+    try:
+        count = len(copy_lessons(folder))
+    except ValueError as error:
+        parser.error(str(error))
+    print(
+        f"{count} lessons are in {folder}. Open them:\n  python -m jupyterlab {folder}"
+    )
+
+
+if __name__ == "__main__":
+    main()
