@@ -21,9 +21,12 @@ def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
     """`file` in the folder `mirror`, if it is there and its hash is the known one."""
     path = mirror / file.path
     if not path.is_file():
+        samples = [name for name in SETS if name.startswith(f"{about.name}-")]
+        instead = f"; or load {samples[0]!r} instead, a sample" if samples else ""
         raise FileNotFoundError(
             f"mirror: {mirror} has no {file.path}, which {about.name!r} needs; name "
-            f"another folder, or leave out mirror= and TPAINN_MIRROR to download it"
+            "another folder, or leave out mirror= and TPAINN_MIRROR to download it"
+            f"{instead}"
         )
     algorithm, known = file.hash.split(":")
     if pooch.file_hash(str(path), algorithm) != known:
@@ -91,8 +94,7 @@ def load(
     ``atoms.info`` has "split", "level" (of theory) and "citation". `mirror`, or the
     environment variable TPAINN_MIRROR, is a folder read instead of the network.
     `cache`, or TPAINN_CACHE, is where downloads are kept; else it is
-    ``pooch.os_cache("tpainn-lite")``. A mirror without a folder ``qm9/`` gives the 500
-    molecules of "qm9-500" for "qm9", and the citation says so.
+    ``pooch.os_cache("tpainn-lite")``.
 
     Raises `OSError` where a file cannot be had or kept: `ConnectionError` without a
     network, `FileNotFoundError` for a gap in the mirror, others for a full disk or a
@@ -100,9 +102,6 @@ def load(
     the network or a mirror, and for ones that cannot be understood.
     """
     about = SETS[name]
-    mirror = mirror or os.environ.get("TPAINN_MIRROR")
-    if mirror and name == "qm9" and not (Path(mirror).expanduser() / "qm9").exists():
-        about = SETS["qm9-500"]
     splits = about.read(*located(about, mirror, cache))
     for split, frames in splits.items():
         for atoms in frames:
