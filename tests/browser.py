@@ -25,7 +25,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+FOUND = next(filter(None, map(shutil.which, NAMES)), "")
+CHROMIUM = os.environ.get("CHROMIUM", FOUND)  # `CHROMIUM= make test`: as without one
 FLAGS = (
     "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
 )

@@ -23,7 +23,7 @@ def pytest_runtest_setup(item):
     """Skip what is marked "browser" where there is none, in one place for all tests."""
     if item.get_closest_marker("browser"):
         driver = pytest.importorskip("browser", reason="needs playwright")
-        if driver.CHROMIUM is None:
+        if not driver.CHROMIUM:
             pytest.skip("needs a Chromium on the PATH")
 
 
