@@ -85,6 +85,27 @@ def test_models_and_window_are_chosen(explorer):
     assert len(explorer.figure.data[2].x) == 80
 
 
+def test_a_broken_molecule_is_told(runs):
+    nvt = {"whole": runs["NVT"]["q-tip4p-f"]}
+    nvt["broken"] = [a.copy() for a in nvt["whole"]]
+    nvt["broken"][100].positions[1] += [3.0, 3.0, 0.0]
+    npt = dict.fromkeys(nvt, runs["NPT"]["q-tip4p-f"])
+    explorer = explorers.properties(nvt, npt)
+    explorer.quantity.value = "hydrogen bonds"
+    assert [*explorer.estimates] == ["whole"]
+    assert "hydrogen 1 is 4." in explorer._text.value
+    assert "or the molecule has broken" in explorer._text.value
+    explorer.quantity.value = "temperature"
+    assert [*explorer.estimates] == ["whole", "broken"]
+
+
+def test_runs_that_are_not_evenly_spaced_in_time_are_refused(runs):
+    nvt = {"one": runs["NVT"]["q-tip4p-f"][:20] + runs["NVT"]["q-tip4p-f"][30:]}
+    npt = {"one": runs["NPT"]["q-tip4p-f"]}
+    with pytest.raises(ValueError, match="evenly spaced .* 50 to 550 fs apart"):
+        explorers.properties(nvt, npt)
+
+
 def test_a_window_too_short_is_told(explorer):
     explorer.window.value = (7.0, 8.0)
     assert explorer.estimates == {}

@@ -1,5 +1,6 @@
 """The property explorer: what runs of a liquid say, and how sure one can be."""
 
+import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from ase import Atoms
 from ipywidgets import HTML, Dropdown, FloatRangeSlider, SelectMultiple, VBox
 from plotly.subplots import make_subplots
 
-from . import analysis, controls, estimates, figures, units
+from . import analysis, controls, estimates, figures, transport, units
 
 PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
 
@@ -92,9 +93,12 @@ class Properties:
         for k, name in enumerate(self.models.options):
             x, y, found = (), (), np.empty((3, 0))
             if name in self.models.value:
-                rows, step = self._rows(name)
-                found = _growing(quantity, rows, step)
                 words[name] = "the window is too short to tell an error"
+                try:
+                    rows, step = self._rows(name)
+                    found = _growing(quantity, rows, step)
+                except ValueError as error:  # a broken molecule, a box too small
+                    words[name] = html.escape(str(error))
             if found.size:
                 x, y = estimates.curve(quantity, rows, step)
                 self.estimates[name] = tuple(found)
@@ -114,7 +118,7 @@ class Properties:
 
 def _step(frames: Sequence[Atoms]) -> float:
     """How far the frames of a run are apart, ps."""
-    return (frames[1].info["time_fs"] - frames[0].info["time_fs"]) / units.PS
+    return transport.frame_interval(frames, None) / units.PS
 
 
 def _growing(quantity: str, rows: Sequence, step: float) -> np.ndarray:
