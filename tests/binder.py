@@ -1,10 +1,10 @@
 """The image of mybinder.org, built and used without Docker: ``make binder``.
 
-A fresh venv gets JupyterLab in the versions that repo2docker's lock names, and then the
-pip list of ``binder/environment.yml``. A copy of the repository stands for the home of
-the reader; ``binder/postBuild`` runs in it, then ``binder/start jupyter lab``, on one
-core. Lessons are executed through that server, as a browser would do it. The memory of
-the server and of all that it starts is watched, and the kernel killed above 2 GB.
+A fresh venv gets JupyterLab in the versions that repo2docker's lock names. A copy of
+the repository stands for the home of the reader; ``binder/postBuild`` runs in it and
+installs the rest, then ``binder/start jupyter lab``, on one core. Lessons are executed
+through that server, as a browser would do it. The memory of the server and of all that
+it starts is watched, and the kernel killed above 2 GB.
 
 The Python is 3.12, as in the image, where torch has a CPU build for it here, else the
 Python that runs this script. The system's own packages and Node.js are left out. The
@@ -32,7 +32,6 @@ from pathlib import Path
 import psutil
 import requests
 import websocket
-import yaml
 from limits import limited
 
 ROOT = Path(__file__).parents[1]
@@ -47,11 +46,10 @@ PYPI = {  # conda-forge's name: PyPI's, where they differ
 }
 
 
-def pip_lines() -> list[str]:
-    """The pip section of binder/environment.yml."""
-    text = (ROOT / "binder/environment.yml").read_text("utf-8")
-    dependencies = yaml.safe_load(text)["dependencies"]
-    return next(d["pip"] for d in dependencies if isinstance(d, dict))
+def listed() -> list[str]:
+    """The names of the packages that postBuild installs, torch aside."""
+    lines = (ROOT / "binder/packages.txt").read_text("utf-8").splitlines()
+    return [line for line in lines if line[0] != "#"]
 
 
 def brought(python: str) -> list[str]:
@@ -66,7 +64,8 @@ def brought(python: str) -> list[str]:
 def clean_environment(**more: str) -> dict[str, str]:
     """This process' variables without those that would reach into the image."""
     foreign = re.compile(r"PYTHON|VIRTUAL_ENV|JUPYTER|TPAINN|.*_NUM_THREADS|OPENMM_CPU")
-    return {k: v for k, v in os.environ.items() if not foreign.match(k)} | more
+    kept = {k: v for k, v in os.environ.items() if not foreign.match(k)}
+    return kept | {"PIP_RETRIES": "2"} | more  # an index may be out of reach
 
 
 def command(*arguments: str | Path, **options) -> None:
@@ -88,30 +87,24 @@ def pythons() -> Iterator[str]:
 
 
 def install(folder: Path) -> None:
-    """A venv with what repo2docker brings and binder/environment.yml lists.
-
-    torch first and alone, as the Makefile does: an index that cannot be reached then
-    costs seconds. Its version says "+cpu", so that no CUDA build can take its place.
-    """
-    lines = pip_lines()
-    options = [word for line in lines if line[0] == "-" for word in line.split()]
-    torch = next(line for line in lines if line.startswith("torch=="))
+    """A venv of a Python that torch has a CPU build for, and repo2docker's packages."""
+    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
+    torch = re.search(r"--extra-index-url \S+ torch==\S+", post_build)[0].split()
     pip = [folder / "bin/python", "-m", "pip", "install", "--quiet"]
     for python in pythons():
         command(python, "-m", "venv", "--clear", folder)
-        alone = [*pip, "--no-deps", "--retries", "2", torch, *options]
-        done = subprocess.run(alone, env=clean_environment(), capture_output=True)
+        tried = [*pip, "--no-deps", "--dry-run", *torch]
+        done = subprocess.run(tried, env=clean_environment(), capture_output=True)
         if not done.returncode:
             break
-        print(f"No {torch} for {python} here", flush=True)
+        print(f"No {torch[-1]} for {python} here", flush=True)
     else:
         raise SystemExit(done.stderr.decode())
     show = "import sys; print('%d.%d' % sys.version_info[:2])"
     run = [folder / "bin/python", "-c", show]
     version = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    print(f"Python {version.strip()}, {torch}", flush=True)
+    print(f"Python {version.strip()}, {torch[-1]}", flush=True)
     command(*pip, "--no-deps", *brought(version.strip()))
-    command(*pip, "--upgrade", *(line for line in lines if line[0] != "-"))
 
 
 def copy(home: Path) -> None:
@@ -150,8 +143,9 @@ def build(folder: Path) -> bool:
     print(f"size: {total:.2f} GB in site-packages, of {SIZE_GB:g} GB allowed")
     print("      " + ", ".join(f"{name} {gb:.2f}" for gb, name in parts[:6]))
     print(
-        f"build: {installed - start:.0f} s to install, {built - installed:.0f} s for "
-        f"postBuild; {seconds:.0f} s of {BUILD_S} s wanted ({cpu():.0f} CPU-s)"
+        f"build: {installed - start:.0f} s for JupyterLab, "
+        f"{built - installed:.0f} s for postBuild; {seconds:.0f} s "
+        f"of {BUILD_S} s wanted ({cpu():.0f} CPU-s)"
         f"{'' if seconds < BUILD_S else ': MISSED'}",
         flush=True,
     )

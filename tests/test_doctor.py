@@ -189,39 +189,28 @@ sys.exit(not fine)
 """
 
 
-def with_what_they_require(names):
-    """The names of installed distributions and of all that these ask for."""
-    found, waiting = set(), [canonicalize_name(name) for name in names]
-    for name in waiting:
-        if name in found or doctor.version(name) is None:
-            continue
-        found.add(name)
-        for text in importlib.metadata.requires(name) or []:
-            needed = Requirement(text)
-            if not needed.marker or needed.marker.evaluate({"extra": ""}):
-                waiting.append(canonicalize_name(needed.name))
-    return found
+@pytest.fixture(scope="module")
+def owners():
+    """Top-level module to the names of the installed distributions that bring it."""
+    found = importlib.metadata.packages_distributions().items()
+    return {m: {canonicalize_name(name) for name in names} for m, names in found}
+
+
+def asked_for(name):
+    """What a distribution asks for, extras aside."""
+    needed = map(Requirement, importlib.metadata.requires(name) or [])
+    plain = [n for n in needed if not n.marker or n.marker.evaluate({"extra": ""})]
+    return {canonicalize_name(n.name) for n in plain}
 
 
 @pytest.fixture(scope="module")
-def listed():
-    """The names in the pip list of binder/environment.yml."""
-    return {Requirement(line).name for line in binder.pip_lines() if "==" in line}
-
-
-@pytest.fixture(scope="module")
-def in_the_image(listed):
+def in_the_image(owners):
     """A function that imports a folder's lessons with what the image has, no more."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    jupyter = {Requirement(line).name for line in binder.brought(python)}
-    image = with_what_they_require(listed | jupyter)
-    image |= {"schnetpack", "tpainn-lite"}  # postBuild's, and without what they ask for
-    owners = importlib.metadata.packages_distributions()
-    missing = {
-        module
-        for module, owned in owners.items()
-        if not image & {canonicalize_name(name) for name in owned}
-    }
+    image = {Requirement(line).name for line in binder.brought(python)}
+    image = {canonicalize_name(name) for name in image | {*binder.listed()}}
+    image |= {"torch", "tpainn-lite"}
+    missing = {module for module, names in owners.items() if not image & names}
     assert {"pyscf", "tblite", "latex2mathml"} <= missing
 
     def run(folder):
@@ -232,23 +221,17 @@ def in_the_image(listed):
     return run
 
 
-def test_lessons_import_what_the_image_of_binder_has(in_the_image, listed):
+def test_lessons_import_what_the_image_of_binder_has(in_the_image, owners):
     failed, printed = in_the_image(doctor.lessons_folder())
     assert not failed, printed
     # and the image has nothing that the lessons do without
     loaded = printed.splitlines()[-1].split()
-    owners = importlib.metadata.packages_distributions()
-    used = with_what_they_require(
-        name
-        for module in loaded
-        for name in owners.get(module, [])
-        if name != "schnetpack"  # asks for tools that it never imports
-        and name != "tpainn-lite"
-    )
-    later = {"anywidget", "psygnal"}  # FigureWidget loads it when it is shown
-    newer = {"vesin", "progressbar"}  # SchNetPack 2.2 does, on Python 3.12
-    jupyter = {"jupyterlab-widgets", "widgetsnbextension"}
-    assert listed - used <= later | newer | jupyter
+    used = set().union(*(owners.get(module, set()) for module in loaded))
+    used |= set().union(*(asked_for(name) for name in used - {"schnetpack"}))
+    used |= {"vesin", "progressbar"}  # SchNetPack 2.2 imports them, on Python 3.12
+    used |= {"anywidget", "psygnal"}  # plotly imports them when it shows a widget
+    used |= {"jupyterlab-widgets", "widgetsnbextension"}  # for the browser
+    assert {*binder.listed()} - used == set()
 
 
 def test_a_lesson_that_needs_more_than_the_image_fails(tmp_path, in_the_image):

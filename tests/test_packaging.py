@@ -14,6 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from binder import listed
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 CUDA = re.compile(r"nvidia|cuda|cudnn|cublas|triton|cupy", re.IGNORECASE)
@@ -89,21 +91,17 @@ def test_no_cuda_package_is_installed():
     assert not [name for name in names if CUDA.search(name)]
 
 
-def test_binder_has_the_versions_of_the_lock():
-    have = pinned("3.12")
-    lines = [line for line in pip_lines("binder/environment.yml") if "==" in line]
-    for requirement in map(Requirement, lines):
-        version = str(requirement.specifier).removeprefix("==")
-        if requirement.name == "torch":
-            assert version == torch_pin() + "+cpu"
-        else:
-            assert version == have.get(requirement.name), requirement
+def test_binder_takes_the_versions_of_the_lock():
+    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
+    assert f" torch=={torch_pin()}+cpu\n" in post_build
+    assert "$get -r binder/packages.txt -c requirements.lock\n" in post_build
+    names = listed()
+    assert names == sorted({canonicalize_name(name) for name in names})
+    assert {*names} <= pinned("3.12").keys()
 
 
 def test_binder_has_what_readers_need_and_no_test_tool():
-    lines = [line for line in pip_lines("binder/environment.yml") if "==" in line]
-    names = {Requirement(line).name for line in lines}
-    names.add("schnetpack")  # by postBuild, see below
+    names = {*listed(), "torch"}
     direct = {canonicalize_name(Requirement(r).name) for r in PROJECT["dependencies"]}
     assert direct - PROVIDED <= names
     assert not names & TEST_TOOLS
@@ -114,9 +112,7 @@ def test_binder_scripts():
     post_build = (ROOT / "binder/postBuild").read_text("utf-8")
     start = (ROOT / "binder/start").read_text("utf-8")
     assert "set -euo pipefail" in post_build  # else repo2docker hides its errors
-    assert "pip install --no-deps --no-cache-dir -e ." in post_build
-    assert "grep '^schnetpack==' requirements.lock >/tmp/schnetpack.txt" in post_build
-    assert "pip install --no-deps --no-cache-dir -r /tmp/schnetpack.txt" in post_build
+    assert 'get="pip install --no-deps --no-cache-dir' in post_build
     for name in ("OMP", "MKL", "OPENBLAS"):
         assert f"export {name}_NUM_THREADS=1" in start
     assert "export OPENMM_CPU_THREADS=1" in start
@@ -206,7 +202,7 @@ def test_repo2docker_accepts_the_repository():
 
 def test_no_file_names_another_index():
     """The one address of an index stands where it is used, and nowhere else."""
-    allowed = {"Makefile", "environment.yml", "binder/environment.yml"}
+    allowed = {"Makefile", "environment.yml", "binder/postBuild"}
     allowed |= {".github/workflows/weekly.yml"}
     listed = ["git", "-C", str(ROOT), "grep", "-lE", r"download\.pytorch\.org"]
     done = subprocess.run(listed, capture_output=True, text=True)
