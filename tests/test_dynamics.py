@@ -12,6 +12,7 @@ import openmm
 import pytest
 import torch
 from ase import Atoms
+from ase.calculators.morse import MorsePotential
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
@@ -411,6 +412,38 @@ def test_an_ideal_gas_of_molecules_has_its_volume(monkeypatch):
         found.append(engine.cell_of_state(context.getState())[0, 0] ** 3)
     # standard deviation of V is V / sqrt(N + 1) = 0.19 V; some 100 independent samples
     assert np.mean(found[500:]) == pytest.approx(expected, rel=0.08)
+
+
+def test_what_may_be_a_potential(potential, ethanol):
+    run = dict(steps=4, every=2, **NVE)
+    expected = simulate(potential.energy_forces, ethanol, **run)[-1].positions
+    for same in (potential, potential.calculator()):
+        found = simulate(same, ethanol, **run)[-1].positions
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    morse = MorsePotential(epsilon=2.0, r0=1.1)  # a calculator of ASE's own
+    twin = ethanol.copy()
+    twin.calc = morse
+    labelled = data.label([ethanol], morse)[0]
+    assert labelled.get_potential_energy() == pytest.approx(twin.get_potential_energy())
+    np.testing.assert_allclose(labelled.get_forces(), twin.get_forces(), atol=1e-9)
+    VelocityVerlet(twin, 0.5 * units.ASE_FS).run(4)
+    frame = simulate(morse, ethanol, **run)[-1]
+    np.testing.assert_allclose(frame.positions, twin.positions, atol=1e-9)
+
+
+@pytest.mark.parametrize("other", ["painn", None, MorsePotential, Atoms("H"), 1.0])
+def test_what_is_no_potential(ethanol, other):
+    for use in (
+        lambda: simulate(other, ethanol, steps=10),
+        lambda: data.label([ethanol], other),
+    ):
+        with pytest.raises(ValueError, match="potential: needs a Potential, an ASE"):
+            use()
+
+
+def test_a_potential_of_another_shape(ethanol):
+    with pytest.raises(ValueError, match=r"\(N, 3\), got shapes \(\) and \(3,\)"):
+        simulate(lambda *_: (0.0, np.zeros(3)), ethanol, steps=10)
 
 
 def test_constraints_are_refused_in_words(heated):

@@ -102,6 +102,11 @@ def test_constraints_are_refused_before_it_runs(box):
         explorers.dynamics(lambda *_: None, box)
 
 
+def test_what_is_no_potential_is_refused_before_it_runs(box):
+    with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
+        explorers.dynamics("spc-fw", box)
+
+
 def test_distances_are_counted_up_to_the_height_of_the_box(box):
     box.set_cell([[8, 0, 0], [6, 8, 0], [0, 0, 9]], scale_atoms=True)  # |b| is 10 Å
     run = explorers.dynamics(lambda *_: None, box)  # b - a is shorter: (-2, 8, 0)

@@ -1,5 +1,7 @@
 """Three flexible water models against their published formulas; sites stay hidden."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from ase import units
@@ -102,3 +104,19 @@ def test_energy_is_conserved(model):
     )
     assert np.ptp(total) / len(box) < 1e-3  # eV/atom; half-step kinetic energies
     assert len(frames[0]) == len(box)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=by_name)
+def test_parameters_may_come_from_numpy(model, cluster):
+    stretch = np.array(model.stretch)
+    plain = {k: v for k, v in asdict(model).items() if isinstance(v, float)}
+    same = replace(
+        model, stretch=stretch, **{k: np.float64(v) for k, v in plain.items()}
+    )
+    assert same == model
+    assert hash(same) == hash(model)
+    labels = engine.system_energy_forces(water.water_system(same, cluster), cluster)
+    energy, _ = labels(cluster.numbers, cluster.positions, None)
+    assert energy == pytest.approx(energy_of(model, cluster), abs=1e-6)
+    with pytest.raises(ValueError, match="charge: needs finite numbers, got nan"):
+        replace(model, charge=np.nan)

@@ -47,11 +47,43 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -
     return labelled
 
 
+def from_calculator(calculator) -> EnergyForces:
+    """Turn an ASE calculator into an `EnergyForces`."""
+
+    def energy_forces(numbers, positions, cell):
+        atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+        atoms.calc = calculator
+        return atoms.get_potential_energy(), atoms.get_forces()
+
+    return energy_forces
+
+
+def energy_forces_of(source) -> EnergyForces:
+    """Return the `EnergyForces` of a Potential, of an ASE calculator, or `source`.
+
+    Raises `ValueError` for what is none of them.
+    """
+    if not isinstance(source, type | Atoms | SinglePointCalculator):
+        if hasattr(source, "energy_forces"):
+            return source.energy_forces
+        if hasattr(source, "get_potential_energy"):
+            return from_calculator(source)
+        if callable(source):
+            return source
+    raise ValueError(
+        "potential: needs a Potential, an ASE calculator or a function "
+        f"(numbers, positions, cell) -> (energy, forces), got {source!r:.60}"
+    )
+
+
 def label(
     frames: Sequence[Atoms], energy_forces: EnergyForces, progress: bool = False
 ) -> list[Atoms]:
-    """Copies of `frames` with labels; raises `ValueError`, with a number, for NaN."""
-    labelled = []
+    """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
+
+    Raises `ValueError`, with a number, for NaN.
+    """
+    labelled, energy_forces = [], energy_forces_of(energy_forces)
     for i, atoms in enumerate(tqdm(frames, desc="label", disable=not progress)):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
         if not (np.isfinite(energy) and np.isfinite(forces).all()):

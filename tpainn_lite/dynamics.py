@@ -17,7 +17,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from .blowup import BlowUp, kinetic_temperature, refuse
-from .data import EnergyForces, check
+from .data import EnergyForces, check, energy_forces_of
 from .engine import (
     Guard,
     add_barostat,
@@ -93,6 +93,7 @@ def simulate(
 ) -> list[Atoms]:
     """Molecular dynamics: a labelled frame every `every` steps of `timestep` fs.
 
+    The `potential` may also be a Potential or an ASE calculator.
     With a `temperature` (K): NVT, Langevin (LangevinMiddleIntegrator, Zhang et al.
     2019, doi 10.1021/acs.jpca.9b02771), `friction` in 1/fs; with a `pressure` (bar)
     too: NPT, a Monte Carlo barostat. Without: NVE, leap-frog Verlet. Momenta are those
@@ -131,7 +132,9 @@ def check_start(atoms: Atoms) -> None:
 def _collect(
     potential, atoms, settings: _Settings, total: int, file, on_frame, progress
 ) -> list[Atoms]:
-    guard = None if isinstance(potential, openmm.System) else Guard(potential)
+    guard = None
+    if not isinstance(potential, openmm.System):
+        guard = Guard(energy_forces_of(potential))
     interval, frames = settings.every * settings.timestep, []
     try:
         run = _frames(guard or potential, atoms, settings, file)

@@ -52,6 +52,11 @@ class Guard:
         """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
+            if np.shape(energy) or np.shape(forces) != np.shape(positions):
+                raise ValueError(
+                    f"potential: needs to return one energy and forces (N, 3), got "
+                    f"shapes {np.shape(energy)} and {np.shape(forces)}"
+                )
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
         except ValueError as error:

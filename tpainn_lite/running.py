@@ -12,7 +12,7 @@ from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
 from . import analysis, controls, dynamics, figures, live, units, viewers
-from .data import EnergyForces
+from .data import EnergyForces, energy_forces_of
 from .engine import BAROSTAT_EVERY
 from .geometry import Box
 
@@ -54,6 +54,8 @@ class LiveRun:
                 f"once in so many, got {every}"
             )
         dynamics.check_start(atoms)
+        if not isinstance(potential, openmm.System):
+            potential = energy_forces_of(potential)
         self._potential, self._atoms = potential, atoms.copy()
         self._every, self._timestep, self._seed = every, timestep, seed
         self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()

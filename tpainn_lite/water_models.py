@@ -6,9 +6,10 @@ itself: virtual sites come after all atoms in the System, and `engine` strips th
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 
+import numpy as np
 import openmm
 from ase import Atoms
 
@@ -34,6 +35,21 @@ class WaterModel:
     charge: float  # e, on each hydrogen; its opposite, twice, on oxygen or on site M
     gamma: float = 1.0  # M = gamma O + (1 - gamma)/2 (H1 + H2); 1: M is oxygen
     source: str = ""
+
+    def __post_init__(self):
+        """Make every parameter a float of Python: OpenMM reads their text.
+
+        Raises `ValueError` for one that is no finite number.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("name", "source"):
+                continue
+            if not np.isfinite(value).all():
+                raise ValueError(f"{field.name}: needs finite numbers, got {value}")
+            plain = np.array(value, float).tolist()
+            plain = tuple(plain) if isinstance(plain, list) else plain
+            object.__setattr__(self, field.name, plain)
 
 
 SPC_FW = WaterModel(
