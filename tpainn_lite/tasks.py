@@ -60,8 +60,7 @@ def run_tasks(
             f"jobs, limit: need positive numbers, got jobs={jobs}, limit={limit}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / result_name(i, task, settings) for i, task in enumerate(tasks)]
-    paths = paths[:limit]
+    paths = [folder / result_name(i, t, settings) for i, t in enumerate(tasks[:limit])]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
     outcomes = _outcomes(compute, [task for task, _ in todo], jobs, scheduler)
     done = len(paths) - len(todo)
