@@ -119,6 +119,7 @@ ASSETS = (  # each after those it needs
         120,
         ("reproduce_selection", "tasks", "compute", "write"),
         *("data molecules-dft", "data water-dft", "checkpoint molecules-mmff94"),
+        "checkpoint water-qtip4pf",
     ),
     Asset(
         kind="data",

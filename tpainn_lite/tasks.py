@@ -58,8 +58,7 @@ def run_tasks(
     if jobs < 1 or (limit is not None and limit < 1):
         raise ValueError(f"jobs, limit: need positive numbers, got {jobs}, {limit}")
     folder.mkdir(parents=True, exist_ok=True)
-    names = [result_name(i, task, settings) for i, task in enumerate(tasks)]
-    paths = [folder / name for name in names[:limit]]
+    paths = [folder / result_name(i, t, settings) for i, t in enumerate(tasks[:limit])]
     todo = [(t, p) for t, p in zip(tasks, paths, strict=False) if not p.exists()]
     outcomes = _outcomes(compute, [task for task, _ in todo], jobs, scheduler)
     done = len(paths) - len(todo)

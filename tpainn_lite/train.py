@@ -35,7 +35,7 @@ class _Run:
 
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
-        self.identity = {}  # what decides the result: see `identify`
+        self.identity = {}  # what decides the result: see `begin`
         self.home = potential.device  # the result goes back there
         away = best_device(self.home)
         self.potential = copy.deepcopy(potential).to(away).train()
@@ -56,8 +56,8 @@ class _Run:
         self.rows: list[dict] = []
         self.best = {"score": math.inf, "state": None}
 
-    def identify(self, frames: Sequence[Atoms], valid: Sequence[Atoms] | None) -> None:
-        """Note what decides the result, so that `load` can refuse another run."""
+    def begin(self, path: Path, frames: Sequence[Atoms], valid) -> None:
+        """Note what decides the result; go on from `path` if it is of the same run."""
         forces = self.config.force_weight > 0
         watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
         self.identity = {
@@ -72,6 +72,8 @@ class _Run:
                 "reference energies": self.potential.reference_energies,
             },
         }
+        if path.exists():
+            self.load(path)
 
     PARTS = ("potential", "optimizer", "schedule", "average")
     PLAIN = ("step", "epoch", "bad", "rows", "best")
@@ -192,17 +194,14 @@ def fit(
     Reference energies stay: set them first (see `tune`). `valid` frames make
     `config.patience` count, and the best weights so far, by force error (energy error
     where forces weigh nothing), come back; else the last. The state goes to
-    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
-    other frames, labels, first weights or settings raise `ValueError`.
+    `checkpoint` every `checkpoint_every` epochs, and the same call alone goes on.
     `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
     """
     run = _Run(potential, config or FitConfig(), seed)
     config, known = run.config, potential.reference_sum(frames)
     samples = Samples(frames, potential.config.cutoff, known, config.force_weight > 0)
     if checkpoint is not None:
-        run.identify(frames, valid)
-        if Path(checkpoint).exists():
-            run.load(Path(checkpoint))
+        run.begin(Path(checkpoint), frames, valid)
     total, done = config.steps, run.step
     try:
         with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
