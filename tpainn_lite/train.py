@@ -90,6 +90,18 @@ class _Run:
         for name in self.PLAIN:
             setattr(self, name, state[name])
 
+    def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
+        """Go on from `path`, if it is there and of this run."""
+        if path is not None:
+            self.identify(frames, valid)
+            if Path(path).exists():
+                self.load(Path(path))
+
+    def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
+        """Check `frames` and build their graphs, once for the whole run."""
+        known, forces = self.potential.reference_sum(frames), self.config.force_weight
+        return Samples(frames, self.potential.config.cutoff, known, forces > 0, name)
+
     def run_epoch(self, samples: Samples, bar: tqdm) -> None:
         """One pass over the samples, or what is left of the budget."""
         self.n = n = len(samples.graphs)
@@ -143,7 +155,7 @@ class _Run:
             weights = [p.data for p in self.potential.parameters()]
             torch._foreach_lerp_(weights, self.first, share * self.config.pull / self.n)
 
-    def validate(self, valid: Sequence[Atoms]) -> None:
+    def validate(self, valid: Samples) -> None:
         """Note the errors, keep the best weights."""
         with_forces = self.config.force_weight > 0
         errors = evaluate(self.average.module, valid, with_forces)
@@ -197,19 +209,16 @@ def fit(
     `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
     """
     run = _Run(potential, config or FitConfig(), seed)
-    config, known = run.config, potential.reference_sum(frames)
-    samples = Samples(frames, potential.config.cutoff, known, config.force_weight > 0)
-    if checkpoint is not None:
-        run.identify(frames, valid)
-        if Path(checkpoint).exists():
-            run.load(Path(checkpoint))
+    config, samples = run.config, run.samples(frames, "train")
+    watched = None if valid is None else run.samples(valid, "valid")
+    run.resume(checkpoint, samples, watched)
     total, done = config.steps, run.step
     try:
         with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
             while not run.finished():
                 run.run_epoch(samples, bar)
-                if valid is not None and run.due(config.validate_every):
-                    run.validate(valid)
+                if watched is not None and run.due(config.validate_every):
+                    run.validate(watched)
                 if checkpoint is not None and run.due(checkpoint_every):
                     run.save(Path(checkpoint))
                 if on_epoch and on_epoch(run.average.module, run.rows):
