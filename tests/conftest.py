@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from tpainn_lite import data, molecules
+from tpainn_lite import data, errors, graphs, head, model, molecules, tune
 from tpainn_lite.model import Potential, PotentialConfig
 
 # Tests compare bits, and a GPU sums in no fixed order. With CUDA_VISIBLE_DEVICES=0
@@ -55,6 +55,28 @@ def ice():
     atoms.pbc = True
     atoms.positions += 3.3
     return atoms
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often a graph is built, a frame is checked, and energies differentiated."""
+    counts = dict.fromkeys(("graphs", "checks", "derivatives"), 0)
+
+    def spy(module, function, name, size=lambda *_: 1):
+        real = getattr(module, function)
+
+        def noted(*args, **how):
+            counts[name] += size(*args)
+            return real(*args, **how)
+
+        monkeypatch.setattr(module, function, noted)
+
+    spy(graphs, "neighbour_list", "graphs")
+    spy(torch.autograd, "grad", "derivatives")
+    for module in (graphs, model, errors, head, tune):  # as they have imported it
+        if hasattr(module, "check"):
+            spy(module, "check", "checks", lambda frames, *_: len(frames))
+    return counts
 
 
 @pytest.fixture

@@ -32,6 +32,15 @@ def test_by_hand(potential):
     assert errors.force_mae_by_element == pytest.approx({1: 0, 6: 0, 8: 100})
 
 
+def test_forces_are_not_computed_unasked(potential, ethanols, counted):
+    both = evaluate(potential, ethanols)
+    assert counted == {"graphs": 8, "checks": 8, "derivatives": 1}
+    alone = evaluate(potential, ethanols, forces=False)
+    assert counted == {"graphs": 16, "checks": 16, "derivatives": 1}
+    assert alone.energy_mae == both.energy_mae
+    assert alone.force_mae is None
+
+
 def test_needs_labels(potential):
     with pytest.raises(ValueError, match="frame 0: needs an energy"):
         evaluate(potential, [molecule("H2O")])

@@ -16,7 +16,7 @@ from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
 
 from tpainn_lite import model
-from tpainn_lite.graphs import collate, graph, vectors
+from tpainn_lite.graphs import Graphs, collate, graph, vectors
 from tpainn_lite.model import Potential, PotentialConfig
 
 EXACT = {"rtol": 0, "atol": 1e-10}
@@ -226,6 +226,20 @@ def test_nothing_leaks_across_a_batch(potential, ethanol):
     assert torch.equal(f0, f1)
     assert e0[1] != e1[1]
     assert not torch.equal(g0, g1)
+
+
+def test_predict_takes_frames_whose_graphs_are_built(potential, ethanol, ice, counted):
+    frames = [ethanol, ice]
+    known = Graphs(frames, 4.0, labelled=False)
+    expected, _ = potential.predict(frames, forces=False), counted.update(checks=0)
+    energies, forces = potential.predict(known)
+    assert counted["graphs"] == 4
+    assert counted["checks"] == 0
+    assert energies.tolist() == expected[0].tolist()
+    assert expected[1] is None
+    assert [f.shape for f in forces] == [(9, 3), (6, 3)]
+    other = Graphs(frames, 3.0, labelled=False)  # of another potential: built anew
+    assert potential.predict(other)[0].tolist() == energies.tolist()
 
 
 def test_without_forces_positions_get_no_gradient(potential, ethanol, monkeypatch):

@@ -85,6 +85,38 @@ def test_torchs_default_type_changes_nothing(start, ethanols, request):
     assert same(found, expected)
 
 
+@pytest.mark.parametrize("force_weight", [0.0, 0.9])
+def test_a_fit_builds_each_graph_once(start, ethanols, counted, force_weight):
+    config = replace(SHORT, force_weight=force_weight)  # four epochs, three steps each
+    fit(start, ethanols[:7], config, seed=0, valid=ethanols[7:])
+    assert counted["graphs"] == counted["checks"] == 8
+    derivatives = 12 + 4 if force_weight else 0  # of steps and of validations
+    assert counted["derivatives"] == derivatives
+
+
+def test_validation_says_what_evaluate_says(start, ethanols):
+    seen = []
+    _, history = fit(
+        start,
+        ethanols[:5],
+        SHORT,
+        seed=0,
+        valid=ethanols[5:],
+        on_epoch=lambda p, rows: seen.append(evaluate(p, ethanols[5:])) and None,
+    )
+    for name in ("energy_mae", "force_mae"):
+        expected = [getattr(errors, name) for errors in seen]
+        assert history.column(name).tolist() == expected
+
+
+def test_validation_frames_are_named(start, ethanols):
+    bare = [ethanols[0], ethanols[1].copy()]
+    with pytest.raises(ValueError, match="valid, frame 1: needs an energy and forces"):
+        fit(start, ethanols, SHORT, seed=0, valid=bare)
+    with pytest.raises(ValueError, match="valid: needs at least one structure"):
+        fit(start, ethanols, SHORT, seed=0, valid=[])
+
+
 def test_the_budget_is_exact(start, ethanols):
     _, history = fit(start, ethanols, SHORT, seed=0)  # 3 batches an epoch
     assert history.column("step").tolist() == [3, 6, 9, 12]

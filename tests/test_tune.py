@@ -137,6 +137,25 @@ def test_delta_learns_what_is_left_over(potential, quantum):
     np.testing.assert_allclose(copied.get_forces(), forces, atol=1e-6)
 
 
+@pytest.mark.parametrize("way", ["gradients", "head", "delta"])
+def test_a_graph_and_a_check_a_frame(potential, quantum, counted, way):
+    strategy = {
+        "gradients": SHORT,
+        "head": head.HeadConfig(features=4),
+        "delta": tune.Delta(molecules.mmff94("CCO"), replace(SHORT, steps=4)),
+    }[way]
+    tune.autotune(potential, quantum, ATOMS, strategy, seed=0, valid=quantum[:3])
+    watched = 0 if way == "head" else 3
+    assert counted["graphs"] == counted["checks"] == len(quantum) + watched
+
+
+def test_a_totals_energies_need_no_forces(total, quantum, counted):
+    energies, none = total.predict(quantum, forces=False)
+    assert none is None
+    assert counted["derivatives"] == 0
+    assert energies.tolist() == total.predict(quantum)[0].tolist()
+
+
 def test_delta_of_energies_alone(potential, quantum):
     frames = [with_labels(a.copy(), a.get_potential_energy()) for a in quantum]
     config = FitConfig(steps=4, energy_weight=1.0, force_weight=0.0)

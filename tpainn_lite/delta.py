@@ -58,12 +58,16 @@ class Total:
         more, push = self.classical(numbers, positions, cell)
         return energy + more, forces + push
 
-    def predict(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å."""
-        energies, forces = self.network.predict(frames)
+    def predict(
+        self, frames: Sequence[Atoms], forces: bool = True
+    ) -> tuple[np.ndarray, list[np.ndarray] | None]:
+        """Predict energies (frames,) eV and `forces`, (N, 3) eV/Å each, or None."""
+        energies, pulls = self.network.predict(frames, forces=forces)
         more = classical_labels(self.classical, frames)
         energies = energies + np.array([e for e, _ in more])
-        return energies, [f + push for f, (_, push) in zip(forces, more, strict=True)]
+        if not forces:
+            return energies, None
+        return energies, [f + push for f, (_, push) in zip(pulls, more, strict=True)]
 
     def calculator(self) -> EnergyForcesCalculator:
         """An ASE calculator."""

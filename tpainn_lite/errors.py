@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from . import units
-from .data import check, labels
+from .data import labels
 from .model import Potential
 
 
@@ -33,9 +33,8 @@ def evaluate(
 
     Raises `ValueError`, naming the frame, where a label is missing.
     """
-    check(frames, forces=forces)
-    energies, predicted = potential.predict(frames)
-    truth = [labels(a, forces=forces) for a in frames]
+    truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
+    energies, predicted = potential.predict(frames, forces=forces)
     sizes = np.array([len(a) for a in frames])
     dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
     per_atom = dE / sizes / units.MEV

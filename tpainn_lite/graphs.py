@@ -9,7 +9,8 @@ float64, because float32 positions far from the origin lose the bond lengths. It
 idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -61,17 +62,17 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
     return g
 
 
-def batches(frames: Sequence[Atoms], most: int) -> Iterator[list[Atoms]]:
-    """The frames in turn, at most `most` atoms at a time; a larger frame alone.
+def batches(graphs: Iterable[Graph], most: int) -> Iterator[list[Graph]]:
+    """Hand out graphs in turn, at most `most` atoms at a time; a larger one alone.
 
     One core took twice the time, and 700 MB more, for 28 boxes of 96 atoms at once.
     """
-    batch: list[Atoms] = []
-    for atoms in frames:
-        if batch and sum(map(len, batch)) + len(atoms) > most:
+    batch: list[Graph] = []
+    for g in graphs:
+        if batch and sum(len(other["Z"]) for other in [*batch, g]) > most:
             yield batch
             batch = []
-        batch.append(atoms)
+        batch.append(g)
     if batch:
         yield batch
 
@@ -106,7 +107,34 @@ def pair_forces(pull: torch.Tensor, batch: Graph) -> torch.Tensor:
     return forces.index_add(-2, batch["idx_j"], -pull)
 
 
-class Samples:
+class Graphs(list[Atoms]):
+    """Checked frames, each with its graph: what takes frames need not do it again.
+
+    `Potential.predict`, `tune.with_references` and `train.fit` do so for a potential
+    of the same `cutoff` (Å). The frames must not be moved any more.
+    """
+
+    def __init__(self, frames: Sequence[Atoms], cutoff: float, **how):
+        """Check `frames` as ``data.check(frames, **how)`` does, and build each graph.
+
+        Those that are `Graphs` already are taken as they are.
+        """
+        super().__init__(frames)
+        self.cutoff = cutoff
+        if isinstance(frames, Graphs) and frames.cutoff == cutoff:
+            self.graphs = frames.graphs
+        else:
+            check(frames, **how)
+            self.graphs = [graph(a, cutoff) for a in frames]
+
+    def relabelled(self, frames: Sequence[Atoms]) -> "Graphs":
+        """Take the same structures with other labels."""
+        other = copy.copy(self)
+        other[:] = frames
+        return other
+
+
+class Samples(Graphs):
     """Labelled structures in memory, ready for training, handed out in batches."""
 
     def __init__(
@@ -115,15 +143,15 @@ class Samples:
         cutoff: float,
         references: np.ndarray,
         forces: bool = True,
+        name: str = "train",
     ):
         """Build every graph once; subtract `references` (frames,) eV in float64.
 
         Raises `ValueError`, naming the frame, for structures nothing can learn from:
         without energy or, unless not `forces`, without forces.
         """
-        check(frames, "train", forces=forces)
-        self.graphs = [graph(a, cutoff) for a in frames]
-        truth = [labels(a, forces=forces) for a in frames]
+        super().__init__(frames, cutoff, name=name, labelled=False)
+        truth = [labels(a, f"{name}, frame {k}", forces) for k, a in enumerate(frames)]
         energies = np.array([e for e, _ in truth]) - references
         self.energies = torch.from_numpy(energies)  # (frames,) eV, float64
         # (N, 3) eV/Å each

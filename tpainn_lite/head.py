@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from .data import check, labels
-from .graphs import best_device, collate, graph, pair_forces
+from .data import labels
+from .graphs import Graphs, best_device, collate, pair_forces
 from .model import Potential
 from .readouts import Head, RandomFeatures
 
@@ -52,15 +52,12 @@ def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Te
     On the CPU, wherever the potential is. Their mean over a structure's atoms is a
     fixed-length description of it.
     """
-    check(frames, labelled=False)
     kept = []
     bare = copy.deepcopy(potential)
     bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
-    for atoms in frames:
-        bare.predict([atoms])
-        # after them come elements alone
-        kept[-1] = kept[-1].detach()[: len(atoms)].cpu()
-    return kept
+    bare.predict(frames, batch_atoms=1, forces=False)  # one call a frame
+    # after its atoms come elements alone
+    return [h[: len(a)].cpu() for h, a in zip(kept, frames, strict=True)]
 
 
 def draw_features(
@@ -91,15 +88,14 @@ def design(
     The reference energies of `potential` should fit already (`tune.with_references`).
     Raises `ValueError`, naming the frame, for a missing label.
     """
-    check(frames)
     config = config or HeadConfig()
+    truth = [labels(a, f"frames, frame {k}") for k, a in enumerate(frames)]
+    frames = Graphs(frames, potential.config.cutoff, labelled=False)
     energies, forces = potential.predict(frames)
     bare, rows = copy.deepcopy(potential).eval(), []
     bare.readout.outnet = copy.deepcopy(phi)
     bare.to(best_device(potential.device))
-    for k, atoms in enumerate(frames):
-        energy, force = labels(atoms)
-        g = graph(atoms, potential.config.cutoff)
+    for k, (g, (energy, force)) in enumerate(zip(frames.graphs, truth, strict=True)):
         batch = collate([g], bare.dtype, bare.device)
         r_ij = batch["r_ij"].requires_grad_()
         sums = bare.outputs(batch, r_ij)[0]  # (D,)
@@ -109,8 +105,8 @@ def design(
         ]  # (D, N, 3)
         X = torch.cat([sums.detach()[None], torch.stack(slopes).flatten(1).T])
         y = np.r_[energy - energies[k], np.ravel(force - forces[k])]
-        each = config.force_weight / (3 * len(atoms))
-        root = np.sqrt(np.r_[config.energy_weight, np.full(3 * len(atoms), each)])
+        each = config.force_weight / force.size
+        root = np.sqrt(np.r_[config.energy_weight, np.full(force.size, each)])
         rows.append(Rows(X.cpu().double().numpy() * root[:, None], y * root))
     return rows
 
@@ -164,6 +160,7 @@ def instant(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, seed: int
 ) -> Potential:
     """All of the above at once: a copy of `potential` with the head that fits."""
+    frames = Graphs(frames, potential.config.cutoff, labelled=False)
     phi = draw_features(potential, frames, config, seed)
     w, _ = solve(design(potential, frames, phi, config), config)
     return with_head(potential, phi, w)

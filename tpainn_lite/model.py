@@ -6,7 +6,7 @@ energies per element is added in float64, outside.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
 from .graphs import (  # noqa: E402
     Graph,
+    Graphs,
     batches,
     best_device,
     collate,
@@ -144,32 +145,46 @@ class Potential(torch.nn.Module):
         return way(self.representation, Z, idx_i, idx_j, r_ij)
 
     def predict(
-        self, frames: Sequence[Atoms], batch_atoms: int = 250
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (frames,) eV and forces, a list of (N, 3) eV/Å, frames checked.
+        self, frames: Sequence[Atoms], batch_atoms: int = 250, forces: bool = True
+    ) -> tuple[np.ndarray, list[np.ndarray] | None]:
+        """Predict energies (frames,) eV and forces, a list of (N, 3) eV/Å.
 
-        Runs on a GPU where there is one; the weights go back to where they were.
+        Without `forces` these are None and are not computed. Checks the frames, unless
+        they are `graphs.Graphs`. Runs on a GPU where there is one; the weights go back
+        to where they were.
         """
-        check(frames, labelled=False)
+        cutoff, graphs = self.config.cutoff, None
+        if isinstance(frames, Graphs) and frames.cutoff == cutoff:
+            graphs = frames.graphs
+        else:
+            check(frames, labelled=False)
         home = self.device
         self.to(best_device(home))
         try:
-            return self._predict(frames, batch_atoms)
+            return self._predict(frames, batch_atoms, forces, graphs)
         finally:
             self.to(home)
 
-    def _predict(self, frames: Sequence[Atoms], batch_atoms: int = 250):
+    @torch.no_grad()
+    def _predict(
+        self,
+        frames: Sequence[Atoms],
+        batch_atoms: int = 250,
+        forces: bool = True,
+        graphs: Iterable[Graph] | None = None,
+    ) -> tuple[np.ndarray, list[np.ndarray] | None]:
         references = self.reference_sum(frames)  # (frames,) eV
-        was_training, energies, forces = self.training, [], []
+        was_training, energies, found = self.training, [], []
         self.eval()
-        for part in batches(frames, batch_atoms):
-            graphs = [graph(a, self.config.cutoff) for a in part]
-            energy, force = self(collate(graphs, self.dtype, self.device))
+        graphs = graphs or (graph(a, self.config.cutoff) for a in frames)
+        for part in batches(graphs, batch_atoms):
+            energy, force = self(collate(part, self.dtype, self.device), forces)
             energies.append(energy.cpu().double().numpy())
-            sizes = [len(a) for a in part]
-            forces += np.split(force.cpu().double().numpy(), np.cumsum(sizes)[:-1])
+            if forces:
+                ends = np.cumsum([len(g["Z"]) for g in part])[:-1]
+                found += np.split(force.cpu().double().numpy(), ends)
         self.train(was_training)
-        return np.concatenate(energies) + references, forces
+        return np.concatenate(energies) + references, found if forces else None
 
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None

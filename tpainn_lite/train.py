@@ -35,7 +35,7 @@ class _Run:
 
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
-        self.identity = {}  # what decides the result: see `begin`
+        self.identity = {}  # what decides the result: see `identify`
         self.home = potential.device  # the result goes back there
         away = best_device(self.home)
         self.potential = copy.deepcopy(potential).to(away).train()
@@ -56,8 +56,8 @@ class _Run:
         self.rows: list[dict] = []
         self.best = {"score": math.inf, "state": None}
 
-    def begin(self, path: Path, frames: Sequence[Atoms], valid) -> None:
-        """Note what decides the result; go on from `path` if it is of the same run."""
+    def identify(self, frames: Sequence[Atoms], valid: Sequence[Atoms] | None) -> None:
+        """Note what decides the result, so that `load` can refuse another run."""
         forces = self.config.force_weight > 0
         watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
         self.identity = {
@@ -72,8 +72,6 @@ class _Run:
                 "reference energies": self.potential.reference_energies,
             },
         }
-        if path.exists():
-            self.load(path)
 
     PARTS = ("potential", "optimizer", "schedule", "average")
     PLAIN = ("step", "epoch", "bad", "rows", "best")
@@ -91,6 +89,18 @@ class _Run:
             getattr(self, name).load_state_dict(state[name])
         for name in self.PLAIN:
             setattr(self, name, state[name])
+
+    def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
+        """Go on from `path`, if it is there and of this run."""
+        if path is not None:
+            self.identify(frames, valid)
+            if Path(path).exists():
+                self.load(Path(path))
+
+    def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
+        """Check `frames` and build their graphs, once for the whole run."""
+        known, forces = self.potential.reference_sum(frames), self.config.force_weight
+        return Samples(frames, self.potential.config.cutoff, known, forces > 0, name)
 
     def run_epoch(self, samples: Samples, bar: tqdm) -> None:
         """One pass over the samples, or what is left of the budget."""
@@ -145,7 +155,7 @@ class _Run:
             weights = [p.data for p in self.potential.parameters()]
             torch._foreach_lerp_(weights, self.first, share * self.config.pull / self.n)
 
-    def validate(self, valid: Sequence[Atoms]) -> None:
+    def validate(self, valid: Samples) -> None:
         """Note the errors, keep the best weights."""
         with_forces = self.config.force_weight > 0
         errors = evaluate(self.average.module, valid, with_forces)
@@ -194,21 +204,21 @@ def fit(
     Reference energies stay: set them first (see `tune`). `valid` frames make
     `config.patience` count, and the best weights so far, by force error (energy error
     where forces weigh nothing), come back; else the last. The state goes to
-    `checkpoint` every `checkpoint_every` epochs, and the same call alone goes on.
+    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
+    other frames, labels, first weights or settings raise `ValueError`.
     `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
     """
     run = _Run(potential, config or FitConfig(), seed)
-    config, known = run.config, potential.reference_sum(frames)
-    samples = Samples(frames, potential.config.cutoff, known, config.force_weight > 0)
-    if checkpoint is not None:
-        run.begin(Path(checkpoint), frames, valid)
+    config, samples = run.config, run.samples(frames, "train")
+    watched = None if valid is None else run.samples(valid, "valid")
+    run.resume(checkpoint, samples, watched)
     total, done = config.steps, run.step
     try:
         with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
             while not run.finished():
                 run.run_epoch(samples, bar)
-                if valid is not None and run.due(config.validate_every):
-                    run.validate(valid)
+                if watched is not None and run.due(config.validate_every):
+                    run.validate(watched)
                 if checkpoint is not None and run.due(checkpoint_every):
                     run.save(Path(checkpoint))
                 if on_epoch and on_epoch(run.average.module, run.rows):

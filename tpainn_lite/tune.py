@@ -11,7 +11,6 @@ from ase import Atoms
 
 from .data import (
     EnergyForces,
-    check,
     compositions,
     fit_reference_energies,
     labels,
@@ -19,6 +18,7 @@ from .data import (
     with_labels,
 )
 from .delta import Total, differences
+from .graphs import Graphs
 from .head import HeadConfig, instant
 from .model import Potential
 from .train import FitConfig, History, fit
@@ -44,9 +44,9 @@ def with_references(
     keep their reference energy, with a `ReferenceWarning`. Without this step a
     potential pretrained on a force field starts thousands of eV away from DFT.
     """
-    check(frames, forces=False)
+    frames = Graphs(frames, potential.config.cutoff, forces=False)
     structures, prior = _prior(frames, atomic_energies)
-    energies, _ = potential.predict(structures)
+    energies, _ = potential.predict(structures, forces=False)
     network = energies - potential.reference_sum(structures)  # (frames,) eV
     truth = np.array([labels(a, forces=False)[0] for a in structures])
     known = potential.reference_energies  # the network was never shown other elements
@@ -67,9 +67,10 @@ def with_references(
 
 def _prior(
     frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
-) -> tuple[list[Atoms], dict[int, float] | None]:
+) -> tuple[Sequence[Atoms], dict[int, float] | None]:
     """Structures, and the free atoms that were given and those among `frames`."""
     structures, free = split_free_atoms(frames)
+    structures = structures if free else frames  # with the graphs that it may have
     if not structures:
         raise ValueError(
             "frames: needs structures of two atoms or more, got only atoms"
@@ -155,7 +156,7 @@ def autotune(
     """
     if not isinstance(strategy, Strategy):
         raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
-    check(frames, forces=False)
+    frames = Graphs(frames, potential.config.cutoff, forces=False)
     frames, prior = _prior(frames, atomic_energies)
     valid = valid and split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
@@ -193,7 +194,8 @@ def _without_classical(
 def _left(strategy: Delta, frames: Sequence[Atoms] | None) -> list[Atoms] | None:
     """What the classical part leaves over, where there is anything."""
     with_forces = strategy.config.force_weight > 0
-    return frames and differences(frames, strategy.classical, with_forces)
+    rest = frames and differences(frames, strategy.classical, with_forces)
+    return frames.relabelled(rest) if isinstance(frames, Graphs) else rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
