@@ -103,8 +103,8 @@ def simulate(
     ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
     On the `platform` "CPU" a System runs 4-6 times faster, in single precision.
 
-    Frames carry energy, forces, momenta, and in ``info`` time_fs and kinetic_energy
-    (eV), all at one time. Raises `BlowUp` for a run gone wrong.
+    Frames carry energy, forces, momenta (NVT: half a step early), and in ``info``
+    time_fs and kinetic_energy (eV). Raises `BlowUp` for a run gone wrong.
     """
     check_start(atoms)
     settings = _Settings(
@@ -145,7 +145,8 @@ def _collect(
                 break
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
         cause = (guard.error if guard else None) or error
-        if "cutoff" in str(cause):  # OpenMM's word for a box that a barostat shrank
+        shrunk = isinstance(cause, openmm.OpenMMException) and "cutoff" in str(cause)
+        if shrunk:  # by a barostat
             raise ValueError(
                 f"pressure: {cause} Start from a denser box, or build the System with "
                 f"a smaller cutoff; {len(frames)} frames were made"

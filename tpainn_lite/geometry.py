@@ -162,11 +162,7 @@ class Box:
         if cell is None:
             return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
         cell = np.array(cell, float)
-        if not abs(np.linalg.det(cell)) > TIE * np.linalg.norm(cell, axis=1).prod():
-            raise ValueError(
-                f"cell: needs three vectors with a volume, got {cell.tolist()}"
-            )
-        shortest, _ = minkowski_reduce(cell)
+        shortest = reduced(cell)
         lengths = [np.sort(np.linalg.norm(c, axis=1)) for c in (cell, shortest)]
         box, turn = cell.copy(), np.eye(3)
         if not (_lower_and_reduced(cell) and np.allclose(*lengths, rtol=1e-9)):
