@@ -17,7 +17,7 @@ import torch.utils.data.dataloader as _loader
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-if not hasattr(_loader, "T_co"):  # SchNetPack 2.1.1 imports a name that torch renamed
+if not hasattr(_loader, "T_co"):  # SchNetPack 2.0 imports a name that torch renamed
     _loader.T_co = _loader._T_co
 os.environ.setdefault("LOGLEVEL", "WARNING")  # on import it sets the root logger's
 from schnetpack.atomistic import Atomwise  # noqa: E402
