@@ -479,6 +479,7 @@ def lesson(path, unit="", cells_run=5):
     """The first cells of lesson 08 for a file: bring, teach, doubt, split."""
     file = Path(__file__).parents[1] / "notebooks/08_your_own_data.ipynb"
     cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
+    cells = [source for source in cells if "google.colab" not in source]
     first = cells[0].replace('PATH = ""', f"PATH = {str(path)!r}")
     names = {}
     for source in (first.replace('UNIT = ""', f"UNIT = {unit!r}"), *cells[1:cells_run]):
