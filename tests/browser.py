@@ -264,7 +264,7 @@ def server(folder: Path, python: str | Path = sys.executable) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(WAIT)
 
 
 def _wait_for(url: str, log: Path, seconds: float = 300) -> None:
