@@ -155,6 +155,7 @@ class LiveRun:
             platform="CPU",
         )
         self.frames.append(frame)
+        frame.info["time_fs"] = len(self.frames) * self._every * self._timestep
         self._r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
         self._g = self._g + (g - self._g) / len(self.frames)
         now = time.monotonic()
