@@ -1,6 +1,7 @@
 """The doctor: every FAIL can happen, and says what to do."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 
@@ -192,7 +193,11 @@ sys.exit(not fine)
 @pytest.fixture(scope="module")
 def owners():
     """Top-level module to the names of the installed distributions that bring it."""
-    found = importlib.metadata.packages_distributions().items()
+    # in a fresh process: setuptools, once used, puts its own copies on the path
+    code = "import importlib.metadata as m, json; print(json.dumps(m."
+    code += "packages_distributions()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    found = json.loads(done.stdout).items()
     return {m: {canonicalize_name(name) for name in names} for m, names in found}
 
 

@@ -50,10 +50,10 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -
 def from_calculator(calculator) -> EnergyForces:
     """Turn an ASE calculator into an `EnergyForces`."""
 
-    def energy_forces(numbers, positions, cell):
+    def energy_forces(numbers, positions, cell=None):
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
         atoms.calc = calculator
-        return atoms.get_potential_energy(), atoms.get_forces()
+        return atoms.get_potential_energy(), atoms.get_forces(apply_constraint=False)
 
     return energy_forces
 
