@@ -1,5 +1,6 @@
 """What to do with somebody's own labelled structures: units, start, split."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -76,19 +77,29 @@ def atom_energies(
     labels' energies, by least squares: right to some eV, which is where the fit of
     reference energies can begin. Where `known` cannot be free atoms of the labels'
     method (an all-electron method, and labels with pseudopotentials, say), all of them
-    come from the labels.
+    come from the labels, with a warning.
     """
     structures, free = split_free_atoms(frames)
     elements = sorted({int(z) for a in structures for z in a.numbers})
     energies = np.array([labels(a, forces=False)[0] for a in structures])
+    sizes = np.array([len(a) for a in structures])
+    far = []  # eV an atom, from both candidates
     for start in ({**known, **free}, free):
         new = [z for z in elements if z not in start]
         atoms = {z: start.get(z, 0.0) for z in elements}
         left = energies - compositions(structures, elements) @ [*atoms.values()]
         fitted, *_ = np.linalg.lstsq(compositions(structures, new), left)
-        left = left - compositions(structures, new) @ fitted
-        if np.abs(left / [len(a) for a in structures]).max() < CHEMISTRY:
+        left = (left - compositions(structures, new) @ fitted) / sizes
+        far.append(np.abs(left).max())
+        if far[-1] < CHEMISTRY:
             break
+    if len(far) > 1:
+        warnings.warn(
+            f"known: the labels are up to {far[0]:.0f} eV an atom from these free "
+            "atoms, so reference energies come from the labels alone. Are the atoms of "
+            "another method, or the labels in Hartree, Ry or kcal/mol?",
+            stacklevel=2,
+        )
     return start | dict(zip(new, fitted.tolist(), strict=True))
 
 
