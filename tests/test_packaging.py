@@ -139,7 +139,7 @@ def test_conda_environment_takes_the_lock():
 
 
 def test_an_activated_conda_environment_is_used_as_it_is():
-    asked = ["make", "-n", "lab", "CONDA_PREFIX=/opt/env"]
+    asked = ["make", "-n", "--no-print-directory", "lab", "CONDA_PREFIX=/opt/env"]
     for name, line in (
         ("tpainn-lite", "/opt/env/bin/jupyter lab notebooks"),
         ("base", ".venv/bin/jupyter lab notebooks"),
