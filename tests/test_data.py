@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.calculators.calculator import (
     CalculationFailed,
     Calculator,
     PropertyNotImplementedError,
 )
+from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import write
 
@@ -397,3 +398,32 @@ def test_frames_of_one_atom_are_free_atoms():
 def test_reference_elements():
     with pytest.raises(ValueError, match=r"missing \[9\]"):
         data.fit_reference_energies([molecule("HF")], [-1.0], PRIOR)
+
+
+def crystal(scale):
+    atoms = bulk("Al", "fcc", 4.05 * scale)
+    return data.label([atoms], EMT())[0]
+
+
+def test_an_atom_of_a_crystal_is_not_free():
+    crystals = [crystal(scale) for scale in (0.98, 1.0, 1.02)]
+    boxed = Atoms("Al", cell=[12.0] * 3, pbc=True)
+    alone = data.label([boxed], EMT())[0]
+    structures, free = data.split_free_atoms([*crystals, alone])
+    assert structures == crystals
+    assert free == {13: pytest.approx(alone.get_potential_energy())}
+    assert data.split_free_atoms(crystals) == (crystals, {})
+
+
+def test_a_slab_is_not_labelled_as_a_crystal():
+    slab = crystal(1.0)
+    slab.pbc = [True, True, False]
+    with pytest.raises(ValueError, match="periodic in all three directions or in none"):
+        data.label([slab], EMT())
+
+
+def test_a_calculator_that_does_not_know_an_element_is_heard():
+    silane = molecule("SiH4")
+    silane.calc = EMT()
+    with pytest.raises(RuntimeError, match="frame: .*No EMT-potential for Si"):
+        data.labels(silane)

@@ -630,8 +630,32 @@ def test_a_recording_of_an_older_version_is_refused_in_words(liquid, tmp_path):
     number, _, identity = head.decode().partition(" ")
     old = {k: v for k, v in json.loads(identity).items() if k != "positions"}
     state.write_bytes(f"{number} {json.dumps(old)}\n".encode() + rest)
-    with pytest.raises(ValueError, match="of an older version, .*delete it and a.traj"):
+    with pytest.raises(ValueError, match="of an older version .*delete it and a.traj"):
         simulate(system, start, **run)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_torn_state_is_refused_in_words(ethanol, tmp_path, share):
+    run = dict(every=10, file=tmp_path / "a.traj")
+    simulate(molecules.mmff94("CCO"), ethanol, steps=20, **run)
+    state = tmp_path / "a.traj.state"
+    content = state.read_bytes()
+    state.write_bytes(content[: round(share * len(content))])
+    with pytest.raises(ValueError, match="a.traj.state is damaged.*delete it and"):
+        simulate(molecules.mmff94("CCO"), ethanol, steps=40, **run)
+
+
+def test_a_run_does_not_go_on_on_another_zero_of_energy(ethanol, tmp_path):
+    run = dict(every=10, file=tmp_path / "a.traj")
+    field = molecules.mmff94("CCO")
+    simulate(field, ethanol, steps=20, **run)
+
+    def moved(numbers, positions, cell=None):
+        energy, forces = field(numbers, positions, cell)
+        return energy - 1000.0, forces
+
+    with pytest.raises(ValueError, match="another potential .*energy by 1e"):
+        simulate(moved, ethanol, steps=40, **run)
 
 
 def test_a_runaway_says_when_and_why(ethanol):

@@ -409,6 +409,18 @@ def test_an_npz_is_converted_once(tmp_path, frames):
         intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
 
 
+def test_an_npz_that_names_one_unit_takes_the_other_from_the_reader(tmp_path, frames):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays_of(frames), r_unit="Ang")
+    same(intake.read(path, "eV/Å").frames, frames)
+    assert "no unit of energy" in intake.read(path).notes[0]
+    mixed = arrays_of(frames, ase.units.Hartree) | {"e_unit": "Hartree"}
+    mixed["F"] = mixed["F"] * BOHR  # of Hartree/Bohr, positions in Å
+    np.savez(path, **mixed)
+    found = intake.read(path, "Hartree/Bohr").frames[0]
+    np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("key", ["e_unit", "r_unit"])
 def test_an_npz_in_a_unit_nobody_knows(key, tmp_path, frames):
     np.savez(tmp_path / "mine.npz", **arrays_of(frames), **{key: "furlong"})

@@ -116,7 +116,7 @@ def test_formal_charges_of_a_neutral_molecule_pass(smiles):
 def test_two_molecules_are_not_one():
     pair = molecule("H2O") + molecule("H2O")
     pair.positions[3:, 1] += 5.0
-    with pytest.raises(ValueError, match="2 that share no bond"):
+    with pytest.raises(ValueError, match="atoms: needs one molecule, got O.O"):
         molecules.perceive(pair)
 
 
@@ -302,3 +302,16 @@ def test_sample_is_at_its_temperature():
     # spreads by T sqrt(2 / 3N) = 0.33 T for 6 atoms; the mean of 400 by 0.017 T or so.
     frames = molecules.sample("CO", 400, temperature=500, seed=0, spacing=25.0)
     assert dynamics.temperatures(frames).mean() == pytest.approx(500, rel=0.08)
+
+
+def test_double_bonds_go_to_the_short_ones():
+    """Cyclooctatetraene looks the same without its bond orders."""
+    smiles = "C1=CC=CC=CC=C1"
+    (atoms,) = molecules.conformers(smiles, 1, seed=1)
+    field = molecules.mmff94(smiles)
+    energy, _ = field(atoms.numbers, atoms.positions)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(atoms))
+        back = molecules.reorder(atoms[order], smiles)
+        found, _ = field(back.numbers, back.positions)
+        assert found == pytest.approx(energy, abs=1e-9)

@@ -202,3 +202,13 @@ def breathing(frames):
 def test_words_for_what_cannot_be(call, words):
     with pytest.raises(ValueError, match=words):
         call(walk(1.0, 5, 20, 50.0, 0))
+
+
+def test_a_start_without_a_time_does_not_switch_the_check_off():
+    frames = [Atoms("Ar", info={"time_fs": 50.0 * k}) for k in range(1, 6)]
+    some = [Atoms("Ar"), *frames]
+    assert transport.frame_interval(some, 50.0) == 50.0
+    with pytest.raises(ValueError, match="interval: got 25 fs, but .* 50 fs apart"):
+        transport.frame_interval(some, 25.0)
+    gap = [frames[0], Atoms("Ar"), frames[2]]
+    assert transport.frame_interval(gap, 50.0) == 50.0

@@ -304,6 +304,8 @@ def test_free_atoms_among_the_frames(potential, additive):
     )
     assert tuned.reference_energies == pytest.approx(other, abs=1e-4)
     assert np.isfinite(history.column("force_mae")).all()
+    known = [evaluate(tuned, part).energy_mae for part in (water, [*free, *water])]
+    assert known[0] == known[1]  # they are no structures to be judged on
     with pytest.raises(ValueError, match="of element 8, a frame of one atom says"):
         tune.with_references(potential, [*free, *water], ATOMS)
 
@@ -315,8 +317,17 @@ def test_delta_takes_off_the_free_atoms_of_its_classical_part(potential, additiv
     config = replace(SHORT, steps=1)
     way = tune.Delta(potential.energy_forces, config, potential.reference_energies)
     total, _ = tune.autotune(potential, water, other, way, seed=0)
+    short = tune.Delta(potential, config)  # a Potential brings its own atoms
+    same, _ = tune.autotune(potential, water, other, short, seed=0)
+    assert same.network.reference_energies == total.network.reference_energies
+    energies = [t.predict(water)[0] for t in (total, same)]
+    np.testing.assert_array_equal(*energies)
+    few = {z: potential.reference_energies[z] for z in (1, 8)}
+    way = tune.Delta(potential.energy_forces, config, few)  # all that water needs
+    with pytest.warns(tune.ReferenceWarning, match="elements .6, 7."):
+        tune.autotune(potential, water, other, way, seed=0)
     left = {z: other[z] - e for z, e in potential.reference_energies.items()}
     assert total.network.reference_energies == pytest.approx(left, abs=1.0)
     way = tune.Delta(potential.energy_forces, config, {6: -1029.9})
-    with pytest.raises(ValueError, match=r"Delta.atomic_energies .* missing \[1, 7"):
+    with pytest.raises(ValueError, match=r"Delta.atomic_energies .* missing \[1, 8"):
         tune.autotune(potential, water, other, way, seed=0)

@@ -18,7 +18,7 @@ from rdkit import Chem, rdBase
 from scipy.special import chdtri
 from tqdm import tqdm
 
-from .geometry import neighbours
+from .geometry import neighbours, periodic
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]
@@ -30,8 +30,11 @@ CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
 
 
 def cell_of(atoms: Atoms) -> np.ndarray | None:
-    """The cell (3, 3) Å of a periodic structure, ``None`` of an open one."""
-    return np.asarray(atoms.cell) if atoms.pbc.any() else None
+    """Return the cell (3, 3) Å of a periodic structure, ``None`` of an open one.
+
+    Raises `ValueError` for one that is periodic in some directions only.
+    """
+    return np.asarray(atoms.cell) if periodic(atoms) else None
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
@@ -111,7 +114,9 @@ def labels(
         if forces and len(atoms) > 1:
             # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
-    except NotImplementedError:  # also ASE's PropertyNotImplementedError
+    except NotImplementedError as error:
+        if str(error) and not isinstance(error, PropertyNotImplementedError):
+            raise RuntimeError(f"{where}: its calculator failed ({error})") from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         raise ValueError(
             f"{where}: needs {needs} is missing; label it with data.label(), or read a "
@@ -282,20 +287,29 @@ BONDS = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 35: 1, 53: 1}
 """Bonds an atom of each element usually has; 2 for the others."""
 CHEMISTRY = 15.0  # eV an atom: no structure is bound by more (tungsten: 8.9)
 RESIDUAL = 5.0  # eV an atom: more than energies of one element differ by in structures
+FREE = 6.0  # Å: atoms of a crystal are nearer to their images
 TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
+
+
+def is_free(atoms: Atoms) -> bool:
+    """Return whether a frame is one atom without an image nearer than `FREE` Å."""
+    return len(atoms) == 1 and closest_pair(atoms, FREE) is None
 
 
 def split_free_atoms(
     frames: Sequence[Atoms],
-) -> tuple[list[Atoms], dict[int, float]]:
-    """Separate structures from free atoms, which are frames of one atom.
+) -> tuple[Sequence[Atoms], dict[int, float]]:
+    """Separate structures from free atoms, which are frames of one atom (`is_free`).
 
-    Returns the structures, and the energy (eV) of each element that has a free atom.
-    Raises `ValueError` where two energies of one element differ.
+    Returns the structures (`frames` itself where none is free), and the energy (eV) of
+    each element that has a free atom. Raises `ValueError` where two energies of one
+    element differ.
     """
+    if not any(map(is_free, frames)):
+        return frames, {}
     structures, found = [], {}
     for i, atoms in enumerate(frames):
-        if len(atoms) > 1:
+        if not is_free(atoms):
             structures.append(atoms)
             continue
         z, (energy, _) = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)
@@ -337,7 +351,8 @@ def fit_reference_energies(
     else:
         if missing := present - set(prior):
             raise ValueError(
-                f"prior: needs an energy for every element; missing {sorted(missing)}"
+                "prior, atomic_energies: need the atomic number and energy of every "
+                f"element; missing {sorted(missing)}"
             )
         elements = sorted(prior)
         N = compositions(frames, elements)  # (frames, elements)
@@ -373,6 +388,7 @@ def _refuse(N: np.ndarray, gaps: np.ndarray, bound: float, what: str) -> None:
             f"energies: that of frame {worst} is {each[worst]:+.4g} eV an atom from "
             f"{what}, and chemistry stays within {bound:g}. Are the free atoms of "
             "another method (all-electron against pseudopotential), or energies in "
-            "Hartree, Ry or kcal/mol, or of two methods mixed? Give all in eV by one "
-            "method, or no free atoms at all (atomic_energies=None)"
+            "Hartree, Ry or kcal/mol, or of two methods mixed, or atoms pressed into "
+            "each other? Give all in eV by one method, or no free atoms at all "
+            "(atomic_energies=None)"
         )

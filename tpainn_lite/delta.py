@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from .calculators import EnergyForcesCalculator
-from .data import EnergyForces, cell_of, labels, with_labels
+from .data import EnergyForces, cell_of, energy_forces_of, labels, with_labels
 from .model import Potential
 
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
@@ -21,7 +21,11 @@ SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 def classical_labels(
     classical: EnergyForces, frames: Sequence[Atoms]
 ) -> list[tuple[float, np.ndarray]]:
-    """Energy (eV) and forces (N, 3) (eV/Å) of each frame."""
+    """Label each frame: energy (eV) and forces (N, 3) (eV/Å).
+
+    `classical` may be a Potential or an ASE calculator, too.
+    """
+    classical = energy_forces_of(classical)
     return [classical(a.numbers, a.positions, cell_of(a)) for a in frames]
 
 
@@ -55,7 +59,8 @@ class Total:
     def energy_forces(self, numbers, positions, cell=None) -> tuple[float, np.ndarray]:
         """The sum as an `EnergyForces`."""
         energy, forces = self.network.energy_forces(numbers, positions, cell)
-        more, push = self.classical(numbers, positions, cell)
+        classical = energy_forces_of(self.classical)
+        more, push = classical(numbers, positions, cell)
         return energy + more, forces + push
 
     def predict(
@@ -84,7 +89,7 @@ class Total:
                 "make it with Total(network, classical, probe)"
             )
         a = self.probe
-        energy, forces = self.classical(a.numbers, a.positions, cell_of(a))
+        ((energy, forces),) = classical_labels(self.classical, [a])
         where = {"numbers": a.numbers, "positions": a.positions, "cell": cell_of(a)}
         rows = where | {"energy": energy, "forces": forces}  # Å, eV, eV/Å
         plain = {k: v if v is None else np.asarray(v).tolist() for k, v in rows.items()}

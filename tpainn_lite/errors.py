@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from . import units
-from .data import labels
+from .data import labels, split_free_atoms
 from .model import Potential
 
 
@@ -31,8 +31,10 @@ def evaluate(
 ) -> Errors:
     """`Errors` of the potential on labelled frames; unless not `forces`, of both.
 
+    Free atoms among the frames do not count: reference energies are not meant for them.
     Raises `ValueError`, naming the frame, where a label is missing.
     """
+    frames, _ = split_free_atoms(frames)
     truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
     energies, predicted = potential.predict(frames, forces=forces)
     sizes = np.array([len(a) for a in frames])

@@ -35,40 +35,40 @@ QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve,
 QM9_U0 = 12  # Hartree
 
 
-def named_units(arrays: Mapping[str, np.ndarray]) -> tuple[float, float] | None:
-    """Read the units of energy (eV) and length (Å) that an npz names, if it names one.
+def named_units(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[float | None, float | None]:
+    """Read the units of energy (eV) and length (Å) that an npz names; else None.
 
     Raises `ValueError` for a unit that is not in `ENERGY_UNITS` or `LENGTH_UNITS`.
     """
     found = []
-    tables = (("e_unit", ENERGY_UNITS, KCAL_MOL), ("r_unit", LENGTH_UNITS, 1.0))
-    for key, table, default in tables:
+    for key, table in (("e_unit", ENERGY_UNITS), ("r_unit", LENGTH_UNITS)):
         said = arrays[key].item() if key in arrays else None
         said = said.decode() if isinstance(said, bytes) else said
         plain = str(said).lower().replace(".", "").replace(" ", "")
         if said is not None and plain not in table:
             raise ValueError(f"{key}: needs one of {[*table]}, got {said!r}")
-        found.append(default if said is None else table[plain])
-    return tuple(found) if {"e_unit", "r_unit"} & set(arrays) else None
+        found.append(None if said is None else table[plain])
+    return found[0], found[1]
 
 
-def molecule_npz(
-    path: Path, unnamed: tuple[float, float] = (KCAL_MOL, KCAL_MOL)
-) -> list[Atoms]:
+def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[Atoms]:
     """Read the frames of rMD17's or sGDML's npz, in the units that it names.
 
     Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
-    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). Where it
-    names no unit: positions in Å, forces and energies in `unnamed` (eV/Å, eV). Raises
-    `ValueError` for shapes that do not fit, `KeyError` for a missing array.
+    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). What it does
+    not name is Å, and as `told`: the units of force (eV/Å) and energy (eV), or
+    kcal/mol. Raises `ValueError` for shapes that do not fit, `KeyError` for a missing
+    array.
     """
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         numbers, positions, energies, forces = (arrays[key] for key in keys)
-        named, length, (force, energy) = named_units(arrays), 1.0, unnamed
-        if named is not None:
-            energy, length = named
-            force = energy / length
+        named = named_units(arrays)
+        energy = named[0] or (told[1] if told else KCAL_MOL)
+        length = named[1] or 1.0
+        force = told[0] if told and None in named else energy / length
         cells, pbc = _npz_cells(arrays, len(positions))
     frames, atoms = positions.shape[:2]
     shapes = ([(atoms,), (frames, atoms)], [(frames,), (frames, 1)], [positions.shape])

@@ -121,17 +121,26 @@ class Graphs(list[Atoms]):
         """
         super().__init__(frames)
         self.cutoff = cutoff
-        if isinstance(frames, Graphs) and frames.cutoff == cutoff:
-            self.graphs = frames.graphs
+        if (known := graphs_of(frames, cutoff)) is not None:
+            self.graphs = known
         else:
             check(frames, **how)
             self.graphs = [graph(a, cutoff) for a in frames]
+        self.made_of = [id(a) for a in self]
 
     def relabelled(self, frames: Sequence[Atoms]) -> "Graphs":
         """Take the same structures with other labels."""
         other = copy.copy(self)
         other[:] = frames
+        other.made_of = [id(a) for a in frames]
         return other
+
+
+def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:
+    """Return the graphs that `frames` carry; None where they are not these frames'."""
+    if not isinstance(frames, Graphs) or frames.cutoff != cutoff:
+        return None
+    return frames.graphs if frames.made_of == [id(a) for a in frames] else None
 
 
 class Samples(Graphs):

@@ -16,7 +16,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import chemical_symbols
 
 from . import formats, units
-from .data import check, split_free_atoms, unconstrained, with_labels
+from .data import check, is_free, split_free_atoms, unconstrained, with_labels
 
 MOST = 5000  # structures; more are not read
 CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
@@ -96,21 +96,29 @@ def _npz(path: Path, unit: str | None) -> tuple[list[Atoms], list[str]]:
         with np.load(path) as arrays:
             named = formats.named_units(arrays)
             words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
-        if named and unit and not np.isclose(named[0] / named[1], UNITS[unit][0]):
+        if unit and _contradicts(named, *UNITS[unit]):
             said = ", ".join(f"{k} {v!r}" for k, v in words.items())
             raise ValueError(f"unit: {unit} was asked for, but the file says {said}")
-        frames = formats.molecule_npz(path, UNITS[unit or "kcal/mol/Å"])
+        frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
             f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
             f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
         ) from error
     notes = _too_many(len(frames))
-    if not named and not unit:
+    if named[0] is None and not unit:
         notes.append(
-            "The npz names no unit: read as kcal/mol and Å, as in rMD17; else name it."
+            "The npz names no unit of energy: read as kcal/mol, as in rMD17; else name "
+            "it."
         )
     return frames[:MOST], notes
+
+
+def _contradicts(named: tuple, force: float, energy: float) -> bool:
+    """Return whether the units that a file names are not those of force and energy."""
+    other = named[0] and not np.isclose(named[0], energy)
+    both = None not in named
+    return bool(other or (both and not np.isclose(named[0] / named[1], force)))
 
 
 def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
@@ -154,10 +162,10 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
 
     A free atom has a spin, and a periodic metal may have an odd number of electrons.
     """
-    odd = [len(a) > 1 and int(a.numbers.sum()) % 2 == 1 for a in frames]
+    odd = [not is_free(a) and int(a.numbers.sum()) % 2 == 1 for a in frames]
     found: dict[int, str] = {}
     for k, atoms in enumerate(frames):
-        words = _declared(atoms) if len(atoms) > 1 else []
+        words = [] if is_free(atoms) else _declared(atoms)
         if odd[k] and not atoms.pbc.any():
             words.append(f"{atoms.numbers.sum()} electrons, an odd number")
         if words:
@@ -194,7 +202,7 @@ def _without_free_atoms(
     frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
 ) -> tuple[list[Atoms], dict[int, float]]:
     """Separate structures from frames of one atom, and read these atoms' energies."""
-    alone = [(a, _property(a, "energy")) for a in frames if len(a) == 1]
+    alone = [(a, _property(a, "energy")) for a in frames if is_free(a)]
     known = [with_labels(a, energy * e) for a, e in alone if e is not None]
     try:
         _, atoms = split_free_atoms(known)
@@ -205,7 +213,7 @@ def _without_free_atoms(
         notes.append(
             f"Frames of one atom are free atoms: {found or 'none has energy'}."
         )
-    return [a for a in frames if len(a) > 1], atoms
+    return [a for a in frames if not is_free(a)], atoms
 
 
 def _labelled(

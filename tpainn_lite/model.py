@@ -29,11 +29,11 @@ from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
 from .graphs import (  # noqa: E402
     Graph,
-    Graphs,
     batches,
     best_device,
     collate,
     graph,
+    graphs_of,
     pair_forces,
 )
 from .painn import padded, pairwise  # noqa: E402
@@ -153,10 +153,8 @@ class Potential(torch.nn.Module):
         they are `graphs.Graphs`. Runs on a GPU where there is one; the weights go back
         to where they were.
         """
-        cutoff, graphs = self.config.cutoff, None
-        if isinstance(frames, Graphs) and frames.cutoff == cutoff:
-            graphs = frames.graphs
-        else:
+        graphs = graphs_of(frames, self.config.cutoff)
+        if graphs is None:
             check(frames, labelled=False)
         home = self.device
         self.to(best_device(home))

@@ -23,6 +23,7 @@ from .data import EnergyForces
 # and neighbours that share no bond come as near as 1.29 times.
 STRETCHED = 1.5  # a bond as long as this needs a reason: a scan, or hot dynamics
 NEAR = 1.3  # two atoms as near as this are bonded
+MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 
 
@@ -92,6 +93,11 @@ def perceive(atoms: Atoms) -> str:
             f"positions ({error}); needs a neutral, closed-shell molecule"
         ) from None
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    if "." in smiles:
+        raise ValueError(
+            f"atoms: needs one molecule, got {smiles}; take one of them, or look for a "
+            "bond that is too long to be seen"
+        )
     _properties(parse(smiles), smiles)
     return smiles
 
@@ -100,7 +106,8 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     """Copy `atoms` with the atoms in the order of `conformers` and `mmff94`.
 
     Bonds are read from distances; the forces of a labelled frame move with their atoms.
-    Bond orders and stereochemistry do not count. Raises `ValueError` where `atoms` are
+    Where bonds alone leave a choice, double and triple bonds go to the short ones;
+    stereochemistry does not count. Raises `ValueError` where `atoms` are
     another molecule than that of `smiles`, or a bond is too long to be seen.
     """
     found, wanted = _unbonded(atoms), Chem.RWMol()
@@ -111,7 +118,10 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     for bond in mol.GetBonds():
         ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         wanted.AddBond(*ends, Chem.BondType.SINGLE)
-    order = found.GetSubstructMatch(wanted)
+    # of all that fit, the one with the shortest multiple bonds (cyclooctatetraene)
+    matches = found.GetSubstructMatches(wanted, uniquify=False, maxMatches=MATCHES)
+    lengths = [_multiple(mol, atoms.positions[list(match)]) for match in matches]
+    order = matches[int(np.argmin(lengths))] if matches else ()
     if found.GetNumBonds() != wanted.GetNumBonds() or len(order) != len(atoms):
         raise ValueError(
             f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
@@ -126,6 +136,15 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     return data.with_labels(
         ordered, energy, None if forces is None else forces[list(order)]
     )
+
+
+def _multiple(mol: Chem.Mol, positions: np.ndarray) -> float:
+    """Sum the lengths (Å) of the bonds of `mol`, times their orders less one."""
+    total = 0.0
+    for bond in mol.GetBonds():
+        gap = positions[bond.GetBeginAtomIdx()] - positions[bond.GetEndAtomIdx()]
+        total += (bond.GetBondTypeAsDouble() - 1) * float(np.linalg.norm(gap))
+    return total
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:

@@ -15,7 +15,7 @@ import openmm
 from ase import Atoms
 from ase.io.trajectory import Trajectory
 
-SAME = 0.01  # eV/Å: two potentials differ by more; one, rounded twice, by much less
+SAME = 0.01  # eV/Å, eV an atom: two potentials differ by more, one rounded twice not
 DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
 
 
@@ -67,10 +67,8 @@ class Recording:
 
         self.done, self.checkpoint = 0, b""
         if self.state.exists():
-            head, _, self.checkpoint = self.state.read_bytes().partition(b"\n")
-            done, _, found = head.decode().partition(" ")
-            self.done = int(done)
-            differs = _difference(json.loads(found), json.loads(self.identity))
+            self.done, found, self.checkpoint = self._read_state()
+            differs = _difference(found, json.loads(self.identity))
             if differs:
                 raise ValueError(
                     f"file: {self.path} holds another run ({differs}); {self._way_out}"
@@ -82,8 +80,8 @@ class Recording:
         """Put `context` where the run stopped; return the frames there are.
 
         ``snapshot(k)`` makes frame number k of the context. Raises `ValueError` where
-        frames are missing, or the forces of the last one are not those of the context's
-        potential.
+        frames are missing, or energy and forces of the last one are not those of the
+        context's potential.
         """
         if not self.done:
             return []
@@ -102,24 +100,45 @@ class Recording:
                 f"{interval:g} fs apart; put them back, or delete both files to begin "
                 "anew"
             )
-        gap = np.abs(_forces(frames[-1]) - _forces(last)).max() if not lost else 0.0
-        if not gap < SAME:
-            raise ValueError(
-                f"file: {self.path} holds a run of another potential (forces of its "
-                f"last frame differ by {gap:.3g} eV/Å); {self._way_out}"
-            )
+        if not lost:
+            self._same_potential(frames[-1], last)
         for frame in lost:
             self._append(frame)
         return frames + lost
+
+    def _same_potential(self, recorded: Atoms, now: Atoms) -> None:
+        gap = np.abs(_forces(recorded) - _forces(now)).max()
+        rise = abs(recorded.get_potential_energy() - now.get_potential_energy())
+        if not (gap < SAME and rise < SAME * len(now)):
+            raise ValueError(
+                f"file: {self.path} holds a run of another potential (of its last "
+                f"frame forces differ by {gap:.3g} eV/Å, the energy by {rise:.3g} eV); "
+                f"{self._way_out}"
+            )
 
     def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:
         """Record frame `number` (from 1) and the state of `context` there."""
         part = self.state.with_name(self.state.name + ".part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        head = f"{number} {self.identity}\n".encode()
-        part.write_bytes(head + context.createCheckpoint())
+        checkpoint = context.createCheckpoint()
+        head = f"{number} {_digest(checkpoint)} {self.identity}\n".encode()
+        part.write_bytes(head + checkpoint)
         part.replace(self.state)
         self._append(frame)
+
+    def _read_state(self) -> tuple[int, dict, bytes]:
+        """Read the number of frames, the run's identity and OpenMM's checkpoint."""
+        head, _, checkpoint = self.state.read_bytes().partition(b"\n")
+        try:
+            done, digest, found = head.decode().split(" ", 2)
+            if digest != _digest(checkpoint):
+                raise ValueError("its checksum is another")
+            return int(done), json.loads(found), checkpoint
+        except ValueError as error:
+            raise ValueError(
+                f"file: {self.state} is damaged, or of an older version ({error}); "
+                f"{self._way_out}"
+            ) from None
 
     def _frames(self) -> list[Atoms]:
         if not self.path.exists() or not self.path.stat().st_size:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from . import checkpoints
 from .blocks import drop_frozen, parameter_groups
-from .data import digest_of, digest_of_labels
+from .data import digest_of, digest_of_labels, split_free_atoms
 from .errors import evaluate
 from .fitting import FitConfig, History
 from .graphs import Samples, best_device
@@ -98,7 +98,8 @@ class _Run:
                 self.load(Path(path))
 
     def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
-        """Check `frames` and build their graphs, once for the whole run."""
+        """Check `frames` and build their graphs, once; free atoms are left out."""
+        frames, _ = split_free_atoms(frames)
         known, forces = self.potential.reference_sum(frames), self.config.force_weight
         return Samples(frames, self.potential.config.cutoff, known, forces > 0, name)
 

@@ -24,23 +24,24 @@ SAME_BOX = 1e-4  # of an edge: a box that changes more is not of constant volume
 def frame_interval(frames: Sequence[Atoms], interval: float | None) -> float:
     """Return the time between two frames (fs).
 
-    That is `interval`, checked against the times in ``info["time_fs"]`` where all
-    frames carry them; with None it is taken from there.
+    That is `interval`, checked against the times in ``info["time_fs"]`` of the frames
+    that carry them; with None it is taken from there, and all frames need one.
 
     Raises `ValueError` where the two differ, where the times are not evenly spaced, and
     where there is no time at all.
     """
     if interval is not None and not 0 < interval < np.inf:
         raise ValueError(f"interval: needs a positive number of fs, got {interval}")
-    times = [float(a.info["time_fs"]) for a in frames if "time_fs" in a.info]
-    if len(times) < max(len(frames), 2):
+    timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
+    if len(timed) < 2 or (interval is None and len(timed) < len(frames)):
         if interval is None:
             raise ValueError(
                 "interval: needs the fs between two frames, got None, and not every "
                 "frame has info['time_fs']"
             )
         return interval
-    steps = np.diff(times)
+    times = [float(frames[k].info["time_fs"]) for k in timed]
+    steps = np.diff(times) / np.diff(timed)  # fs from one frame to the next
     step = float(np.median(steps))
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(

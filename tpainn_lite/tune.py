@@ -113,7 +113,7 @@ class Delta:
     """A fresh network learns what `classical` leaves over (see `delta`).
 
     Free atoms of the classical method (eV) are taken off those of the labels; a force
-    field, whose zero is arbitrary, has none.
+    field, whose zero is arbitrary, has none, and a Potential brings its own.
     """
 
     classical: EnergyForces
@@ -162,7 +162,7 @@ def autotune(
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))
-        prior = _without_classical(prior, strategy)
+        prior = _without_classical(prior, strategy, frames)
     start = with_references(potential, frames, prior)
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
@@ -177,18 +177,20 @@ def autotune(
 
 
 def _without_classical(
-    prior: Mapping[int, float] | None, strategy: Delta
+    prior: Mapping[int, float] | None, strategy: Delta, frames: Sequence[Atoms]
 ) -> Mapping[int, float] | None:
     """Free atoms (eV) of the differences that a Delta strategy learns."""
-    classical = strategy.atomic_energies
+    own = getattr(strategy.classical, "reference_energies", None)
+    classical = own if strategy.atomic_energies is None else strategy.atomic_energies
     if prior is None or classical is None:
         return prior
-    if missing := prior.keys() - classical.keys():
+    needed = {int(z) for a in frames for z in a.numbers}
+    if missing := needed - classical.keys():
         raise ValueError(
-            f"strategy: Delta.atomic_energies needs the free atoms {sorted(prior)} of "
+            f"strategy: Delta.atomic_energies needs the free atoms {sorted(needed)} of "
             f"the classical method; missing {sorted(missing)}"
         )
-    return {z: e - classical[z] for z, e in prior.items()}
+    return {z: e - classical[z] for z, e in prior.items() if z in classical}
 
 
 def _left(strategy: Delta, frames: Sequence[Atoms] | None) -> list[Atoms] | None:

@@ -105,6 +105,7 @@ def ordered(atoms: Atoms) -> Atoms:
     order, positions = whole_waters(atoms.numbers, atoms.positions, cell_of(atoms))
     found, known = atoms[order], {}
     found.positions = positions
+    found.set_constraint()  # they would hide the forces on fixed atoms
     for name in atoms.calc.results if atoms.calc else ():
         value = atoms.calc.get_property(name, atoms, allow_calculation=False)
         if value is not None:  # the label is of these positions
