@@ -627,15 +627,16 @@ def test_a_recording_of_an_older_version_is_refused_in_words(liquid, tmp_path):
     simulate(system, start, **run)
     state = tmp_path / "a.traj.state"
     head, _, rest = state.read_bytes().partition(b"\n")
-    number, _, identity = head.decode().partition(" ")
+    number, digest, identity = head.decode().split(" ", 2)
     old = {k: v for k, v in json.loads(identity).items() if k != "positions"}
-    state.write_bytes(f"{number} {json.dumps(old)}\n".encode() + rest)
-    with pytest.raises(ValueError, match="of an older version .*delete it and a.traj"):
+    state.write_bytes(f"{number} {digest} {json.dumps(old)}\n".encode() + rest)
+    with pytest.raises(ValueError, match="of an older version, .*delete it and a.traj"):
         simulate(system, start, **run)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_torn_state_is_refused_in_words(ethanol, tmp_path, share):
+def test_a_torn_state_is_refused_in_words(tmp_path, share):
+    ethanol = molecules.conformers("CCO", seed=0)[0]
     run = dict(every=10, file=tmp_path / "a.traj")
     simulate(molecules.mmff94("CCO"), ethanol, steps=20, **run)
     state = tmp_path / "a.traj.state"
@@ -645,7 +646,8 @@ def test_a_torn_state_is_refused_in_words(ethanol, tmp_path, share):
         simulate(molecules.mmff94("CCO"), ethanol, steps=40, **run)
 
 
-def test_a_run_does_not_go_on_on_another_zero_of_energy(ethanol, tmp_path):
+def test_a_run_does_not_go_on_from_another_zero_of_energy(tmp_path):
+    ethanol = molecules.conformers("CCO", seed=0)[0]
     run = dict(every=10, file=tmp_path / "a.traj")
     field = molecules.mmff94("CCO")
     simulate(field, ethanol, steps=20, **run)
