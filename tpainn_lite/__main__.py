@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+from .doctor import lessons_folder
 
 
 def copy_lessons(folder: Path) -> list[Path]:
@@ -15,9 +15,7 @@ def copy_lessons(folder: Path) -> list[Path]:
     Raises:
         ValueError: if a file would be overwritten; nothing is copied then.
     """
-    places = (PACKAGE / "notebooks", PACKAGE.parent / "notebooks")
-    source = next(place for place in places if place.is_dir())
-    files = sorted(file for file in source.iterdir() if file.is_file())
+    files = sorted(file for file in lessons_folder().iterdir() if file.is_file())
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"DIR: needs a folder, got the file {folder}; name another")
     there = [file.name for file in files if (folder / file.name).exists()]

@@ -162,11 +162,15 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
 
     A free atom has a spin, and a periodic metal may have an odd number of electrons.
     """
-    odd = [not is_free(a) and int(a.numbers.sum()) % 2 == 1 for a in frames]
     found: dict[int, str] = {}
+    boxes = 0  # with an odd number of electrons
     for k, atoms in enumerate(frames):
-        words = [] if is_free(atoms) else _declared(atoms)
-        if odd[k] and not atoms.pbc.any():
+        if is_free(atoms):
+            continue
+        words, odd = _declared(atoms), int(atoms.numbers.sum()) % 2 == 1
+        if odd and atoms.pbc.any():
+            boxes += 1
+        elif odd:
             words.append(f"{atoms.numbers.sum()} electrons, an odd number")
         if words:
             found[k] = ", ".join(words)
@@ -176,9 +180,9 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
             f"radicals, frames {[*found][:5]} first ({next(iter(found.values()))}); "
             "take them out"
         )
-    if any(odd):
+    if boxes:
         notes.append(
-            f"{sum(odd)} periodic structures have an odd number of electrons: are they "
+            f"{boxes} periodic structures have an odd number of electrons: are they "
             "metals, or is an atom missing?"
         )
 

@@ -70,7 +70,6 @@ def _prior(
 ) -> tuple[Sequence[Atoms], dict[int, float] | None]:
     """Structures, and the free atoms that were given and those among `frames`."""
     structures, free = split_free_atoms(frames)
-    structures = structures if free else frames  # with the graphs that it may have
     if not structures:
         raise ValueError(
             "frames: needs structures of two atoms or more, got only atoms"
