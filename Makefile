@@ -35,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 tutorial: setup
-	$(BIN)/python -m tpainn_lite.build tutorial
+	$(BIN)/python -m tpainn_lite.course.build tutorial
 
 lab: setup
 	$(ONE_THREAD) $(BIN)/jupyter lab notebooks
@@ -66,17 +66,17 @@ wheel: setup
 	$(BIN)/python tests/wheel.py --retries 2 $(TORCH) --extra-index-url $(TORCH_INDEX)
 
 notebooks: setup
-	$(BIN)/python -m tpainn_lite.build notebooks
+	$(BIN)/python -m tpainn_lite.course.build notebooks
 
 # what the first cells state against what the last `make tutorial` measured
 times: setup
-	$(BIN)/python -m tpainn_lite.stated
+	$(BIN)/python -m tpainn_lite.course.stated
 
 editions: setup
-	$(BIN)/python -m tpainn_lite.editions
+	$(BIN)/python -m tpainn_lite.course.editions
 
 site: setup
-	$(BIN)/python -m tpainn_lite.site
+	$(BIN)/python -m tpainn_lite.course.site
 
 lint: setup
 	$(BIN)/ruff check .

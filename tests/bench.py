@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.md.verlet import VelocityVerlet
 
-from tpainn_lite import datasets, dynamics, head, molecules, train, water
-from tpainn_lite.compiled import Compiled
+from tpainn_lite import datasets, dynamics, molecules, ridge_head, train, water
 from tpainn_lite.graphs import Samples
+from tpainn_lite.inference.compiled import Compiled
 from tpainn_lite.model import Potential
 
 
@@ -82,10 +82,11 @@ def main() -> None:
         )
         print(f"training on 10 molecules, {name}: {1e3 / steps:.0f} ms a step")
     thirty = datasets.load("molecules-dft")["pool"][:30]
-    phi = head.draw_features(student, thirty, head.HeadConfig(), seed=0)
-    rows = head.design(student, thirty, phi)
+    phi = ridge_head.draw_features(student, thirty, ridge_head.HeadConfig(), seed=0)
+    rows = ridge_head.design(student, thirty, phi)
     print(
-        f"instant head on 30 molecules: {1e3 / rate(lambda: head.solve(rows)):.0f} ms"
+        f"instant head on 30 molecules: {1e3 / rate(lambda: ridge_head.solve(rows)):.0f}"
+        " ms"
     )
     labels = rate(lambda: mmff94(ethanol.numbers, ethanol.positions, None))
     print(f"MMFF94, ethanol: {1e6 / labels:.0f} µs a label")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tpainn_lite import build, execution
+from tpainn_lite.course import build, execution
 
 CPU_S = 30 * 60
 EVERY = 0.1  # s

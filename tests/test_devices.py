@@ -6,13 +6,13 @@ import torch
 from conftest import REFERENCES, SMALL
 from devices import META, SecondDevice
 
-from tpainn_lite import head, model, train, tune
-from tpainn_lite.compiled import Compiled
+from tpainn_lite import model, ridge_head, train, tune
 from tpainn_lite.graphs import Samples, best_device
+from tpainn_lite.inference.compiled import Compiled
 from tpainn_lite.model import Potential
 
 CONFIG = train.FitConfig(steps=4, batch_size=3, lr=2e-3, ema=0.5, pull=0.1)
-FEW = head.HeadConfig(features=6)
+FEW = ridge_head.HeadConfig(features=6)
 CPU = torch.device("cpu")
 
 
@@ -33,7 +33,7 @@ def used(monkeypatch):
 
     was = Potential.outputs
     monkeypatch.setattr(Potential, "outputs", outputs)
-    for module in (model, train, head):
+    for module in (model, train, ridge_head):
         monkeypatch.setattr(
             module, "best_device", lambda now: META if now == CPU else now
         )
@@ -99,7 +99,7 @@ def test_a_gpu(start, ethanols, monkeypatch, tmp_path):
         return train.fit(start, ethanols, CONFIG, **options)[0].predict(ethanols)
 
     found, resumed = everything(start, ethanols[:4])[0], goes_on()
-    for module in (model, train, head):
+    for module in (model, train, ridge_head):
         monkeypatch.setattr(module, "best_device", lambda now: now)
     (tmp_path / "s.pt").unlink()
     expected, again = everything(start, ethanols[:4])[0], goes_on()
@@ -122,7 +122,7 @@ def test_one_that_is_elsewhere_stays_there(start, ethanols, used):
 def test_torchs_default_device_changes_nothing(ethanols, ice, tmp_path):
     def said():
         start = Potential(SMALL, REFERENCES, seed=0)
-        found = head.instant(start, ethanols[:2], FEW, seed=0)
+        found = ridge_head.instant(start, ethanols[:2], FEW, seed=0)
         found.save(tmp_path / "h")
         found = Potential.load(tmp_path / "h")
         quick = Compiled(found)(ice.numbers, ice.positions, ice.cell.array)

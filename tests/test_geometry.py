@@ -8,7 +8,8 @@ from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from tpainn_lite import blowup, data, geometry, rotation, viewers, water
+from tpainn_lite import blowup, data, geometry, water
+from tpainn_lite.explorers import rotation, viewers
 
 
 def test_bonds_of_ethanol():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from tpainn_lite import advice, molecules, pretraining, tune
+from tpainn_lite import molecules, pretraining, tune
+from tpainn_lite.course import advice
 from tpainn_lite.data import label, with_labels
 from tpainn_lite.errors import evaluate
 from tpainn_lite.model import PotentialConfig

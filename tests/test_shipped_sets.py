@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import (
-    cards,
-    datasets,
-    molecules,
-    reproduce_data,
-    reproduce_ethanol,
-    reproduce_water,
-)
+from tpainn_lite import datasets, molecules
 from tpainn_lite.data import check
+from tpainn_lite.reproduce import cards, ethanol, molecule_sets, water_sets
 
 SETS = sorted(p.name.split(".")[0] for p in datasets.SHIPPED.glob("*.extxyz*"))
 H = 1e-3  # Å, of finite differences
@@ -101,13 +95,15 @@ def test_splits_do_not_touch(name):
     "name", [n for n in SETS if n in ("molecules-dft", "ethanol-dft")]
 )
 def test_three_structures_again(name):
-    quantum = pytest.importorskip("tpainn_lite.quantum", reason="PySCF is an extra")
+    quantum = pytest.importorskip(
+        "tpainn_lite.reproduce.quantum", reason="PySCF is an extra"
+    )
     for frame in some(datasets.load(name)["pool"]):
         label_again(quantum.pyscf_dft(), frame)
 
 
 def test_three_structures_of_the_ladder_again():
-    xtb = pytest.importorskip("tpainn_lite.xtb", reason="tblite is an extra")
+    xtb = pytest.importorskip("tpainn_lite.reproduce.xtb", reason="tblite is an extra")
     for frame in some(datasets.load("teachers-xtb")["pool"]):
         label_again(xtb.gfn2_xtb(), frame)
 
@@ -118,7 +114,7 @@ def test_the_ladder_has_no_test_molecule():
         for part in datasets.load("teachers-xtb").values()
         for s in {a.info["smiles"] for a in part}
     }
-    assert not skeletons & reproduce_data.test_skeletons()
+    assert not skeletons & molecule_sets.test_skeletons()
     pool, valid = (
         {a.info["smiles"] for a in datasets.load("teachers-xtb")[s]}
         for s in ("pool", "valid")
@@ -128,7 +124,9 @@ def test_the_ladder_has_no_test_molecule():
 
 @pytest.mark.slow
 def test_three_coupled_cluster_energies_again():
-    quantum = pytest.importorskip("tpainn_lite.quantum", reason="PySCF is an extra")
+    quantum = pytest.importorskip(
+        "tpainn_lite.reproduce.quantum", reason="PySCF is an extra"
+    )
     for frame in some(datasets.load("ethanol-ccsdt")["pool"]):
         energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
@@ -154,17 +152,17 @@ def test_structures_are_those_of_their_tasks():
     frame = datasets.load("ethanol-dft")["pool"][1]
     kelvin, seed = frame.info["temperature"], int(frame.info["seed"])
     task = (kelvin, seed, frame.info["split"])
-    again = reproduce_ethanol.sample_ethanol(task)
+    again = ethanol.sample_ethanol(task)
     np.testing.assert_allclose(again.positions, frame.positions, atol=1e-4)
 
 
 @pytest.mark.slow
 def test_boxes_are_those_of_their_tasks():
     by_seed = {a.info["seed"]: a for a in frames_of("water-dft")}
-    tasks = [t for t in reproduce_water.water_tasks() if t[4] != "noise"]
+    tasks = [t for t in water_sets.water_tasks() if t[4] != "noise"]
     assert {t[3] for t in tasks} == set(by_seed)
     for task in some(tasks, 6):
-        again, frame = reproduce_water.sample_water(*task[:4]), by_seed[task[3]]
+        again, frame = water_sets.sample_water(*task[:4]), by_seed[task[3]]
         np.testing.assert_allclose(again.positions, frame.positions, atol=1e-6)
 
 
@@ -181,7 +179,7 @@ def test_water_covers_what_it_should():
     )
     assert np.quantile(lengths, 0.001) < 0.91  # Å
     assert np.quantile(lengths, 0.999) > 1.09
-    assert {a.info["model"] for a in frames} == set(reproduce_water.water.MODELS)
+    assert {a.info["model"] for a in frames} == set(water_sets.water.MODELS)
     for atoms in frames:
         assert len(atoms) == 96
         assert np.isfinite(atoms.get_stress()).all()
@@ -194,7 +192,7 @@ def test_scans_of_water_are_waters():
         for part in splits.values()
         for a in part
     }
-    alone = energy["both", reproduce_water.BOND]
+    alone = energy["both", water_sets.BOND]
     shape = {v: e for (scan, v), e in energy.items() if scan == "both"}
     assert min(shape, key=shape.get) in (0.97, 1.0)  # Å; experiment 0.957
     depth = {v: e - 2 * alone for (scan, v), e in energy.items() if scan == "dimer"}

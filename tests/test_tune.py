@@ -10,7 +10,8 @@ import pytest
 import torch
 from ase import Atoms
 
-from tpainn_lite import advice, data, head, molecules, tune
+from tpainn_lite import data, molecules, ridge_head, tune
+from tpainn_lite.course import advice
 from tpainn_lite.data import with_labels
 from tpainn_lite.delta import Total
 from tpainn_lite.errors import evaluate
@@ -141,7 +142,7 @@ def test_delta_learns_what_is_left_over(potential, quantum):
 def test_a_graph_and_a_check_a_frame(potential, quantum, counted, way):
     strategy = {
         "gradients": SHORT,
-        "head": head.HeadConfig(features=4),
+        "head": ridge_head.HeadConfig(features=4),
         "delta": tune.Delta(molecules.mmff94("CCO"), replace(SHORT, steps=4)),
     }[way]
     tune.autotune(potential, quantum, ATOMS, strategy, seed=0, valid=quantum[:3])
@@ -221,7 +222,7 @@ def test_a_total_without_a_probe_asks_for_one(total, tmp_path):
 
 
 def test_an_instant_head_by_the_same_call(potential, quantum):
-    way = head.HeadConfig(features=64, length=1.0)
+    way = ridge_head.HeadConfig(features=64, length=1.0)
     tuned, history = tune.autotune(potential, quantum, ATOMS, way, seed=0)
     again, _ = tune.autotune(potential, quantum, ATOMS, way, seed=0)
     zero_shot = tune.with_references(potential, quantum, ATOMS)

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, reproduce_runs, transport
+from tpainn_lite import analysis, datasets, transport
+from tpainn_lite.reproduce.runs import (
+    CLASSICAL,
+    longest_bond,
+    property_runs,
+    stability_runs,
+)
 
 RUNS = datasets.card("water-runs")["rows"]
 FATES = datasets.card("water-stability")["rows"]
@@ -26,8 +32,8 @@ def column(model, where, what):
 
 def test_the_runs_are_those_that_reproduce_makes():
     for rows, tasks in (
-        (RUNS, reproduce_runs.property_runs()),
-        (FATES, reproduce_runs.stability_runs()),
+        (RUNS, property_runs()),
+        (FATES, stability_runs()),
     ):
         made = [(r["model"], *state(r), r["length"], r["seed"]) for r in rows]
         asked = [(t.model, t.temperature, t.pressure, t.length, t.seed) for t in tasks]
@@ -64,7 +70,7 @@ def test_temperatures_are_those_of_the_thermostat(runs):
 def test_no_molecule_of_a_shipped_run_is_broken(runs):
     for of_kind in runs.values():
         for frames in of_kind.values():
-            assert max(map(reproduce_runs.longest_bond, frames[::20])) < 1.3
+            assert max(map(longest_bond, frames[::20])) < 1.3
 
 
 @pytest.mark.parametrize("model", ["water-tuned-8", "water-tuned-80"])
@@ -118,7 +124,7 @@ def test_what_one_run_of_each_says_of_diffusion(one):
     reference = one["water-tuned-80"]
     for model in ("water-tuned-8", "water-scratch-8"):
         assert 1.2 < one[model] / reference < 1.5
-    assert 0.4 < one[reproduce_runs.CLASSICAL] / reference < 0.65
+    assert 0.4 < one[CLASSICAL] / reference < 0.65
     value, _ = column("water-scratch-8", (300.0, None), "diffusion").T
     assert value.min() > reference
 
@@ -129,7 +135,7 @@ def test_eight_boxes_are_too_few_for_diffusion():
         mean, error, _ = five(f"water-{model}")
         assert low < mean / reference < high
         assert mean - reference > 4 * np.hypot(error, uncertain)
-    assert five(reproduce_runs.CLASSICAL)[0] < 0.8 * reference
+    assert five(CLASSICAL)[0] < 0.8 * reference
 
 
 def test_runs_of_one_potential_differ_by_more_than_their_molecules_say(runs, one):

@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python, lessons = bare(folder, sys.argv[1:]), folder / "lessons"
-        run(python, "-m", "tpainn_lite.doctor", cwd=folder)
+        run(python, "-m", "tpainn_lite.course.doctor", cwd=folder)
         run(python, "-m", "tpainn_lite", "lessons", lessons, cwd=folder)
         with browser.server(lessons, python) as url:
             with urllib.request.urlopen(f"{url}/api/contents/{LESSON}") as answer:

@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from .doctor import lessons_folder
+from .course.doctor import lessons_folder
 
 
 def copy_lessons(folder: Path) -> list[Path]:

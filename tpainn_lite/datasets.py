@@ -17,9 +17,10 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from . import public, trajectories
+from . import trajectories
 from .model import Potential
-from .public_sets import SETS
+from .public import download
+from .public.sets import SETS
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 
@@ -68,7 +69,7 @@ def load(
     an unknown name or a file that is not the shipped or published one.
     """
     if name in SETS:
-        return public.load(name, mirror, cache)
+        return download.load(name, mirror, cache)
     about = card(name)
     path = SHIPPED / f"{name}.extxyz"
     path = path if path.is_file() else SHIPPED / f"{name}.extxyz.xz"

@@ -18,13 +18,7 @@ from tqdm import tqdm
 
 from .blowup import BlowUp, kinetic_temperature, refuse
 from .data import EnergyForces, check, energy_forces_of
-from .engine import (
-    Guard,
-    add_barostat,
-    python_system,
-    snapshot,
-    start,
-)
+from .engine import Guard, add_barostat, python_system, snapshot, start
 from .geometry import whole
 from .recording import Recording, fingerprint
 

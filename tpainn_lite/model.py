@@ -27,16 +27,8 @@ from schnetpack.representation import PaiNN  # noqa: E402
 from . import checkpoints  # noqa: E402
 from .calculators import EnergyForcesCalculator  # noqa: E402
 from .data import check  # noqa: E402
-from .graphs import (  # noqa: E402
-    Graph,
-    batches,
-    best_device,
-    collate,
-    graph,
-    graphs_of,
-    pair_forces,
-)
-from .painn import padded, pairwise  # noqa: E402
+from .graphs import Graph, batches, best_device, collate, graph, graphs_of, pair_forces
+from .inference.painn import padded, pairwise  # noqa: E402
 from .readouts import Head, RandomFeatures  # noqa: E402
 
 RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}

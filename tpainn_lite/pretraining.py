@@ -12,7 +12,7 @@ from .data import split
 from .fitting import FitConfig
 from .model import Potential, PotentialConfig
 from .molecules import sample
-from .reproduce_models import FIT, references
+from .reproduce.students import FIT, references
 from .train import fit
 
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at

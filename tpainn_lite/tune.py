@@ -19,8 +19,8 @@ from .data import (
 )
 from .delta import Total, differences
 from .graphs import Graphs
-from .head import HeadConfig, instant
 from .model import Potential
+from .ridge_head import HeadConfig, instant
 from .train import FitConfig, History, fit
 
 # The same steps for both. The rates and the pull come from short trials, judged on pool

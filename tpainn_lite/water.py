@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from . import analysis, units
 from .data import cell_of
-from .formats import whole_waters
+from .public.formats import whole_waters
 from .water_models import MODELS, SPC_FW, WaterModel, water_system
 
 __all__ = [

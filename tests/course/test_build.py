@@ -1,0 +1,246 @@
+"""The build: what runs, what is recorded, what fails it, what is written back."""
+
+import base64
+import io
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from tpainn_lite.course import build, normalise
+
+# the kernel's event loop and sockets are closed by nbclient when it likes
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+CLAIM = "from tpainn_lite import lessons\nlessons.claim('{}', {}, {})"
+SOLVED = """# Solution of exercise 1
+{}
+lessons.self_check({}, "Right.", "Think again.")"""
+SPAM = 'def f({}):\n    """One."""\n    return 1'
+SHOW = """
+import io, sys, time
+from PIL import Image
+from ipywidgets import IntSlider
+from tpainn_lite import lessons
+file = io.BytesIO()
+Image.new("RGB", (40, 40), "navy").save(file, format="PNG")
+print("noise", file=sys.stderr)
+lessons.show(IntSlider(), "A blue square", file.getvalue())
+"""
+
+
+def write(folder, name, sources, tags=()):
+    cells = [new_markdown_cell("# 00 · Title")]
+    cells += [new_code_cell(s, metadata={"tags": list(tags)}) for s in sources]
+    folder.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=cells), folder / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory):
+    """A course of three lessons, one that is fine and two that are not, built once."""
+    root = tmp_path_factory.mktemp("course")
+    threads = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.getcwd())"
+    block = "block = bytearray(300_000_000)"
+    good = CLAIM.format("sum", "1 + 1", "True")
+    false = CLAIM.format("too good", "9.0", "False")
+    exercise = SOLVED.format("answer = 42", "answer == 42")
+    write(root / "notebooks", "00_good", [threads, block, good, exercise])
+    write(root / "notebooks", "01_raises", ["1 / 0", good])
+    write(root / "notebooks", "02_false", [false])
+    before = {p.name: p.read_bytes() for p in (root / "notebooks").iterdir()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        status = build.main(["tutorial"])
+    after = {p.name: p.read_bytes() for p in (root / "notebooks").iterdir()}
+    return root, status, before == after
+
+
+def test_tutorial_fails_and_leaves_the_lessons_alone(tutorial):
+    root, status, untouched = tutorial
+    assert status == 1
+    assert untouched
+    copies = {path.name for path in (root / "build/notebooks").iterdir()}
+    assert copies == {"00_good.ipynb", "01_raises.ipynb", "02_false.ipynb"}
+    assert not (root / "build/claims.part").exists()
+
+
+def test_lessons_run_on_one_thread_in_their_folder(tutorial):
+    root, _, _ = tutorial
+    copy = nbformat.read(root / "build/notebooks/00_good.ipynb", as_version=4)
+    assert copy.cells[1].outputs[0].text == f"1 {root / 'notebooks'}\n"
+    assert len(copy.cells) == 5  # neither stubs nor the cell that measures are kept
+    assert copy.cells[-1].outputs[0].text == "✓ Right.\n"
+
+
+def test_claims_are_collected(tutorial):
+    claims = json.loads((tutorial[0] / "build/claims.json").read_text())
+    assert claims == [
+        {"lesson": "00_good", "name": "sum", "value": 2, "holds": True},
+        {"lesson": "02_false", "name": "too good", "value": 9.0, "holds": False},
+    ]
+
+
+def test_timings_are_of_the_kernel(tutorial):
+    timings = json.loads((tutorial[0] / "build/timings.json").read_text())
+    assert set(timings) == {"00_good", "01_raises", "02_false"}
+    for cost in timings.values():
+        assert set(cost) == {"cpu_s", "wall_s", "peak_mb"}
+        assert cost["cpu_s"] > 0
+        assert cost["wall_s"] > 0
+    assert timings["00_good"]["peak_mb"] > timings["02_false"]["peak_mb"] + 250
+
+
+def test_problems_are_named(tutorial, monkeypatch, capsys):
+    monkeypatch.chdir(tutorial[0])
+    assert build.main(["tutorial", "01", "02_false"]) == 1
+    printed = capsys.readouterr().out
+    assert "01_raises, cell 1: CellExecutionError" in printed
+    assert "ZeroDivisionError" in printed
+    assert "02_false: claim does not hold: too good" in printed
+    claims = json.loads((tutorial[0] / "build/claims.json").read_text())
+    assert [c["lesson"] for c in claims] == ["00_good", "02_false"]  # 00 is kept
+
+
+@pytest.mark.parametrize(
+    ("solved", "problem"),
+    [
+        (SPAM.format("x=spam"), "NameError"),
+        (SPAM.format(""), "nothing is raised by the stub"),  # nobody calls it
+    ],
+    ids=["raises something else", "raises nothing"],
+)
+def test_a_stub_may_only_refuse(tmp_path, monkeypatch, capsys, solved, problem):
+    exercise = SOLVED.format(solved, "True")
+    write(
+        tmp_path / "notebooks", "00_stub", ["from tpainn_lite import lessons", exercise]
+    )
+    monkeypatch.chdir(tmp_path)
+    assert build.main(["tutorial"]) == 1
+    printed = capsys.readouterr().out
+    assert problem in printed
+    assert "00_stub, cell 2" in printed
+
+
+@pytest.mark.parametrize("arguments", [["tutorial", "07"], ["nonsense"], []])
+def test_bad_arguments_are_refused(tutorial, monkeypatch, arguments):
+    monkeypatch.chdir(tutorial[0])
+    with pytest.raises(SystemExit) as refusal:
+        build.main(arguments)
+    assert refusal.value.code == 2
+
+
+def test_a_folder_without_lessons_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no lesson; run this in the repository"):
+        build.select(tmp_path, [])
+
+
+def test_notebooks_written_back_are_stable(tmp_path, monkeypatch):
+    clock = "import time\nprint(time.time_ns())"
+    write(tmp_path / "notebooks", "00_show", [SHOW, "1 + 1"])
+    write(tmp_path / "notebooks", "01_clock", [clock], tags=["volatile"])
+    monkeypatch.chdir(tmp_path)
+    runs = []
+    for _ in range(2):
+        assert build.main(["notebooks"]) == 0
+        runs.append({p.name: p.read_text() for p in tmp_path.glob("notebooks/*")})
+    assert runs[0] == runs[1]
+    text = runs[0]["00_show.ipynb"]
+    assert "widget" not in text.replace("ipywidgets", "")
+    assert "noise\\n" not in text
+    cell = nbformat.reads(text, as_version=4).cells[1]
+    [output] = cell.outputs
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert output.metadata["image/png"]["alt"] == "A blue square"
+    assert "execution" not in cell.metadata
+
+
+def png(colour="navy", dot=None) -> str:
+    image = Image.new("RGB", (100, 100), colour)
+    for k in range(dot or 0):
+        image.putpixel((k % 100, k // 100), (255, 255, 255))
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=0 if dot == 0 else 6)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_pixels_decide_whether_a_picture_changed():
+    assert png(dot=0) != png()  # other bytes, same picture
+    assert normalise.same_pixels(png(dot=0), png())
+    assert not normalise.same_pixels(png(dot=5), png())
+    assert not normalise.same_pixels(png("black"), png())
+
+
+def notebook(*outputs, tags=()):
+    cell = new_code_cell("1", id="one", outputs=list(outputs))
+    cell.metadata.tags = list(tags)
+    return new_notebook(cells=[cell])
+
+
+def picture(data, alt="A square"):
+    kinds = {"image/png": data, "text/plain": "<Figure>"}
+    return new_output("display_data", kinds, metadata={"image/png": {"alt": alt}})
+
+
+def test_an_unchanged_picture_keeps_its_bytes():
+    old, new = notebook(picture(png(dot=0))), notebook(picture(png()))
+    result, problems = normalise.normalised(new, old)
+    assert problems == []
+    assert result.cells[0].outputs[0].data["image/png"] == png(dot=0)
+    assert new.cells[0].outputs[0].data["image/png"] == png()  # argument untouched
+    changed, _ = normalise.normalised(notebook(picture(png("red"))), old)
+    assert changed.cells[0].outputs[0].data["image/png"] == png("red")
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"), [((), "2 s\n"), (("volatile",), "1 s\n")]
+)
+def test_only_volatile_cells_keep_old_texts(tags, expected):
+    old = notebook(new_output("stream", name="stdout", text="1 s\n"))
+    new = notebook(new_output("stream", name="stdout", text="2 s\n"), tags=tags)
+    result, _ = normalise.normalised(new, old)
+    assert result.cells[0].outputs[0].text == expected
+
+
+def test_a_progress_bar_leaves_its_last_state():
+    text = "0%\r50%\r100%\ndone\n"
+    new = notebook(new_output("stream", name="stdout", text=text))
+    result, _ = normalise.normalised(new, new)
+    assert result.cells[0].outputs[0].text == "100%\ndone\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        (picture(png(), alt=" "), "no alt text"),
+        (new_output("stream", text="saved /home/me/x.pt"), "absolute path '/home/me"),
+        (
+            new_output(
+                "display_data",
+                {"application/vnd.plotly.v1+json": {}, "text/plain": "A line"},
+            ),
+            "no static twin",
+        ),
+    ],
+)
+def test_what_must_not_be_committed_is_named_and_not_written(tmp_path, output, problem):
+    path = tmp_path / "00_x.ipynb"
+    nbformat.write(notebook(), path)
+    before = path.read_bytes()
+    [found] = normalise.write_back(notebook(output), path)
+    assert found.startswith("cell 0: ")
+    assert problem in found
+    assert path.read_bytes() == before
+
+
+def test_invisible_widgets_are_dropped():
+    view = "application/vnd.jupyter.widget-view+json"
+    theme = {view: {"model_id": "x"}, "text/plain": ""}
+    new = notebook(new_output("display_data", theme))
+    result, problems = normalise.normalised(new, new)
+    assert problems == []
+    assert result.cells[0].outputs == []

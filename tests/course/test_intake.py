@@ -1,0 +1,572 @@
+"""Other people's files: each ends as structures, or in a sentence that helps."""
+
+import ast
+import asyncio
+from pathlib import Path
+
+import ase.db
+import ase.io
+import ase.units
+import nbformat
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.constraints import FixAtoms
+from rdkit import Chem
+
+from tpainn_lite import datasets, molecules, units, water
+from tpainn_lite.course import advice, intake, lessons
+from tpainn_lite.data import with_labels
+from tpainn_lite.explorers import comparison, parity
+from tpainn_lite.public.download import formats
+
+
+@pytest.fixture
+def frames():
+    """Twelve labelled ethanols."""
+    return datasets.load("ethanol-dft")["pool"][:12]
+
+
+@pytest.fixture
+def student():
+    return datasets.checkpoint("molecules-mmff94")
+
+
+def written(tmp_path, frames, name="mine.extxyz"):
+    ase.io.write(tmp_path / name, frames)
+    return tmp_path / name
+
+
+def relabelled(atoms, energy=None, forces=None):
+    return with_labels(
+        atoms,
+        atoms.get_potential_energy() if energy is None else energy,
+        atoms.get_forces() if forces is None else forces,
+    )
+
+
+def test_a_good_file(tmp_path, frames, student):
+    found = intake.read(written(tmp_path, frames))
+    assert found.forces
+    assert found.notes == []
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+    assert advice.start(found.frames) == "molecules-mmff94"
+    assert advice.doubt_units(found.frames, student) is None
+
+
+def test_a_database_and_an_npz(tmp_path, frames):
+    with ase.db.connect(tmp_path / "mine.db") as database:
+        for a in frames:
+            database.write(a)
+    found = intake.read(tmp_path / "mine.db")
+    np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
+    arrays = dict(
+        nuclear_charges=frames[0].numbers,
+        coords=np.array([a.positions for a in frames]),
+        energies=np.array([a.get_potential_energy() for a in frames]) / units.KCAL_MOL,
+        forces=np.array([a.get_forces() for a in frames]) / units.KCAL_MOL,
+    )
+    np.savez(tmp_path / "mine.npz", **arrays)
+    found = intake.read(tmp_path / "mine.npz")
+    np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
+
+
+@pytest.mark.parametrize(
+    "unit", ["kcal/mol/Å", "kJ/mol/Å", "Hartree/Bohr", "Hartree/Å"]
+)
+def test_wrong_units_are_seen_and_can_be_named(unit, tmp_path, frames, student):
+    force, energy = intake.UNITS[unit]
+    strange = [
+        relabelled(a, a.get_potential_energy() / energy, a.get_forces() / force)
+        for a in frames
+    ]
+    path = written(tmp_path, strange)
+    assert f"unit='{unit}'" in advice.doubt_units(intake.read(path).frames, student)
+    mended = intake.read(path, unit).frames
+    assert advice.doubt_units(mended, student) is None
+    assert mended[0].get_potential_energy() == pytest.approx(
+        frames[0].get_potential_energy(), rel=1e-8
+    )
+
+
+def test_gradients_in_place_of_forces(frames, student):
+    turned = [relabelled(a, forces=-a.get_forces()) for a in frames]
+    assert "gradients" in advice.doubt_units(turned, student)
+
+
+def test_no_forces(tmp_path, frames):
+    plain = [with_labels(a, a.get_potential_energy()) for a in frames]
+    found = intake.read(written(tmp_path, plain))
+    assert not found.forces
+    assert "energies alone" in found.notes[0]
+
+
+def test_some_without_labels_and_copies(tmp_path, frames):
+    bare = frames[0].copy()
+    bare.calc = None
+    found = intake.read(written(tmp_path, [*frames, bare, frames[1]]))
+    assert len(found.frames) == 12
+    assert found.notes == [
+        "1 structures without energy left out.",
+        "1 copies of other structures left out.",
+    ]
+
+
+def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms([0, 1, 2]))
+    found = intake.read(written(tmp_path, fixed))
+    assert "12 structures had ASE constraints" in found.notes[0]
+    for a, b in zip(found.frames, frames, strict=True):
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+
+
+def test_explorer_and_advice_see_the_forces_on_fixed_atoms(frames, student):
+    plain = [relabelled(a) for a in frames]
+    fixed = [relabelled(a) for a in frames]
+    for atoms in fixed:
+        atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
+    assert advice.doubt_units(fixed, student) is None
+    said = {"student": student.predict(plain)}
+    one, other = (comparison.compare(f, said) for f in (plain, fixed))
+    name = "force component"
+    np.testing.assert_array_equal(one[name].reference, other[name].reference)
+    explorer = parity.Parity(fixed, said)
+    np.testing.assert_array_equal(
+        explorer._drawn()[2], plain[explorer.numbers["frame"]].get_forces()
+    )
+
+
+def nan(frames):
+    frames[4] = relabelled(frames[4], forces=np.full((9, 3), np.nan))
+    return frames
+
+
+def overlapping(frames):
+    frames[4].positions[1] = frames[4].positions[0] + 0.1
+    return frames
+
+
+def half_periodic(frames):
+    frames[4].set_cell([9, 9, 9])
+    frames[4].pbc = (True, True, False)
+    return frames
+
+
+def mixed(frames):
+    frames[4].set_cell([9, 9, 9])
+    frames[4].pbc = True
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nan, "frame 4: .*NaN"),
+        (overlapping, "frame 4: atoms 0 and 1 are 0.17 Å apart"),
+        (half_periodic, "frame 4: needs to be open, or periodic"),
+        (mixed, "some structures are periodic and some are not"),
+        (lambda frames: frames[:1], "at least 2 different structures"),
+        (lambda frames: [frames[0]] * 3, "at least 2 different structures"),
+    ],
+)
+def test_hostile_structures(spoil, words, tmp_path, frames):
+    path = written(tmp_path, spoil([relabelled(a) for a in frames]))
+    with pytest.raises(ValueError, match=words):
+        intake.read(path)
+
+
+def informed(**info):
+    def spoil(frames):
+        frames[4].info |= info
+        return frames
+
+    return spoil
+
+
+def without_a_hydrogen(frames):
+    frames[4] = frames[4][:-1]
+    frames[4].calc = None
+    return [*frames[:4], with_labels(frames[4], -4200.0, np.zeros((8, 3))), *frames[5:]]
+
+
+def with_initial(kind):
+    def spoil(frames):
+        values = np.zeros(9)
+        values[2] = 1.0
+        getattr(frames[4], f"set_initial_{kind}")(values)
+        return frames
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_a_hydrogen, "25 electrons, an odd number"),
+        (informed(charge=1), "charge=1"),
+        (informed(total_charge=-1), "total_charge=-1"),
+        (informed(spin=2), "spin=2"),
+        (informed(total_spin=2), "total_spin=2"),
+        (informed(multiplicity=3), "multiplicity=3"),
+        (with_initial("charges"), "initial charges add up to 1"),
+        (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
+    ],
+)
+def test_ions_and_radicals_are_named(spoil, words, tmp_path, frames):
+    frames = spoil([relabelled(a) for a in frames])
+    ase.io.write(tmp_path / "mine.traj", frames)
+    ase.io.write(tmp_path / "mine.extxyz", frames)
+    for path in (tmp_path / "mine.traj", tmp_path / "mine.extxyz"):
+        with pytest.raises(ValueError, match=f"frames \\[4\\].*{words}"):
+            intake.read(path)
+
+
+def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
+    for atoms in frames:
+        atoms.info |= dict(charge=0, spin=1, multiplicity=1, total_spin=0)
+    assert intake.read(written(tmp_path, frames)).notes == []
+    boxes = datasets.load("water-dft")["pool"][:3]
+    assert intake.read(written(tmp_path, boxes, "w.extxyz")).notes == []
+
+
+def test_an_odd_number_of_electrons_in_a_box_is_noted(tmp_path):
+    boxes = []
+    for box in datasets.load("water-dft")["pool"][:3]:
+        forces = box.get_forces()[:-1]
+        boxes.append(with_labels(box[:-1], box.get_potential_energy(), forces))
+    found = intake.read(written(tmp_path, boxes, "w.extxyz"))
+    assert "3 periodic structures have an odd number of electrons" in found.notes[0]
+
+
+def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
+    (tmp_path / "empty.extxyz").touch()
+    for name in ("empty.extxyz", "missing.extxyz"):
+        with pytest.raises(ValueError, match=f"{name}: no such file, or it is empty"):
+            intake.read(tmp_path / name)
+    text = written(tmp_path, frames).read_text()
+    (tmp_path / "cut.extxyz").write_text(text[: len(text) // 2 + 40])
+    with pytest.raises(
+        ValueError, match=r"structure 6 cannot be read.*cut off.*the 6 "
+    ):
+        intake.read(tmp_path / "cut.extxyz")
+    (tmp_path / "notes.txt").write_text("buy milk\n")
+    with pytest.raises(ValueError, match="notes.txt: structure 0 cannot be read"):
+        intake.read(tmp_path / "notes.txt")
+    bare = [a.copy() for a in frames]
+    with pytest.raises(ValueError, match="no structure has an energy"):
+        intake.read(written(tmp_path, bare, "bare.xyz"))
+    with pytest.raises(ValueError, match="unit: needs one of"):
+        intake.read(written(tmp_path, frames), "eV")
+
+
+def test_a_number_that_is_cut_off(tmp_path, frames):
+    text = written(tmp_path, frames).read_text()
+    (tmp_path / "cut.xyz").write_text(text[:-4])
+    found = intake.read(tmp_path / "cut.xyz")
+    assert found.notes == ["The last line does not end: is its last number whole?"]
+
+
+def test_far_too_many(tmp_path, frames, monkeypatch):
+    monkeypatch.setattr(intake, "MOST", 7)
+    found = intake.read(written(tmp_path, frames))
+    assert len(found.frames) == 7
+    assert "only the first 7" in found.notes[0]
+
+
+def test_where_to_start(frames):
+    assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
+    strange = frames[0].copy()
+    strange.numbers[0] = 5
+    with pytest.raises(
+        ValueError, match=r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"
+    ):
+        advice.start([strange])
+    ion = molecule("CH3Cl")
+    assert advice.start([ion]) == advice.OWN
+    del ion[-1]  # a hydrogen
+    with pytest.raises(ValueError, match="MMFF94 cannot teach one: atoms: RDKit finds"):
+        advice.start([ion])
+    strange = water.water_box(8, seed=0)
+    strange.numbers[0] = 11
+    with pytest.raises(ValueError, match="periodic structures"):
+        advice.start([strange])
+
+
+def test_splits_do_not_leak(frames):
+    run = [a.copy() for a in frames] * 4
+    for a in run:
+        a.info = {}
+    pool, test, how = advice.pool_and_test(run)
+    assert len(test) == 12
+    assert pool[0] is run[0]
+    assert test[-1] is run[-1]
+    assert len(pool) == 48 - 12 - 2
+    assert "order of the file, 2 in between left out" in how
+    some = datasets.load("molecules-dft")["pool"][:60]
+    pool, test, how = advice.pool_and_test(some)
+    assert how.startswith("by smiles")
+    assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
+    assert 5 < len(test) < 25
+    nameless = [a.copy() for a in some]
+    for a in nameless:
+        a.info = {}
+    pool, test, how = advice.pool_and_test(nameless)
+    assert how.startswith("by composition")
+    formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
+    assert not formulas[0] & formulas[1]
+
+
+def test_own_molecules_in_two_spellings_do_not_leak():
+    some = [a.copy() for a in datasets.load("molecules-dft")["pool"]]
+    plain = advice.pool_and_test(some)
+    for atoms in some[::2]:
+        mol = molecules.parse(atoms.info["smiles"])
+        atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
+    pool, test, how = advice.pool_and_test(some)
+    assert how == plain[2]
+    assert [len(pool), len(test)] == [len(part) for part in plain[:2]]
+
+
+def test_two_structures_are_one_and_one(frames):
+    pool, test, _ = advice.pool_and_test([a.copy() for a in frames[:2]])
+    assert len(pool) == len(test) == 1
+
+
+def arrays_of(frames, energy=1.0, length=1.0):
+    """What an npz holds, in units of `energy` (eV) and `length` (Å)."""
+    return dict(
+        z=frames[0].numbers,
+        R=np.array([a.positions for a in frames]) / length,
+        E=np.array([a.get_potential_energy() for a in frames]) / energy,
+        F=np.array([a.get_forces() for a in frames]) / (energy / length),
+    )
+
+
+def same(found, frames):
+    assert len(found) == len(frames)
+    for a, b in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(a.numbers, b.numbers)
+        np.testing.assert_array_equal(a.pbc, b.pbc)
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-9)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-9, atol=1e-9)
+        assert a.get_potential_energy() == pytest.approx(
+            b.get_potential_energy(), rel=1e-12
+        )
+
+
+BOHR, KCAL_MOL = ase.units.Bohr, ase.units.kcal / ase.units.mol
+
+
+@pytest.mark.parametrize(
+    ("e_unit", "r_unit", "energy", "length"),
+    [
+        ("eV", "Ang", 1.0, 1.0),
+        ("kcal/mol", "Å", KCAL_MOL, 1.0),
+        ("kJ/mol", "nm", ase.units.kJ / ase.units.mol, 10.0),
+        ("Hartree", "bohr", ase.units.Hartree, BOHR),
+        (b"Eh", b"au", ase.units.Hartree, BOHR),
+        ("meV", "angstrom", 1e-3, 1.0),
+        ("Ry", "a0", ase.units.Rydberg, BOHR),
+    ],
+)
+def test_an_npz_is_read_in_the_units_it_names(
+    e_unit, r_unit, energy, length, tmp_path, frames
+):
+    named = arrays_of(frames, energy, length) | dict(e_unit=e_unit, r_unit=r_unit)
+    np.savez(tmp_path / "mine.npz", **named)
+    found = intake.read(tmp_path / "mine.npz")
+    assert found.notes == []
+    for a, b in zip(found.frames, frames, strict=True):  # CODATA of other years
+        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-6)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-5)
+
+
+def test_an_npz_is_converted_once(tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames, units.KCAL_MOL))
+    found = intake.read(tmp_path / "mine.npz")
+    same(found.frames, frames)
+    assert "kcal/mol" in found.notes[0]
+    told = intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+    same(told.frames, frames)
+    assert told.notes == []
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames))
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), e_unit="eV")
+    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
+        intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+
+
+def test_an_npz_that_names_one_unit_takes_the_other_from_the_reader(tmp_path, frames):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays_of(frames), r_unit="Ang")
+    same(intake.read(path, "eV/Å").frames, frames)
+    assert "no unit of energy" in intake.read(path).notes[0]
+    mixed = arrays_of(frames, ase.units.Hartree) | {"e_unit": "Hartree"}
+    mixed["F"] = mixed["F"] * BOHR  # of Hartree/Bohr, positions in Å
+    np.savez(path, **mixed)
+    found = intake.read(path, "Hartree/Bohr").frames[0]
+    np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["e_unit", "r_unit"])
+def test_an_npz_in_a_unit_nobody_knows(key, tmp_path, frames):
+    np.savez(tmp_path / "mine.npz", **arrays_of(frames), **{key: "furlong"})
+    with pytest.raises(ValueError, match=f"{key}: needs one of .*'furlong'"):
+        intake.read(tmp_path / "mine.npz")
+
+
+def test_an_npz_of_boxes(tmp_path):
+    boxes = datasets.load("water-dft")["pool"][:4]
+    plain = arrays_of(boxes) | dict(e_unit="eV")
+    cells = np.array([a.cell for a in boxes])
+    for more in (
+        dict(cell=cells, pbc=[True, True, True]),
+        dict(cell=cells[0]),
+        dict(lattice=cells[0]),
+        dict(cell=cells.reshape(4, 9), pbc=np.ones((4, 3), bool)),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        found = intake.read(tmp_path / "boxes.npz").frames
+        same(found, boxes)
+        np.testing.assert_allclose(found[0].cell, boxes[0].cell)
+    np.savez(tmp_path / "boxes.npz", **plain, cell=cells, pbc=[False] * 3)
+    assert not intake.read(tmp_path / "boxes.npz").frames[0].pbc.any()
+    bohr = arrays_of(boxes, length=BOHR) | dict(e_unit="eV", r_unit="bohr")
+    np.savez(tmp_path / "boxes.npz", **bohr, cell=cells / BOHR)
+    found = intake.read(tmp_path / "boxes.npz").frames
+    np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
+    skewed = cells[0] + np.triu(np.ones((3, 3)), 1)
+    for more, words in (
+        (dict(lattice=skewed), "lattice: rows or columns"),
+        (dict(cell=cells[0].diagonal()), r"cell: needs the shape \(3, 3\)"),
+        (dict(pbc=True), "pbc: the file has no cell"),
+    ):
+        np.savez(tmp_path / "boxes.npz", **plain, **more)
+        with pytest.raises(ValueError, match=words):
+            intake.read(tmp_path / "boxes.npz")
+
+
+def test_an_npz_with_numbers_per_frame(tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    numbers = np.tile(frames[0].numbers, (len(frames), 1))
+    np.savez(tmp_path / "mine.npz", **plain | dict(z=numbers))
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+    padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
+    padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
+    np.savez(tmp_path / "mine.npz", **plain | padded)
+    same(intake.read(tmp_path / "mine.npz").frames, frames)
+
+
+@pytest.mark.parametrize(
+    ("key", "cut"), [("z", np.s_[:-1]), ("F", np.s_[:, :-1]), ("E", np.s_[:-1])]
+)
+def test_an_npz_whose_shapes_differ(key, cut, tmp_path, frames):
+    plain = arrays_of(frames) | dict(e_unit="eV")
+    np.savez(tmp_path / "mine.npz", **plain | {key: plain[key][cut]})
+    with pytest.raises(ValueError, match=f"{key}: needs the shape"):
+        intake.read(tmp_path / "mine.npz")
+
+
+def test_npz_of_another_kind(tmp_path):
+    np.savez(tmp_path / "odd.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
+        intake.read(tmp_path / "odd.npz")
+    assert formats.RMD17_KEYS[1] == "coords"
+
+
+def lesson(path, unit="", cells_run=5):
+    """The first cells of lesson 08 for a file: bring, teach, doubt, split."""
+    file = Path(__file__).parents[2] / "notebooks/08_your_own_data.ipynb"
+    cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
+    cells = [source for source in cells if "google.colab" not in source]
+    first = cells[0].replace('PATH = ""', f"PATH = {str(path)!r}")
+    names = {}
+    for source in (first.replace('UNIT = ""', f"UNIT = {unit!r}"), *cells[1:cells_run]):
+        code = compile(source, file.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if waits := eval(code, names):
+            asyncio.run(waits)
+    return names
+
+
+def test_lesson_08_takes_a_readers_file(tmp_path, frames):
+    names = lesson(written(tmp_path, frames))
+    assert names["own"]
+    assert names["start"] == "molecules-mmff94"
+    assert len(names["pool"]) + len(names["test"]) == 11
+    boxes = datasets.load("water-dft")["pool"][:12]
+    assert (
+        lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf-longer"
+    )
+
+
+def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(lessons, "PROFILE", "ci")
+    mine = [
+        relabelled(a, a.get_potential_energy() - 3760.0)
+        for a in molecules.sample("CF", 12, temperature=400.0, seed=5)
+    ]
+    names = lesson(written(tmp_path, mine))
+    assert names["start"] == advice.OWN
+    assert names["training"].value is names["student"]
+    assert set(names["student"].reference_energies) == {1, 6, 9}
+    assert names["doubt"] is None
+    assert len(names["pool"]) + len(names["test"]) == 11
+
+
+def beryllium(frames):
+    for a in frames:
+        a.numbers[2] = 4
+    return frames
+
+
+def kilocalories(frames):
+    factor = units.KCAL_MOL
+    return [
+        relabelled(a, a.get_potential_energy() / factor, a.get_forces() / factor)
+        for a in frames
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nan, "NaN"),
+        (mixed, "some structures are periodic"),
+        (beryllium, "elements .*4, 6.*lessons 01 and 02 show how"),
+        (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
+        (lambda frames: frames[:1], "at least 2 different structures"),
+    ],
+)
+def test_lesson_08_stops_in_a_sentence(spoil, words, tmp_path, frames):
+    path = written(tmp_path, spoil([relabelled(a) for a in frames]))
+    with pytest.raises(lessons.Stop, match=words):
+        lesson(path)
+
+
+def test_lesson_08_believes_a_reader_who_is_sure(tmp_path, frames):
+    path = written(tmp_path, kilocalories(frames))
+    found = lesson(path, "kcal/mol/Å")["found"].frames[0]
+    np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), atol=1e-6)
+
+
+def test_frames_of_one_atom_are_free_atoms(tmp_path):
+    """Beside molecules, without forces, in the unit of the file."""
+    some = datasets.load("ethanol-dft")["pool"][:4]
+    free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
+    path = tmp_path / "mine.extxyz"
+    ase.io.write(path, [free[0], *some, free[1]])
+    found = intake.read(path)
+    assert found.atomic_energies == {1: -13.6, 8: -2042.5}
+    assert found.forces
+    assert [len(a) for a in found.frames] == [9] * 4
+    assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
+    found = intake.read(path, "kcal/mol/Å")
+    assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
+    ase.io.write(path, [*some, *free, with_labels(Atoms("H"), -12.0)])
+    with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
+        intake.read(path)

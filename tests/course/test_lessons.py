@@ -1,0 +1,248 @@
+"""The profile, recorded claims, self-checks, and the twin of every figure."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from ipywidgets import IntSlider
+from PIL import Image, ImageDraw
+
+from tpainn_lite.course import lessons
+from tpainn_lite.explorers import figures
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The bundles that `lessons.show` displays, as (data, metadata)."""
+    bundles = []
+
+    def display(data, metadata, raw):
+        assert raw
+        bundles.append((data, metadata))
+
+    monkeypatch.setattr(lessons, "display", display)
+    monkeypatch.delenv("TPAINN_STATIC", raising=False)
+    return bundles
+
+
+def profile_of_a_new_session(value: str | None) -> subprocess.CompletedProcess:
+    env = {k: v for k, v in os.environ.items() if k != "TPAINN_PROFILE"}
+    env |= {} if value is None else {"TPAINN_PROFILE": value}
+    values = "ci=1, binder=2, laptop=3, full=4"
+    code = f"from tpainn_lite import lessons as l; print(l.PROFILE, l.pick({values}))"
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, capture_output=True, text=True, env=env)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "binder 2"), ("", "binder 2"), ("ci", "ci 1"), ("full", "full 4")],
+)
+def test_profile_is_resolved_from_the_environment(value, expected):
+    assert profile_of_a_new_session(value).stdout.strip() == expected
+
+
+def test_unknown_profile_is_refused_in_words():
+    done = profile_of_a_new_session("huge")
+    assert done.returncode != 0
+    assert "TPAINN_PROFILE: needs one of ci, binder, laptop, full" in done.stderr
+
+
+def test_pick_wants_every_profile():
+    with pytest.raises(TypeError):
+        lessons.pick(ci=1, binder=2, laptop=3)
+
+
+def test_claim_records_plain_json(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "claims"
+    monkeypatch.setenv("TPAINN_CLAIMS", str(file))
+    monkeypatch.setenv("TPAINN_LESSON", "03_autotuning")
+    lessons.claim("ratio", np.float32(0.5), np.True_)
+    lessons.claim("errors", {"tuned": np.array([1.0, 2.0]), "n": np.int64(3)}, False)
+    first, second = [json.loads(line) for line in file.read_text().splitlines()]
+    assert first == {
+        "lesson": "03_autotuning",
+        "name": "ratio",
+        "value": 0.5,
+        "holds": True,
+    }
+    assert second["value"] == {"tuned": [1.0, 2.0], "n": 3}
+    assert second["holds"] is False
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Claim: ratio = 0.5, holds"
+    assert printed[1] == "Claim: errors = {tuned: [1, 2], n: 3}, DOES NOT HOLD"
+
+
+def test_claim_writes_nothing_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TPAINN_CLAIMS", raising=False)
+    lessons.claim("ratio", 0.5, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1.0, np.inf], object()])
+def test_claim_refuses_what_json_cannot_hold(tmp_path, monkeypatch, value):
+    monkeypatch.setenv("TPAINN_CLAIMS", str(tmp_path / "claims"))
+    with pytest.raises(ValueError, match="value of claim 'ratio': needs finite"):
+        lessons.claim("ratio", value, True)
+    assert not (tmp_path / "claims").exists()  # nothing half-written
+
+
+def test_self_check(capsys):
+    lessons.self_check(True, "Forces rotate.", "Rotate the forces too.")
+    lessons.self_check(False, "Forces rotate.", "Rotate the forces too.")
+    good, bad = capsys.readouterr().out.splitlines()
+    assert good == "✓ Forces rotate."
+    assert bad == "✗ Not yet. Rotate the forces too."
+
+
+def same_picture(encoded: str, png: bytes) -> bool:
+    """Whether both have the same size, and pixels alike to 8 of 255."""
+    ours, theirs = (
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int)
+        for data in (base64.b64decode(encoded), png)
+    )
+    return ours.shape == theirs.shape and np.abs(ours - theirs).max() <= 8
+
+
+def test_show_puts_figure_and_twin_into_one_output(shown):
+    lessons.show(go.Figure(go.Scatter(y=[1, 2])), "A rising line", png())
+    [(data, metadata)] = shown
+    assert data[lessons.PLOTLY]["data"][0]["y"] == [1, 2]
+    assert same_picture(data["image/png"], png())
+    assert data["text/plain"] == "A rising line"
+    assert metadata == {"image/png": {"alt": "A rising line"}}
+
+
+def lines() -> Image.Image:
+    """Smooth lines in all colours of the course over shaded areas, as figures have."""
+    large = Image.new("RGB", (3200, 2000), "white")
+    draw = ImageDraw.Draw(large)
+    for k, colour in enumerate(figures.PALETTE):
+        pale = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+        for row in range(500):  # 500 shades of the colour, none of them itself
+            shade = tuple(round(c + (255 - c) * (0.2 + row / 700)) for c in pale)
+            draw.rectangle((3 * row, 250 * k, 3 * row + 2, 250 * k + 240), shade)
+        draw.line((1600, 250 * k, 3190, 250 * k + 230), colour, width=12)
+    return large.reduce(4)
+
+
+def test_show_keeps_the_colours_of_curves(shown):
+    file, image = io.BytesIO(), lines()
+    image.save(file, "PNG")
+    lessons.show(IntSlider(), "Lines", file.getvalue())
+    encoded = base64.b64decode(shown[0][0]["image/png"])
+    before, after = (
+        np.asarray(picture.convert("RGB"), int)
+        for picture in (image, Image.open(io.BytesIO(encoded)))
+    )
+    assert len(np.unique(before.reshape(-1, 3), axis=0)) > 2000
+    for colour in figures.PALETTE:
+        pure = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+        drawn = (before == pure).all(axis=2)
+        assert drawn.sum() > 100
+        assert (after[drawn] == pure).all(), colour
+    assert abs(after - before).mean() < 4  # of 255: shades are near
+    assert len(encoded) < len(file.getvalue()) / 2
+
+
+def test_show_leaves_a_picture_of_few_colours_as_it_is(shown):
+    few = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
+    file = io.BytesIO()
+    few.save(file, "PNG")
+    lessons.show(IntSlider(), "Greys", file.getvalue())
+    encoded = base64.b64decode(shown[0][0]["image/png"])
+    assert Image.open(io.BytesIO(encoded)).convert("RGB").tobytes() == few.tobytes()
+
+
+def test_show_needs_no_browser(shown, monkeypatch):
+    def no_browser(*_, **__):
+        raise AssertionError("a reader's session must not start a browser")
+
+    monkeypatch.setattr(go.Figure, "to_image", no_browser)
+    lessons.show(go.Figure(), "Empty axes")
+    [(data, metadata)] = shown
+    assert "image/png" not in data
+    assert metadata == {}
+
+
+def test_show_makes_a_twin_in_the_authors_build(shown, monkeypatch):
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: png())
+    lessons.show(go.Figure(), "Empty axes")
+    assert same_picture(shown[0][0]["image/png"], png())
+
+
+def test_show_survives_a_browser_that_does_not_start(shown, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no Chromium")
+
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    monkeypatch.setattr(go.Figure, "to_image", broken)
+    lessons.show(go.Figure(), "Empty axes")
+    assert lessons.PLOTLY in shown[0][0]
+
+
+@pytest.mark.parametrize("make", [go.FigureWidget, IntSlider])
+def test_show_displays_widgets(shown, make):
+    widget = make()
+    lessons.show(widget, "A widget", png())
+    [(data, metadata)] = shown
+    assert data[lessons.WIDGET]["model_id"] == widget.model_id
+    assert metadata["image/png"]["alt"] == "A widget"
+    widget.close()
+
+
+@pytest.mark.parametrize("thing", [1, "text", None])
+def test_show_refuses_what_is_no_figure(shown, thing):
+    with pytest.raises(ValueError, match="thing: needs a plotly figure or a widget"):
+        lessons.show(thing, "A number", png())
+    assert shown == []
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_show_wants_alt_text(shown, alt):
+    with pytest.raises(ValueError, match="alt: needs a sentence"):
+        lessons.show(go.Figure(), alt)
+    assert shown == []
+
+
+def test_show_refuses_what_is_no_png(shown):
+    with pytest.raises(ValueError, match="png: needs the bytes of a PNG"):
+        lessons.show(go.Figure(), "Empty axes", b"<svg>")
+    assert shown == []
+
+
+def test_a_block_stops_in_one_sentence():
+    with (
+        pytest.raises(lessons.Stop, match="^n: needs more$") as caught,
+        lessons.in_words(),
+    ):
+        raise ValueError("n: needs more")
+    assert caught.value._render_traceback_() == ["Stopped. n: needs more"]
+    assert caught.value.__suppress_context__
+    with pytest.raises(KeyError), lessons.in_words():
+        raise KeyError("a bug is no sentence for a reader")
+
+
+def test_a_placard_holds_its_text():
+    small, large = (
+        Image.open(io.BytesIO(lessons.placard(t))) for t in ("a", "aaaaaaa")
+    )
+    assert large.width > small.width
+    dark = np.asarray(large.convert("L")) < 100
+    inside = dark[2:-2, 2:-2]
+    assert inside.any()
+    assert not inside[:, :4].any()

@@ -1,0 +1,452 @@
+"""Explorers without a browser: controls move figures, live trainings end and stop."""
+
+import asyncio
+import copy
+import threading
+import time
+from dataclasses import asdict, replace
+from functools import partial
+
+import numpy as np
+import pytest
+from ipywidgets import ValueWidget, Widget
+from plotly.basedatatypes import BaseFigure
+
+from tpainn_lite import explorers, ridge_head, tune
+from tpainn_lite.data import split
+from tpainn_lite.errors import evaluate
+from tpainn_lite.explorers import live, points
+from tpainn_lite.fitting import FitConfig
+from tpainn_lite.model import Potential, PotentialConfig
+from tpainn_lite.train import fit
+
+SMALL = PotentialConfig(features=8, layers=1, cutoff=3.0, n_rbf=6)
+PRIOR = dict.fromkeys((1, 6, 8), 0.0)
+CONFIG = FitConfig(steps=12, batch_size=2)
+
+
+@pytest.fixture
+def small():
+    return Potential(SMALL, PRIOR, seed=0)
+
+
+@pytest.fixture
+def grid():
+    """Invented errors that fall with n and rise with the seed."""
+    rows = []
+    arms = [(arm, CONFIG.steps) for arm in tune.ARMS] + [("scratch", 5 * CONFIG.steps)]
+    for k, (arm, steps) in enumerate(arms):
+        for n in (3, 6):
+            for seed in (0, 1, 2):
+                error = 100.0 * (k + 1) / n + seed
+                row = {"arm": arm, "n": n, "seed": seed, "steps": steps}
+                row |= {"force_mae": error, "energy_mae_kcal": error / 10}
+                rows.append(row)
+    return {
+        "configs": dict.fromkeys(("scratch", "tuned"), asdict(CONFIG)),
+        "rows": rows,
+    }
+
+
+@pytest.fixture
+def low_data(grid, ethanols, small):
+    return explorers.low_data(grid, ethanols[:6], ethanols[6:], small, PRIOR)
+
+
+def trace(explorer, name: str):
+    return next(t for t in explorer.figure.data if t.name == name)
+
+
+def train(start, steps=12, **options):
+    return live.LiveTraining(start, steps, **options)
+
+
+def test_live_training_gives_what_fit_gives(small, ethanols):
+    def start(on_epoch=None):
+        return fit(
+            small, ethanols[:6], CONFIG, seed=0, valid=ethanols[6:], on_epoch=on_epoch
+        )
+
+    training = train(start)
+    potential, history = training.result()
+    expected, _ = start()
+    for a, b in zip(potential.parameters(), expected.parameters(), strict=True):
+        np.testing.assert_array_equal(a.detach(), b.detach())
+    assert not training.running
+    assert training._bar.value == training.steps == 12
+    assert "Finished" in training._status.value
+    loss, valid = training.figure.data
+    np.testing.assert_array_equal(loss.x, history.column("epoch"))
+    np.testing.assert_allclose(loss.y, history.column("loss"))
+    np.testing.assert_allclose(valid.y, history.column("force_mae"))
+
+
+def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
+    config = FitConfig(steps=100_000, batch_size=2)
+
+    def start(on_epoch):
+        return fit(
+            small, ethanols[:6], config, seed=0, valid=ethanols[6:], on_epoch=on_epoch
+        )
+
+    training = train(start, config.steps)
+    while len(training.rows) < 3:
+        time.sleep(0.02)
+    assert training.running
+    asked = time.monotonic()
+    training._button.click()
+    potential, history = training.result()
+    assert time.monotonic() - asked < 3
+    assert training.stopped
+    assert "Stopped" in training._status.value
+    best = np.nanmin(history.column("force_mae"))
+    assert evaluate(potential, ethanols[6:]).force_mae == pytest.approx(best, rel=1e-4)
+
+
+def test_interrupting_the_wait_stops_and_keeps(monkeypatch):
+    begun, done = threading.Event(), []
+
+    def start(on_epoch):
+        begun.set()
+        for epoch in range(1, 1000):
+            done.append(epoch)
+            if on_epoch(None, [{"epoch": epoch, "step": epoch, "loss": 1.0}]):
+                break
+            time.sleep(0.01)
+        return "kept"
+
+    training = train(start, 1000)
+    begun.wait()
+    join, calls = training._thread.join, []
+
+    def interrupted(timeout=None):
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(timeout)
+
+    monkeypatch.setattr(training._thread, "join", interrupted)
+    assert training.result() == "kept"
+    assert training.stopped
+    assert len(done) < 999
+
+
+def test_a_cell_that_awaits_leaves_the_loop_free_and_a_cancel_keeps():
+    def start(on_epoch):
+        for epoch in range(1, 1000):
+            if on_epoch(None, [{"epoch": epoch, "step": epoch, "loss": 1.0}]):
+                break
+            time.sleep(0.01)
+        return epoch
+
+    async def cell(training):
+        return await training
+
+    async def page(act):
+        training = train(start, 1000)
+        waiting = asyncio.create_task(cell(training))
+        await asyncio.sleep(0.2)
+        assert training.running
+        act(training, waiting)
+        return await waiting
+
+    clicked = asyncio.run(page(lambda training, _: training._button.click()))
+    interrupted = asyncio.run(page(lambda _, waiting: waiting.cancel()))
+    assert max(clicked, interrupted) < 999
+
+
+def test_an_error_is_shown_in_words_and_raised_again():
+    def start(on_epoch):
+        raise ValueError("frames: needs <b>labels")
+
+    training = train(start)
+    with pytest.raises(ValueError, match="needs <b>labels"):
+        training.result()
+    assert "Failed" in training._status.value
+    assert "needs &lt;b&gt;labels" in training._status.value
+    with pytest.raises(ValueError, match="steps: needs a positive"):
+        train(start, 0)
+
+
+def test_widgets_cost_little(monkeypatch):
+    """3,000 epochs of a millisecond: few updates, whose time stays a small share."""
+    seconds = []
+    update = live.LiveTraining._update
+
+    def timed(self):
+        begun = time.perf_counter()
+        update(self)
+        seconds.append(time.perf_counter() - begun)
+
+    monkeypatch.setattr(live.LiveTraining, "_update", timed)
+
+    def start(on_epoch):
+        rows = []
+        for step in range(1, 3001):
+            rows.append({"epoch": step, "step": step, "loss": 1.0 / step})
+            on_epoch(None, rows)
+            time.sleep(0.001)
+
+    begun = time.perf_counter()
+    train(start, 3000, validated=False).result()
+    took = time.perf_counter() - begun
+    assert len(seconds) <= took / live.PAUSE + 2
+    assert sum(seconds) < 0.05 * took + max(seconds)
+
+
+def test_rotation_turns_forces_and_keeps_energy(ethanol):
+    potential = Potential(PotentialConfig(), PRIOR, seed=0).eval()
+    explorer = explorers.rotation(potential, ethanol)
+    before = [np.array(t.x) for t in explorer.figure.data]
+    explorer.angle.value = 70
+    moved = [np.array(t.x) for t in explorer.figure.data]
+    pairs = zip(before, moved, strict=True)
+    same = [np.array_equal(a, b, equal_nan=True) for a, b in pairs]
+    assert same == [True, False, False, False, False]
+    for axis in "xyz":
+        for mirror in (False, True):
+            explorer.axis.value, explorer.mirror.value = axis, mirror
+            numbers = explorer.numbers
+            assert abs(numbers["after"] - numbers["before"]) < 1e-4
+            assert numbers["deviation"] < 1e-4
+            assert numbers["change"] > 100 * numbers["deviation"]
+
+
+def test_rotation_shows_a_potential_that_is_not_equivariant(ethanol):
+    class Wind:
+        def energy_forces(self, numbers, positions, cell=None):
+            pull = np.zeros_like(positions)
+            pull[:, 0] = 1.0
+            return -positions[:, 0].sum(), pull
+
+    explorer = explorers.rotation(Wind(), ethanol)
+    explorer.angle.value = 90
+    assert explorer.numbers["deviation"] == pytest.approx(np.sqrt(2))
+
+
+def test_low_data_shows_the_grid_at_once(low_data, grid):
+    tuned = trace(low_data, "tuned")
+    np.testing.assert_allclose(tuned.x, [3, 6])
+    np.testing.assert_allclose(tuned.y, [400 / 3 + 1, 400 / 6 + 1])
+    np.testing.assert_allclose(tuned.error_y.array, 1)
+    assert trace(low_data, "scratch, 5x longer") is not None
+    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 6, 2
+    chosen = trace(low_data, "chosen point")
+    np.testing.assert_allclose([*chosen.x, *chosen.y], [6, 400 / 6 + 2])
+    low_data.quantity.value = "energy MAE"
+    np.testing.assert_allclose(tuned.y, [40 / 3 + 0.1, 40 / 6 + 0.1])
+    np.testing.assert_allclose(tuned.error_y.arrayminus, 0.1)
+    assert "kcal/mol" in low_data.figure.layout.yaxis.title.text
+    elsewhere = {"seed": 7}, {"seed": 0, "lr": 3e-3}
+    for change in (*elsewhere, {"lr": CONFIG.lr, "strategy": "instant head"}):
+        for name, value in change.items():
+            getattr(low_data, name).value = value
+        assert len(trace(low_data, "chosen point").x) == 0
+        assert "not in the grid" in low_data._text.value
+
+
+def test_a_point_trained_live_gets_its_star(low_data, ethanols, small):
+    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 3, 4
+    low_data.lr.value = 3e-3
+    low_data.train.click()
+    low_data.n.value = 6  # moving on does not change what is being trained
+    star = low_data.training.result()
+    assert (star["arm"], star["n"], star["lr"], star["seed"]) == ("tuned", 3, 3e-3, 4)
+    assert evaluate(star["potential"], ethanols[6:8]) == star["errors"]
+    drawn = trace(low_data, "trained here")
+    np.testing.assert_allclose([*drawn.x, *drawn.y], [3, star["errors"].force_mae])
+    assert "Star 1: tuned, n = 3" in low_data._text.value
+    assert not low_data.train.disabled
+    low_data.arm.value = "zero-shot"  # no optimiser step at all
+    low_data.start().result()
+    assert len(trace(low_data, "trained here").x) == 2
+
+
+@pytest.mark.parametrize("strategy", [*points.STRATEGIES, points.HEAD])
+def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, strategy):
+    low_data.arm.value, low_data.n.value = "tuned", 3
+    low_data.strategy.value = strategy
+    found = low_data.start().result()["potential"]
+    (frames,) = split(ethanols[:6], 3, seed=0)
+    how = ridge_head.HeadConfig()
+    if strategy != points.HEAD:
+        how = replace(CONFIG, **points.STRATEGIES[strategy])
+    expected, _ = tune.autotune(small, frames, PRIOR, how, seed=0)
+    np.testing.assert_array_equal(
+        found.predict(ethanols)[0], expected.predict(ethanols)[0]
+    )
+    assert f"({strategy}, rate" in low_data._text.value
+
+
+def test_an_arm_that_names_a_teacher_starts_from_it(grid, ethanols, small):
+    again = [r | {"arm": "tuned, other"} for r in grid["rows"] if r["arm"] == "tuned"]
+    grid["rows"] += again
+    other = Potential(SMALL, PRIOR, seed=1)
+    pool, test = ethanols[:6], ethanols[6:]
+    with pytest.raises(ValueError, match=r"others: needs potentials for \['other'\]"):
+        explorers.low_data(grid, pool, test, small, PRIOR)
+    explorer = explorers.low_data(
+        grid, pool, test, small, PRIOR, others={"other": other}
+    )
+    explorer.arm.value = "tuned, other"
+    star = explorer.start().result()
+    (frames,) = split(pool, 3, seed=0)
+    expected, _ = tune.autotune(other, frames, PRIOR, CONFIG, seed=0)
+    assert evaluate(expected, test) == star["errors"]
+
+
+def test_stopped_training_says_so(low_data):
+    low_data.arm.value = "scratch, 5x longer"
+    training = low_data.start()
+    assert low_data.start() is training
+    training.stop()
+    training.result()
+    assert "stopped early" in low_data._text.value
+
+
+def test_a_point_that_cannot_be_trained_says_why(low_data, grid):
+    grid["rows"] += [row | {"n": 60} for row in grid["rows"]]
+    pool, test, prior = low_data._data
+    explorer = explorers.low_data(grid, pool, test, low_data._teachers[""], prior)
+    explorer.n.value = 60
+    with pytest.raises(ValueError, match="sizes: need positive numbers"):
+        explorer.start().result()
+    assert "sizes: need positive numbers" in explorer.training._status.value
+    assert not explorer.stars
+    assert not explorer.train.disabled
+
+
+def test_two_explorers_do_not_disturb_each_other(grid, ethanols, small):
+    one, two = (
+        explorers.low_data(grid, ethanols[:6], ethanols[6:], small, PRIOR)
+        for _ in range(2)
+    )
+    before = str(two.figure.to_dict())
+    two_first = two.start()
+    one.n.value = 6
+    one_first = one.start()
+    for training in (one_first, two_first):
+        training.result()
+    assert [s["n"] for s in one.stars] == [6]
+    assert [s["n"] for s in two.stars] == [3]
+    two.stars.clear()
+    two._draw()
+    assert str(two.figure.to_dict()) == before
+    assert not {w.model_id for w in widgets(one)} & {w.model_id for w in widgets(two)}
+
+
+def widgets(explorer) -> list[Widget]:
+    found, queue = [], [explorer.widget]
+    while queue:
+        found.append(queue.pop())
+        queue += getattr(found[-1], "children", ())
+    return found
+
+
+def test_every_control_has_a_label_and_a_sentence(low_data, ethanol, small):
+    for explorer in (low_data, explorers.rotation(small, ethanol)):
+        for row in explorer.widget.children[0].children:
+            control, sentence = row.children
+            assert control.description
+            assert sentence.value.endswith(".")
+
+
+def again(explorer, make):
+    """`make(before=explorer)`, whose controls and figure are those of `explorer`."""
+    new = make(before=explorer)
+    for name, control in vars(explorer).items():
+        if not name.startswith("_") and isinstance(control, ValueWidget):
+            assert getattr(new, name).value == control.value, name
+    for one, its in zip(new.figure.data, explorer.figure.data, strict=True):
+        np.testing.assert_array_equal(np.array(one.y), np.array(its.y))
+    assert new.figure is not explorer.figure
+    return new
+
+
+def test_low_data_made_again_keeps_its_controls_and_stars(
+    low_data, grid, ethanols, small
+):
+    def make(before, grid=grid):
+        pool, test = ethanols[:6], ethanols[6:]
+        return explorers.low_data(grid, pool, test, small, PRIOR, before=before)
+
+    low_data.arm.value, low_data.n.value, low_data.lr.value = "scratch", 6, 3e-3
+    low_data.start().result()
+    low_data.quantity.value = "energy MAE"
+    new = again(low_data, make)
+    assert len(new.stars) == len(trace(new, "trained here").x) == 1
+    fewer = copy.deepcopy(grid)
+    fewer["rows"] = [row for row in grid["rows"] if row["n"] == 3]
+    other = make(before=new, grid=fewer)
+    assert other.n.value == 3  # 6 is not offered
+    assert other.arm.value == "scratch"
+    assert not other.stars
+
+
+def test_low_data_made_again_takes_over_what_still_trains(
+    low_data, grid, ethanols, small
+):
+    low_data.arm.value = "scratch, 5x longer"
+    training = low_data.start()
+    new = explorers.low_data(
+        grid, ethanols[:6], ethanols[6:], small, PRIOR, before=low_data
+    )
+    assert new.training is training
+    assert new.start() is training
+    training.result()
+    assert len(new.stars) == 1
+    assert len(trace(new, "trained here").x) == 1
+    assert not new.train.disabled
+
+
+def test_rotation_made_again_stays_turned(small, ethanol):
+    explorer = explorers.rotation(small, ethanol)
+    explorer.axis.value, explorer.angle.value, explorer.mirror.value = "x", 35, True
+    again(explorer, partial(explorers.rotation, small, ethanol))
+
+
+def test_refit_made_again_keeps_what_still_fits(small, ethanols):
+    config = ridge_head.HeadConfig(features=8)
+    make = partial(explorers.refit, small, test=ethanols[6:7], config=config)
+    explorer = make(pool=ethanols[:6])
+    explorer.n.value, explorer.seed.value = 5, 3
+    explorer.ridge.value = explorer._config.ridges[0]
+    again(explorer, partial(make, ethanols[:6]))
+    fewer = make(ethanols[:4], before=explorer)
+    assert fewer.n.value == 4  # its own: 5 is not offered
+    assert fewer.seed.value == 3
+
+
+def test_selection_and_rounds_made_again_go_on():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.normal(size=60)
+    make = partial(explorers.selection_map, X, y, "eV")
+    explorer = make()
+    explorer.method.value, explorer.n.value = "random", 7
+    explorer.length.value, explorer.seed.value = 16.0, 4
+    new = again(explorer, make)
+    np.testing.assert_array_equal(new.chosen, explorer.chosen)
+    make = partial(explorers.rounds, X[:40], y[:40], "eV", (X[40:], y[40:]))
+    explorer = make(np.arange(5))
+    explorer.way.value = "random"
+    explorer.step()
+    new = again(explorer, partial(make, np.arange(5)))
+    assert len(new.errors["random"]) == 2
+    assert len(make(np.arange(6), before=new).errors["random"]) == 1
+
+
+def test_an_explorer_of_another_kind_is_no_before(small, ethanol, low_data):
+    assert explorers.rotation(small, ethanol, before=low_data).angle.value == 0
+
+
+def test_twins_are_made_only_in_the_authors_build(low_data, monkeypatch):
+    monkeypatch.delenv("TPAINN_STATIC", raising=False)
+    training = train(lambda on_epoch: None)
+    assert low_data.twin() is None
+    assert training.twin() is None
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    pictures = []
+    to_image = lambda self, **_: pictures.append(self) or b"png"  # noqa: E731
+    monkeypatch.setattr(BaseFigure, "to_image", to_image)
+    assert low_data.twin() == training.twin() == b"png"
+    assert pictures == [low_data.figure, training.figure]

@@ -1,0 +1,170 @@
+"""Figures carry the data, units on axes, and lines told apart without colour."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from tpainn_lite.explorers import figures
+
+OKABE_ITO = {
+    *("#000000", "#E69F00", "#56B4E9", "#009E73"),
+    *("#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+}
+N = np.array([3, 10, 30, 100])
+TUNED = np.array([493.0, 446.0, 377.0, 303.0])
+SCRATCH = np.array([1140.0, 885.0, 723.0, 529.0])
+
+
+def learning_curve(**more):
+    curves = {
+        "scratch": (N, SCRATCH, 0.9 * SCRATCH, 1.2 * SCRATCH),
+        "tuned": (N, TUNED, 0.9 * TUNED, 1.1 * TUNED),
+    }
+    return figures.learning_curve(curves, "force MAE", "meV/Å", **more)
+
+
+def every_figure():
+    x = np.linspace(0.1, 1, 40)
+    pair = {"scratch": x, "tuned": x**2}
+    curves = {name: (x, y) for name, y in pair.items()}
+    return {
+        "parity": figures.parity(x, pair, "force", "eV/Å"),
+        "overlay": figures.parity(x, pair, "force", "eV/Å", overlay=True),
+        "learning_curve": learning_curve(points={"yours": (20, 400.0)}),
+        "convergence": figures.convergence(curves, "force MAE", "meV/Å"),
+        "loss": figures.loss(x, x + 1),
+        "histogram": figures.histogram(pair, "force", "eV/Å"),
+        "series": figures.series(x, pair, "energy", "eV"),
+    }
+
+
+def test_palette_is_okabe_ito():
+    assert set(figures.PALETTE) == OKABE_ITO
+    markers = [marker for _, marker, _, _ in figures.LOOKS]
+    assert len(set(markers)) == len(figures.LOOKS) == 8
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_title_axes_and_legend(name):
+    figure = every_figure()[name]
+    assert figure.layout.title.text
+    assert figure.layout.showlegend
+    assert all(trace.name for trace in figure.data)
+    x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+    units = {"learning_curve": (None, "meV/Å"), "convergence": (None, "meV/Å")}
+    units |= {"loss": (None, "no unit"), "series": ("fs", "eV")}
+    x_unit, y_unit = units.get(name, ("eV/Å", "eV/Å"))
+    assert x
+    assert y
+    assert f"({y_unit})" in y
+    assert x_unit is None or f"({x_unit})" in x
+    go.Figure(figure.to_dict())  # plotly accepts all of it again
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_curves_differ_by_more_than_colour(name):
+    traces = [t for t in every_figure()[name].data if t.name != "y = x"]
+    colours = {t.line.color if "lines" in t.mode else t.marker.color for t in traces}
+    shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}
+    assert len(colours) == len(shapes) == len(traces)
+    assert colours <= OKABE_ITO
+
+
+def test_an_arm_looks_the_same_in_every_figure():
+    alone = figures.looks(["scratch"])["scratch"]
+    assert alone == figures.looks(["mine", "tuned", "scratch"])["scratch"]
+    assert len(set(figures.looks([*"abcd", *figures.ARMS]).values())) == 8
+    with pytest.raises(ValueError, match="1 to 8"):
+        figures.looks([*"abcdefghi"])
+
+
+def test_parity_carries_the_data_and_its_error():
+    reference = np.arange(6.0).reshape(2, 3)
+    predictions = {"scratch": reference + 2, "tuned": reference - 0.5}
+    figure = figures.parity(reference, predictions, "force", "eV/Å")
+    scratch, tuned, *lines = figure.data
+    np.testing.assert_array_equal(scratch.x, reference.ravel())
+    np.testing.assert_array_equal(tuned.y, reference.ravel() - 0.5)
+    assert "MAE 2 eV/Å" in scratch.name
+    assert "MAE 0.5 eV/Å" in tuned.name
+    assert scratch.xaxis != tuned.xaxis
+    assert len(lines) == 2
+    assert all((line.x == line.y).all() for line in lines)
+    assert list(figure.layout.xaxis2.range) == list(figure.layout.yaxis.range)
+    overlay = figures.parity(reference, predictions, "force", "eV/Å", overlay=True)
+    assert len(overlay.data) == 3
+    assert {t.xaxis for t in overlay.data} == {"x"}
+
+
+def test_parity_of_many_points_uses_webgl():
+    many = np.zeros(figures.MANY + 1)
+    assert figures.parity(many, {"a": many}, "E", "eV").data[0].type == "scattergl"
+    assert (
+        figures.parity(many[:9], {"a": many[:9]}, "E", "eV").data[0].type == "scatter"
+    )
+
+
+def test_learning_curve_shows_spread_and_stars():
+    scratch, tuned, star = learning_curve(points={"yours": (20, 400.0)}).data
+    np.testing.assert_array_equal(scratch.x, N)
+    np.testing.assert_array_equal(tuned.y, TUNED)
+    np.testing.assert_allclose(scratch.error_y.array, 0.2 * SCRATCH)
+    np.testing.assert_allclose(scratch.error_y.arrayminus, 0.1 * SCRATCH)
+    assert star.marker.symbol == "star"
+    assert (star.x[0], star.y[0]) == (20, 400)
+    layout = learning_curve().layout
+    assert layout.xaxis.type == layout.yaxis.type == "log"
+    assert list(layout.xaxis.tickvals) == list(N)
+
+
+def test_loss_is_live():
+    widget = go.FigureWidget(figures.loss())
+    assert len(widget.data[0].x) == 0
+    figures.update_loss(widget, [1.0, 0.5, 0.2], [2.0, 1.0, 0.7])
+    np.testing.assert_array_equal(widget.data[0].x, [1, 2, 3])
+    np.testing.assert_array_equal(widget.data[1].y, [2.0, 1.0, 0.7])
+    assert [t.name for t in widget.data] == ["training", "validation"]
+
+
+def test_histogram_is_a_density_over_common_bins():
+    samples = {"MMFF94": np.arange(100.0), "DFT": np.arange(50.0)}
+    first, second = figures.histogram(samples, "energy", "eV", bins=10).data
+    assert first.fillpattern.shape != second.fillpattern.shape
+    np.testing.assert_array_equal(first.x, second.x)
+    for trace in (first, second):
+        assert np.sum(np.diff(trace.x) * trace.y[:-1]) == pytest.approx(1)
+
+
+def test_convergence_and_series_carry_the_data():
+    steps, error = np.array([1, 10, 100]), np.array([3.0, 2.0, 1.0])
+    figure = figures.convergence({"scratch": (steps, error)}, "force MAE", "meV/Å")
+    np.testing.assert_array_equal(figure.data[0].y, error)
+    assert figure.layout.yaxis.type == "log"
+    figure = figures.series(steps, {"total": error}, "energy", "eV", "distance (Å)")
+    np.testing.assert_array_equal(figure.data[0].x, steps)
+    assert figure.layout.xaxis.title.text == "distance (Å)"
+    assert "distance" in figure.layout.title.text
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: figures.parity([1, 2], {"a": [1]}, "E", "eV"),
+            "predictions.*one size",
+        ),
+        (lambda: figures.parity([1], {"a": [np.nan]}, "E", "eV"), "predictions.*NaN"),
+        (lambda: figures.parity([1], {}, "E", "eV"), "1 to 8 named"),
+        (lambda: figures.learning_curve({"a": ([1], [1])}, "E", "eV"), "'a'.*4 arrays"),
+        (
+            lambda: figures.learning_curve({"a": ([1], [1], [0], [2])}, "E", "eV"),
+            "'a'.*positive",
+        ),
+        (lambda: figures.convergence({"a": ([1], [1, 2])}, "E", "eV"), "'a'.*one size"),
+        (lambda: figures.histogram({"a": []}, "E", "eV"), "'a'.*not empty"),
+        (lambda: figures.series([1, 2], {"a": [1]}, "E", "eV"), "'a'.*one size"),
+    ],
+)
+def test_bad_input_is_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,195 @@
+"""The parity explorer: clicks, sliders and buttons lead to the structure of a point."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ipywidgets import Button
+from PIL import Image
+from plotly.basedatatypes import BaseFigure
+
+from tpainn_lite import datasets, explorers, tune
+from tpainn_lite.errors import evaluate
+from tpainn_lite.explorers import comparison, parity
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Molecules with DFT labels, of several compositions."""
+    return datasets.load("molecules-dft")["test"][:80:6]
+
+
+@pytest.fixture(scope="module")
+def potentials(frames):
+    """The shipped student, as it is and after its reference energies were fitted."""
+    student = datasets.checkpoint("molecules-mmff94")
+    free_atoms = datasets.atomic_energies("molecules-dft")
+    return {
+        "classical zero": student.predict(frames),  # by hand
+        "zero-shot": tune.with_references(student, frames, free_atoms),
+    }
+
+
+@pytest.fixture
+def explorer(frames, potentials):
+    return explorers.parity(frames, potentials)
+
+
+def circles(explorer):
+    """The last trace: around the frame shown, for the last potential."""
+    return explorer.figure.data[-1]
+
+
+def arrows_of(explorer) -> list:
+    """Starts and ends of the arrows that the view holds, thick ones first."""
+    archive = explorer._box.children[0]._ngl_msg_archive
+    (message,) = [m for m in archive if m["methodName"] == "addShape"]
+    return message["args"][1]
+
+
+def holds(explorer, frames, k, potentials):
+    """Circles, view, text and numbers are those of frame `k`."""
+    atoms = frames[k]
+    known = atoms.get_forces()
+    (said,) = potentials["zero-shot"].predict([atoms])[1]
+    np.testing.assert_allclose(circles(explorer).x, known.ravel())
+    np.testing.assert_allclose(circles(explorer).y, said.ravel(), atol=1e-5)
+    shapes = arrows_of(explorer)
+    assert len(shapes) == 2 * len(atoms)
+    np.testing.assert_allclose([s[1] for s in shapes[: len(atoms)]], atoms.positions)
+    for drawn, forces in ((shapes[: len(atoms)], said), (shapes[len(atoms) :], known)):
+        along = np.array([s[2] for s in drawn]) - atoms.positions
+        length = np.linalg.norm(along) * np.linalg.norm(forces)
+        assert (along * forces).sum() == pytest.approx(length, rel=1e-4)
+    error = 1e3 * np.abs(said - known).mean()
+    assert explorer.numbers["frame"] == k
+    assert explorer.numbers["force_mae"] == pytest.approx(error, rel=1e-4)
+    words = explorer._text.value
+    assert f"{k}, {atoms.get_chemical_formula()}, {atoms.info['smiles']}" in words
+    assert f"{error:.0f} meV/Å" in words
+
+
+def test_it_starts_at_the_worst_and_goes_on_to_the_next(explorer, frames, potentials):
+    said = potentials["zero-shot"].predict(frames)[1]
+    miss = [
+        np.abs(f - a.get_forces()).mean() for f, a in zip(said, frames, strict=True)
+    ]
+    order = np.argsort(miss)[::-1]
+    for place, k in enumerate([*order, order[0]]):  # and round again
+        holds(explorer, frames, k, potentials)
+        assert explorer.numbers["rank"] == place % len(frames) + 1
+        explorer.next_worst.click()
+    explorer.worst.click()
+    holds(explorer, frames, order[0], potentials)
+
+
+def test_the_slider_and_a_click_on_a_point_show_its_frame(explorer, frames, potentials):
+    explorer.frame.value = 3
+    holds(explorer, frames, 3, potentials)
+    points = explorer.figure.data[1]
+    k = int(np.flatnonzero(np.asarray(points.customdata) == 7)[0])
+    known = np.concatenate([a.get_forces().ravel() for a in frames])
+    assert points.x[k] in known
+    points._dispatch_on_click(SimpleNamespace(point_inds=[k]), None)
+    holds(explorer, frames, 7, potentials)
+    explorer.figure.data[0]._dispatch_on_click(SimpleNamespace(point_inds=[0]), None)
+    assert explorer.potential.value == "classical zero"
+    line = explorer.figure.data[2]
+    line._dispatch_on_click(SimpleNamespace(point_inds=[0]), None)  # no frame's point
+    assert explorer.frame.value == explorer.figure.data[0].customdata[0]
+
+
+def test_energies_are_compared_after_their_constants(explorer, frames, potentials):
+    explorer.quantity.value = "energy per atom"
+    x, y = (np.array(v) for v in (explorer.figure.data[1].x, explorer.figure.data[1].y))
+    assert len(x) == len(frames)
+    truth = np.array([a.get_potential_energy() for a in frames])
+    sizes = np.array([len(a) for a in frames])
+    gap = (potentials["zero-shot"].predict(frames)[0] - truth) / sizes
+    np.testing.assert_allclose(y - x, gap - gap.mean(), atol=1e-6)
+    assert abs(x).max() < 1  # eV/atom, of four hundred
+    assert "eV/atom" in explorer.figure.layout.xaxis.title.text
+    assert len(circles(explorer).x) == 1
+    worst = int(np.argmax(abs(gap - gap.mean())))
+    explorer.worst.click()
+    assert explorer.frame.value == worst
+    assert explorer.numbers["rank"] == 1
+    explorer.quantity.value = "force component"
+    holds(explorer, frames, worst, potentials)
+
+
+def test_the_legend_gives_the_error_of_all_points(frames, potentials, monkeypatch):
+    monkeypatch.setattr(parity, "MOST", 200)
+    explorer = explorers.parity(frames, potentials)
+    points = explorer.figure.data[1]
+    assert len(points.x) == 100
+    mae = evaluate(potentials["zero-shot"], frames).force_mae
+    assert points.name == f"zero-shot: MAE {mae:.3g} meV/Å"
+    assert f"(all: {mae:.0f})" in explorer._text.value
+
+
+def test_thinning_keeps_the_worst_and_the_whole_range():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=9000)
+    said = {name: x + 0.1 * rng.normal(size=9000) for name in "ab"}
+    values = comparison.Values("eV/Å", x, said, np.arange(9000) // 30)
+    some = comparison.thinned(values, 500)
+    assert len(some) == len(set(some)) == 500
+    for y in said.values():
+        assert set(np.argsort(-abs(y - x))[:30]) <= set(some)
+    assert x[some].std() == pytest.approx(x.std(), rel=0.1)
+    np.testing.assert_array_equal(comparison.thinned(values, 10**5), np.arange(9000))
+
+
+def test_two_do_not_disturb_each_other_and_one_goes_on(explorer, frames, potentials):
+    other = explorers.parity(frames, potentials)
+    before = str(other.figure.to_dict())
+    explorer.frame.value = 5
+    explorer.potential.value = "classical zero"
+    explorer.quantity.value = "energy per atom"
+    assert str(other.figure.to_dict()) == before
+    again = explorers.parity(frames, potentials, before=explorer)
+    for one, its in zip(again.figure.data, explorer.figure.data, strict=True):
+        assert one.name == its.name
+        np.testing.assert_array_equal([one.x, one.y], [its.x, its.y])
+    assert again._text.value == explorer._text.value
+    assert arrows_of(again) == arrows_of(explorer)
+    fewer = explorers.parity(
+        frames[:4], {"new": potentials["zero-shot"]}, before=explorer
+    )
+    assert fewer.quantity.value == "energy per atom"
+    assert fewer.frame.value < 4
+    assert fewer.potential.value == "new"
+
+
+def test_what_is_wrong_is_said(frames, potentials):
+    energies, forces = potentials["classical zero"]
+    with pytest.raises(ValueError, match=r"potentials\['x'\]: needs an energy and"):
+        explorers.parity(frames, {"x": (energies, forces[1:])})
+    with pytest.raises(ValueError, match=r"potentials\['x'\], forces: needs shape"):
+        explorers.parity(frames, {"x": (energies, forces[::-1])})
+    with pytest.raises(ValueError, match="frame 0"):
+        explorers.parity([frames[0].copy()], potentials)
+
+
+def test_every_control_has_a_sentence(explorer):
+    for row in explorer.widget.children[0].children:
+        control, sentence = row.children
+        buttons = getattr(control, "children", [control])
+        assert all(b.description for b in buttons)
+        assert sentence.value.endswith(".")
+    assert isinstance(explorer.worst, Button)
+
+
+def test_the_twin_is_plot_and_structure(explorer, monkeypatch):
+    monkeypatch.delenv("TPAINN_STATIC", raising=False)
+    assert explorer.twin() is None
+    monkeypatch.setenv("TPAINN_STATIC", "1")
+    plot = io.BytesIO()
+    Image.new("RGB", (600, 300), "blue").save(plot, "PNG")
+    monkeypatch.setattr(BaseFigure, "to_image", lambda self, **_: plot.getvalue())
+    picture = np.asarray(Image.open(io.BytesIO(explorer.twin())))
+    assert (picture[:300, :600] == [0, 0, 255]).all()
+    assert picture.shape[0] > 600
+    assert len(np.unique(picture[300:].reshape(-1, 3), axis=0)) > 50

@@ -1,0 +1,127 @@
+"""What runs of a liquid say by name, with errors; and the explorer that shows it."""
+
+import numpy as np
+import pytest
+
+from tpainn_lite import analysis, datasets, explorers, transport
+from tpainn_lite.explorers import estimates
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """The first 8 ps of two shipped runs of each kind."""
+    models = ("q-tip4p-f", "water-tuned-8")
+    frames = {"NVT": 160, "NPT": 80}
+    return {
+        kind: {m: of_kind[m][: frames[kind]] for m in models}
+        for kind, of_kind in datasets.runs("water-runs").items()
+    }
+
+
+@pytest.fixture
+def explorer(runs):
+    return explorers.properties(runs["NVT"], runs["NPT"])
+
+
+@pytest.mark.parametrize("quantity", estimates.QUANTITIES)
+def test_any_stretch_gives_a_curve_and_a_number(runs, quantity):
+    frames = runs["NPT" if quantity == "density" else "NVT"]["q-tip4p-f"]
+    rows = estimates.sample(quantity, frames)
+    assert len(rows) == -(-len(frames) // estimates.stride(quantity))
+    step = 0.05 * estimates.stride(quantity)
+    x, y = estimates.curve(quantity, rows, step)
+    assert len(x) == len(y) > 16
+    assert np.isfinite(y).all()
+    value, error = estimates.estimate(quantity, rows, step)
+    assert 0 < error < value
+
+
+def test_numbers_are_those_of_the_functions_behind_them(runs):
+    frames = runs["NVT"]["q-tip4p-f"]
+    bonds = estimates.sample("hydrogen bonds", frames)
+    assert bonds[1] == 2 * analysis.hydrogen_bonds(frames[4]) / 64
+    rows = estimates.sample("g(r), O-H", frames)
+    r, g = estimates.curve("g(r), O-H", rows, 0.2)
+    how = dict(r_max=estimates.REACH, bins=estimates.BINS)
+    expected = analysis.rdf(frames[::4], 8, 1, molecules=np.arange(192) // 3, **how)
+    np.testing.assert_allclose([r, g], expected)
+    found = estimates.estimate(estimates.MSD, frames, 0.05)
+    length = 159 * 0.05
+    window = (estimates.FIT[0] * length, estimates.FIT[1] * length)
+    by_hand = transport.diffusion(frames, 50.0, window)
+    assert found == (by_hand.value, by_hand.error)
+
+
+def test_too_few_rows_are_refused_in_words(runs):
+    rows = estimates.sample("temperature", runs["NVT"]["q-tip4p-f"])
+    with pytest.raises(ValueError, match="needs 16 or more .* got 15; take a longer"):
+        estimates.estimate("temperature", rows[:15], 0.05)
+
+
+@pytest.mark.parametrize("quantity", estimates.QUANTITIES)
+def test_the_explorer_draws_each_quantity(explorer, quantity):
+    explorer.quantity.value = quantity
+    assert [*explorer.estimates] == ["q-tip4p-f", "water-tuned-8"]
+    for k, (lengths, values, errors) in enumerate(explorer.estimates.values()):
+        left, right = explorer.figure.data[2 * k : 2 * k + 2]
+        assert len(left.x) == len(left.y) > 16
+        np.testing.assert_allclose(right.y, values)
+        np.testing.assert_allclose(right.error_y.array, errors)
+        assert (np.diff(lengths) > 0).all()
+        assert lengths[-1] == pytest.approx(8.0, abs=0.2)
+    assert explorer.figure.layout.yaxis.title.text
+    assert "±" in explorer._text.value
+
+
+def test_models_and_window_are_chosen(explorer):
+    explorer.quantity.value = "temperature"
+    before = explorer.estimates["water-tuned-8"]
+    explorer.models.value = ("water-tuned-8",)
+    assert [*explorer.estimates] == ["water-tuned-8"]
+    assert len(explorer.figure.data[0].x or ()) == 0
+    explorer.window.value = (4.0, 8.0)
+    lengths, values, _ = explorer.estimates["water-tuned-8"]
+    assert lengths[-1] == pytest.approx(4.0)
+    assert values[-1] != before[1][-1]
+    assert len(explorer.figure.data[2].x) == 80
+
+
+def test_a_broken_molecule_is_told(runs):
+    nvt = {"whole": runs["NVT"]["q-tip4p-f"]}
+    nvt["broken"] = [a.copy() for a in nvt["whole"]]
+    nvt["broken"][100].positions[1] += [3.0, 3.0, 0.0]
+    npt = dict.fromkeys(nvt, runs["NPT"]["q-tip4p-f"])
+    explorer = explorers.properties(nvt, npt)
+    explorer.quantity.value = "hydrogen bonds"
+    assert [*explorer.estimates] == ["whole"]
+    assert "hydrogen 1 is 4." in explorer._text.value
+    assert "or the molecule has broken" in explorer._text.value
+    explorer.quantity.value = "temperature"
+    assert [*explorer.estimates] == ["whole", "broken"]
+
+
+def test_runs_that_are_not_evenly_spaced_in_time_are_refused(runs):
+    nvt = {"one": runs["NVT"]["q-tip4p-f"][:20] + runs["NVT"]["q-tip4p-f"][30:]}
+    npt = {"one": runs["NPT"]["q-tip4p-f"]}
+    with pytest.raises(ValueError, match="evenly spaced .* 50 to 550 fs apart"):
+        explorers.properties(nvt, npt)
+
+
+def test_a_window_too_short_is_told(explorer):
+    explorer.window.value = (7.0, 8.0)
+    assert explorer.estimates == {}
+    assert "too short" in explorer._text.value
+
+
+def test_made_again_it_goes_on_where_it_was(explorer, runs):
+    explorer.quantity.value = "g(r), O-O"
+    explorer.window.value = (2.0, 8.0)
+    again = explorers.properties(runs["NVT"], runs["NPT"], before=explorer)
+    assert again.quantity.value == "g(r), O-O"
+    assert again.window.value == (2.0, 8.0)
+    assert again.figure.layout.xaxis.title.text == "r (Å)"
+
+
+def test_runs_of_different_models_are_refused(runs):
+    with pytest.raises(ValueError, match="need runs of the same models"):
+        explorers.properties(runs["NVT"], {"q-tip4p-f": runs["NPT"]["q-tip4p-f"]})

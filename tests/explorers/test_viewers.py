@@ -1,0 +1,127 @@
+"""Viewers and static twins draw every atom and force, and refuse bad input."""
+
+import io
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from PIL import Image
+
+from tpainn_lite.explorers import arrows, viewers
+
+WATER = molecule("H2O")
+FORCES = np.array([[0.0, 0.0, -3.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+BOX = Atoms("OH2", WATER.positions, cell=[5, 5, 5], pbc=True)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), int)
+
+
+def sent(widget, method: str) -> list[dict]:
+    """The messages `method` that an nglview widget keeps for its front end."""
+    return [m for m in widget._ngl_msg_archive if m["methodName"] == method]
+
+
+def test_arrows_start_at_atoms_and_have_the_stated_length():
+    drawn = viewers.arrows(WATER, FORCES, scale=2.0)
+    np.testing.assert_array_equal(drawn.start, WATER.positions)
+    np.testing.assert_allclose(drawn.end - drawn.start, FORCES / 2)
+    assert drawn.legend == "1 Å of arrow = 2 eV/Å"
+    assert drawn.reference_end is None
+    np.testing.assert_allclose(drawn.values, [3, 2, 1])
+
+
+@pytest.mark.parametrize("size", [1e-5, 0.003, 0.7, 3.0, 41.0])
+def test_default_scale_is_round_and_keeps_arrows_short(size):
+    drawn = viewers.arrows(WATER, FORCES * size)
+    longest = np.linalg.norm(drawn.end - drawn.start, axis=1).max()
+    assert arrows.LONGEST / 2.6 < longest <= arrows.LONGEST * (1 + 1e-9)
+    assert drawn.legend.split("= ")[1].lstrip("0.")[0] in "125"
+
+
+def test_zero_forces_and_a_single_atom_are_drawn():
+    drawn = viewers.arrows(WATER, np.zeros((3, 3)))
+    np.testing.assert_array_equal(drawn.start, drawn.end)
+    assert pixels(viewers.snapshot(WATER, np.zeros((3, 3)))).std() > 5
+    assert pixels(viewers.snapshot(Atoms("O"))).std() > 5
+
+
+def test_colours_mean_the_error_unless_told_otherwise():
+    drawn = viewers.arrows(WATER, FORCES, reference=FORCES - [0, 0, 0.25])
+    assert drawn.label == "force error (eV/Å)"
+    assert "thin grey" in drawn.legend
+    np.testing.assert_allclose(drawn.values, 0.25)
+    drawn = viewers.arrows(WATER, FORCES, color_by=("spread (meV/Å)", [1, 2, 3]))
+    assert drawn.label == "spread (meV/Å)"
+    assert list(drawn.values) == [1, 2, 3]
+
+
+def test_view_has_every_frame_the_cell_and_a_size():
+    frames = [WATER, WATER.copy()]
+    frames[1].positions += 0.1
+    widget = viewers.view(frames)
+    assert widget.max_frame == 1
+    np.testing.assert_allclose(
+        widget.trajectory_0.get_coordinates(1), frames[1].positions
+    )
+    assert viewers.view(WATER).max_frame == 0
+    assert widget.layout.width
+    assert widget.layout.height
+    assert [m["args"] for m in sent(widget, "addRepresentation")] == [["ball+stick"]]
+    drawn = [m["args"] for m in sent(viewers.view(BOX), "addRepresentation")]
+    assert drawn == [["ball+stick"], ["unitcell"]]
+
+
+def test_view_forces_draws_one_arrow_an_atom_and_states_the_scales():
+    box = viewers.view_forces(WATER, FORCES, reference=FORCES * 1.1)
+    view, text = box.children
+    (message,) = sent(view, "addShape")
+    shapes = message["args"][1]
+    assert [s[0] for s in shapes] == ["arrow"] * 6
+    np.testing.assert_allclose([s[1] for s in shapes[:3]], WATER.positions)
+    assert {tuple(s[3]) for s in shapes[3:]} == {(0.5, 0.5, 0.5)}
+    assert "1 Å of arrow = 2 eV/Å" in text.value
+    assert "force error (eV/Å) from 0 (dark blue) to 0.3 (yellow)" in text.value
+
+
+def test_snapshot_draws_atoms_and_arrows():
+    plain = pixels(viewers.snapshot(WATER))
+    assert plain.shape[0] > 200
+    assert (plain != 255).any(axis=2).mean() > 0.02
+    red = (plain[..., 0] > 200) & (plain[..., 1] < 60)  # CPK: oxygen
+    assert red.mean() > 0.01
+    arrows = pixels(viewers.snapshot(WATER, FORCES, reference=FORCES * 0.9))
+    yellow = (arrows[..., 0] > 200) & (arrows[..., 1] > 190) & (arrows[..., 2] < 120)
+    assert yellow.mean() > 0.001  # the largest error, on an arrow and on the scale
+    assert not np.array_equal(pixels(viewers.snapshot(BOX)), plain)  # the cell
+
+
+def test_snapshot_of_a_trajectory_is_a_strip_of_three():
+    frames = [WATER.copy() for _ in range(7)]
+    one, strip = pixels(viewers.snapshot(WATER)), pixels(viewers.snapshot(frames))
+    assert 2.4 < strip.shape[1] / one.shape[1] < 3.6
+    thirds = np.array_split(strip, 3, axis=1)
+    assert all((third != 255).mean() > 0.01 for third in thirds)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: viewers.view([]), "frames"),
+        (lambda: viewers.view("water.xyz"), "frames"),
+        (lambda: viewers.view([WATER, Atoms("H2")]), "frames: frame 1"),
+        (lambda: viewers.view(Atoms("H", [[np.nan, 0, 0]])), "frames.*NaN"),
+        (lambda: viewers.snapshot(WATER, FORCES[:2]), r"forces.*\(3, 3\).*\(2, 3\)"),
+        (lambda: viewers.snapshot([WATER, WATER], FORCES), "forces.*one structure"),
+        (lambda: viewers.view_forces(WATER, FORCES.ravel()), "forces"),
+        (lambda: viewers.view_forces(WATER, FORCES + np.inf), "forces.*NaN"),
+        (lambda: viewers.view_forces(WATER, FORCES, FORCES[:, :2]), "reference"),
+        (lambda: viewers.arrows(WATER, FORCES, color_by=("E", [1])), "color_by"),
+        (lambda: viewers.arrows(WATER, FORCES, scale=0), "scale"),
+    ],
+)
+def test_bad_input_is_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,141 @@
+"""Compiled potentials say what the potential says, in any cell, however atoms move."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import REFERENCES, SMALL
+
+from tpainn_lite import datasets, dynamics, model, water
+from tpainn_lite.inference import compiled
+from tpainn_lite.inference.compiled import SKIN, Compiled
+from tpainn_lite.model import Potential
+
+CLOSE = {"rtol": 0, "atol": 1e-5}  # eV/Å: single precision
+
+
+def as_arrays(atoms):
+    cell = atoms.cell.array if atoms.pbc.any() else None
+    return atoms.numbers, atoms.positions, cell
+
+
+def agree(energy_forces, potential, atoms):
+    energy, forces = energy_forces(*as_arrays(atoms))
+    expected, exact = potential.energy_forces(*as_arrays(atoms))
+    assert energy == pytest.approx(expected, abs=1e-5)
+    assert np.abs(exact).max() > 0.01  # or the test would say nothing
+    np.testing.assert_allclose(forces, exact, **CLOSE)
+
+
+@pytest.mark.parametrize("radial", model.RADIAL)
+@pytest.mark.parametrize("name", ["ethanol", "ice"])  # ice: images of its own atoms
+def test_it_is_the_potential(request, name, radial):
+    config = replace(SMALL, radial=radial)
+    potential = Potential(config, REFERENCES, seed=1).double().eval()
+    agree(Compiled(potential), potential, request.getfixturevalue(name))
+
+
+def test_it_is_the_potential_wherever_atoms_and_walls_go(potential, ice, rng):
+    quick = Compiled(potential)
+    for step in (0.01, 0.05, 2 * SKIN, 0.01):  # within the skin, and out of it
+        ice.positions += step * rng.normal(size=ice.positions.shape)
+        agree(quick, potential, ice)
+    ice.set_cell(1.02 * ice.cell.array, scale_atoms=True)
+    agree(quick, potential, ice)
+    ice.set_cell(1.02 * ice.cell.array)  # atoms stay, their images move
+    agree(quick, potential, ice)
+
+
+def test_the_list_holds_while_nothing_new_comes_near(potential, ice, rng):
+    quick = Compiled(potential)
+    quick(*as_arrays(ice))
+    listed = quick._listed
+    ice.positions += 0.2 * SKIN * rng.uniform(size=ice.positions.shape)
+    quick(*as_arrays(ice))
+    assert quick._listed is listed
+    ice.positions[0, 0] += 0.6 * SKIN
+    quick(*as_arrays(ice))
+    assert quick._listed is not listed
+
+
+def test_other_atoms_in_the_same_places_are_seen(potential, ethanol):
+    quick = Compiled(potential)
+    agree(quick, potential, ethanol)
+    other = ethanol.copy()
+    other.numbers[0] = 7
+    agree(quick, potential, other)
+
+
+def test_atoms_beyond_each_others_reach(potential, ethanol):
+    ethanol.positions[3:] += 50
+    agree(Compiled(potential), potential, ethanol)
+    lonely = ethanol[:1]
+    energy, forces = Compiled(potential)(*as_arrays(lonely))
+    assert energy == pytest.approx(potential.energy_forces(*as_arrays(lonely))[0])
+    np.testing.assert_array_equal(forces, 0)
+
+
+def test_far_from_the_origin(potential, far):
+    moved, near = far
+    energy, forces = potential.energy_forces(*as_arrays(near))
+    copies = len(moved) // len(near)
+    found, pushed = Compiled(potential)(*as_arrays(moved))
+    assert found == pytest.approx(copies * energy, abs=1e-5)
+    np.testing.assert_allclose(pushed, np.tile(forces, (copies, 1)), **CLOSE)
+
+
+def test_torchs_default_type_changes_nothing(ethanol, request):
+    potential = Potential(SMALL, REFERENCES, seed=1)
+    energy, forces = Compiled(potential)(*as_arrays(ethanol))
+    request.getfixturevalue("double_by_default")
+    found, pushed = Compiled(potential)(*as_arrays(ethanol))
+    assert found == energy
+    np.testing.assert_array_equal(pushed, forces)
+
+
+def test_a_shipped_potential_in_a_liquid():
+    box = water.water_box(32, density=1.0, seed=0)
+    potential = datasets.checkpoint("water-tuned-8").double()
+    energy, forces = Compiled(potential)(*as_arrays(box))
+    expected, exact = potential.energy_forces(*as_arrays(box))
+    assert energy == pytest.approx(expected, abs=1e-4)
+    np.testing.assert_allclose(forces, exact, atol=1e-4)
+
+
+def test_weights_are_those_of_its_making(potential, ethanol):
+    quick = Compiled(potential)
+    before = quick(*as_arrays(ethanol))[0]
+    for parameter in potential.parameters():
+        parameter.data *= 1.1
+    assert quick(*as_arrays(ethanol))[0] == before
+    assert next(potential.parameters()).requires_grad  # a copy was taken
+
+
+def test_forces_are_the_derivative_of_its_energy(potential, ice):
+    quick, step = Compiled(potential), 0.02
+    _, forces = quick(*as_arrays(ice))
+    for atom, axis in ((0, 0), (4, 2)):
+        energies = []
+        for sign in (-1, 1):
+            moved = ice.copy()
+            moved.positions[atom, axis] += sign * step
+            energies.append(quick(*as_arrays(moved))[0])
+        slope = -(energies[1] - energies[0]) / (2 * step)
+        assert slope == pytest.approx(forces[atom, axis], abs=2e-3)
+
+
+def test_the_table_has_the_filters_and_their_slopes(potential):
+    table = compiled.tables(potential.representation.requires_grad_(False))[0]
+    assert table.shape == (compiled.GRID + 1, 2, 3 * SMALL.features)
+    rise = np.gradient(table[:, 0].astype(float), axis=0)[1:-1]
+    np.testing.assert_allclose(table[1:-1, 1], rise, atol=2e-5)
+    np.testing.assert_array_equal(table[-1, 0], 0)  # at the cutoff
+
+
+def test_nan_ends_a_run_as_it_should(potential, ice):
+    def broken(numbers, positions, cell):
+        return quick(numbers, np.where(positions > 5, np.nan, positions), cell)
+
+    quick = Compiled(potential)
+    with pytest.raises(dynamics.BlowUp, match="a position is NaN"):
+        dynamics.simulate(broken, ice, steps=4, every=2)

@@ -1,0 +1,1 @@
+"""What the lessons share, and what builds and checks them."""

@@ -1,0 +1,206 @@
+"""What every lesson shares: the profile, recorded claims, self-checks, figures' twins.
+
+``TPAINN_PROFILE`` (ci, binder, laptop or full; binder unless set) says how much a
+lesson computes. It is read once, here. ``python -m tpainn_lite.course.build`` sets
+the other
+variables: ``TPAINN_LESSON``, ``TPAINN_CLAIMS`` and ``TPAINN_STATIC``.
+"""
+
+import base64
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+from IPython.display import display
+from PIL import Image, ImageDraw, ImageFont
+
+T = TypeVar("T")
+PROFILES = ("ci", "binder", "laptop", "full")
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def resolve_profile(name: str) -> str:
+    """The profile of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in PROFILES:
+        raise ValueError(
+            f"TPAINN_PROFILE: needs one of {', '.join(PROFILES)}, got {name!r}; unset "
+            "it for the default, binder, and restart the kernel"
+        )
+    return name
+
+
+PROFILE: str = resolve_profile(os.environ.get("TPAINN_PROFILE") or "binder")
+
+
+def pick(*, ci: T, binder: T, laptop: T, full: T) -> T:
+    """The value that belongs to the profile of this session."""
+    return {"ci": ci, "binder": binder, "laptop": laptop, "full": full}[PROFILE]
+
+
+def claim(name: str, value: Any, holds: bool) -> None:
+    """Print what the prose says as a checked statement, and record it.
+
+    The record is one line of JSON, ``{"lesson", "name", "value", "holds"}``, appended
+    to the file that the environment variable ``TPAINN_CLAIMS`` names, if it names one.
+    The build collects them and fails if one does not hold.
+
+    Args:
+        name: the statement, with its unit, e.g. "force MAE, tuned / scratch, n = 3".
+        value: what was found: a number, or a list or dict of numbers and texts; NumPy's
+            kinds are fine.
+        holds: whether the statement is true.
+
+    Raises:
+        ValueError: if `value` holds NaN or infinity, or is nothing JSON can hold.
+    """
+    record = {
+        "lesson": os.environ.get("TPAINN_LESSON", "interactive"),
+        "name": name,
+        "value": value,
+        "holds": bool(holds),
+    }
+    try:
+        line = json.dumps(record, allow_nan=False, default=lambda x: x.tolist())
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"value of claim {name!r}: needs finite numbers or texts (or a list or "
+            f"dict of them), got {value!r}; find out where it comes from"
+        ) from error
+    verdict = "holds" if holds else "DOES NOT HOLD"
+    print(f"Claim: {name} = {_short(json.loads(line)['value'])}, {verdict}")
+    if path := os.environ.get("TPAINN_CLAIMS"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _short(value: Any) -> str:
+    """`value` with four significant digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
+    return str(value)
+
+
+def self_check(condition: bool, good: str, hint: str) -> None:
+    """Tell the learner whether an exercise is right: `good` if so, else `hint`."""
+    print(f"✓ {good}" if condition else f"✗ Not yet. {hint}")
+
+
+class Stop(Exception):
+    """A sentence for the reader; a notebook shows it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython asks for."""
+        return [f"Stopped. {self}"]
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What goes wrong in this block, with a reader's data, stops in one sentence."""
+    try:
+        yield
+    except (ValueError, FloatingPointError) as error:
+        raise Stop(str(error)) from None
+
+
+def placard(text: str) -> bytes:
+    """`text` as a PNG: the twin of a control that has nothing to draw."""
+    font = ImageFont.load_default(18)
+    left, top, right, bottom = font.getbbox(text)
+    image = Image.new(
+        "RGB", (round(right - left) + 24, round(bottom - top) + 24), "white"
+    )
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, image.width - 1, image.height - 1), outline="black")
+    draw.text((12 - left, 12 - top), text, fill="black", font=font)
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+def show(thing: Any, alt: str, png: bytes | None = None) -> None:
+    """Display a figure or widget together with a static twin, in one output.
+
+    JupyterLab draws the interactive thing; GitHub, nbviewer and PDF, which cannot, draw
+    the twin. For a plotly figure that has no `png` the authors' build makes one.
+
+    Args:
+        thing: a plotly Figure or FigureWidget, an nglview widget or any ipywidget.
+        alt: what the picture shows, for readers who cannot see it: the kind of plot,
+            its axes with units, and what to notice.
+        png: the static twin, an encoded PNG.
+
+    Raises:
+        ValueError: if `alt` is empty, `png` is no PNG, or `thing` cannot be displayed.
+    """
+    if not alt.strip():
+        raise ValueError("alt: needs a sentence that says what is shown, got none")
+    if png is not None and not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError(f"png: needs the bytes of a PNG, got {png[:16]!r}")
+    bundle = _interactive(thing) | {"text/plain": alt}
+    if png is None and hasattr(thing, "to_plotly_json"):
+        png = _static_twin(thing)
+    if png is not None:
+        bundle["image/png"] = base64.b64encode(_small(png)).decode("ascii")
+    display(bundle, metadata={"image/png": {"alt": alt}} if png else {}, raw=True)
+
+
+def _interactive(thing: Any) -> dict[str, Any]:
+    """The MIME bundle that JupyterLab draws `thing` from."""
+    if getattr(thing, "model_id", None):  # a closed widget has none
+        view = {"version_major": 2, "version_minor": 0, "model_id": thing.model_id}
+        return {WIDGET: view}
+    if hasattr(thing, "to_plotly_json"):
+        return {PLOTLY: json.loads(thing.to_json())}
+    raise ValueError(
+        f"thing: needs a plotly figure or a widget, got {type(thing).__name__}; for a "
+        "matplotlib figure or a table use display()"
+    )
+
+
+def _small(png: bytes) -> bytes:
+    """Shrink a picture to 256 colours, a quarter of its size.
+
+    The 128 most frequent colours, those of curves among them, stay as they are; the
+    shades at the edges of lines and letters share the rest.
+    """
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))  # (h, w, 3)
+    codes = pixels @ np.array([1 << 16, 1 << 8, 1])
+    colours, where, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    exact = len(colours) if len(colours) <= 256 else 128
+    frequent = np.argsort(-counts)[:exact]
+    place = np.full(len(colours), -1)
+    place[frequent] = np.arange(exact)
+    index = place[where].reshape(codes.shape)
+    palette = colours[frequent, None] >> np.array([16, 8, 0]) & 255
+    if (edges := index < 0).any():
+        rest = Image.fromarray(pixels[edges][None]).quantize(256 - exact)
+        index[edges] = exact + np.asarray(rest)[0]
+        palette = np.append(palette, rest.getpalette()[: 3 * (256 - exact)])
+    image, small = Image.fromarray(index.astype(np.uint8)), io.BytesIO()
+    image.putpalette(bytes(palette.astype(np.uint8).ravel()))
+    image.save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def _static_twin(figure: Any) -> bytes | None:
+    """The figure as a PNG in the authors' build; ``None`` where none can be made."""
+    if not os.environ.get("TPAINN_STATIC"):
+        return None
+    try:
+        return figure.to_image(format="png", width=800, height=500)
+    except Exception as error:  # kaleido raises whatever its browser does
+        print(f"No static twin: {type(error).__name__}: {error}")
+        return None

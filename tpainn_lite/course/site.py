@@ -1,0 +1,113 @@
+"""Make web pages of the lessons: ``python -m tpainn_lite.course.site``.
+
+Writes ``build/site`` from the lessons as they were last built (``make tutorial``). What
+plotly drew stays alive, other widgets are their pictures, formulas are MathML, and
+nothing needs a network: a folder to open from disk, or to put on any server.
+"""
+
+import copy
+import re
+import shutil
+from html import escape
+from pathlib import Path
+
+import latex2mathml.converter
+import nbformat
+import plotly.graph_objects as go
+import plotly.io
+from jinja2 import DictLoader
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from plotly.offline import get_plotlyjs
+
+from .lessons import PLOTLY, WIDGET
+
+LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
+INDEX = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{ font: 18px/1.6 Arial, sans-serif; max-width: 42rem; margin: 3rem auto;
+padding: 0 1rem }}</style></head>
+<body><h1>T-PaiNN Lite</h1>
+<p>A neural interatomic potential that first learns from cheap classical physics needs
+far fewer quantum labels afterwards. To run the lessons, install the package.</p>
+<ol start="0">
+{lessons}
+</ol></body></html>
+"""
+TEMPLATE = """{% extends 'lab/index.html.j2' %}
+{% block html_head_js_requirejs %}<script src="plotly.js"></script>{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+"""
+
+
+def page(notebook: nbformat.NotebookNode) -> str:
+    """A lesson that was run, as HTML; it looks for ``plotly.js`` beside it."""
+    shown = copy.deepcopy(notebook)
+    shown.metadata.pop("widgets", None)  # their state, megabytes of it
+    for cell in shown.cells:
+        outputs = [] if cell.cell_type == "markdown" else cell.get("outputs", [])
+        for output in outputs:
+            if "data" in output:
+                output.data = nbformat.from_dict(_alive(output.data))
+        cell.source = LESSON_LINK.sub(r"\1.html)", cell.source)
+    exporter = HTMLExporter(
+        template_name="lab",
+        template_file="lesson.html.j2",
+        extra_loaders=[DictLoader({"lesson.html.j2": TEMPLATE})],
+        filters={"markdown2html": _html},
+    )
+    return exporter.from_notebook_node(shown)[0]
+
+
+class _Formulas(IPythonRenderer):
+    """Formulas as MathML, which browsers draw, and read aloud, by themselves."""
+
+    def block_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body, display="block")
+
+    def inline_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body)
+
+
+def _html(markdown: str) -> str:
+    return MarkdownWithMath(renderer=_Formulas(escape=False)).render(markdown)
+
+
+def _alive(data: dict) -> dict:
+    """The richest form that needs no kernel: plotly's figure, else the picture."""
+    alt = escape(data.get("text/plain", ""), quote=True)
+    if PLOTLY in data:
+        figure = go.Figure(data[PLOTLY]["data"], data[PLOTLY].get("layout"))
+        html = plotly.io.to_html(figure, include_plotlyjs=False, full_html=False)
+        return {"text/html": f'<div role="img" aria-label="{alt}">{html}</div>'}
+    if "image/png" in data:  # nbconvert knows no alt text
+        source = f"data:image/png;base64,{data['image/png'].strip()}"
+        return {"text/html": f'<img src="{source}" alt="{alt}" width="760">'}
+    return {kind: v for kind, v in data.items() if kind != WIDGET}
+
+
+def main() -> None:
+    """Write the site."""
+    built, site = Path("build/notebooks"), Path("build/site")
+    paths = sorted(built.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise SystemExit("build/notebooks: holds no lesson; run make tutorial first")
+    site.mkdir(parents=True, exist_ok=True)
+    (site / "plotly.js").write_text(get_plotlyjs(), "utf-8")
+    for picture in built.glob("*.svg"):
+        shutil.copy(picture, site)
+    links = []
+    for path in paths:
+        notebook = nbformat.read(path, as_version=4)
+        (site / f"{path.stem}.html").write_text(page(notebook), "utf-8")
+        title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
+        link = f'<a href="{path.stem}.html">{escape(title)}</a>'
+        links.append(f'<li value="{int(path.stem[:2])}">{link}</li>')
+    (site / "index.html").write_text(INDEX.format(lessons="\n".join(links)), "utf-8")
+    print(f"{len(paths)} lessons: open build/site/index.html")
+
+
+if __name__ == "__main__":
+    main()

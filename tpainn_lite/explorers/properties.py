@@ -1,0 +1,145 @@
+"""The property explorer: what runs of a liquid say, and how sure one can be."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from ase import Atoms
+from ipywidgets import HTML, Dropdown, FloatRangeSlider, SelectMultiple, VBox
+from plotly.subplots import make_subplots
+
+from .. import analysis, transport, units
+from . import controls, estimates, figures
+
+PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
+
+
+class Properties:
+    """A property of several runs over a window of time, and its error bar.
+
+    `nvt` and `npt` are runs by the name of their model, evenly spaced frames of water
+    ordered O H H; density is that of `npt`, everything else that of `nvt`.
+    ``estimates`` holds, for each model shown, (lengths in ps, values, errors).
+    """
+
+    def __init__(
+        self,
+        nvt: Mapping[str, Sequence[Atoms]],
+        npt: Mapping[str, Sequence[Atoms]],
+        before: "Properties | None" = None,
+    ):
+        """An explorer of these runs; it computes what is asked for, when it is.
+
+        It begins with the controls of `before`.
+        """
+        if not nvt or [*nvt] != [*npt]:
+            raise ValueError(
+                "nvt, npt: need runs of the same models, one or more; got "
+                f"{[*nvt]} and {[*npt]}"
+            )
+        self._runs = {True: npt, False: nvt}
+        self._make_controls([*nvt])
+        self.figure, self._text = go.FigureWidget(_panels([*nvt])), HTML()
+        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._sampled: dict[tuple[str, str], Sequence] = {}
+        controls.restore(self, before)
+        for control in self._sentences:
+            control.observe(self._draw, "value")
+        parts = [controls.rows(self._sentences), self.figure, self._text]
+        self.widget = VBox(parts)
+        self._draw()
+
+    def _make_controls(self, names: list[str]) -> None:
+        self.models = SelectMultiple(
+            options=names, value=names, rows=len(names), description="Models"
+        )
+        self.quantity = Dropdown(options=estimates.QUANTITIES, description="Quantity")
+        runs = [
+            frames for of_kind in self._runs.values() for frames in of_kind.values()
+        ]
+        end = max(len(frames) * _step(frames) for frames in runs)
+        self.window = FloatRangeSlider(
+            value=(0, end),
+            min=0,
+            max=end,
+            step=1,
+            description="ps",
+            readout_format=".0f",
+        )
+        self.window.continuous_update = False
+        self._sentences = {
+            self.models: "Ctrl and arrow keys choose several.",
+            self.quantity: "What is computed from the frames in the window.",
+            self.window: "From when to when; the right panel uses parts of it.",
+        }
+
+    def twin(self) -> bytes | None:
+        """The figure as a PNG in the authors' build, else None."""
+        return controls.twin(self.figure)
+
+    def _rows(self, model: str) -> tuple[Sequence, float]:
+        """The rows in the window, and how many ps they are apart."""
+        quantity = self.quantity.value
+        key, frames = (model, quantity), self._runs[quantity == "density"][model]
+        if key not in self._sampled:
+            self._sampled[key] = estimates.sample(quantity, frames)
+        step = _step(frames) * estimates.stride(quantity)
+        start, end = (round(t / step) for t in self.window.value)
+        return self._sampled[key][start:end], step
+
+    def _draw(self, _=None) -> None:
+        quantity, words, self.estimates = self.quantity.value, {}, {}
+        what, unit = estimates.scalar(quantity)
+        for k, name in enumerate(self.models.options):
+            x, y, found = (), (), np.empty((3, 0))
+            if name in self.models.value:
+                words[name] = "the window is too short to tell an error"
+                try:
+                    rows, step = self._rows(name)
+                    found = _growing(quantity, rows, step)
+                except ValueError as error:  # a broken molecule, a box too small
+                    words[name] = html.escape(str(error))
+            if found.size:
+                x, y = estimates.curve(quantity, rows, step)
+                self.estimates[name] = tuple(found)
+                words[name] = f"{found[1, -1]:.4g} ± {found[2, -1]:.2g} {unit}"
+            left, right = self.figure.data[2 * k : 2 * k + 2]
+            left.update(x=x, y=y)
+            right.update(x=found[0], y=found[1], error_y=dict(array=found[2]))
+        x_title, y_title = estimates.axes(quantity)
+        self.figure.update_layout(
+            title=f"{quantity[0].upper()}{quantity[1:]}",
+            xaxis_title=x_title,
+            yaxis_title=y_title,
+            yaxis2_title=f"{what} ({unit})",
+        )
+        self._text.value = controls.table(words)
+
+
+def _step(frames: Sequence[Atoms]) -> float:
+    """How far the frames of a run are apart, ps."""
+    return transport.frame_interval(frames, None) / units.PS
+
+
+def _growing(quantity: str, rows: Sequence, step: float) -> np.ndarray:
+    """(3, parts): lengths (ps), values and errors of growing parts of the rows."""
+    parts = [rows[: round(part * len(rows))] for part in PARTS]
+    long = [part for part in parts if len(part) >= analysis.LEAST]
+    found = [(len(p) * step, *estimates.estimate(quantity, p, step)) for p in long]
+    return np.array(found).reshape(-1, 3).T
+
+
+def _panels(names: Sequence[str]) -> go.Figure:
+    """For each model a curve on the left and its estimates on the right."""
+    figure = make_subplots(cols=2, horizontal_spacing=0.12)
+    for name, (colour, marker, dash, _) in figures.looks(names).items():
+        line = dict(color=colour, dash=dash)
+        figure.add_scatter(name=name, mode="lines", line=line, row=1, col=1)
+        style = dict(mode="lines+markers", marker_symbol=marker, showlegend=False)
+        figure.add_scatter(name=name, line=line, row=1, col=2, **style)
+    figure.update_xaxes(title="length of the part used (ps)", row=1, col=2)
+    figure.update_layout(template=figures.TEMPLATE, width=980, height=420)
+    return figure.update_layout(
+        legend=dict(orientation="h", y=1.14, x=1, xanchor="right"), showlegend=True
+    )

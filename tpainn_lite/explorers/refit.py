@@ -1,0 +1,121 @@
+"""The instant-head explorer: move n, and the read-out is solved for again.
+
+Units: Å, eV, eV/Å.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+from ase import Atoms
+from ipywidgets import HTML, Dropdown, IntSlider, VBox
+
+from .. import ridge_head
+from ..data import labels
+from ..model import Potential
+from . import controls, figures
+
+
+class Refit:
+    """Forces of an instant head on test structures, for any n and any ridge.
+
+    ``numbers`` holds what the last move gave: force errors ``before`` and ``after``
+    (meV/Å), the ``ridge``, and the ``seconds`` that the solution took. Making one takes
+    a while (the rows of `pool` and `test`, structures of one composition); moving a
+    control does not.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        pool: Sequence[Atoms],
+        test: Sequence[Atoms],
+        config: ridge_head.HeadConfig | None = None,
+        before: "Refit | None" = None,
+    ):
+        """An explorer of heads; it begins with the controls of `before`, if given."""
+        self._config = config or ridge_head.HeadConfig()
+        compositions = {a.get_chemical_formula() for a in [*pool, *test]}
+        if len(compositions) > 1:
+            raise ValueError(
+                "pool, test: need structures of one composition (here one constant "
+                f"stands for the reference energies), got {sorted(compositions)}"
+            )
+        phi = ridge_head.draw_features(potential, pool, self._config, seed=0)
+        self._rows = ridge_head.design(potential, pool, phi, self._config)
+        self._test = ridge_head.design(potential, test, phi, self._config)
+        self._truth = np.concatenate([labels(a)[1].ravel() for a in test])
+        nothing = np.zeros(self._config.features)
+        self._before = ridge_head.force_errors(self._test, nothing, self._config)
+        self.n = IntSlider(min(10, len(pool)), 1, len(pool), description="n")
+        choices = [("left out", None)] + [(f"{r:g}", r) for r in self._config.ridges]
+        self.ridge = Dropdown(options=choices, value=None, description="Ridge")
+        self.seed = IntSlider(0, 0, 9, description="Seed")
+        sentences = {
+            self.n: "How many labelled structures the head is fitted to.",
+            self.ridge: "How strongly weights are held at zero, where the pretrained "
+            "potential is; 'left out': the one that predicts left-out structures best.",
+            self.seed: "Draws the structures.",
+        }
+        self.numbers: dict[str, float] = {}
+        self.figure, self._text = go.FigureWidget(self._parity()), HTML()
+        self.widget = VBox([controls.rows(sentences), self.figure, self._text])
+        for control in sentences:
+            control.observe(self._move, "value")
+        self._move()
+        controls.restore(self, before)
+
+    def twin(self) -> bytes | None:
+        """The figure as a PNG in the authors' build, else None."""
+        return controls.twin(self.figure)
+
+    def _parity(self) -> go.Figure:
+        start = dict.fromkeys(("before", "instant head"), self._truth + self._before)
+        return figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
+
+    def _move(self, _=None) -> None:
+        begin = time.perf_counter()
+        rng = np.random.default_rng(self.seed.value)
+        drawn = rng.permutation(len(self._rows))[: self.n.value]
+        config, ridge = self._config, self.ridge.value
+        if ridge is not None:
+            config = replace(config, ridges=(ridge,))
+        rows = centred([self._rows[k] for k in drawn])
+        w, left_out = ridge_head.solve(rows, config)
+        after = ridge_head.force_errors(self._test, w, self._config)
+        best = min(left_out, key=left_out.get) if left_out else max(config.ridges)
+        self.numbers = {
+            "before": 1e3 * float(np.abs(self._before).mean()),
+            "after": 1e3 * float(np.abs(after).mean()),
+            "ridge": best,
+            "seconds": time.perf_counter() - begin,
+        }
+        self._draw(self._truth + after)
+
+    def _draw(self, predicted: np.ndarray) -> None:
+        found = self.numbers
+        with self.figure.batch_update():
+            after = f"instant head: MAE {found['after'] / 1e3:.3g} eV/Å"
+            self.figure.data[1].update(y=predicted, name=after)
+            self.figure.layout.title = f"Forces from {self.n.value} labelled structures"
+        rows = {
+            "Force error before": f"{found['before']:.0f} meV/Å",
+            "Force error now": f"{found['after']:.0f} meV/Å",
+            "Ridge": f"{found['ridge']:g}",
+            "Solved in": f"{found['seconds']:.2f} s",
+        }
+        self._text.value = controls.table(rows)
+
+
+def centred(rows: Sequence[ridge_head.Rows]) -> list[ridge_head.Rows]:
+    """`rows` without their mean energy: so one constant is fitted along."""
+    X = np.mean([row.X[0] for row in rows], axis=0)
+    y = np.mean([row.y[0] for row in rows])
+    return [
+        ridge_head.Rows(
+            np.r_[[row.X[0] - X], row.X[1:]], np.r_[row.y[0] - y, row.y[1:]]
+        )
+        for row in rows
+    ]

@@ -1,0 +1,177 @@
+"""3D views of structures (nglview) and their static twins (PNG through matplotlib).
+
+`view` and `view_forces` draw in a notebook, `snapshot` anywhere. Units: Å, eV/Å.
+"""
+
+import io
+import itertools
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+from ase.neighborlist import natural_cutoffs
+from ase.utils import rotate
+from ipywidgets import HTML, VBox
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, PathPatch
+from matplotlib.textpath import TextPath
+
+from ..geometry import neighbours
+from .arrows import Arrows, arrows, per_atom
+
+with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
+    warnings.simplefilter("ignore")
+    import nglview
+
+CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
+
+
+def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
+    """Balls and sticks of one structure, or of a trajectory.
+
+    `frames` are of the same atoms in the same order; a periodic cell is drawn too. The
+    slider of a trajectory shows when the pointer is over the view.
+    """
+    frames = _frames(frames)
+    widget = nglview.show_asetraj(frames)
+    widget.clear_representations()
+    widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
+    widget.layout.width, widget.layout.height = "600px", "360px"
+    _represent(widget, frames[0])
+    return widget
+
+
+def view_forces(atoms, forces, reference=None, color_by=None, scale=None) -> VBox:
+    """One structure with its forces as arrows; arguments as in `arrows`.
+
+    Returns the view (``.children[0]``) above a text that states both scales.
+    """
+    drawn = arrows(atoms, forces, reference, color_by, scale)
+    box = VBox([view(atoms), HTML()])
+    _add_arrows(box, drawn)
+    return box
+
+
+def change_forces(
+    box, atoms, forces, reference=None, color_by=None, scale=None
+) -> None:
+    """Show another structure in what `view_forces` returned; arguments as there.
+
+    The view stays: a new one for each structure would use up the browser's few.
+    """
+    drawn = arrows(atoms, forces, reference, color_by, scale)
+    widget, _ = box.children
+    for component in reversed([*widget._ngl_component_ids]):
+        widget.remove_component(component)
+    trajectory = nglview.ASETrajectory(_frames(atoms))
+    widget.add_trajectory(trajectory, default_representation=False)
+    _represent(widget, atoms)
+    _add_arrows(box, drawn)
+
+
+def _represent(widget: nglview.NGLWidget, atoms: Atoms) -> None:
+    widget.add_ball_and_stick()
+    if atoms.pbc.any():
+        widget.add_unitcell()
+    widget.center()
+
+
+def _add_arrows(box: VBox, drawn: Arrows) -> None:
+    """Put arrows into the view of `box`, and both scales into its text."""
+    top = drawn.values.max() or 1.0
+    colours = CIVIDIS(drawn.values / top)[:, :3].tolist()
+    ends = zip(drawn.start.tolist(), drawn.end.tolist(), colours, strict=True)
+    shapes = [("arrow", start, end, colour, 0.1) for start, end, colour in ends]
+    if drawn.reference_end is not None:
+        ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
+        shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
+    widget, text = box.children
+    widget._add_shape(shapes, name="forces")  # all arrows are one component
+    colour = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)."
+    text.value = f"{drawn.legend}. {colour}"
+
+
+def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
+    """A PNG of what `view` or `view_forces` shows; arguments as in `arrows`.
+
+    A trajectory shows its first, middle and last frame, and takes no forces.
+    """
+    frames = _frames(frames)
+    if forces is not None and len(frames) > 1:
+        raise ValueError(f"forces: go with one structure, got {len(frames)} frames")
+    shown = sorted({0, len(frames) // 2, len(frames) - 1})
+    width = 4 * len(shown) + 1.2 * (forces is not None)  # inches
+    figure = Figure(figsize=(width, 4), dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
+    turn = _orientation(frames[0])
+    for panel, k in zip(panels, shown, strict=True):
+        _draw_atoms(panel, frames[k], turn)
+        if len(frames) > 1:
+            panel.set_title(f"frame {k + 1} of {len(frames)}")
+    if forces is not None:
+        drawn = arrows(frames[0], forces, reference, color_by, scale)
+        _draw_arrows(figure, panels[0], drawn, turn)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight")  # titles whole
+    return png.getvalue()
+
+
+def _orientation(atoms: Atoms) -> np.ndarray:
+    """Rotation (3, 3): rows are the directions right, up and towards the reader."""
+    tilt = rotate("15x,-20y,0z").T  # so that atoms behind others show
+    if atoms.pbc.any():
+        return tilt
+    right, up, _ = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]
+    return tilt @ [right, up, np.cross(right, up)]
+
+
+def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
+    """Balls in CPK colours with their element's letters, bonds, and the unit cell."""
+    xyz = atoms.positions @ turn.T
+    first, second, image = neighbours("ijS", atoms, natural_cutoffs(atoms, mult=1.2))
+    for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
+        ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
+        panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
+    for (x, y, z), atom in zip(xyz, atoms, strict=True):
+        colour, r = jmol_colors[atom.number], covalent_radii[atom.number]
+        panel.add_patch(Circle((x, y), 0.2 + r / 4, fc=colour, ec="black", zorder=z))
+        letters = TextPath((x - 0.16 * len(atom.symbol), y - 0.16), atom.symbol, 0.45)
+        ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
+        panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z, snap=False))
+    for a, b in itertools.combinations(np.ndindex(2, 2, 2), 2):
+        if atoms.pbc.any() and np.abs(np.subtract(a, b)).sum() == 1:
+            edge = np.array([a, b]) @ atoms.cell.array @ turn.T
+            panel.plot(*edge[:, :2].T, color="black", lw=1, zorder=xyz[:, 2].min())
+    panel.set_aspect("equal")
+    panel.axis("off")
+
+
+def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None:
+    """Arrows in front of the atoms, the colour scale, and the length scale as title."""
+    style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
+    x, y, _ = turn @ drawn.start.T
+    u, v, _ = turn @ (drawn.end - drawn.start).T
+    thick = dict(style, cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
+    quiver = panel.quiver(x, y, u, v, drawn.values, **thick)
+    quiver.set_clim(0, drawn.values.max() or 1.0)
+    if drawn.reference_end is not None:
+        tips = turn @ (drawn.reference_end - drawn.start).T
+        panel.quiver(x, y, *tips[:2], width=0.005, color="gray", **style)
+    panel.update_datalim(np.c_[x + u, y + v])
+    figure.colorbar(quiver, ax=panel, label=drawn.label)
+    panel.set_title(drawn.legend, fontsize=9)
+
+
+def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
+    frames = [frames] if isinstance(frames, Atoms) else list(frames)
+    if not frames or not all(isinstance(a, Atoms) and len(a) for a in frames):
+        raise ValueError("frames: needs one ase.Atoms with atoms, or several")
+    for i, atoms in enumerate(frames):
+        if not np.array_equal(atoms.numbers, frames[0].numbers):
+            raise ValueError(f"frames: frame {i} has other atoms than frame 0")
+        per_atom(atoms, atoms.positions, f"frames, positions of frame {i}", (3,))
+    return frames

@@ -1,0 +1,135 @@
+"""A potential whose weights rest, for dynamics: the same numbers, four times as fast.
+
+That is in a liquid, against `Potential.energy_forces`; ``make bench`` measures it.
+Filters come from a table, each pair is visited once for both of its atoms, and
+neighbours are listed with a skin, again when an atom has moved by half of it (Verlet).
+In single precision, and nearer to the potential in double than its own single is.
+"""
+
+import copy
+from functools import partial
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ..graphs import graph
+from ..model import Potential
+from . import kernels
+from .painn import filter_weights, radials, update
+
+GRID = 1024  # steps of the table
+SKIN = 0.6  # Å: how much farther than the cutoff neighbours are listed
+
+
+class Compiled:
+    """An `EnergyForces` of a copy of `potential`; each run needs one of its own.
+
+    Its weights are those that `potential` had when it was made. The first call compiles
+    for some seconds, unless a run before has.
+    """
+
+    def __init__(self, potential: Potential):
+        """Take the weights and tabulate the filters."""
+        exact = copy.deepcopy(potential).to("cpu", torch.float64).requires_grad_(False)
+        self._tables = tables(exact.representation)
+        self._potential = exact.to(torch.float32).eval()
+        self._cutoff = np.float32(potential.config.cutoff)
+        self._listed, self._constants = None, {}
+
+    def __call__(
+        self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
+        """Energy (eV) and forces (N, 3) eV/Å; little checked: dynamics calls often.
+
+        Raises `FloatingPointError` for positions that are not finite: their distances
+        would be below no cutoff, and the atoms would quietly be alone.
+        """
+        if not np.isfinite(positions).all():
+            raise FloatingPointError("a position is NaN or infinite")
+        i, j, offsets = self._pairs(numbers, positions, cell)
+        R = torch.from_numpy(np.array(positions, np.float64))
+        r = (R[j] - R[i] + offsets).float().requires_grad_()
+        Z = torch.from_numpy(np.array(numbers, np.int64))
+        energy = self._atoms(Z, i.numpy(), j.numpy(), r).double().sum()
+        pull = torch.autograd.grad(energy, r)[0].double()  # on i, towards j
+        forces = torch.zeros_like(R).index_add_(0, i, pull).index_add_(0, j, -pull)
+        return float(energy.detach()) + self._constant(numbers), forces.numpy()
+
+    def _pairs(self, numbers, positions, cell):
+        """Pairs that may be within the cutoff, each once, and their offsets (P, 3)."""
+        if self._listed is not None:
+            known, where, box, pairs = self._listed
+            still = np.array_equal(known, numbers) and np.array_equal(box, cell)
+            if still and np.square(positions - where).sum(1).max() < (SKIN / 2) ** 2:
+                return pairs
+        atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+        g = graph(atoms, float(self._cutoff) + SKIN)
+        i, j = g["idx_i"].long(), g["idx_j"].long()
+        offsets = g.get("offsets", g["R"].new_zeros(len(i), 3))
+        # an atom and its image are a pair with both ends listed under one number
+        first = offsets.gather(1, (offsets != 0).int().argmax(1, keepdim=True))[:, 0]
+        once = (i < j) | ((i == j) & (first > 0))
+        pairs = i[once], j[once], offsets[once]
+        self._listed = numbers.copy(), positions.copy(), copy.copy(cell), pairs
+        return pairs
+
+    def _atoms(self, Z, i, j, r) -> torch.Tensor:
+        """What the read-out says of each atom, (N, 1)."""
+        painn = self._potential.representation
+        s, F = painn.embedding(Z), painn.n_atom_basis
+        v = None  # zero, and left out
+        layers = zip(painn.interactions, painn.mixing, self._tables, strict=True)
+        for interaction, mixing, table in layers:
+            x = interaction.interatomic_context_net(s).unflatten(-1, (3, F))
+            h = x[:, :2] if v is None else torch.cat([x[:, :2], x[:, 2:] * v], dim=1)
+            ds, dv = _Messages.apply(h, r, i, j, table, self._cutoff)
+            s, v = update(mixing, s + ds, dv if v is None else v + dv)
+        return self._potential.readout.outnet(s)
+
+    def _constant(self, numbers: np.ndarray) -> float:
+        """Reference energies (eV), less what the network says of the atoms alone."""
+        kinds, counts = np.unique(numbers, return_counts=True)
+        total = 0.0
+        for z, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+            if z not in self._constants:
+                reference = self._potential.reference_sum([Atoms([z])])[0]
+                none = np.zeros(0, dtype=np.int64)
+                Z, r = torch.from_numpy(np.array([z])), np.zeros((0, 3), np.float32)
+                alone = self._atoms(Z, none, none, torch.from_numpy(r))
+                self._constants[z] = float(reference) - float(alone)
+            total += count * self._constants[z]
+        return total
+
+
+def tables(painn: torch.nn.Module) -> list[np.ndarray]:
+    """For each layer the filters and their slopes, (GRID + 1, 2, 3F), float32."""
+    cutoff = float(painn.cutoff)
+    d = torch.from_numpy(np.linspace(0, cutoff, GRID + 1))
+    d[0] = 1e-6  # Bessel functions divide by it
+    at = partial(radials, painn)
+    values, slopes = torch.func.jvp(at, (d,), (torch.ones_like(d),))
+    W = filter_weights(painn)  # (B, 3F layers)
+    both = torch.stack([values @ W, slopes @ W * cutoff / GRID], dim=1).float()
+    parts = both.split(3 * painn.n_atom_basis, dim=-1)
+    return [part.contiguous().numpy() for part in parts]
+
+
+class _Messages(torch.autograd.Function):
+    """`kernels.messages` and its gradients, for PyTorch."""
+
+    @staticmethod
+    def forward(ctx, h, r, *rest):
+        """Pairs, table and cutoff come as NumPy's."""
+        i, j, table, cutoff = rest
+        h = h.detach().contiguous().numpy()
+        ctx.inputs = i, j, r.detach().numpy(), table, h, cutoff
+        out = torch.from_numpy(kernels.messages(*ctx.inputs))
+        return out[:, 0].contiguous(), out[:, 1:].contiguous()  # or `update` is slow
+
+    @staticmethod
+    def backward(ctx, to_ds, to_dv):
+        """By h and r."""
+        g = torch.cat([to_ds[:, None], to_dv], dim=1).numpy()
+        found = kernels.gradients(*ctx.inputs, g)
+        return *map(torch.from_numpy, found), None, None, None, None

@@ -1,0 +1,109 @@
+"""Public data sets: downloaded once, checked against a known hash, never shipped.
+
+``load("rmd17-ethanol")["pool"]`` is a list of labelled ``ase.Atoms`` (eV, Å). Files are
+kept in a cache folder, or read from a mirror: a folder laid out like the cache.
+"""
+
+import os
+from pathlib import Path
+
+import pooch
+from ase import Atoms
+from requests import RequestException  # what pooch lets through
+
+from .sets import SETS, File, PublicSet
+
+RETRIES = 2  # after a broken connection or a wrong hash; pooch waits 1 s, then 2 s
+TIMEOUT = 30  # s without an answer
+
+
+def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
+    """`file` in the folder `mirror`, if it is there and its hash is the known one."""
+    path = mirror / file.path
+    if not path.is_file():
+        samples = [name for name in SETS if name.startswith(f"{about.name}-")]
+        instead = f"; or load {samples[0]!r} instead, a sample" if samples else ""
+        raise FileNotFoundError(
+            f"mirror: {mirror} has no {file.path}, which {about.name!r} needs; name "
+            "another folder, or leave out mirror= and TPAINN_MIRROR to download it"
+            f"{instead}"
+        )
+    algorithm, known = file.hash.split(":")
+    if pooch.file_hash(str(path), algorithm) != known:
+        raise ValueError(
+            f"{path}: altered or truncated (its {algorithm} is not the published "
+            f"file's); copy it again from {file.url}"
+        )
+    return path
+
+
+def fetch(about: PublicSet, file: File, cache: Path) -> Path:
+    """`file` in the folder `cache`, downloaded where no whole copy is there yet.
+
+    A download goes to a temporary file, and becomes the file only once its hash is the
+    known one. Errors as of `load`.
+    """
+    instead = f"without a network, use the shipped set {about.instead!r}"
+    downloads = pooch.create(
+        cache,
+        base_url="",
+        registry={file.path: file.hash},
+        urls={file.path: file.url},
+        retry_if_failed=RETRIES,
+    )
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
+    try:
+        return Path(downloads.fetch(file.path, downloader=downloader))
+    except RequestException as error:
+        raise ConnectionError(
+            f"{about.name}: could not download {file.url} ({error}), and the cache "
+            f"{cache} has no whole copy of it; try again with a network, or name a "
+            f"folder that holds {file.path} with mirror= or TPAINN_MIRROR; {instead}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{about.name}: what came from {file.url} is not the published file, by "
+            f"its checksum, and was deleted; the cache {cache} is as it was ({error}); "
+            f"try again later, perhaps from another network; {instead}"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"{about.name}: cannot keep {file.path} in the cache {cache} ({error}); "
+            "nothing half-written is left there; free some space, or name another "
+            "folder with cache= or TPAINN_CACHE"
+        ) from error
+
+
+def located(
+    about: PublicSet, mirror: str | Path | None = None, cache: str | Path | None = None
+) -> list[Path]:
+    """Find the files of a set, in a mirror or the cache, or download them."""
+    mirror = mirror or os.environ.get("TPAINN_MIRROR")
+    if mirror:
+        mirror = Path(mirror).expanduser()
+        return [mirrored(about, file, mirror) for file in about.files]
+    cache = cache or os.environ.get("TPAINN_CACHE") or pooch.os_cache("tpainn-lite")
+    return [fetch(about, file, Path(cache).expanduser()) for file in about.files]
+
+
+def load(
+    name: str, mirror: str | Path | None = None, cache: str | Path | None = None
+) -> dict[str, list[Atoms]]:
+    """Labelled structures of a public set by split, in eV and Å.
+
+    ``atoms.info`` has "split", "level" (of theory) and "citation". `mirror`, or the
+    environment variable TPAINN_MIRROR, is a folder read instead of the network.
+    `cache`, or TPAINN_CACHE, is where downloads are kept; else it is
+    ``pooch.os_cache("tpainn-lite")``.
+
+    Raises `OSError` where a file cannot be had or kept: `ConnectionError` without a
+    network, `FileNotFoundError` for a gap in the mirror, others for a full disk or a
+    folder that cannot be written. Raises `ValueError` for files with a wrong hash, from
+    the network or a mirror, and for ones that cannot be understood.
+    """
+    about = SETS[name]
+    splits = about.read(*located(about, mirror, cache))
+    for split, frames in splits.items():
+        for atoms in frames:
+            atoms.info |= dict(split=split, level=about.level, citation=about.citation)
+    return splits

@@ -1,0 +1,263 @@
+"""File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
+
+import base64
+import bz2
+import tarfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import ase.db
+import numpy as np
+from ase import Atoms
+from tqdm import tqdm
+
+from ..data import with_labels
+from ..geometry import nearest_image
+from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
+
+SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
+POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
+RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
+SGDML_KEYS = ("z", "R", "E", "F")
+ENERGY_UNITS = {  # eV; sGDML asks for the unit in words
+    **dict.fromkeys(("hartree", "eh", "ha", "au"), HARTREE),
+    **dict.fromkeys(("rydberg", "ry"), HARTREE / 2),
+    **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
+}
+LENGTH_UNITS = {  # Å
+    **dict.fromkeys(("ang", "angstrom", "angstroms", "å", "a"), 1.0),
+    **dict.fromkeys(("bohr", "a0", "au"), BOHR),
+    "nm": NM,
+}
+QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
+QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
+QM9_U0 = 12  # Hartree
+
+
+def named_units(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[float | None, float | None]:
+    """Read the units of energy (eV) and length (Å) that an npz names; else None.
+
+    Raises `ValueError` for a unit that is not in `ENERGY_UNITS` or `LENGTH_UNITS`.
+    """
+    found = []
+    for key, table in (("e_unit", ENERGY_UNITS), ("r_unit", LENGTH_UNITS)):
+        said = arrays[key].item() if key in arrays else None
+        said = said.decode() if isinstance(said, bytes) else said
+        plain = str(said).lower().replace(".", "").replace(" ", "")
+        if said is not None and plain not in table:
+            raise ValueError(f"{key}: needs one of {[*table]}, got {said!r}")
+        found.append(None if said is None else table[plain])
+    return found[0], found[1]
+
+
+def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[Atoms]:
+    """Read the frames of rMD17's or sGDML's npz, in the units that it names.
+
+    Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
+    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). What it does
+    not name is Å, and as `told`: the units of force (eV/Å) and energy (eV), or
+    kcal/mol. Raises `ValueError` for shapes that do not fit, `KeyError` for a missing
+    array.
+    """
+    with np.load(path) as arrays:
+        keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
+        numbers, positions, energies, forces = (arrays[key] for key in keys)
+        named = named_units(arrays)
+        energy = named[0] or (told[1] if told else KCAL_MOL)
+        length = named[1] or 1.0
+        force = told[0] if told and None in named else energy / length
+        cells, pbc = _npz_cells(arrays, len(positions))
+    frames, atoms = positions.shape[:2]
+    shapes = ([(atoms,), (frames, atoms)], [(frames,), (frames, 1)], [positions.shape])
+    given = (numbers, energies, forces)
+    for key, array, fit in zip((keys[0], *keys[2:]), given, shapes, strict=True):
+        if array.shape not in fit:
+            raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
+    numbers = np.broadcast_to(numbers, (frames, atoms))
+    read = []
+    for k, (z, r, e, f) in enumerate(
+        zip(numbers, positions, energies.ravel(), forces, strict=True)
+    ):
+        there = z > 0
+        structure = Atoms(z[there], r[there] * length, pbc=pbc[k])
+        structure.cell = cells[k] * length
+        read.append(with_labels(structure, e * energy, f[there] * force))
+    return read
+
+
+def _npz_cells(
+    arrays: Mapping[str, np.ndarray], n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the cells (n, 3, 3), in rows, and pbc (n, 3) of an npz; open without a cell.
+
+    The array "cell" has rows; "lattice" is sGDML's, whose converters write rows or
+    columns, so it needs to be symmetric. A cell without "pbc" is periodic.
+    """
+    key = "cell" if "cell" in arrays else "lattice"
+    if key not in arrays:
+        if "pbc" in arrays and np.any(arrays["pbc"]):
+            raise ValueError("pbc: the file has no cell; store one as 'cell' (3, 3)")
+        return np.zeros((n, 3, 3)), np.zeros((n, 3), bool)
+    cell = arrays[key]
+    if cell.shape not in ((3, 3), (n, 3, 3), (n, 9)):
+        raise ValueError(f"{key}: needs the shape (3, 3), got {cell.shape}")
+    cells = np.broadcast_to(cell.reshape(-1, 3, 3), (n, 3, 3))
+    if key == "lattice" and not np.allclose(cells, cells.swapaxes(1, 2)):
+        raise ValueError("lattice: rows or columns? store it as 'cell', in rows")
+    pbc = arrays["pbc"] if "pbc" in arrays else np.any(cells != 0, axis=(1, 2))[:, None]
+    return cells, np.broadcast_to(pbc, (n, 3))
+
+
+def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
+    """Frames of one molecule: the first file is the pool, a second one the test."""
+    names = ("pool", "test")[: len(paths)]
+    return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
+
+
+def whole_waters(
+    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order (N,) of the atoms as O H H, O H H, …, and positions (N, 3) Å so ordered.
+
+    A hydrogen belongs to the nearest oxygen under periodic boundaries and is moved next
+    to it by cell vectors; oxygens stay where they are. An open cluster has no cell
+    (None). Raises `ValueError` where an oxygen does not get exactly two hydrogens;
+    `water.ordered` does the same for ``ase.Atoms``.
+    """
+    oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
+    n = len(oxygens)
+    if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
+        raise ValueError(
+            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
+            f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
+        )
+    vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
+    vectors = vectors if cell is None else nearest_image(vectors, cell)
+    distances = np.linalg.norm(vectors, axis=-1)
+    owner = distances.argmin(0)  # (H,)
+    counts = np.bincount(owner, minlength=n)
+    if (counts != 2).any():
+        raise ValueError(
+            "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
+            f"{sorted(set(counts.tolist()))} hydrogens an oxygen"
+        )
+    whole = positions.copy()
+    near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
+    whole[hydrogens] = positions[oxygens][owner] + near
+    pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
+    order = np.column_stack([oxygens, pairs]).ravel()
+    return order, whole[order]
+
+
+def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
+    """Frames of water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
+
+    Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
+    """
+    boxes, coords, energies, forces = (
+        np.load(path).astype(float) for path in (box, coord, energy, force)
+    )
+    n = coords.shape[1] // 3
+    numbers = np.repeat([8, 1], [n // 3, n - n // 3])
+    frames = []
+    for cell, r, e, f in zip(boxes, coords, energies, forces, strict=True):
+        cell = cell.reshape(3, 3)
+        order, whole = whole_waters(numbers, r.reshape(n, 3), cell)
+        atoms = Atoms(numbers[order], whole, cell=cell, pbc=True)
+        frames.append(with_labels(atoms, e, f.reshape(n, 3)[order]))
+    return frames
+
+
+def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
+    """Pool and test of water-pbe0ts, far apart in time; four files for each part.
+
+    The parts are one trajectory, shuffled, so a random split would put neighbours in
+    time into pool and test. Here `POOL` frames, in estimated time order, are the pool,
+    the next `GAP` are left out, and the others are the test.
+    """
+    frames, parts = water_frames(*paths), water_split()
+    return {name: [frames[i] for i in rows] for name, rows in parts.items()}
+
+
+def water_frames(*paths: Path) -> list[Atoms]:
+    """Read all frames of water-pbe0ts, as numbered in its files, four for each part."""
+    parts = zip(*[iter(paths)] * 4, strict=True)
+    return [atoms for part in parts for atoms in deepmd_water(*part)]
+
+
+def water_split() -> dict[str, list[int]]:
+    """Read which frames of water-pbe0ts, by number in its files, are pool and test."""
+    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int).ravel().tolist()
+    return {"pool": order[:POOL], "test": order[POOL + GAP :]}
+
+
+def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
+    """Index in GDB-9 and molecule of one file in QM9's own xyz dialect.
+
+    Its lines: number of atoms; 17 columns with U0 (Hartree); element, x, y, z (Å) and
+    charge of each atom, with exponents written ``1.0*^-6``; frequencies; two SMILES
+    (GDB-17's, the relaxed geometry's: ``info["smiles"]``); two InChI. Raises
+    `ValueError`, naming the file (`where`), for anything else.
+    """
+    try:
+        lines = text.splitlines()
+        count, columns = int(lines[0]), lines[1].split()
+        rows = [line.replace("*^", "e").split() for line in lines[2 : 2 + count]]
+        if len(columns) != QM9_COLUMNS or {len(row) for row in rows} != {5}:
+            raise ValueError("wrong number of columns")
+        index, energy = int(columns[1]), float(columns[QM9_U0].replace("*^", "e"))
+        positions = np.array([row[1:4] for row in rows], float)  # (N, 3) Å
+        float(lines[count + 2].split()[0])  # a frequency (1/cm), not one more atom
+        smiles = lines[count + 3].split()[1]
+        atoms = Atoms([row[0] for row in rows], positions, info={"smiles": smiles})
+        if len(atoms) != count or not np.isfinite([energy, *positions.flat]).all():
+            raise ValueError("an atom is missing, or a number is not finite")
+    except (ValueError, IndexError, KeyError) as error:
+        raise ValueError(
+            f"{where}: not a molecule in QM9's xyz format ({error!r}); download the "
+            "archive again"
+        ) from error
+    return index, with_labels(atoms, energy * HARTREE)
+
+
+def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
+    """QM9 from its archive, read as a stream, without the molecules on the list.
+
+    The list holds those whose relaxed geometry is another molecule than its SMILES.
+    Energies U0 (eV), no forces. Needs about 0.7 GB of memory for all 130,831.
+    """
+    rows = [line.split() for line in uncharacterized.read_text().splitlines()]
+    left_out = {int(row[0]) for row in rows if row and row[0].isdigit()}
+    frames = []
+    bar = tqdm(total=QM9_MOLECULES, desc="qm9", unit=" molecules")
+    try:
+        with (
+            bar,
+            bz2.open(archive) as plain,
+            tarfile.open(fileobj=plain, mode="r|") as tar,
+        ):
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None:  # a folder
+                    continue
+                where = f"{archive}, {member.name}"
+                index, atoms = qm9_molecule(file.read().decode(errors="replace"), where)
+                if index not in left_out:
+                    frames.append(atoms)
+                bar.update()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
+    return {"pool": frames}
+
+
+def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
+    """500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
+    frames = []
+    with ase.db.connect(str(path)) as database:
+        for row in database.select():
+            energy = np.frombuffer(base64.b64decode(row.data["energy_U0"]))[0]
+            frames.append(with_labels(Atoms(row.numbers, row.positions), energy))
+    return {"pool": frames}

@@ -1,0 +1,204 @@
+"""How the runs of water are made: who survives (`stability_runs`), what they give.
+
+A run is recorded as it goes, under ``build/reproduce``; killed, it goes on from its
+last frame.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from .. import (
+    analysis,
+    datasets,
+    dynamics,
+    trajectories,
+    transport,
+    water,
+    water_models,
+)
+from ..inference.compiled import Compiled
+from .tasks import belongs, write_card, write_whole
+
+WORK = Path("build/reproduce")
+MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
+TIMESTEP = 1.0  # fs
+EVERY = 50  # fs between two frames
+BROKEN = 1.5  # Å: an O-H bond that long is none
+FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
+SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
+CLASSICAL = "q-tip4p-f"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a shipped potential, or of the classical model, at one state."""
+
+    model: str
+    temperature: float  # K
+    pressure: float | None  # bar; None: NVT
+    length: float  # ps
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        how = "nvt" if self.pressure is None else "npt"
+        return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
+
+
+def property_runs() -> list[Run]:
+    """The runs whose frames ship: NVT for motion, NPT for density."""
+    models = [CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8"]
+    states = (None, 35.0), (1.0, 60.0)  # of each the first picoseconds settle
+    return [Run(m, 300.0, bar, ps, 0) for bar, ps in states for m in models]
+
+
+def stability_runs() -> list[Run]:
+    """The runs of which only the outcome ships, the shorter ones first.
+
+    The classical model cannot break its molecules: it is asked for its diffusion alone.
+    """
+    learned = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
+    learned = ["water-tuned-80", *learned]
+    hot = [Run(m, 500.0, 1.0, 10.0, seed) for seed in range(5) for m in learned]
+    models = [*learned, CLASSICAL]
+    return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
+
+
+@cache
+def start(temperature: float, seed: int) -> Atoms:
+    """Where all models start: a box that q-TIP4P/F has moved for 7 ps."""
+    atoms = water.water_box(MOLECULES, density=DENSITY, seed=seed)
+    system = water.water_system(water.MODELS[CLASSICAL], atoms)
+    how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
+    for steps, kelvin in ((2000, 500.0), (5000, temperature)):
+        atoms = dynamics.simulate(
+            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+        )[-1]
+    atoms.calc = None
+    return atoms
+
+
+def recorded(run: Run) -> str:
+    """Digest of what decides the frames of a run: potential, box and integrator."""
+    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
+    start = water.MODELS[CLASSICAL], water_models.CUTOFF
+    return belongs(datasets.mark(run.model), start, how)
+
+
+def simulate(run: Run) -> tuple[list[Atoms], str]:
+    """The frames of a run, and in words how it ended early, if it did."""
+    atoms = start(run.temperature, run.seed)
+    if run.model == CLASSICAL:
+        potential = water.water_system(water.MODELS[CLASSICAL], atoms)
+    else:
+        potential = Compiled(datasets.checkpoint(run.model))
+    file = WORK / "water-runs" / f"{run.name}-{recorded(run)}.traj"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        frames = dynamics.simulate(
+            potential,
+            atoms,
+            steps=round(1000 * run.length / TIMESTEP),
+            temperature=run.temperature,
+            pressure=run.pressure,
+            timestep=TIMESTEP,
+            friction=FRICTION,
+            every=round(EVERY / TIMESTEP),
+            seed=run.seed,
+            platform="CPU",
+            file=file,
+        )
+    except dynamics.BlowUp as error:
+        return error.frames, error.reason
+    return frames, ""
+
+
+def pack_run(task: tuple[Run, str], path: Path) -> None:
+    """Run, and pack the frames; of NPT, whose density moves slowly, every second."""
+    frames, ended = simulate(task[0])
+    if ended:
+        raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
+    step = 1 if task[0].pressure is None else 2
+    path.write_bytes(trajectories.pack(frames[step - 1 :: step]))
+
+
+def judge_run(task: tuple[Run, str], path: Path) -> None:
+    """Run, and write how far it came and what its last frame is like."""
+    run, frames, ended = task[0], *simulate(task[0])
+    row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
+    whole = [longest_bond(a) < BROKEN for a in frames] + [False]
+    row["intact"] = whole.index(False) * EVERY / 1000
+    if frames:
+        row |= look(frames[-1])
+        row["temperature_max"] = float(dynamics.temperatures(frames).max())
+    if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
+        D = transport.diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        row["diffusion"] = D.value, D.error
+    path.write_text(json.dumps(row))
+
+
+def look(atoms: Atoms) -> dict[str, float]:
+    """What tells water from something else: density, bonds, hydrogen bonds."""
+    seen = {
+        "density": float(analysis.densities([atoms])[0]),  # g/cm³
+        "longest_bond": longest_bond(atoms),  # Å
+    }
+    if seen["longest_bond"] < analysis.LONG * analysis.O_H:  # else no molecules
+        bonds = 6 * analysis.hydrogen_bonds(atoms) / len(atoms)
+        seen["hydrogen_bonds"] = bonds  # per molecule
+    return seen
+
+
+def longest_bond(atoms: Atoms) -> float:
+    """The longest distance (Å) between an oxygen and a hydrogen of its molecule."""
+    return float(np.linalg.norm(analysis.bond_vectors(atoms), axis=1).max())
+
+
+def property_tasks() -> list[tuple[Run, str]]:
+    """`property_runs`, each with the digest of what its frames depend on."""
+    return [(r, belongs(recorded(r), trajectories.STEPS)) for r in property_runs()]
+
+
+def stability_tasks() -> list[tuple[Run, str]]:
+    """`stability_runs`, each with the digest of what its row depends on."""
+    judged = BROKEN, SETTLE, FIT
+    return [(r, belongs(recorded(r), judged)) for r in stability_runs()]
+
+
+def write_runs(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Ship the packed runs, and the list of them."""
+    rows = []
+    for run, result in zip(property_runs(), results, strict=False):
+        content = result.read_bytes()
+        write_whole(shipped / f"{run.name}.npz", content)
+        known = hashlib.sha256(content).hexdigest()
+        rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
+    write_rows(name, rows, shipped)
+
+
+def write_stability(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Ship the outcomes."""
+    write_rows(name, [json.loads(p.read_text()) for p in results], shipped)
+
+
+def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
+    """Write the JSON of a kind of runs."""
+    learned = sorted({row["model"] for row in rows} - {CLASSICAL})
+    card = {
+        "from": datasets.sources(learned),
+        "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
+        "units": "K, bar, ps; survived, intact (until an O-H is longer than "
+        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "
+        f"diffusion 1e-9 m²/s in the box, after {SETTLE} ps, fitted over {FIT} ps, and "
+        "its error over molecules",
+        "rows": rows,
+    }
+    write_card(f"properties {name}", card, shipped, spaced=True)

@@ -1,0 +1,122 @@
+"""What the selection experiments share: descriptors, cheap labels, designs of heads.
+
+Computed once in a process. A design is independent of which structures are chosen, so
+that tuning on any choice is one linear solve (see `head`).
+"""
+
+from functools import cache
+
+import numpy as np
+from ase import Atoms
+from sklearn.decomposition import PCA
+
+from .. import datasets, engine, molecules, ridge_head, water
+from ..data import fit_reference_energies, label
+from ..model import Potential
+from ..select import standardised
+
+STUDENTS = {"molecules-dft": "molecules-mmff94", "water-dft": "water-qtip4pf"}
+COMPONENTS = 8  # principal ones of the descriptor: what "alike" means
+TESTED = 1 / 3  # of the molecules
+
+
+@cache
+def frames(name: str) -> tuple[list[Atoms], list[Atoms]]:
+    """The candidates, and the structures to be judged on."""
+    sets = datasets.load(name)
+    return sets["pool"], sets["test"]
+
+
+@cache
+def student(name: str) -> Potential:
+    """The pretrained potential that describes, and is tuned on, the set `name`."""
+    return datasets.checkpoint(STUDENTS[name])
+
+
+def described(name: str) -> tuple:
+    """Return the digests of a set and its student, and the size of a descriptor."""
+    return *datasets.sources([name, STUDENTS[name]]), COMPONENTS
+
+
+def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
+    """Principal components (frames, COMPONENTS) of the scalars' means over atoms."""
+    pooled = [
+        h.mean(dim=0).numpy() for h in ridge_head.atom_scalars(potential, structures)
+    ]
+    rank = min(COMPONENTS, len(structures))
+    return PCA(rank, random_state=0).fit_transform(standardised(np.array(pooled)))
+
+
+def classical(structures: list[Atoms]) -> list[Atoms]:
+    """The same structures with the labels of MMFF94, water with those of q-TIP4P/F."""
+    if "smiles" in structures[0].info:
+        return [label([a], molecules.mmff94(a.info["smiles"]))[0] for a in structures]
+    model = water.MODELS["q-tip4p-f"]
+    return [
+        label([a], engine.system_energy_forces(water.water_system(model, a), a))[0]
+        for a in structures
+    ]
+
+
+def left_over(structures: list[Atoms]) -> np.ndarray:
+    """Energies after the best sum of energies per element, (frames,) meV/atom."""
+    E = np.array([a.get_potential_energy() for a in structures])
+    reference = fit_reference_energies(structures, E, None)
+    return 1e3 * (E - _sums(reference, structures)) / [len(a) for a in structures]
+
+
+@cache
+def energies(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Descriptors, and classical and quantum energies (meV/atom), of all structures."""
+    both = [a for part in frames(name) for a in part]
+    X = descriptors(student(name), both)
+    return X, left_over(classical(both)), left_over(both)
+
+
+def held_out(name: str, seed: int) -> np.ndarray:
+    """Which structures are judged on, (frames,) bool: a third of the molecules."""
+    names = np.array([a.info["smiles"] for part in frames(name) for a in part])
+    known = np.unique(names)
+    drawn = np.random.default_rng(seed).permutation(known)
+    return np.isin(names, drawn[: round(TESTED * len(known))])
+
+
+@cache
+def candidates(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptors and classical energies (meV/atom) of the pool."""
+    pool, _ = frames(name)
+    return descriptors(student(name), pool), left_over(classical(pool))
+
+
+@cache
+def designs(name: str) -> tuple[list[ridge_head.Rows], list[ridge_head.Rows]]:
+    """Rows of pool and test; the slow part."""
+    pool, test = frames(name)
+    phi = ridge_head.draw_features(student(name), pool, ridge_head.HeadConfig(), seed=0)
+    return ridge_head.design(student(name), pool, phi), ridge_head.design(
+        student(name), test, phi
+    )
+
+
+def head_error(name: str, chosen: np.ndarray) -> float:
+    """Force MAE (meV/Å) on the test set of a head fitted to the `chosen` of the pool.
+
+    Each energy's row is moved to the reference energies that fit the chosen ones.
+    """
+    (pool, _), potential, config = frames(name), student(name), ridge_head.HeadConfig()
+    root = np.sqrt(config.energy_weight)
+    rows, test = designs(name)
+    some, mine = [pool[k] for k in chosen], [rows[k] for k in chosen]
+    gap = np.array([row.y[0] / root for row in mine]) + potential.reference_sum(some)
+    reference = fit_reference_energies(some, gap, datasets.atomic_energies(name))
+    left = root * (gap - _sums(reference, some))
+    moved = [
+        ridge_head.Rows(row.X, np.r_[e, row.y[1:]])
+        for row, e in zip(mine, left, strict=True)
+    ]
+    w, _ = ridge_head.solve(moved, config)
+    return 1e3 * float(np.abs(ridge_head.force_errors(test, w, config)).mean())
+
+
+def _sums(reference: dict[int, float], structures: list[Atoms]) -> np.ndarray:
+    return np.array([sum(reference[int(z)] for z in a.numbers) for a in structures])

@@ -1,0 +1,88 @@
+"""SPC/Fw at 298 K: does the engine give a classical model's known numbers?
+
+A larger box than those of the learned potentials, since it costs so little: 216
+molecules, first at 1 bar, then at the density found there. Killed, it goes on from its
+last frame.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from .. import analysis, dynamics, transport, water, water_models
+from .tasks import belongs, write_card
+
+WORK = Path("build/reproduce/spcfw-liquid")
+MOLECULES, KELVIN = 216, 298.15
+LENGTHS = {"npt": (140, 20), "nvt": (130, 10)}  # ps, of them left out at the start
+EVERY = {"npt": 100, "nvt": 50}  # fs between two frames
+FIT = (2.0, 10.0)  # ps, of the mean square displacement
+SHOWN = 12.0  # ps of it
+
+
+def tasks() -> Sequence[tuple[str, int, float, str]]:
+    """One: model, molecules, temperature, digest of what else decides the result."""
+    parameters = water.MODELS["spc-fw"], water_models.CUTOFF
+    used = belongs(parameters, LENGTHS, EVERY, FIT, SHOWN)
+    return [("spc-fw", MOLECULES, KELVIN, used)]
+
+
+def measure(task: tuple[str, int, float, str], path: Path) -> None:
+    """Run at 1 bar, then at the mean density; writes what they give as JSON."""
+    model, n, kelvin, used = task
+    WORK.mkdir(parents=True, exist_ok=True)
+    box = water.water_box(n, density=0.997, seed=0)
+    run = partial(
+        dynamics.simulate,
+        water.water_system(water.MODELS[model], box),
+        timestep=1.0,
+        platform="CPU",
+    )
+    box = run(box, steps=4000, every=4000, friction=0.05, temperature=400.0)[-1]
+    kept = partial(settled, run, used, temperature=kelvin)
+    npt = kept("npt", box, pressure=1.0)
+    density = analysis.densities(npt)
+    nvt = kept("nvt", water.scaled(npt[-1], density.mean()))
+    path.write_text(json.dumps(describe(density, nvt)))
+
+
+def settled(
+    run: partial, used: str, how: str, start: Atoms, **state: float
+) -> list[Atoms]:
+    """The frames of a run after what is left out, recorded by the digest `used`."""
+    length, out = (1000 * ps // EVERY[how] for ps in LENGTHS[how])
+    recorded = dict(
+        every=EVERY[how], steps=length * EVERY[how], file=WORK / f"{how}-{used}.traj"
+    )
+    return run(start, friction=0.001, **recorded, **state)[out:]
+
+
+def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
+    """What the runs give: density (g/cm³), diffusion (1e-9 m²/s), and its MSD."""
+    edge = float(nvt[0].cell.lengths()[0])
+    D = transport.diffusion(nvt, EVERY["nvt"], FIT)
+    lags = np.flatnonzero(D.times <= SHOWN)[::10]
+    return {
+        "density": analysis.mean_and_error(density),
+        "diffusion": (D.value, D.error),
+        "edge": edge,
+        "temperature": float(dynamics.temperatures(nvt).mean()),
+        "times": D.times[lags].round(3).tolist(),
+        "msd": D.msd[lags].round(4).tolist(),
+    }
+
+
+def write(name: str, results: Sequence[Path], shipped: Path) -> None:
+    """Write SHIPPED/name.json."""
+    card = {
+        "system": f"{MOLECULES} H2O, SPC/Fw, {KELVIN} K, 1 fs a step, friction 1/ps",
+        "runs": "NPT at 1 bar, then NVT at the density found; (ps, of them left out) "
+        f"{LENGTHS}; diffusion fitted from {FIT[0]} to {FIT[1]} ps, in this box",
+        "units": "mean and error; density g/cm³, diffusion 1e-9 m²/s, edge Å, "
+        "temperature K, times ps, msd Å²",
+    } | json.loads(results[0].read_text())
+    write_card(f"properties {name}", card, shipped)
