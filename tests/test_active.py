@@ -4,7 +4,7 @@ import nglview
 import numpy as np
 import pytest
 
-from tpainn_lite import active, explorers, select
+from tpainn_lite import explorers, select
 from tpainn_lite.molecules import sample
 
 
@@ -18,25 +18,25 @@ def line(rng):
 def test_a_committee_parts_where_it_knows_least(line):
     X, y = line
     far = np.abs(X[:, 0]) > 0.3
-    bag = active.forest(X[far], y[far], seed=0)
-    apart = active.spread(bag, X)
+    bag = select.forest(X[far], y[far], seed=0)
+    apart = select.spread(bag, X)
     assert apart[~far].mean() > 5 * apart[far].mean()
-    asked = active.acquire("committee", bag, X, 10, seed=0)
+    asked = select.acquire("committee", bag, X, 10, seed=0)
     assert np.median(np.abs(X[asked, 0])) < 0.1
 
 
-@pytest.mark.parametrize("way", active.ACQUISITIONS)
+@pytest.mark.parametrize("way", select.ACQUISITIONS)
 def test_learning_on_labels_each_candidate_once(line, way):
     X, y = line
     test = X[100:], y[100:]
     first = np.arange(5)
-    errors, known = active.learn(
+    errors, known = select.learn(
         X[:100], y[:100], test, first, way, rounds=3, batch=4, seed=1
     )
     assert len(errors) == 4
     assert len(set(known)) == len(known) == 17
     assert known[:5].tolist() == [0, 1, 2, 3, 4]
-    again, _ = active.learn(
+    again, _ = select.learn(
         X[:100], y[:100], test, first, way, rounds=3, batch=4, seed=1
     )
     assert again == errors
@@ -45,15 +45,15 @@ def test_learning_on_labels_each_candidate_once(line, way):
 
 def test_a_committee_of_one_mind_asks_for_what_differs(line):
     X, _ = line
-    bag = active.forest(X, np.ones(len(X)), seed=0)
-    asked = active.acquire("DPP of the committee", bag, X, 6, seed=0)
+    bag = select.forest(X, np.ones(len(X)), seed=0)
+    asked = select.acquire("DPP of the committee", bag, X, 6, seed=0)
     assert len(set(asked)) == 6
 
 
 def test_unknown_ways(line):
     X, y = line
     with pytest.raises(ValueError, match="way: needs one of .*'committee'"):
-        active.acquire("best", active.forest(X, y, 0), X, 3, seed=0)
+        select.acquire("best", select.forest(X, y, 0), X, 3, seed=0)
     with pytest.raises(ValueError, match="method: needs one of .*'ATBagging'"):
         select.choose("best", X, y, 3, seed=0)
 
@@ -102,7 +102,7 @@ def test_rounds_are_learning(line):
     explorer = explorers.rounds(X[:100], y[:100], "no unit", test, first, batch=4)
     for _ in range(3):
         explorer.step()
-    errors, known = active.learn(
+    errors, known = select.learn(
         X[:100], y[:100], test, first, "committee", rounds=1, batch=4, seed=0
     )
     assert explorer.errors["committee"][:2] == errors
@@ -118,9 +118,9 @@ def test_rounds_are_learning(line):
 def test_paired_differences(rng):
     shared = rng.normal(0, 10, 400)
     ours, theirs = shared + rng.normal(-1, 1, 400), shared + rng.normal(0, 1, 400)
-    mean, low, high = active.paired(ours, theirs)
+    mean, low, high = select.paired(ours, theirs)
     assert low < -1 < high
     assert mean == pytest.approx((low + high) / 2)
     assert high - low == pytest.approx(2 * 1.966 * np.sqrt(2 / 400), rel=0.1)
     with pytest.raises(ValueError, match="two repeats"):
-        active.paired([1.0], [2.0])
+        select.paired([1.0], [2.0])

@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell, niggli_reduce
 
 from tpainn_lite import analysis, datasets, dynamics, water
-from tpainn_lite.geometry import whole
+from tpainn_lite.analysis import whole
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.8, 0.95])

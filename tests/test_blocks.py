@@ -7,10 +7,9 @@ import pytest
 import torch
 from conftest import REFERENCES
 
-from tpainn_lite import blocks
-from tpainn_lite.fitting import FitConfig
+from tpainn_lite import train
 from tpainn_lite.model import Potential, PotentialConfig
-from tpainn_lite.train import fit
+from tpainn_lite.train import FitConfig, fit
 
 CONFIG = FitConfig(steps=8, batch_size=4, lr=1e-3, ema=0.0)
 NAMES = ["embedding, filters", "layer 0", "layer 1", "read-out"]
@@ -23,7 +22,7 @@ def start():
 
 
 def test_blocks_are_all_parameters_once(start):
-    parts = blocks.blocks(start)
+    parts = train.blocks(start)
     assert list(parts) == NAMES
     found = [id(p) for part in parts.values() for p in part]
     assert sorted(found) == sorted(id(p) for p in start.parameters())
@@ -31,9 +30,9 @@ def test_blocks_are_all_parameters_once(start):
 
 def test_rates_fall_from_the_read_out_down(start):
     config = replace(CONFIG, decay=0.5)
-    rates = [g["lr"] for g in blocks.parameter_groups(start, config)]
+    rates = [g["lr"] for g in train.parameter_groups(start, config)]
     assert rates == pytest.approx([1.25e-4, 2.5e-4, 5e-4, 1e-3])
-    (group,) = blocks.parameter_groups(start, CONFIG)
+    (group,) = train.parameter_groups(start, CONFIG)
     assert group["lr"] == 1e-3
 
 
@@ -48,7 +47,7 @@ def test_a_small_decay_leaves_the_input_where_it_was(start, ethanols):
     before = copy.deepcopy(start.state_dict())
     plain, _ = fit(start, ethanols, CONFIG, seed=0)
     decayed, _ = fit(start, ethanols, replace(CONFIG, decay=0.1), seed=0)
-    far, near = blocks.moved(start, plain), blocks.moved(start, decayed)
+    far, near = train.moved(start, plain), train.moved(start, decayed)
     # Adam moves every weight by about its rate a step, whatever the gradient's size
     for k, name in enumerate(reversed(NAMES)):
         assert near[name] == pytest.approx(far[name] * 0.1**k, rel=0.7)
@@ -57,7 +56,7 @@ def test_a_small_decay_leaves_the_input_where_it_was(start, ethanols):
 
 def test_decay_zero_trains_the_read_out_only(start, ethanols):
     tuned, _ = fit(start, ethanols, replace(CONFIG, decay=0.0), seed=0)
-    gone = blocks.moved(start, tuned)
+    gone = train.moved(start, tuned)
     assert gone.pop("read-out") > 0
     assert set(gone.values()) == {0.0}
 
@@ -67,7 +66,7 @@ def test_blocks_wait_for_their_turn(start, ethanols):
     for steps in (3, 5, 7):  # of two structures each: a block every second step
         config = replace(CONFIG, steps=steps, unfreeze=2)
         tuned, _ = fit(start, ethanols, config, seed=0)
-        awake.append([n for n, d in blocks.moved(start, tuned).items() if d > 0])
+        awake.append([n for n, d in train.moved(start, tuned).items() if d > 0])
     assert awake == [NAMES[2:], NAMES[1:], NAMES]
 
 

@@ -7,7 +7,7 @@ from ase.build import molecule
 from conftest import REFERENCES
 
 from tpainn_lite import data
-from tpainn_lite.errors import evaluate
+from tpainn_lite.train import evaluate
 
 
 def test_by_hand(potential):

@@ -8,12 +8,12 @@ from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from tpainn_lite import blowup, data, geometry, water
+from tpainn_lite import analysis, data, dynamics, water
 from tpainn_lite.explorers import rotation, viewers
 
 
 def test_bonds_of_ethanol():
-    first, second, vectors = geometry.bonds(molecule("CH3CH2OH"))
+    first, second, vectors = analysis.bonds(molecule("CH3CH2OH"))
     assert len(first) == 2 * 8
     assert np.linalg.norm(vectors, axis=1).max() < 1.6
 
@@ -26,12 +26,12 @@ def test_an_open_structure_is_searched_without_its_cell(monkeypatch):
         searched.append(atoms.cell.volume)
         return neighbor_list(quantities, atoms, cutoff)
 
-    for module in (geometry, data, blowup, viewers, rotation):
+    for module in (analysis, data, dynamics, viewers, rotation):
         if hasattr(module, "neighbor_list"):
             monkeypatch.setattr(module, "neighbor_list", spy)
     plain, boxed = molecule("CH3CH2OH"), molecule("CH3CH2OH")
     boxed.set_cell([30.0, 30.0, 30.0])
-    bonds = [geometry.bonds(atoms) for atoms in (plain, boxed)]
+    bonds = [analysis.bonds(atoms) for atoms in (plain, boxed)]
     for one, other in zip(*bonds, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
     data.check([boxed], labelled=False)
@@ -39,7 +39,7 @@ def test_an_open_structure_is_searched_without_its_cell(monkeypatch):
     rotation._Scene(boxed, "")
     frame = data.with_labels(boxed, -1.0, np.zeros((9, 3)))
     frame.info["kinetic_energy"] = 0.1
-    blowup.refuse(frame, frame, 300.0)
+    dynamics.refuse(frame, frame, 300.0)
     assert searched == [0.0] * 6
     np.testing.assert_array_equal(boxed.cell.lengths(), 30.0)  # it is the user's
     boxed.pbc = True
@@ -67,14 +67,14 @@ def test_a_cut_molecule_is_mended():
     cut.wrap()
     bond = [cut.get_distance(o, o + 1) for o in range(0, 81, 3)]
     assert max(bond) > 5  # some are cut
-    mended = geometry.whole(cut)
+    mended = analysis.whole(cut)
     for o in range(0, 81, 3):
         np.testing.assert_allclose(
             mended.get_distances(o, [o + 1, o + 2]),
             box.get_distances(o, [o + 1, o + 2]),
         )
         np.testing.assert_allclose(mended.positions[o], cut.positions[o])
-    assert np.abs(geometry.whole(box).positions - box.positions).max() < 1e-9
+    assert np.abs(analysis.whole(box).positions - box.positions).max() < 1e-9
 
 
 CELLS = {
@@ -98,14 +98,14 @@ def test_nearest_image_is_the_shortest_of_all(rng, cell, mixing):
     cell = np.array(mixing) @ cell
     vectors = rng.uniform(-15, 15, (300, 3))
     _, lengths = find_mic(vectors, cell)
-    found = geometry.nearest_image(vectors, cell)
+    found = analysis.nearest_image(vectors, cell)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), lengths, atol=1e-9)
     shifts = np.array(list(np.ndindex(9, 9, 9))) - 4
-    images = found[:, None] + shifts @ geometry.reduced(cell)
+    images = found[:, None] + shifts @ analysis.reduced(cell)
     assert (np.linalg.norm(images, axis=2).min(axis=1) > lengths - 1e-9).all()
     moved = (found - vectors) @ np.linalg.inv(cell)
     np.testing.assert_allclose(moved, moved.round(), atol=1e-9)  # by cell vectors
-    one = geometry.nearest_image(vectors[7], cell)
+    one = analysis.nearest_image(vectors[7], cell)
     np.testing.assert_allclose(one, found[7], atol=1e-12)
 
 
@@ -113,13 +113,13 @@ def test_reach_is_that_of_the_lattice_not_of_its_description():
     mixed = np.array([[1, 0, 0], [3, 1, 0], [-2, 4, 1]])
     for name, half in {"box": 3.5, "fcc": 5 / 2**0.5, "bcc": 5 * 3**0.5 / 2}.items():
         for cell in (CELLS[name], mixed @ CELLS[name]):
-            assert geometry.reach(cell) == pytest.approx(half)
+            assert analysis.reach(cell) == pytest.approx(half)
 
 
 def test_a_cell_without_volume_is_refused_in_words():
     for cell in (np.zeros((3, 3)), [[5, 0, 0], [0, 5, 0], [5, 5, 0]]):
         with pytest.raises(ValueError, match="cell: needs three vectors that span"):
-            geometry.nearest_image(np.ones((2, 3)), np.array(cell, float))
+            analysis.nearest_image(np.ones((2, 3)), np.array(cell, float))
 
 
 def turned(cell, seed=0):
@@ -145,7 +145,7 @@ BOXES = {
 @pytest.mark.parametrize("name", BOXES)
 def test_openmm_takes_the_box_of_any_cell(name):
     cell = BOXES[name]
-    box = geometry.Box.of(cell)
+    box = analysis.Box.of(cell)
     for scale in (0.1, 0.0973, 0.1031):  # nm; a barostat scales too
         system = openmm.System()
         system.setDefaultPeriodicBoxVectors(*(scale * box.vectors))
@@ -162,4 +162,4 @@ def test_openmm_takes_the_box_of_any_cell(name):
 
 def test_a_cell_without_volume_has_no_box():
     with pytest.raises(ValueError, match="cell: needs three vectors that span"):
-        geometry.Box.of(np.diag([10.0, 10.0, 0.0]))
+        analysis.Box.of(np.diag([10.0, 10.0, 0.0]))

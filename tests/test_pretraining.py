@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from tpainn_lite import molecules, pretraining, tune
-from tpainn_lite.course import advice
+from tpainn_lite import molecules, tune
+from tpainn_lite.course import own_data
 from tpainn_lite.data import label, with_labels
-from tpainn_lite.errors import evaluate
 from tpainn_lite.model import PotentialConfig
+from tpainn_lite.train import evaluate
 
 SMILES = ("CF", "CS")
 ZERO = {"CF": -3760.0, "CS": -11900.0}  # eV: about what DFT gives
@@ -53,31 +53,31 @@ def test_what_cannot_be_taught_is_said():
 def test_one_hot_structure_does_not_hide_its_molecule(mine):
     broken = mine[0].copy()
     broken.positions[0] += 3.0
-    assert advice.known_molecules([broken, *mine]) == ["CF", "CS"]
+    assert own_data.known_molecules([broken, *mine]) == ["CF", "CS"]
     with pytest.raises(ValueError, match="RDKit finds no bonds"):
-        advice.known_molecules([broken])
+        own_data.known_molecules([broken])
 
 
 def test_energies_of_new_atoms_come_from_the_labels(mine):
     known = {1: -13.6, 6: -1029.9}
-    found = advice.atom_energies(mine, known)
+    found = own_data.atom_energies(mine, known)
     assert {z: found[z] for z in known} == known
     for a in mine:
         missed = sum(found[z] for z in a.numbers) - a.get_potential_energy()
         assert abs(missed) < 2
-    assert advice.atom_energies(mine, found) == found
+    assert own_data.atom_energies(mine, found) == found
 
 
 def test_from_strange_elements_to_a_tuned_potential(mine):
-    assert advice.start(mine) == advice.OWN
-    smiles = advice.known_molecules(mine)
-    taught = pretraining.structures(smiles, 60)
+    assert own_data.start(mine) == own_data.OWN
+    smiles = own_data.known_molecules(mine)
+    taught = tune.structures(smiles, 60)
     assert len(taught) == 60
-    assert {a.info["temperature"] for a in taught} == set(pretraining.KELVIN)
+    assert {a.info["temperature"] for a in taught} == set(tune.KELVIN)
     seen = []
-    student = pretraining.pretrain(
+    student = tune.pretrain(
         taught,
-        replace(pretraining.HOW, steps=150),
+        replace(tune.HOW, steps=150),
         SMALL,
         on_epoch=lambda _, rows: seen.append(rows[-1]["step"]),
     )
@@ -85,7 +85,7 @@ def test_from_strange_elements_to_a_tuned_potential(mine):
     assert set(student.reference_energies) == {1, 6, 9, 16}
     size = 1e3 * np.abs(np.concatenate([a.get_forces() for a in taught])).mean()
     assert evaluate(student, taught).force_mae < 0.5 * size
-    free_atoms = advice.atom_energies(mine, {1: -13.6, 6: -1029.9})
+    free_atoms = own_data.atom_energies(mine, {1: -13.6, 6: -1029.9})
     pool, test = mine[::2], mine[1::2]
     before = evaluate(tune.with_references(student, pool, free_atoms), test)
     tuned, _ = tune.autotune(

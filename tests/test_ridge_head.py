@@ -9,8 +9,8 @@ from conftest import REFERENCES, SMALL
 
 from tpainn_lite import explorers, ridge_head, tune, water
 from tpainn_lite.data import with_labels
-from tpainn_lite.errors import evaluate
 from tpainn_lite.model import Potential
+from tpainn_lite.train import evaluate
 
 CONFIG = ridge_head.HeadConfig(features=12)
 

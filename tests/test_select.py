@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import bagging, select
+from tpainn_lite import select
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def gaussian_kl(mean0, S0, mean1, S1):
 def test_score_is_the_divergence_of_two_gaussians(monkeypatch):
     # Trees whose predictions vary in two directions only: the two components are all
     # there is, and without shrinkage the score is the closed form.
-    monkeypatch.setattr(bagging, "SHRINKAGE", 0.0)
+    monkeypatch.setattr(select, "SHRINKAGE", 0.0)
     rng = np.random.default_rng(1)
     P = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 5))
     inside = rng.uniform(size=(4, 60)) < 0.63
-    found = bagging._corrected(P, inside)
+    found = select._corrected(P, inside)
     axes = np.linalg.svd(P - P.mean(0), full_matrices=False)[2][:2]
     Q = (P - P.mean(0)) @ axes.T
     for k in range(4):
@@ -43,7 +43,7 @@ def test_released_formula_by_hand():
     # 1, squared distance (3² + 3²)/2, ln 4 - ln 2 with the sign as released.
     P = np.array([[0.0], [2.0], [3.0], [4.0], [5.0]])
     inside = np.array([[True, True, False, False, False]])
-    found = bagging._released(np.hstack([P, P + 7.0]), inside)[0]
+    found = select._released(np.hstack([P, P + 7.0]), inside)[0]
     assert found == pytest.approx((3 + 9 - 2 + np.log(2)) / 2, abs=1e-6)
 
 

@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from tpainn_lite import data, train, tune
 from tpainn_lite.data import with_labels
-from tpainn_lite.errors import evaluate
 from tpainn_lite.graphs import Samples
 from tpainn_lite.model import Potential
-from tpainn_lite.train import FitConfig, fit
+from tpainn_lite.train import FitConfig, evaluate, fit
 
 SHORT = FitConfig(steps=12, batch_size=3, lr=2e-3, ema=0.5)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from tpainn_lite import analysis, dynamics, trajectories, transport, water
-from tpainn_lite.geometry import nearest_image
+from tpainn_lite import analysis, datasets, dynamics, water
+from tpainn_lite.analysis import nearest_image
 
 
 @pytest.fixture(scope="module", params=[None, 1.0], ids=["NVT", "NPT"])
@@ -20,12 +20,12 @@ def run(request):
 @pytest.fixture
 def path(run, tmp_path):
     path = tmp_path / "run.npz"
-    path.write_bytes(trajectories.pack(run))
+    path.write_bytes(datasets.pack(run))
     return path
 
 
 def test_a_packed_run_is_the_run(run, path):
-    found = trajectories.read(path)
+    found = datasets.read(path)
     assert len(found) == len(run)
     for a, b in zip(run, found, strict=True):
         np.testing.assert_array_equal(a.cell.array, b.cell.array)
@@ -41,7 +41,7 @@ def test_a_packed_run_is_the_run(run, path):
         analysis.densities(found), analysis.densities(run), rtol=1e-12
     )
     if np.ptp(analysis.densities(run)) == 0:
-        moved = [transport.unwrap(frames) for frames in (run, found)]
+        moved = [analysis.unwrap(frames) for frames in (run, found)]
         paths = [R - R[0] for R in moved]
         np.testing.assert_allclose(paths[0], paths[1], atol=2e-4)
     assert path.stat().st_size < 0.4 * run[0].positions.nbytes * len(run) + 4000
@@ -52,28 +52,28 @@ def test_heavy_water_stays_heavy(run, path, tmp_path):
     for atoms, light in zip(heavy, run, strict=True):
         atoms.set_masses(np.where(atoms.numbers == 1, 2.014, 15.999))
         atoms.calc = light.calc
-    (tmp_path / "heavy").write_bytes(trajectories.pack(heavy))
-    found = trajectories.read(tmp_path / "heavy")
+    (tmp_path / "heavy").write_bytes(datasets.pack(heavy))
+    found = datasets.read(tmp_path / "heavy")
     np.testing.assert_array_equal(found[3].get_masses(), heavy[3].get_masses())
     # per volume as many molecules, each of 20.027 u instead of 18.015
-    ratio = analysis.densities(found) / analysis.densities(trajectories.read(path))
+    ratio = analysis.densities(found) / analysis.densities(datasets.read(path))
     np.testing.assert_allclose(ratio, 20.027 / 18.015, rtol=1e-9)
     with np.load(path) as plain:  # what has usual masses is packed as it always was
         assert "masses" not in plain
     heavy[1].set_masses(run[1].get_masses())
     with pytest.raises(ValueError, match="frame 1 has other masses"):
-        trajectories.pack(heavy)
+        datasets.pack(heavy)
 
 
 def test_frames_that_are_no_run_are_refused(run):
     without = [a.copy() for a in run]
     with pytest.raises(ValueError, match="frame 0: needs an energy"):
-        trajectories.pack(without)
+        datasets.pack(without)
     del without[2].info["time_fs"]
     with pytest.raises(ValueError, match="frame 2 needs time_fs"):
-        trajectories.pack(without)
+        datasets.pack(without)
     with pytest.raises(ValueError, match="same atoms"):
-        trajectories.pack([run[0], run[1][3:]])
+        datasets.pack([run[0], run[1][3:]])
 
 
 def test_what_is_no_packed_run_is_refused(path, tmp_path):
@@ -87,13 +87,13 @@ def test_what_is_no_packed_run_is_refused(path, tmp_path):
         damaged = tmp_path / name
         damaged.write_bytes(content)
         with pytest.raises(ValueError, match="no packed trajectory"):
-            trajectories.read(damaged)
+            datasets.read(damaged)
     with pytest.raises(ValueError, match="no packed trajectory"):
-        trajectories.read(tmp_path / "missing")
+        datasets.read(tmp_path / "missing")
 
 
 def test_open_structures_cannot_be_packed():
     with pytest.raises(ValueError, match="periodic"):
-        trajectories.pack([molecule("H2O")])
+        datasets.pack([molecule("H2O")])
     with pytest.raises(ValueError, match="at least one"):
-        trajectories.pack([])
+        datasets.pack([])

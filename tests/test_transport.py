@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from tpainn_lite import dynamics, transport, units
+from tpainn_lite import analysis, dynamics, units
 
 
 def walk(D, n, steps, interval, seed, length=10.0, drift=0.0):
     """Wrapped frames of `n` oxygens that diffuse with D (1e-9 m²/s)."""
     rng = np.random.default_rng(seed)
-    sigma = np.sqrt(2 * D / transport.A2_PER_PS * interval / units.PS)  # Å a step
+    sigma = np.sqrt(2 * D / analysis.A2_PER_PS * interval / units.PS)  # Å a step
     R = rng.uniform(0, length, (n, 3)) + np.cumsum(
         rng.normal(0, sigma, (steps, n, 3)) + drift, axis=0
     )
@@ -24,7 +24,7 @@ def test_diffusion_of_random_walks():
     found, errors = [], []
     for seed in range(12):
         frames = walk(2.3, 60, 400, 50.0, seed, drift=0.02)
-        result = transport.diffusion(frames, 50.0, (0.5, 4.0))
+        result = analysis.diffusion(frames, 50.0, (0.5, 4.0))
         found.append(result.value)
         errors.append(result.error)
     exact = 2.3 * (1 - 1 / 60)  # the common drift that is taken out is a 60th of it
@@ -38,13 +38,13 @@ def test_msd_by_fourier_transform_is_the_sum(rng):
         ((R[lag:] - R[: len(R) - lag]) ** 2).sum(axis=2).mean(axis=0)
         for lag in range(len(R))
     ]
-    found = transport.mean_square_displacements(R)
+    found = analysis.mean_square_displacements(R)
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 def test_free_flight_is_quadratic():
     R = np.arange(10.0)[:, None, None] * np.array([[[0.1, 0, 0]]])
-    msd = transport.mean_square_displacements(R)[:, 0]
+    msd = analysis.mean_square_displacements(R)[:, 0]
     np.testing.assert_allclose(msd, (0.1 * np.arange(10)) ** 2, atol=1e-12)
 
 
@@ -54,19 +54,19 @@ def test_unwrapping_in_a_skewed_cell(rng):
     frames = [Atoms("O4", r, cell=cell, pbc=True) for r in R]
     for atoms in frames:
         atoms.wrap()
-    found = transport.unwrap(frames)
+    found = analysis.unwrap(frames)
     np.testing.assert_allclose(found - found[0], R - R[0], atol=1e-9)
 
 
 def test_open_structures_need_no_unwrapping():
     """An unwrapped trajectory without its box diffuses as it did in the box."""
     boxed = walk(2.3, 20, 100, 50.0, 0)
-    R = transport.unwrap(boxed)
+    R = analysis.unwrap(boxed)
     frames = [Atoms("O20", r) for r in R]
-    np.testing.assert_array_equal(transport.unwrap(frames), R)
+    np.testing.assert_array_equal(analysis.unwrap(frames), R)
     frames[3].cell = [10] * 3  # a cell alone makes no images
-    np.testing.assert_array_equal(transport.unwrap(frames), R)
-    found = [transport.diffusion(f, 50.0, (0.5, 2.0)) for f in (boxed, frames)]
+    np.testing.assert_array_equal(analysis.unwrap(frames), R)
+    found = [analysis.diffusion(f, 50.0, (0.5, 2.0)) for f in (boxed, frames)]
     assert found[0].value == pytest.approx(found[1].value, rel=1e-12)
     exact = 2.3 * (1 - 1 / 20)
     assert found[1].value == pytest.approx(exact, abs=4 * found[1].error)
@@ -90,7 +90,7 @@ def _changed(frames, **changes):
 )
 def test_frames_that_do_not_belong_together_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        transport.unwrap(_changed(walk(1.0, 5, 20, 50.0, 0), **change))
+        analysis.unwrap(_changed(walk(1.0, 5, 20, 50.0, 0), **change))
 
 
 def test_frequency_of_a_spring():
@@ -104,7 +104,7 @@ def test_frequency_of_a_spring():
     frames = dynamics.simulate(
         spring, atoms, steps=8000, timestep=0.1, every=10, temperature=None
     )
-    wavenumber, weight = transport.spectrum(frames, 1.0)
+    wavenumber, weight = analysis.spectrum(frames, 1.0)
     omega = np.sqrt(30.0 / (atoms.get_masses()[0] / 2)) * units.ASE_FS  # rad/fs
     expected = omega * 1e15 / (2 * np.pi * 2.99792458e10)  # 1/cm: 4030
     peak = (wavenumber * weight).sum() / weight.sum()
@@ -115,7 +115,7 @@ def test_frequency_of_a_spring():
 
 def test_size_correction_of_64_waters():
     # 12.43 Å, 298.15 K, 0.890 mPa s: 0.560e-9 m²/s
-    assert transport.yeh_hummer(12.43, 298.15, 0.890) == pytest.approx(0.560, abs=2e-3)
+    assert analysis.yeh_hummer(12.43, 298.15, 0.890) == pytest.approx(0.560, abs=2e-3)
 
 
 def timed(frames, times):
@@ -126,20 +126,20 @@ def timed(frames, times):
 
 def test_the_interval_is_what_the_frames_say():
     frames = walk(2.3, 20, 100, 50.0, 0)
-    plain = transport.diffusion(frames, 50.0, (0.5, 2.0))
+    plain = analysis.diffusion(frames, 50.0, (0.5, 2.0))
     timed(frames, 1000 + 50.0 * np.arange(100))
     for interval in (50.0, None):
-        found = transport.diffusion(frames, interval, (0.5, 2.0))
+        found = analysis.diffusion(frames, interval, (0.5, 2.0))
         assert (found.value, found.error) == (plain.value, plain.error)
     with pytest.raises(ValueError, match=r"interval: got 0.5 fs, .* 50 fs apart"):
-        transport.diffusion(frames, 0.5, (0.005, 0.02))  # the time step
-    every_second = transport.diffusion(frames[::2], None, (0.5, 2.0))
+        analysis.diffusion(frames, 0.5, (0.005, 0.02))  # the time step
+    every_second = analysis.diffusion(frames[::2], None, (0.5, 2.0))
     assert every_second.times[1] == 0.1
     with pytest.raises(ValueError, match="got 50 fs, .* 100 fs apart"):
-        transport.diffusion(frames[::2], 50.0, (0.5, 2.0))
+        analysis.diffusion(frames[::2], 50.0, (0.5, 2.0))
 
 
-@pytest.mark.parametrize("call", [transport.diffusion, transport.spectrum])
+@pytest.mark.parametrize("call", [analysis.diffusion, analysis.spectrum])
 @pytest.mark.parametrize(
     ("times", "words"),
     [
@@ -153,7 +153,7 @@ def test_frames_that_are_not_evenly_spaced_in_time_are_refused(call, times, word
     frames = timed(walk(1.0, 5, 20, 1.0, 0), times)
     for atoms in frames:
         atoms.set_momenta(np.ones((5, 3)))
-    how = {"fit": (0.0, 0.004)} if call is transport.diffusion else {}
+    how = {"fit": (0.0, 0.004)} if call is analysis.diffusion else {}
     for interval in (1.0, None):
         with pytest.raises(ValueError, match=words):
             call(frames, interval, **how)
@@ -163,7 +163,7 @@ def test_one_atom_has_no_error_over_atoms():
     frames = walk(1.0, 5, 20, 50.0, 0)
     for atoms in frames:
         atoms.numbers[0] = 3
-    found = transport.diffusion(frames, 50.0, (0.0, 0.4), element=3)
+    found = analysis.diffusion(frames, 50.0, (0.0, 0.4), element=3)
     assert np.isfinite(found.value)
     assert found.error == np.inf
 
@@ -177,26 +177,26 @@ def breathing(frames):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda f: transport.diffusion(f, None, (0.0, 0.4)), "interval: needs .* None"),
-        (lambda f: transport.diffusion(f, -1.0, (0.0, 0.4)), "interval: .* positive"),
-        (lambda f: transport.diffusion(f, np.nan, (0.0, 0.4)), "interval: .* positive"),
+        (lambda f: analysis.diffusion(f, None, (0.0, 0.4)), "interval: needs .* None"),
+        (lambda f: analysis.diffusion(f, -1.0, (0.0, 0.4)), "interval: .* positive"),
+        (lambda f: analysis.diffusion(f, np.nan, (0.0, 0.4)), "interval: .* positive"),
         (
-            lambda f: transport.diffusion(f, 50.0, (0.0, 0.4), element=1),
+            lambda f: analysis.diffusion(f, 50.0, (0.0, 0.4), element=1),
             "element: atomic number 1 is not in O5",
         ),
         (
-            lambda f: transport.diffusion(breathing(f), 50.0, (0.0, 0.4)),
+            lambda f: analysis.diffusion(breathing(f), 50.0, (0.0, 0.4)),
             "constant volume, .* 1.9 % of an edge",
         ),
-        (lambda f: transport.spectrum(f, 1.0), "frames: need velocities"),
+        (lambda f: analysis.spectrum(f, 1.0), "frames: need velocities"),
         (
-            lambda f: transport.diffusion(f, 50.0, (0.0, 9.0)),
+            lambda f: analysis.diffusion(f, 50.0, (0.0, 9.0)),
             "fit: .* within 0 and 0.475",
         ),
-        (lambda f: transport.diffusion(f, 50.0, (0.4, 0.2)), "fit"),
-        (lambda f: transport.spectrum(f[:1], 1.0), "two frames"),
-        (lambda f: transport.spectrum(f, 0.0), "positive"),
-        (lambda f: transport.yeh_hummer(12.0, 300.0, 0.0), "eta"),
+        (lambda f: analysis.diffusion(f, 50.0, (0.4, 0.2)), "fit"),
+        (lambda f: analysis.spectrum(f[:1], 1.0), "two frames"),
+        (lambda f: analysis.spectrum(f, 0.0), "positive"),
+        (lambda f: analysis.yeh_hummer(12.0, 300.0, 0.0), "eta"),
     ],
 )
 def test_words_for_what_cannot_be(call, words):
@@ -207,8 +207,8 @@ def test_words_for_what_cannot_be(call, words):
 def test_a_start_without_a_time_does_not_switch_the_check_off():
     frames = [Atoms("Ar", info={"time_fs": 50.0 * k}) for k in range(1, 6)]
     some = [Atoms("Ar"), *frames]
-    assert transport.frame_interval(some, 50.0) == 50.0
+    assert analysis.frame_interval(some, 50.0) == 50.0
     with pytest.raises(ValueError, match="interval: got 25 fs, but .* 50 fs apart"):
-        transport.frame_interval(some, 25.0)
+        analysis.frame_interval(some, 25.0)
     gap = [frames[0], Atoms("Ar"), frames[2]]
-    assert transport.frame_interval(gap, 50.0) == 50.0
+    assert analysis.frame_interval(gap, 50.0) == 50.0

@@ -11,12 +11,11 @@ import torch
 from ase import Atoms
 
 from tpainn_lite import data, molecules, ridge_head, tune
-from tpainn_lite.course import advice
+from tpainn_lite.course import own_data
 from tpainn_lite.data import with_labels
-from tpainn_lite.delta import Total
-from tpainn_lite.errors import evaluate
 from tpainn_lite.model import Potential
-from tpainn_lite.train import FitConfig
+from tpainn_lite.train import FitConfig, evaluate
+from tpainn_lite.tune import Total
 
 ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV, like DFT
 SHORT = FitConfig(steps=150, lr=2e-2, ema=0.9)
@@ -287,7 +286,7 @@ def test_free_atoms_of_another_method_are_refused_or_left_out(potential, additiv
     moved = tune.with_references(potential, frames, None)
     assert moved.reference_energies == pytest.approx(other, abs=1e-4)
     with pytest.warns(UserWarning, match="eV an atom from these free"):
-        labels_alone = advice.atom_energies(frames, ATOMS)
+        labels_alone = own_data.atom_energies(frames, ATOMS)
     for atoms in (labels_alone, other):
         moved = tune.with_references(potential, frames, atoms)
         assert moved.reference_energies == pytest.approx(other, abs=0.1)

@@ -8,7 +8,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import erfc
 
 from tpainn_lite import analysis, datasets, dynamics, engine, water
-from tpainn_lite.geometry import nearest_image
+from tpainn_lite.analysis import nearest_image
 
 KCAL = units.kcal / units.mol  # eV
 COULOMB = 14.399645  # eV Å / e²: 1 / (4 pi epsilon_0)

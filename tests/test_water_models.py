@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import units
 
-from tpainn_lite import dynamics, engine, water, water_models
+from tpainn_lite import dynamics, engine, water
 
 KCAL = units.kcal / units.mol  # eV
 COULOMB = 14.399645  # eV Å / e²: 1 / (4 pi epsilon_0)
@@ -19,7 +19,7 @@ def by_name(model):
 
 def stretch(model, x):
     """Energy of one O-H bond (eV), as the papers write it."""
-    if model is water_models.Q_TIP4P_F:  # Habershon 2009, equation 4
+    if model is water.Q_TIP4P_F:  # Habershon 2009, equation 4
         a = 2.287 * x
         return 116.09 * KCAL * (a**2 - a**3 + 7 / 12 * a**4)
     constant = {"SPC/Fw": 1059.162 / 2, "flexible TIP3P": 450.0}[model.name]

@@ -18,7 +18,7 @@ from rdkit import Chem, rdBase
 from scipy.special import chdtri
 from tqdm import tqdm
 
-from .geometry import neighbours, periodic
+from .analysis import neighbours, periodic
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]

@@ -13,9 +13,9 @@ from ase import Atoms
 from openmm import unit
 
 from . import units
+from .analysis import Box, nearest_image
+from .analysis import bonds as bonds_of
 from .data import EnergyForces, cell_of, with_labels
-from .geometry import Box, nearest_image
-from .geometry import bonds as bonds_of
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps

@@ -5,6 +5,9 @@ in Å. The network sees float32 interaction energies; the (large) sum of referen
 energies per element is added in float64, outside.
 """
 
+import hashlib
+import io
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +18,7 @@ import numpy as np
 import torch
 import torch.utils.data.dataloader as _loader
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, all_changes
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.0 imports a name that torch renamed
     _loader.T_co = _loader._T_co
@@ -24,12 +27,167 @@ from schnetpack.atomistic import Atomwise  # noqa: E402
 from schnetpack.nn import BesselRBF, CosineCutoff, GaussianRBF  # noqa: E402
 from schnetpack.representation import PaiNN  # noqa: E402
 
-from . import checkpoints  # noqa: E402
-from .calculators import EnergyForcesCalculator  # noqa: E402
-from .data import check  # noqa: E402
-from .graphs import Graph, batches, best_device, collate, graph, graphs_of, pair_forces
+from .data import EnergyForces, cell_of, check  # noqa: E402
+from .graphs import Graph, batches, best_device, collate, graph, graphs_of, pair_forces  # noqa: E402
 from .inference.painn import padded, pairwise  # noqa: E402
-from .readouts import Head, RandomFeatures  # noqa: E402
+
+
+class RandomFeatures(torch.nn.Module):
+    """φ(h) = √(2/D) cos((h - mean) Ω + phase): (N, F) -> (N, D).
+
+    Random Fourier features of a Gaussian kernel, Rahimi & Recht, NeurIPS 2007.
+    """
+
+    def __init__(self, scalars: int, features: int):
+        """For F `scalars` and D `features`, not drawn yet."""
+        super().__init__()
+        sizes = {"mean": [scalars], "omega": [scalars, features], "phase": [features]}
+        how = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.zeros(size, **how))
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """The features of each atom."""
+        angle = (h - self.mean) @ self.omega + self.phase
+        return (2 / len(self.phase)) ** 0.5 * torch.cos(angle)
+
+
+class Head(torch.nn.Module):
+    """What a read-out says of each atom plus w · φ(h): (N, F) -> (N, 1), eV."""
+
+    def __init__(self, outnet: torch.nn.Module, phi: RandomFeatures):
+        """With w (D,) eV at zero."""
+        super().__init__()
+        self.outnet, self.phi = outnet, phi
+        self.register_buffer("w", torch.zeros_like(phi.phase))
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """The energy of each atom."""
+        return self.outnet(h) + (self.phi(h) @ self.w)[:, None]
+
+
+FORMAT = 1  # raise when files of the older kind can no longer be read
+
+
+def names(path: str | Path) -> tuple[Path, Path]:
+    """PATH.pt and PATH.json, whether or not `path` ends in one of the suffixes."""
+    base = Path(str(path).removesuffix(".pt").removesuffix(".json"))
+    return base.with_name(base.name + ".pt"), base.with_name(base.name + ".json")
+
+
+def write(path: str | Path, state: dict[str, torch.Tensor], about: dict) -> None:
+    """Write both files under other names, then rename: whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({key: value.cpu() for key, value in state.items()}, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    text = json.dumps({"format": FORMAT, "sha256": digest, **about}, indent=1) + "\n"
+    contents = dict(zip(names(path), (buffer.getvalue(), text.encode()), strict=True))
+    for file, content in contents.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(file.name + ".part").write_bytes(content)
+    for file in contents:
+        file.with_name(file.name + ".part").replace(file)
+
+
+def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Weights and description.
+
+    Raises `ValueError` for files that are missing, truncated, altered, or of another
+    format.
+    """
+    weights, description = names(path)
+    for file in (weights, description):
+        if not file.is_file():
+            raise ValueError(f"{file}: no such file; a checkpoint is a .pt and a .json")
+    try:
+        about = json.loads(description.read_text())
+        found, expected = about["format"], about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{description}: not a whole checkpoint description ({error})"
+        ) from None
+    if found != FORMAT:
+        raise ValueError(
+            f"{description}: has format {found}, this version reads format {FORMAT}; "
+            "rebuild the checkpoint, or install the version that wrote it"
+        )
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"{weights}: truncated or altered (its SHA-256 is not the one in "
+            f"{description.name}); copy or train it again"
+        )
+    return torch.load(weights, weights_only=True, map_location="cpu"), about
+
+
+def write_run(path: Path, state: dict) -> None:
+    """Write the state of a training run, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def read_run(path: Path, identity: dict, device: torch.device) -> dict:
+    """The state that `write_run` wrote.
+
+    `identity` holds "settings", named in words where they differ, and digests of
+    "inputs". Raises `ValueError` for a broken file, or one of another run.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location=device)
+        found = state.get("identity")
+    except Exception as error:  # whatever torch's unpickler raises
+        raise ValueError(
+            f"checkpoint: {path} is no whole training state; delete it, start anew"
+        ) from error
+    if found != identity:
+        raise ValueError(
+            f"checkpoint: {path} was written with {_differences(found, identity)}; "
+            "use what it was written with, or another file, or delete it"
+        )
+    return state
+
+
+def _differences(found: dict | None, identity: dict) -> str:
+    """How the run of a state is unlike this one, in words."""
+    if not found:
+        return "another version of this library"
+    words = []
+    for key, new in identity["settings"].items():
+        if (old := found["settings"].get(key)) != new:
+            words.append(f"{key} {old} (now {new})")
+    known = found["inputs"]
+    words += [f"other {k}" for k, new in identity["inputs"].items() if known[k] != new]
+    return " and ".join(words)
+
+
+def digest_of(weights: dict[str, torch.Tensor]) -> str:
+    """Hash a state_dict: names, types, shapes and values."""
+    whole = hashlib.sha256()
+    for name, value in weights.items():
+        whole.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        whole.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()
+
+
+class EnergyForcesCalculator(Calculator):
+    """Refuses what `data.check` refuses."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, energy_forces: EnergyForces):
+        """Wrap `energy_forces`."""
+        super().__init__()
+        self.energy_forces = energy_forces
+
+    def calculate(self, atoms=None, properties=("energy",), changes=all_changes):
+        """Called by ASE."""
+        super().calculate(atoms, properties, changes)
+        a = self.atoms
+        check([a], "atoms", labelled=False)
+        energy, forces = self.energy_forces(a.numbers, a.positions, cell_of(a))
+        self.results = {"energy": energy, "forces": forces}
+
 
 RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}
 DENSE = 2.5  # neighbours per radial function from which `padded` is the faster pass
@@ -213,7 +371,7 @@ class Potential(torch.nn.Module):
     def _save(self, path: str | Path, more: dict) -> None:
         known = self.reference_energies
         about = {"config": asdict(self.config), "reference_energies_eV": known}
-        checkpoints.write(path, self.state_dict(), about | more)
+        write(path, self.state_dict(), about | more)
 
     @staticmethod
     def load(path: str | Path) -> "Potential":
@@ -232,7 +390,7 @@ class Potential(torch.nn.Module):
 
     @staticmethod
     def _load(path: str | Path) -> tuple["Potential", dict]:
-        state, about = checkpoints.read(path)
+        state, about = read(path)
         try:
             # files older than the choice do not name it
             config = PotentialConfig(**({"radial": "gaussian"} | about["config"]))

@@ -17,8 +17,7 @@ from ase import Atoms
 
 from .data import labels
 from .graphs import Graphs, best_device, collate, pair_forces
-from .model import Potential
-from .readouts import Head, RandomFeatures
+from .model import Head, Potential, RandomFeatures
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ a new `Potential` (the exponential moving average of the weights) and a `History
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,158 @@ from ase import Atoms
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from . import checkpoints
-from .blocks import drop_frozen, parameter_groups
-from .data import digest_of, digest_of_labels, split_free_atoms
-from .errors import evaluate
-from .fitting import FitConfig, History
+from . import model, units
+from .data import digest_of, digest_of_labels, labels, split_free_atoms
 from .graphs import Samples, best_device
 from .model import Potential
+
+MAY_BE_ZERO = ("energy_weight", "force_weight", "ema", "pull", "decay", "unfreeze")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to train; the defaults suit tuning on a handful of molecules."""
+
+    steps: int = 600  # optimiser steps: the budget that comparisons keep equal
+    lr: float = 1e-3  # peak of the one-cycle schedule
+    batch_size: int = 5  # structures
+    energy_weight: float = 0.01  # on (eV per structure)²; for large boxes a tenth
+    force_weight: float = 0.99  # on (eV/Å)²
+    ema: float = 0.99  # decay of the averaged weights per step; 0: none
+    clip: float = 10.0  # largest norm of the gradient
+    warmup: float = 0.1  # fraction of the steps with a rising rate
+    pull: float = 0.0  # towards the first weights, per step and divided by n structures
+    decay: float = 1.0  # of the rate, per block down from the read-out (see `blocks`)
+    unfreeze: int = 0  # steps until the next block down joins; 0: all at once
+    patience: int | None = None  # validations without a gain before stopping
+    validate_every: int = 1  # epochs
+
+    def __post_init__(self):
+        """Refuse values that cannot be."""
+        for name, value in asdict(self).items():
+            least = 0 if name in MAY_BE_ZERO else 1e-12
+            if value is not None and not value >= least:
+                raise ValueError(f"{name}: needs a positive number, got {value}")
+        if self.decay > 1:
+            raise ValueError(f"decay: needs a number up to 1, got {self.decay}")
+        for name, value in dict(
+            ema=self.ema, warmup=self.warmup, pull=self.pull
+        ).items():
+            if not value < 1:
+                raise ValueError(f"{name}: needs a number below 1, got {value}")
+        if self.energy_weight == self.force_weight == 0:
+            raise ValueError("energy_weight, force_weight: one must be above 0")
+
+
+@dataclass(frozen=True)
+class History:
+    """One row (dict) an epoch: epoch, step, lr, loss and, with validation, errors."""
+
+    rows: list[dict] = field(default_factory=list)
+
+    def column(self, name: str) -> np.ndarray:
+        """One column; NaN in epochs that did not measure it."""
+        return np.array([row.get(name, math.nan) for row in self.rows])
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of a potential on labelled frames; energies after reference energies.
+
+    Those of forces are ``None`` where only energies were compared.
+    """
+
+    energy_mae: float  # meV/atom
+    energy_rmse: float  # meV/atom
+    energy_mae_kcal: float  # kcal/mol per structure
+    force_mae: float | None = None  # meV/Å
+    force_rmse: float | None = None  # meV/Å
+    force_mae_by_element: dict[int, float] | None = None  # meV/Å
+
+
+def evaluate(
+    potential: Potential, frames: Sequence[Atoms], forces: bool = True
+) -> Errors:
+    """`Errors` of the potential on labelled frames; unless not `forces`, of both.
+
+    Free atoms among the frames do not count: reference energies are not meant for them.
+    Raises `ValueError`, naming the frame, where a label is missing.
+    """
+    frames, _ = split_free_atoms(frames)
+    truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
+    energies, predicted = potential.predict(frames, forces=forces)
+    sizes = np.array([len(a) for a in frames])
+    dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
+    per_atom = dE / sizes / units.MEV
+    found = dict(
+        energy_mae=float(np.abs(per_atom).mean()),
+        energy_rmse=float(np.sqrt((per_atom**2).mean())),
+        energy_mae_kcal=float(np.abs(dE).mean() / units.KCAL_MOL),
+    )
+    if forces:
+        dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
+        found |= _of_forces(dF / units.MEV, np.concatenate([a.numbers for a in frames]))
+    return Errors(**found)
+
+
+def _of_forces(dF: np.ndarray, numbers: np.ndarray) -> dict:
+    """From errors (N, 3) meV/Å of atoms of these atomic numbers (N,)."""
+    return dict(
+        force_mae=float(np.abs(dF).mean()),
+        force_rmse=float(np.sqrt((dF**2).mean())),
+        force_mae_by_element={
+            int(z): float(np.abs(dF[numbers == z]).mean()) for z in np.unique(numbers)
+        },
+    )
+
+
+def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
+    """All parameters, by block: embedding and filters, the layers, the read-out."""
+    painn = potential.representation
+    parts = {"embedding, filters": [painn.embedding, painn.filter_net]}
+    pairs = zip(painn.interactions, painn.mixing, strict=True)
+    parts |= {f"layer {k}": list(pair) for k, pair in enumerate(pairs)}
+    parts["read-out"] = [potential.readout]
+    return {
+        name: [p for module in modules for p in module.parameters()]
+        for name, modules in parts.items()
+    }
+
+
+def parameter_groups(potential: Potential, config: FitConfig) -> list[dict]:
+    """What an optimiser takes: each block with its rate, ``lr * decay**depth``.
+
+    The read-out, whose depth is 0, comes last. Without decay it is one group.
+    """
+    if config.decay == 1:
+        return [{"params": list(potential.parameters()), "lr": config.lr}]
+    parts = list(blocks(potential).values())
+    return [
+        {"params": part, "lr": config.lr * config.decay ** (len(parts) - 1 - k)}
+        for k, part in enumerate(parts)
+    ]
+
+
+def drop_frozen(potential: Potential, config: FitConfig, step: int) -> None:
+    """Drop the gradients of blocks that still wait for their turn at `step`."""
+    if config.unfreeze:
+        parts = list(blocks(potential).values())
+        awake = 1 + step // config.unfreeze
+        for part in parts[: max(0, len(parts) - awake)]:
+            for parameter in part:
+                parameter.grad = None
+
+
+def moved(before: Potential, after: Potential) -> dict[str, float]:
+    """How far the weights of each block went, relative to their size before."""
+    first, last = blocks(before), blocks(after)
+    found = {}
+    for name in first:
+        size = sum(p.detach().square().sum().item() for p in first[name])
+        pairs = zip(first[name], last[name], strict=True)
+        gap = sum((p - q).detach().square().sum().item() for p, q in pairs)
+        found[name] = (gap / size) ** 0.5
+    return found
 
 
 def _off_integer(warmup: float, total: int) -> float:
@@ -68,7 +213,7 @@ class _Run:
                 "frames": digest_of(frames),
                 "labels": digest_of_labels(frames, forces),
                 "validation frames": watched,
-                "first weights": checkpoints.digest_of(self.potential.state_dict()),
+                "first weights": model.digest_of(self.potential.state_dict()),
                 "reference energies": self.potential.reference_energies,
             },
         }
@@ -80,11 +225,11 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        checkpoints.write_run(path, state | {"identity": self.identity})
+        model.write_run(path, state | {"identity": self.identity})
 
     def load(self, path: Path) -> None:
         """Go on where `save` left off; refuse the state of another run."""
-        state = checkpoints.read_run(path, self.identity, torch.device("cpu"))
+        state = model.read_run(path, self.identity, torch.device("cpu"))
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         for name in self.PLAIN:

@@ -4,17 +4,202 @@ Atoms come molecule by molecule, ordered O H H.
 """
 
 import math
+from dataclasses import dataclass, fields
+from itertools import combinations
 
 import numpy as np
+import openmm
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
+from .analysis import Box, check_water
 from .data import cell_of
 from .public.formats import whole_waters
-from .water_models import MODELS, SPC_FW, WaterModel, water_system
+
+CUTOFF = 9.0  # Å
+KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
+
+
+@dataclass(frozen=True)
+class WaterModel:
+    """Parameters of a flexible point-charge water with Lennard-Jones on oxygen."""
+
+    name: str
+    stretch: tuple[float, ...]  # kcal/mol/Å², /Å³, ...: energy = sum_k c_k (r - r0)^k
+    r0: float  # Å
+    k_angle: float  # kcal/mol/rad²; the energy of an angle is k/2 (theta - theta0)²
+    theta0: float  # degrees
+    sigma: float  # Å
+    epsilon: float  # kcal/mol
+    charge: float  # e, on each hydrogen; its opposite, twice, on oxygen or on site M
+    gamma: float = 1.0  # M = gamma O + (1 - gamma)/2 (H1 + H2); 1: M is oxygen
+    source: str = ""
+
+    def __post_init__(self):
+        """Make every parameter a float of Python: OpenMM reads their text.
+
+        Raises `ValueError` for one that is no finite number.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("name", "source"):
+                continue
+            if not np.isfinite(value).all():
+                raise ValueError(f"{field.name}: needs finite numbers, got {value}")
+            plain = np.array(value, float).tolist()
+            plain = tuple(plain) if isinstance(plain, list) else plain
+            object.__setattr__(self, field.name, plain)
+
+
+SPC_FW = WaterModel(
+    name="SPC/Fw",
+    stretch=(1059.162 / 2,),
+    r0=1.012,
+    k_angle=75.90,
+    theta0=113.24,
+    sigma=3.165492,
+    epsilon=0.1554253,
+    charge=0.41,
+    source="Wu, Tepper & Voth, J. Chem. Phys. 124, 024503 (2006), "
+    "doi 10.1063/1.2136877",
+)
+_D, _A = 116.09, 2.287  # kcal/mol and 1/Å: depth and width of q-TIP4P/F's stretch
+Q_TIP4P_F = WaterModel(
+    name="q-TIP4P/F",
+    stretch=(_D * _A**2, -_D * _A**3, _D * _A**4 * 7 / 12),  # a Morse curve to x⁴
+    r0=0.9419,
+    k_angle=87.85,
+    theta0=107.4,
+    sigma=3.1589,
+    epsilon=0.1852,
+    charge=0.5564,
+    gamma=0.73612,
+    source="Habershon, Markland & Manolopoulos, J. Chem. Phys. 131, 024501 (2009), "
+    "doi 10.1063/1.3167790; made for quantum nuclei, here run with classical ones",
+)
+TIP3P_FLEXIBLE = WaterModel(
+    name="flexible TIP3P",
+    stretch=(450.0,),
+    r0=0.9572,
+    k_angle=110.0,
+    theta0=104.52,
+    sigma=3.1507,
+    epsilon=0.1521,
+    charge=0.417,
+    source="Jorgensen et al., J. Chem. Phys. 79, 926 (1983), doi 10.1063/1.445869, "
+    "with CHARMM's springs, MacKerell et al., J. Phys. Chem. B 102, 3586 (1998), "
+    "doi 10.1021/jp973084f, and no Lennard-Jones term on hydrogen",
+)
+MODELS = {
+    "spc-fw": SPC_FW,
+    "q-tip4p-f": Q_TIP4P_F,
+    "tip3p-flexible": TIP3P_FLEXIBLE,
+}
+
+
+def water_system(
+    model: WaterModel,
+    atoms: Atoms,
+    *,
+    cutoff: float | None = None,
+    tolerance: float = 1e-4,
+) -> openmm.System:
+    """The System of `model` for `atoms`: springs, point charges, Lennard-Jones.
+
+    A periodic box has particle-mesh Ewald electrostatics, and a Lennard-Jones term that
+    a switching function takes to zero over the last tenth of `cutoff`, with OpenMM's
+    correction for the tail. An open cluster has no cutoff. Molecules may be wrapped.
+
+    Args:
+        model: one of `MODELS`.
+        atoms: O H H, O H H, ...; open, or periodic in all three directions.
+        cutoff: Å; by default 9, or 0.45 of the shortest height of a smaller box (a
+            barostat may then shrink it by a tenth).
+        tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
+
+    Raises `ValueError` for what `analysis.check_water` refuses, and for a cutoff that
+    does not fit the box.
+    """
+    check_water(atoms)
+    oxygens, system = range(0, len(atoms), 3), openmm.System()
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+    if model.gamma != 1:
+        _add_sites(system, oxygens, model.gamma)
+    forces = [*_springs(oxygens, model), _nonbonded(oxygens, model)]
+    if atoms.pbc.any():
+        box = Box.of(atoms.cell.array)  # as `engine` will turn it
+        system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
+        for spring in forces[:-1]:
+            spring.setUsesPeriodicBoundaryConditions(True)
+        _make_periodic(forces[-1], box, cutoff, tolerance)
+    for force in forces:
+        system.addForce(force)
+    return system
+
+
+def _add_sites(system: openmm.System, oxygens: range, gamma: float) -> None:
+    """One massless site for each molecule, after all atoms."""
+    side = (1 - gamma) / 2
+    for o in oxygens:
+        site = openmm.ThreeParticleAverageSite(o, o + 1, o + 2, gamma, side, side)
+        system.setVirtualSite(system.addParticle(0.0), site)
+
+
+def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
+    """Bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
+    r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
+    scale = [KCAL * units.NM**k for k in range(2, 2 + len(model.stretch))]
+    c = [a * b for a, b in zip(model.stretch, scale, strict=True)]  # kJ/mol/nm^k
+    angles = openmm.HarmonicAngleForce()
+    if len(c) == 1:
+        bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
+    else:
+        terms = " + ".join(f"{value!r}*x^{k}" for k, value in enumerate(c, 2))
+        bonds, parameters = openmm.CustomBondForce(f"{terms}; x = r - {r0!r}"), ()
+    for o in oxygens:
+        bonds.addBond(o, o + 1, *parameters)
+        bonds.addBond(o, o + 2, *parameters)
+        angles.addAngle(o + 1, o, o + 2, theta0, model.k_angle * KCAL)
+    return [bonds, angles]
+
+
+def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
+    """Point charges and Lennard-Jones on oxygen, none of it within a molecule."""
+    nonbonded, q = openmm.NonbondedForce(), model.charge
+    sigma, epsilon = model.sigma / units.NM, model.epsilon * KCAL
+    has_site = model.gamma != 1
+    for _ in oxygens:
+        nonbonded.addParticle(0.0 if has_site else -2 * q, sigma, epsilon)
+        nonbonded.addParticle(q, 1.0, 0.0)
+        nonbonded.addParticle(q, 1.0, 0.0)
+    for o in oxygens:
+        members = [o, o + 1, o + 2]
+        if has_site:
+            members.append(nonbonded.addParticle(-2 * q, 1.0, 0.0))
+        for i, j in combinations(members, 2):
+            nonbonded.addException(i, j, 0.0, 1.0, 0.0)
+    return nonbonded
+
+
+def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+    height = box.height()
+    cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
+    if not 0 < cutoff <= height / 2:
+        raise ValueError(
+            f"cutoff: needs a positive number up to {height / 2:.2f} Å, half the "
+            f"shortest height of the box, got {cutoff}"
+        )
+    nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
+    nonbonded.setCutoffDistance(cutoff / units.NM)
+    nonbonded.setEwaldErrorTolerance(tolerance)
+    nonbonded.setUseSwitchingFunction(True)
+    nonbonded.setSwitchingDistance(0.9 * cutoff / units.NM)
+    nonbonded.setExceptionsUsePeriodicBoundaryConditions(True)
+
 
 __all__ = [
     "MODELS",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tpainn_lite import datasets, molecules
-from tpainn_lite.errors import evaluate
 from tpainn_lite.reproduce import grid_rows, grids
 from tpainn_lite.reproduce.students import STUDENTS
+from tpainn_lite.train import evaluate
 
 GRID = datasets.card("molecules-grid")
 HOW, SEEDS = grids.GRIDS["molecules-grid"], grids.SEEDS
@@ -79,7 +79,7 @@ def test_a_grid_point_is_reproduced():
     """One shipped point, trained again here."""
     from tpainn_lite import tune
     from tpainn_lite.data import split
-    from tpainn_lite.errors import evaluate
+    from tpainn_lite.train import evaluate
 
     sets = datasets.load("molecules-dft")
     (frames,) = split(sets["pool"], 3, seed=0)

@@ -16,9 +16,9 @@ from ase.constraints import FixAtoms
 from rdkit import Chem
 
 from tpainn_lite import datasets, molecules, units, water
-from tpainn_lite.course import advice, intake, lessons
+from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
-from tpainn_lite.explorers import comparison, parity
+from tpainn_lite.explorers import parity
 from tpainn_lite.public.download import formats
 
 
@@ -47,20 +47,20 @@ def relabelled(atoms, energy=None, forces=None):
 
 
 def test_a_good_file(tmp_path, frames, student):
-    found = intake.read(written(tmp_path, frames))
+    found = own_data.read(written(tmp_path, frames))
     assert found.forces
     assert found.notes == []
     for a, b in zip(found.frames, frames, strict=True):
         np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
-    assert advice.start(found.frames) == "molecules-mmff94"
-    assert advice.doubt_units(found.frames, student) is None
+    assert own_data.start(found.frames) == "molecules-mmff94"
+    assert own_data.doubt_units(found.frames, student) is None
 
 
 def test_a_database_and_an_npz(tmp_path, frames):
     with ase.db.connect(tmp_path / "mine.db") as database:
         for a in frames:
             database.write(a)
-    found = intake.read(tmp_path / "mine.db")
+    found = own_data.read(tmp_path / "mine.db")
     np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
     arrays = dict(
         nuclear_charges=frames[0].numbers,
@@ -69,7 +69,7 @@ def test_a_database_and_an_npz(tmp_path, frames):
         forces=np.array([a.get_forces() for a in frames]) / units.KCAL_MOL,
     )
     np.savez(tmp_path / "mine.npz", **arrays)
-    found = intake.read(tmp_path / "mine.npz")
+    found = own_data.read(tmp_path / "mine.npz")
     np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
 
 
@@ -77,15 +77,15 @@ def test_a_database_and_an_npz(tmp_path, frames):
     "unit", ["kcal/mol/Å", "kJ/mol/Å", "Hartree/Bohr", "Hartree/Å"]
 )
 def test_wrong_units_are_seen_and_can_be_named(unit, tmp_path, frames, student):
-    force, energy = intake.UNITS[unit]
+    force, energy = own_data.UNITS[unit]
     strange = [
         relabelled(a, a.get_potential_energy() / energy, a.get_forces() / force)
         for a in frames
     ]
     path = written(tmp_path, strange)
-    assert f"unit='{unit}'" in advice.doubt_units(intake.read(path).frames, student)
-    mended = intake.read(path, unit).frames
-    assert advice.doubt_units(mended, student) is None
+    assert f"unit='{unit}'" in own_data.doubt_units(own_data.read(path).frames, student)
+    mended = own_data.read(path, unit).frames
+    assert own_data.doubt_units(mended, student) is None
     assert mended[0].get_potential_energy() == pytest.approx(
         frames[0].get_potential_energy(), rel=1e-8
     )
@@ -93,12 +93,12 @@ def test_wrong_units_are_seen_and_can_be_named(unit, tmp_path, frames, student):
 
 def test_gradients_in_place_of_forces(frames, student):
     turned = [relabelled(a, forces=-a.get_forces()) for a in frames]
-    assert "gradients" in advice.doubt_units(turned, student)
+    assert "gradients" in own_data.doubt_units(turned, student)
 
 
 def test_no_forces(tmp_path, frames):
     plain = [with_labels(a, a.get_potential_energy()) for a in frames]
-    found = intake.read(written(tmp_path, plain))
+    found = own_data.read(written(tmp_path, plain))
     assert not found.forces
     assert "energies alone" in found.notes[0]
 
@@ -106,7 +106,7 @@ def test_no_forces(tmp_path, frames):
 def test_some_without_labels_and_copies(tmp_path, frames):
     bare = frames[0].copy()
     bare.calc = None
-    found = intake.read(written(tmp_path, [*frames, bare, frames[1]]))
+    found = own_data.read(written(tmp_path, [*frames, bare, frames[1]]))
     assert len(found.frames) == 12
     assert found.notes == [
         "1 structures without energy left out.",
@@ -118,7 +118,7 @@ def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
     fixed = [relabelled(a) for a in frames]
     for atoms in fixed:
         atoms.set_constraint(FixAtoms([0, 1, 2]))
-    found = intake.read(written(tmp_path, fixed))
+    found = own_data.read(written(tmp_path, fixed))
     assert "12 structures had ASE constraints" in found.notes[0]
     for a, b in zip(found.frames, frames, strict=True):
         np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
@@ -129,9 +129,9 @@ def test_explorer_and_advice_see_the_forces_on_fixed_atoms(frames, student):
     fixed = [relabelled(a) for a in frames]
     for atoms in fixed:
         atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
-    assert advice.doubt_units(fixed, student) is None
+    assert own_data.doubt_units(fixed, student) is None
     said = {"student": student.predict(plain)}
-    one, other = (comparison.compare(f, said) for f in (plain, fixed))
+    one, other = (parity.compare(f, said) for f in (plain, fixed))
     name = "force component"
     np.testing.assert_array_equal(one[name].reference, other[name].reference)
     explorer = parity.Parity(fixed, said)
@@ -176,7 +176,7 @@ def mixed(frames):
 def test_hostile_structures(spoil, words, tmp_path, frames):
     path = written(tmp_path, spoil([relabelled(a) for a in frames]))
     with pytest.raises(ValueError, match=words):
-        intake.read(path)
+        own_data.read(path)
 
 
 def informed(**info):
@@ -222,15 +222,15 @@ def test_ions_and_radicals_are_named(spoil, words, tmp_path, frames):
     ase.io.write(tmp_path / "mine.extxyz", frames)
     for path in (tmp_path / "mine.traj", tmp_path / "mine.extxyz"):
         with pytest.raises(ValueError, match=f"frames \\[4\\].*{words}"):
-            intake.read(path)
+            own_data.read(path)
 
 
 def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
     for atoms in frames:
         atoms.info |= dict(charge=0, spin=1, multiplicity=1, total_spin=0)
-    assert intake.read(written(tmp_path, frames)).notes == []
+    assert own_data.read(written(tmp_path, frames)).notes == []
     boxes = datasets.load("water-dft")["pool"][:3]
-    assert intake.read(written(tmp_path, boxes, "w.extxyz")).notes == []
+    assert own_data.read(written(tmp_path, boxes, "w.extxyz")).notes == []
 
 
 def test_an_odd_number_of_electrons_in_a_box_is_noted(tmp_path):
@@ -238,7 +238,7 @@ def test_an_odd_number_of_electrons_in_a_box_is_noted(tmp_path):
     for box in datasets.load("water-dft")["pool"][:3]:
         forces = box.get_forces()[:-1]
         boxes.append(with_labels(box[:-1], box.get_potential_energy(), forces))
-    found = intake.read(written(tmp_path, boxes, "w.extxyz"))
+    found = own_data.read(written(tmp_path, boxes, "w.extxyz"))
     assert "3 periodic structures have an odd number of electrons" in found.notes[0]
 
 
@@ -246,75 +246,75 @@ def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
     (tmp_path / "empty.extxyz").touch()
     for name in ("empty.extxyz", "missing.extxyz"):
         with pytest.raises(ValueError, match=f"{name}: no such file, or it is empty"):
-            intake.read(tmp_path / name)
+            own_data.read(tmp_path / name)
     text = written(tmp_path, frames).read_text()
     (tmp_path / "cut.extxyz").write_text(text[: len(text) // 2 + 40])
     with pytest.raises(
         ValueError, match=r"structure 6 cannot be read.*cut off.*the 6 "
     ):
-        intake.read(tmp_path / "cut.extxyz")
+        own_data.read(tmp_path / "cut.extxyz")
     (tmp_path / "notes.txt").write_text("buy milk\n")
     with pytest.raises(ValueError, match="notes.txt: structure 0 cannot be read"):
-        intake.read(tmp_path / "notes.txt")
+        own_data.read(tmp_path / "notes.txt")
     bare = [a.copy() for a in frames]
     with pytest.raises(ValueError, match="no structure has an energy"):
-        intake.read(written(tmp_path, bare, "bare.xyz"))
+        own_data.read(written(tmp_path, bare, "bare.xyz"))
     with pytest.raises(ValueError, match="unit: needs one of"):
-        intake.read(written(tmp_path, frames), "eV")
+        own_data.read(written(tmp_path, frames), "eV")
 
 
 def test_a_number_that_is_cut_off(tmp_path, frames):
     text = written(tmp_path, frames).read_text()
     (tmp_path / "cut.xyz").write_text(text[:-4])
-    found = intake.read(tmp_path / "cut.xyz")
+    found = own_data.read(tmp_path / "cut.xyz")
     assert found.notes == ["The last line does not end: is its last number whole?"]
 
 
 def test_far_too_many(tmp_path, frames, monkeypatch):
-    monkeypatch.setattr(intake, "MOST", 7)
-    found = intake.read(written(tmp_path, frames))
+    monkeypatch.setattr(own_data, "MOST", 7)
+    found = own_data.read(written(tmp_path, frames))
     assert len(found.frames) == 7
     assert "only the first 7" in found.notes[0]
 
 
 def test_where_to_start(frames):
-    assert advice.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
+    assert own_data.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
     strange = frames[0].copy()
     strange.numbers[0] = 5
     with pytest.raises(
         ValueError, match=r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"
     ):
-        advice.start([strange])
+        own_data.start([strange])
     ion = molecule("CH3Cl")
-    assert advice.start([ion]) == advice.OWN
+    assert own_data.start([ion]) == own_data.OWN
     del ion[-1]  # a hydrogen
     with pytest.raises(ValueError, match="MMFF94 cannot teach one: atoms: RDKit finds"):
-        advice.start([ion])
+        own_data.start([ion])
     strange = water.water_box(8, seed=0)
     strange.numbers[0] = 11
     with pytest.raises(ValueError, match="periodic structures"):
-        advice.start([strange])
+        own_data.start([strange])
 
 
 def test_splits_do_not_leak(frames):
     run = [a.copy() for a in frames] * 4
     for a in run:
         a.info = {}
-    pool, test, how = advice.pool_and_test(run)
+    pool, test, how = own_data.pool_and_test(run)
     assert len(test) == 12
     assert pool[0] is run[0]
     assert test[-1] is run[-1]
     assert len(pool) == 48 - 12 - 2
     assert "order of the file, 2 in between left out" in how
     some = datasets.load("molecules-dft")["pool"][:60]
-    pool, test, how = advice.pool_and_test(some)
+    pool, test, how = own_data.pool_and_test(some)
     assert how.startswith("by smiles")
     assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
     assert 5 < len(test) < 25
     nameless = [a.copy() for a in some]
     for a in nameless:
         a.info = {}
-    pool, test, how = advice.pool_and_test(nameless)
+    pool, test, how = own_data.pool_and_test(nameless)
     assert how.startswith("by composition")
     formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
     assert not formulas[0] & formulas[1]
@@ -322,17 +322,17 @@ def test_splits_do_not_leak(frames):
 
 def test_own_molecules_in_two_spellings_do_not_leak():
     some = [a.copy() for a in datasets.load("molecules-dft")["pool"]]
-    plain = advice.pool_and_test(some)
+    plain = own_data.pool_and_test(some)
     for atoms in some[::2]:
         mol = molecules.parse(atoms.info["smiles"])
         atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
-    pool, test, how = advice.pool_and_test(some)
+    pool, test, how = own_data.pool_and_test(some)
     assert how == plain[2]
     assert [len(pool), len(test)] == [len(part) for part in plain[:2]]
 
 
 def test_two_structures_are_one_and_one(frames):
-    pool, test, _ = advice.pool_and_test([a.copy() for a in frames[:2]])
+    pool, test, _ = own_data.pool_and_test([a.copy() for a in frames[:2]])
     assert len(pool) == len(test) == 1
 
 
@@ -378,7 +378,7 @@ def test_an_npz_is_read_in_the_units_it_names(
 ):
     named = arrays_of(frames, energy, length) | dict(e_unit=e_unit, r_unit=r_unit)
     np.savez(tmp_path / "mine.npz", **named)
-    found = intake.read(tmp_path / "mine.npz")
+    found = own_data.read(tmp_path / "mine.npz")
     assert found.notes == []
     for a, b in zip(found.frames, frames, strict=True):  # CODATA of other years
         np.testing.assert_allclose(a.positions, b.positions, rtol=1e-6)
@@ -387,29 +387,29 @@ def test_an_npz_is_read_in_the_units_it_names(
 
 def test_an_npz_is_converted_once(tmp_path, frames):
     np.savez(tmp_path / "mine.npz", **arrays_of(frames, units.KCAL_MOL))
-    found = intake.read(tmp_path / "mine.npz")
+    found = own_data.read(tmp_path / "mine.npz")
     same(found.frames, frames)
     assert "kcal/mol" in found.notes[0]
-    told = intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+    told = own_data.read(tmp_path / "mine.npz", "kcal/mol/Å")
     same(told.frames, frames)
     assert told.notes == []
     np.savez(tmp_path / "mine.npz", **arrays_of(frames))
-    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    same(own_data.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
     np.savez(tmp_path / "mine.npz", **arrays_of(frames), e_unit="eV")
-    same(intake.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
+    same(own_data.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
     with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
-        intake.read(tmp_path / "mine.npz", "kcal/mol/Å")
+        own_data.read(tmp_path / "mine.npz", "kcal/mol/Å")
 
 
 def test_an_npz_that_names_one_unit_takes_the_other_from_the_reader(tmp_path, frames):
     path = tmp_path / "mine.npz"
     np.savez(path, **arrays_of(frames), r_unit="Ang")
-    same(intake.read(path, "eV/Å").frames, frames)
-    assert "no unit of energy" in intake.read(path).notes[0]
+    same(own_data.read(path, "eV/Å").frames, frames)
+    assert "no unit of energy" in own_data.read(path).notes[0]
     mixed = arrays_of(frames, ase.units.Hartree) | {"e_unit": "Hartree"}
     mixed["F"] = mixed["F"] * BOHR  # of Hartree/Bohr, positions in Å
     np.savez(path, **mixed)
-    found = intake.read(path, "Hartree/Bohr").frames[0]
+    found = own_data.read(path, "Hartree/Bohr").frames[0]
     np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), rtol=1e-5)
 
 
@@ -417,7 +417,7 @@ def test_an_npz_that_names_one_unit_takes_the_other_from_the_reader(tmp_path, fr
 def test_an_npz_in_a_unit_nobody_knows(key, tmp_path, frames):
     np.savez(tmp_path / "mine.npz", **arrays_of(frames), **{key: "furlong"})
     with pytest.raises(ValueError, match=f"{key}: needs one of .*'furlong'"):
-        intake.read(tmp_path / "mine.npz")
+        own_data.read(tmp_path / "mine.npz")
 
 
 def test_an_npz_of_boxes(tmp_path):
@@ -431,14 +431,14 @@ def test_an_npz_of_boxes(tmp_path):
         dict(cell=cells.reshape(4, 9), pbc=np.ones((4, 3), bool)),
     ):
         np.savez(tmp_path / "boxes.npz", **plain, **more)
-        found = intake.read(tmp_path / "boxes.npz").frames
+        found = own_data.read(tmp_path / "boxes.npz").frames
         same(found, boxes)
         np.testing.assert_allclose(found[0].cell, boxes[0].cell)
     np.savez(tmp_path / "boxes.npz", **plain, cell=cells, pbc=[False] * 3)
-    assert not intake.read(tmp_path / "boxes.npz").frames[0].pbc.any()
+    assert not own_data.read(tmp_path / "boxes.npz").frames[0].pbc.any()
     bohr = arrays_of(boxes, length=BOHR) | dict(e_unit="eV", r_unit="bohr")
     np.savez(tmp_path / "boxes.npz", **bohr, cell=cells / BOHR)
-    found = intake.read(tmp_path / "boxes.npz").frames
+    found = own_data.read(tmp_path / "boxes.npz").frames
     np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
     skewed = cells[0] + np.triu(np.ones((3, 3)), 1)
     for more, words in (
@@ -448,18 +448,18 @@ def test_an_npz_of_boxes(tmp_path):
     ):
         np.savez(tmp_path / "boxes.npz", **plain, **more)
         with pytest.raises(ValueError, match=words):
-            intake.read(tmp_path / "boxes.npz")
+            own_data.read(tmp_path / "boxes.npz")
 
 
 def test_an_npz_with_numbers_per_frame(tmp_path, frames):
     plain = arrays_of(frames) | dict(e_unit="eV")
     numbers = np.tile(frames[0].numbers, (len(frames), 1))
     np.savez(tmp_path / "mine.npz", **plain | dict(z=numbers))
-    same(intake.read(tmp_path / "mine.npz").frames, frames)
+    same(own_data.read(tmp_path / "mine.npz").frames, frames)
     padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
     padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
     np.savez(tmp_path / "mine.npz", **plain | padded)
-    same(intake.read(tmp_path / "mine.npz").frames, frames)
+    same(own_data.read(tmp_path / "mine.npz").frames, frames)
 
 
 @pytest.mark.parametrize(
@@ -469,13 +469,13 @@ def test_an_npz_whose_shapes_differ(key, cut, tmp_path, frames):
     plain = arrays_of(frames) | dict(e_unit="eV")
     np.savez(tmp_path / "mine.npz", **plain | {key: plain[key][cut]})
     with pytest.raises(ValueError, match=f"{key}: needs the shape"):
-        intake.read(tmp_path / "mine.npz")
+        own_data.read(tmp_path / "mine.npz")
 
 
 def test_npz_of_another_kind(tmp_path):
     np.savez(tmp_path / "odd.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
-        intake.read(tmp_path / "odd.npz")
+        own_data.read(tmp_path / "odd.npz")
     assert formats.RMD17_KEYS[1] == "coords"
 
 
@@ -511,7 +511,7 @@ def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
         for a in molecules.sample("CF", 12, temperature=400.0, seed=5)
     ]
     names = lesson(written(tmp_path, mine))
-    assert names["start"] == advice.OWN
+    assert names["start"] == own_data.OWN
     assert names["training"].value is names["student"]
     assert set(names["student"].reference_energies) == {1, 6, 9}
     assert names["doubt"] is None
@@ -560,13 +560,13 @@ def test_frames_of_one_atom_are_free_atoms(tmp_path):
     free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
     path = tmp_path / "mine.extxyz"
     ase.io.write(path, [free[0], *some, free[1]])
-    found = intake.read(path)
+    found = own_data.read(path)
     assert found.atomic_energies == {1: -13.6, 8: -2042.5}
     assert found.forces
     assert [len(a) for a in found.frames] == [9] * 4
     assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
-    found = intake.read(path, "kcal/mol/Å")
+    found = own_data.read(path, "kcal/mol/Å")
     assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
     ase.io.write(path, [*some, *free, with_labels(Atoms("H"), -12.0)])
     with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
-        intake.read(path)
+        own_data.read(path)

@@ -14,11 +14,10 @@ from plotly.basedatatypes import BaseFigure
 
 from tpainn_lite import explorers, ridge_head, tune
 from tpainn_lite.data import split
-from tpainn_lite.errors import evaluate
-from tpainn_lite.explorers import live, points
-from tpainn_lite.fitting import FitConfig
+from tpainn_lite.explorers import live
+from tpainn_lite.explorers.low_data import HEAD, STRATEGIES
 from tpainn_lite.model import Potential, PotentialConfig
-from tpainn_lite.train import fit
+from tpainn_lite.train import FitConfig, evaluate, fit
 
 SMALL = PotentialConfig(features=8, layers=1, cutoff=3.0, n_rbf=6)
 PRIOR = dict.fromkeys((1, 6, 8), 0.0)
@@ -262,15 +261,15 @@ def test_a_point_trained_live_gets_its_star(low_data, ethanols, small):
     assert len(trace(low_data, "trained here").x) == 2
 
 
-@pytest.mark.parametrize("strategy", [*points.STRATEGIES, points.HEAD])
+@pytest.mark.parametrize("strategy", [*STRATEGIES, HEAD])
 def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, strategy):
     low_data.arm.value, low_data.n.value = "tuned", 3
     low_data.strategy.value = strategy
     found = low_data.start().result()["potential"]
     (frames,) = split(ethanols[:6], 3, seed=0)
     how = ridge_head.HeadConfig()
-    if strategy != points.HEAD:
-        how = replace(CONFIG, **points.STRATEGIES[strategy])
+    if strategy != HEAD:
+        how = replace(CONFIG, **STRATEGIES[strategy])
     expected, _ = tune.autotune(small, frames, PRIOR, how, seed=0)
     np.testing.assert_array_equal(
         found.predict(ethanols)[0], expected.predict(ethanols)[0]

@@ -10,8 +10,8 @@ from PIL import Image
 from plotly.basedatatypes import BaseFigure
 
 from tpainn_lite import datasets, explorers, tune
-from tpainn_lite.errors import evaluate
-from tpainn_lite.explorers import comparison, parity
+from tpainn_lite.explorers import parity
+from tpainn_lite.train import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +133,13 @@ def test_thinning_keeps_the_worst_and_the_whole_range():
     rng = np.random.default_rng(0)
     x = rng.normal(size=9000)
     said = {name: x + 0.1 * rng.normal(size=9000) for name in "ab"}
-    values = comparison.Values("eV/Å", x, said, np.arange(9000) // 30)
-    some = comparison.thinned(values, 500)
+    values = parity.Values("eV/Å", x, said, np.arange(9000) // 30)
+    some = parity.thinned(values, 500)
     assert len(some) == len(set(some)) == 500
     for y in said.values():
         assert set(np.argsort(-abs(y - x))[:30]) <= set(some)
     assert x[some].std() == pytest.approx(x.std(), rel=0.1)
-    np.testing.assert_array_equal(comparison.thinned(values, 10**5), np.arange(9000))
+    np.testing.assert_array_equal(parity.thinned(values, 10**5), np.arange(9000))
 
 
 def test_two_do_not_disturb_each_other_and_one_goes_on(explorer, frames, potentials):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, explorers, transport
-from tpainn_lite.explorers import estimates
+from tpainn_lite import analysis, datasets, explorers
+from tpainn_lite.explorers import properties
 
 
 @pytest.fixture(scope="module")
@@ -23,42 +23,42 @@ def explorer(runs):
     return explorers.properties(runs["NVT"], runs["NPT"])
 
 
-@pytest.mark.parametrize("quantity", estimates.QUANTITIES)
+@pytest.mark.parametrize("quantity", properties.QUANTITIES)
 def test_any_stretch_gives_a_curve_and_a_number(runs, quantity):
     frames = runs["NPT" if quantity == "density" else "NVT"]["q-tip4p-f"]
-    rows = estimates.sample(quantity, frames)
-    assert len(rows) == -(-len(frames) // estimates.stride(quantity))
-    step = 0.05 * estimates.stride(quantity)
-    x, y = estimates.curve(quantity, rows, step)
+    rows = properties.sample(quantity, frames)
+    assert len(rows) == -(-len(frames) // properties.stride(quantity))
+    step = 0.05 * properties.stride(quantity)
+    x, y = properties.curve(quantity, rows, step)
     assert len(x) == len(y) > 16
     assert np.isfinite(y).all()
-    value, error = estimates.estimate(quantity, rows, step)
+    value, error = properties.estimate(quantity, rows, step)
     assert 0 < error < value
 
 
 def test_numbers_are_those_of_the_functions_behind_them(runs):
     frames = runs["NVT"]["q-tip4p-f"]
-    bonds = estimates.sample("hydrogen bonds", frames)
+    bonds = properties.sample("hydrogen bonds", frames)
     assert bonds[1] == 2 * analysis.hydrogen_bonds(frames[4]) / 64
-    rows = estimates.sample("g(r), O-H", frames)
-    r, g = estimates.curve("g(r), O-H", rows, 0.2)
-    how = dict(r_max=estimates.REACH, bins=estimates.BINS)
+    rows = properties.sample("g(r), O-H", frames)
+    r, g = properties.curve("g(r), O-H", rows, 0.2)
+    how = dict(r_max=properties.REACH, bins=properties.BINS)
     expected = analysis.rdf(frames[::4], 8, 1, molecules=np.arange(192) // 3, **how)
     np.testing.assert_allclose([r, g], expected)
-    found = estimates.estimate(estimates.MSD, frames, 0.05)
+    found = properties.estimate(properties.MSD, frames, 0.05)
     length = 159 * 0.05
-    window = (estimates.FIT[0] * length, estimates.FIT[1] * length)
-    by_hand = transport.diffusion(frames, 50.0, window)
+    window = (properties.FIT[0] * length, properties.FIT[1] * length)
+    by_hand = analysis.diffusion(frames, 50.0, window)
     assert found == (by_hand.value, by_hand.error)
 
 
 def test_too_few_rows_are_refused_in_words(runs):
-    rows = estimates.sample("temperature", runs["NVT"]["q-tip4p-f"])
+    rows = properties.sample("temperature", runs["NVT"]["q-tip4p-f"])
     with pytest.raises(ValueError, match="needs 16 or more .* got 15; take a longer"):
-        estimates.estimate("temperature", rows[:15], 0.05)
+        properties.estimate("temperature", rows[:15], 0.05)
 
 
-@pytest.mark.parametrize("quantity", estimates.QUANTITIES)
+@pytest.mark.parametrize("quantity", properties.QUANTITIES)
 def test_the_explorer_draws_each_quantity(explorer, quantity):
     explorer.quantity.value = quantity
     assert [*explorer.estimates] == ["q-tip4p-f", "water-tuned-8"]

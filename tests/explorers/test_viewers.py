@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import molecule
 from PIL import Image
 
-from tpainn_lite.explorers import arrows, viewers
+from tpainn_lite.explorers import viewers
 
 WATER = molecule("H2O")
 FORCES = np.array([[0.0, 0.0, -3.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
@@ -37,7 +37,7 @@ def test_arrows_start_at_atoms_and_have_the_stated_length():
 def test_default_scale_is_round_and_keeps_arrows_short(size):
     drawn = viewers.arrows(WATER, FORCES * size)
     longest = np.linalg.norm(drawn.end - drawn.start, axis=1).max()
-    assert arrows.LONGEST / 2.6 < longest <= arrows.LONGEST * (1 + 1e-9)
+    assert viewers.LONGEST / 2.6 < longest <= viewers.LONGEST * (1 + 1e-9)
     assert drawn.legend.split("= ")[1].lstrip("0.")[0] in "125"
 
 
@@ -92,8 +92,8 @@ def test_snapshot_draws_atoms_and_arrows():
     assert (plain != 255).any(axis=2).mean() > 0.02
     red = (plain[..., 0] > 200) & (plain[..., 1] < 60)  # CPK: oxygen
     assert red.mean() > 0.01
-    arrows = pixels(viewers.snapshot(WATER, FORCES, reference=FORCES * 0.9))
-    yellow = (arrows[..., 0] > 200) & (arrows[..., 1] > 190) & (arrows[..., 2] < 120)
+    drawn = pixels(viewers.snapshot(WATER, FORCES, reference=FORCES * 0.9))
+    yellow = (drawn[..., 0] > 200) & (drawn[..., 1] > 190) & (drawn[..., 2] < 120)
     assert yellow.mean() > 0.001  # the largest error, on an arrow and on the scale
     assert not np.array_equal(pixels(viewers.snapshot(BOX)), plain)  # the cell
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tpainn_lite import datasets
-from tpainn_lite.errors import evaluate
 from tpainn_lite.model import Potential
 from tpainn_lite.reproduce import __main__, students, table
 from tpainn_lite.reproduce.assets import Asset, Later
+from tpainn_lite.train import evaluate
 
 WATER, STUDENTS = students.WATER, students.STUDENTS
 TINY = replace(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from tpainn_lite import datasets, trajectories
+from tpainn_lite import datasets
 from tpainn_lite.model import Potential
 from tpainn_lite.reproduce import runs as reproduce_runs
 from tpainn_lite.reproduce.runs import (
@@ -37,7 +37,7 @@ def small(monkeypatch, tmp_path):
 
 def test_a_run_is_packed_and_goes_on_from_its_recording(small):
     pack_run((CLASSICAL, ""), small / "one")
-    frames = trajectories.read(small / "one")
+    frames = datasets.read(small / "one")
     assert len(frames) == 10  # of 20, every second
     assert len({a.get_volume() for a in frames}) > 5  # NPT
     pack_run((CLASSICAL, ""), small / "two")  # all frames are recorded

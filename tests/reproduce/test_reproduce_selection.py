@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
-from tpainn_lite import active, datasets, ridge_head, select, tune
-from tpainn_lite.errors import evaluate
+from tpainn_lite import datasets, ridge_head, select, tune
 from tpainn_lite.reproduce import selection, selection_data
+from tpainn_lite.train import evaluate
 
 CACHED = ("frames", "candidates", "designs", "energies")
 
@@ -68,7 +68,7 @@ def test_a_repeat_of_the_table(monkeypatch, tmp_path):
     first = [r for r in rows if r["n"] == 10]
     assert {r["method"] for r in rows} == set(select.METHODS)
     asked = {r["then"] for r in first if r["method"] == "ATBagging"}
-    assert asked == set(active.ACQUISITIONS)
+    assert asked == set(select.ACQUISITIONS)
     assert all(len(r["errors"]) == 2 and r["repeat"] == 2 for r in rows)
     assert all(20 < r["aulc"] < 120 for r in rows)  # of disease progression
     starts = {r["errors"][0] for r in first if r["method"] == "random"}
@@ -94,5 +94,5 @@ def test_more_trees_are_rows_of_the_same_table(monkeypatch, tmp_path):
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = selection.diabetes(2)
     first = select.atbagging(X, cheap, 10, seed=2, trees=20)
-    errors, _ = active.learn(X, y, test, first, "random", rounds=1, batch=5, seed=2)
+    errors, _ = select.learn(X, y, test, first, "random", rounds=1, batch=5, seed=2)
     np.testing.assert_allclose(row["errors"], errors)

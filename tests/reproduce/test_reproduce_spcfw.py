@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, transport, water
+from tpainn_lite import analysis, datasets, water
 from tpainn_lite.reproduce import spcfw
 
 
@@ -45,5 +45,5 @@ def test_spc_fw_has_the_density_and_diffusion_quoted_for_it():
     assert found["temperature"] == pytest.approx(298.15, abs=3)
     D, error = found["diffusion"]
     assert error < 0.05
-    corrected = D + transport.yeh_hummer(found["edge"], 298.15, 0.89)
+    corrected = D + analysis.yeh_hummer(found["edge"], 298.15, 0.89)
     assert corrected == pytest.approx(2.32, abs=3 * error)

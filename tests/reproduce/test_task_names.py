@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tpainn_lite import datasets, fitting, water
+from tpainn_lite import datasets, train, water
 from tpainn_lite.reproduce import __main__, cards, molecule_sets, tasks
 from tpainn_lite.reproduce.table import ASSETS, Asset
 
@@ -65,7 +65,7 @@ def cells(*keys):
 
 def changed(value):
     """Another value of the same kind."""
-    if isinstance(value, fitting.FitConfig):
+    if isinstance(value, train.FitConfig):
         return replace(value, lr=2 * value.lr)
     if isinstance(value, water.WaterModel):
         return replace(value, charge=2 * value.charge)

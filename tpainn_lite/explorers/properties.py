@@ -9,8 +9,96 @@ from ase import Atoms
 from ipywidgets import HTML, Dropdown, FloatRangeSlider, SelectMultiple, VBox
 from plotly.subplots import make_subplots
 
-from .. import analysis, transport, units
-from . import controls, estimates, figures
+from .. import analysis, dynamics, units
+from . import controls, figures
+
+PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
+SERIES = {"density": "g/cm³", "temperature": "K", "hydrogen bonds": "per molecule"}
+MSD = "mean square displacement"
+QUANTITIES = (*SERIES, *PAIRS, MSD)
+THIN = 4  # of what is slow to compute every fourth frame is enough
+REACH, BINS = 5.9, 90  # Å: how far g(r) is counted
+FIT = (0.1, 0.4)  # of the run: where the straight line of the MSD is fitted
+
+
+def stride(quantity: str) -> int:
+    """How many frames there are to one row of `sample`."""
+    return THIN if quantity in PAIRS or quantity == "hydrogen bonds" else 1
+
+
+def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
+    """A row for every `stride`-th frame: a number, a g(r), or the frame itself."""
+    frames = frames[:: stride(quantity)]
+    if quantity == "density":
+        return analysis.densities(frames)
+    if quantity == "temperature":
+        return dynamics.temperatures(frames)
+    if quantity == "hydrogen bonds":  # each is of two molecules
+        return np.array([6 * analysis.hydrogen_bonds(a) / len(a) for a in frames])
+    if quantity in PAIRS:
+        pair, molecules = PAIRS[quantity], np.arange(len(frames[0])) // 3
+        how = dict(r_max=REACH, bins=BINS, molecules=molecules)
+        return np.array([analysis.rdf([a], *pair, **how)[1] for a in frames])
+    return frames
+
+
+def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """What to draw of `rows`, `step` ps apart: x and y, in the units of `axes`."""
+    if quantity in SERIES:
+        return step * np.arange(len(rows)), rows
+    if quantity in PAIRS:
+        return (np.arange(BINS) + 0.5) * REACH / BINS, rows.mean(axis=0)
+    found, half = _diffusion(rows, step), len(rows) // 2
+    return found.times[:half], found.msd[:half]
+
+
+def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
+    """The property as one number, in the unit of `scalar`, and its standard error.
+
+    A series gives its mean, with an error by its autocorrelation; a g(r) the height of
+    its highest peak, with an error from its four quarters; the mean square displacement
+    the diffusion coefficient, not corrected for the size of the box.
+
+    Raises `ValueError` for fewer than 16 rows.
+    """
+    if len(rows) < analysis.LEAST:
+        raise ValueError(
+            f"rows: needs {analysis.LEAST} or more to tell an error, got "
+            f"{len(rows)}; take a longer stretch of the run"
+        )
+    if quantity in SERIES:
+        return analysis.mean_and_error(rows)
+    if quantity in PAIRS:
+        tops = [part.mean(axis=0).max() for part in np.array_split(rows, 4)]
+        return float(rows.mean(axis=0).max()), float(np.std(tops, ddof=1) / 2)
+    found = _diffusion(rows, step)
+    return found.value, found.error
+
+
+def _diffusion(frames: Sequence[Atoms], step: float) -> analysis.Diffusion:
+    length = (len(frames) - 1) * step
+    return analysis.diffusion(
+        frames, step * units.PS, (FIT[0] * length, FIT[1] * length)
+    )
+
+
+def scalar(quantity: str) -> tuple[str, str]:
+    """What `estimate` gives, and its unit."""
+    if quantity in SERIES:
+        return quantity, SERIES[quantity]
+    if quantity in PAIRS:
+        return f"highest peak of {quantity}", "no unit"
+    return "diffusion coefficient", "1e-9 m²/s"
+
+
+def axes(quantity: str) -> tuple[str, str]:
+    """The titles of the axes of `curve`."""
+    if quantity in SERIES:
+        return "time in the window (ps)", f"{quantity} ({SERIES[quantity]})"
+    if quantity in PAIRS:
+        return "r (Å)", f"{quantity} (no unit)"
+    return "time between two frames (ps)", "mean square displacement (Å²)"
+
 
 PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
 
@@ -54,7 +142,7 @@ class Properties:
         self.models = SelectMultiple(
             options=names, value=names, rows=len(names), description="Models"
         )
-        self.quantity = Dropdown(options=estimates.QUANTITIES, description="Quantity")
+        self.quantity = Dropdown(options=QUANTITIES, description="Quantity")
         runs = [
             frames for of_kind in self._runs.values() for frames in of_kind.values()
         ]
@@ -83,14 +171,14 @@ class Properties:
         quantity = self.quantity.value
         key, frames = (model, quantity), self._runs[quantity == "density"][model]
         if key not in self._sampled:
-            self._sampled[key] = estimates.sample(quantity, frames)
-        step = _step(frames) * estimates.stride(quantity)
+            self._sampled[key] = sample(quantity, frames)
+        step = _step(frames) * stride(quantity)
         start, end = (round(t / step) for t in self.window.value)
         return self._sampled[key][start:end], step
 
     def _draw(self, _=None) -> None:
         quantity, words, self.estimates = self.quantity.value, {}, {}
-        what, unit = estimates.scalar(quantity)
+        what, unit = scalar(quantity)
         for k, name in enumerate(self.models.options):
             x, y, found = (), (), np.empty((3, 0))
             if name in self.models.value:
@@ -101,13 +189,13 @@ class Properties:
                 except ValueError as error:  # a broken molecule, a box too small
                     words[name] = html.escape(str(error))
             if found.size:
-                x, y = estimates.curve(quantity, rows, step)
+                x, y = curve(quantity, rows, step)
                 self.estimates[name] = tuple(found)
                 words[name] = f"{found[1, -1]:.4g} ± {found[2, -1]:.2g} {unit}"
             left, right = self.figure.data[2 * k : 2 * k + 2]
             left.update(x=x, y=y)
             right.update(x=found[0], y=found[1], error_y=dict(array=found[2]))
-        x_title, y_title = estimates.axes(quantity)
+        x_title, y_title = axes(quantity)
         self.figure.update_layout(
             title=f"{quantity[0].upper()}{quantity[1:]}",
             xaxis_title=x_title,
@@ -119,14 +207,14 @@ class Properties:
 
 def _step(frames: Sequence[Atoms]) -> float:
     """How far the frames of a run are apart, ps."""
-    return transport.frame_interval(frames, None) / units.PS
+    return analysis.frame_interval(frames, None) / units.PS
 
 
 def _growing(quantity: str, rows: Sequence, step: float) -> np.ndarray:
     """(3, parts): lengths (ps), values and errors of growing parts of the rows."""
     parts = [rows[: round(part * len(rows))] for part in PARTS]
     long = [part for part in parts if len(part) >= analysis.LEAST]
-    found = [(len(p) * step, *estimates.estimate(quantity, p, step)) for p in long]
+    found = [(len(p) * step, *estimate(quantity, p, step)) for p in long]
     return np.array(found).reshape(-1, 3).T
 
 

@@ -11,7 +11,7 @@ from ase.data.colors import jmol_colors
 from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, VBox
 from scipy.spatial.transform import Rotation as Turn
 
-from .. import geometry
+from .. import analysis
 from ..model import Potential
 from . import controls, figures
 
@@ -86,7 +86,7 @@ class _Scene:
     def __init__(self, atoms: Atoms, title: str):
         """A cube around the centre of `atoms`, large enough for every rotation."""
         self.start = atoms.positions - atoms.positions.mean(axis=0)  # (N, 3) Å
-        first, second, _ = geometry.bonds(atoms)
+        first, second, _ = analysis.bonds(atoms)
         self.bonds = np.stack([first, second], 1)[first < second]  # (bonds, 2)
         reach = np.linalg.norm(self.start, axis=1).max() + 0.6
         self.figure = go.FigureWidget(_empty(atoms, reach, title))

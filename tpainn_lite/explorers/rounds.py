@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from ipywidgets import HTML, Button, Dropdown, HBox, VBox
 
-from .. import active
+from .. import select
 from . import controls, figures
 
 
@@ -34,7 +34,7 @@ class Rounds:
         self._data, self._unit = (X, y, test), unit
         self._first, self._batch, self._seed = np.asarray(first), batch, seed
         self.way = Dropdown(
-            options=[*active.ACQUISITIONS], value="committee", description="Way"
+            options=[*select.ACQUISITIONS], value="committee", description="Way"
         )
         self.button = Button(description=f"Label {batch} more", icon="plus")
         self.again = Button(description="Start again", icon="refresh")
@@ -61,7 +61,7 @@ class Rounds:
             return self.errors[way][-1]
         self.button.disabled = True
         try:
-            found, known = active.learn(
+            found, known = select.learn(
                 X,
                 y,
                 test,
@@ -81,10 +81,10 @@ class Rounds:
     def restart(self) -> None:
         """Forget all rounds."""
         X, y, test = self._data
-        bag = active.forest(X[self._first], y[self._first], self._seed)
+        bag = select.forest(X[self._first], y[self._first], self._seed)
         error = float(np.abs(bag.predict(test[0]) - test[1]).mean())
-        self.errors = {way: [error] for way in active.ACQUISITIONS}
-        self.known = dict.fromkeys(active.ACQUISITIONS, self._first)
+        self.errors = {way: [error] for way in select.ACQUISITIONS}
+        self.known = dict.fromkeys(select.ACQUISITIONS, self._first)
         self._draw()
 
     def twin(self) -> bytes | None:
@@ -115,7 +115,7 @@ class Rounds:
 def _empty(unit: str) -> go.Figure:
     """A line for each way, without points."""
     figure = go.Figure(layout=dict(template=figures.TEMPLATE))
-    for name, (colour, marker, dash, _) in figures.looks(active.ACQUISITIONS).items():
+    for name, (colour, marker, dash, _) in figures.looks(select.ACQUISITIONS).items():
         style = dict(line=dict(color=colour, dash=dash), marker_symbol=marker)
         figure.add_scatter(name=name, mode="lines+markers", **style)
     figure.update_layout(title="Error after each round", showlegend=True)

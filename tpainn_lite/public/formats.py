@@ -12,8 +12,8 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
+from ..analysis import nearest_image
 from ..data import with_labels
-from ..geometry import nearest_image
 from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"

@@ -15,11 +15,10 @@ from ase import Atoms
 
 from .. import datasets, tune
 from ..data import split
-from ..errors import evaluate
-from ..fitting import FitConfig
 from ..model import Potential
 from ..public import formats
 from ..public.sets import SETS
+from ..train import FitConfig, evaluate
 from .grids import GRIDS, LONGER, SEEDS, TAUGHT, Grid
 from .tasks import belongs, write_card
 

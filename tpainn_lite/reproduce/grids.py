@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field, replace
 
 from .. import tune
-from ..fitting import FitConfig
+from ..train import FitConfig
 from .students import STUDENTS
 
 SEEDS = (0, 1, 2)

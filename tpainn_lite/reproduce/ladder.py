@@ -17,9 +17,8 @@ from ase import Atoms
 
 from .. import datasets, molecules, tune
 from ..data import label, split
-from ..errors import evaluate
 from ..model import Potential, PotentialConfig
-from ..train import fit
+from ..train import evaluate, fit
 from . import molecule_sets
 from .cards import About, write_set
 from .grid_rows import free_atoms

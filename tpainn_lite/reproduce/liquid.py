@@ -6,7 +6,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-from .. import dynamics, engine, water, water_models
+from .. import dynamics, engine, water
 from ..data import label
 
 TEACHERS = {"water-qtip4pf": "q-tip4p-f", "water-spcfw": "spc-fw"}
@@ -35,7 +35,7 @@ def liquid_tasks(name: str) -> Sequence[Task]:
 
 def settings(name: str) -> tuple:
     """Return what decides the runs of a teacher, apart from their tasks."""
-    model = water.MODELS[TEACHERS[name]], water_models.CUTOFF
+    model = water.MODELS[TEACHERS[name]], water.CUTOFF
     return model, MOLECULES, FRAMES, TEMPERATURES
 
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from scipy.linalg import eigh
 
 from .. import datasets
-from ..geometry import nearest_image
+from ..analysis import nearest_image
 from ..public import download, formats
 from ..public.sets import SETS
 from .tasks import belongs, write_whole

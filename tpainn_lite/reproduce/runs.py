@@ -14,15 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import (
-    analysis,
-    datasets,
-    dynamics,
-    trajectories,
-    transport,
-    water,
-    water_models,
-)
+from .. import analysis, datasets, dynamics, water
 from ..inference.compiled import Compiled
 from .tasks import belongs, write_card, write_whole
 
@@ -89,7 +81,7 @@ def start(temperature: float, seed: int) -> Atoms:
 def recorded(run: Run) -> str:
     """Digest of what decides the frames of a run: potential, box and integrator."""
     how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
-    start = water.MODELS[CLASSICAL], water_models.CUTOFF
+    start = water.MODELS[CLASSICAL], water.CUTOFF
     return belongs(datasets.mark(run.model), start, how)
 
 
@@ -127,7 +119,7 @@ def pack_run(task: tuple[Run, str], path: Path) -> None:
     if ended:
         raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
     step = 1 if task[0].pressure is None else 2
-    path.write_bytes(trajectories.pack(frames[step - 1 :: step]))
+    path.write_bytes(datasets.pack(frames[step - 1 :: step]))
 
 
 def judge_run(task: tuple[Run, str], path: Path) -> None:
@@ -140,7 +132,7 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        D = transport.diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        D = analysis.diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
     path.write_text(json.dumps(row))
 
@@ -164,7 +156,7 @@ def longest_bond(atoms: Atoms) -> float:
 
 def property_tasks() -> list[tuple[Run, str]]:
     """`property_runs`, each with the digest of what its frames depend on."""
-    return [(r, belongs(recorded(r), trajectories.STEPS)) for r in property_runs()]
+    return [(r, belongs(recorded(r), datasets.STEPS)) for r in property_runs()]
 
 
 def stability_tasks() -> list[tuple[Run, str]]:

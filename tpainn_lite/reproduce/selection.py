@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from .. import active, bagging, datasets, select
+from .. import datasets, select
 from ..ridge_head import HeadConfig
 from . import selection_data
 from .tasks import belongs, write_card
@@ -33,8 +33,8 @@ def table(name: str, repeat: int) -> list[dict]:
         for method in select.METHODS:
             first = select.choose(method, X, cheap, n, seed=repeat)
             every = n == SEEDS[name][0] and method in ("random", "ATBagging")
-            for way in active.ACQUISITIONS if every else ["random"]:
-                errors, _ = active.learn(X, y, test, first, way, **AFTER, seed=repeat)
+            for way in select.ACQUISITIONS if every else ["random"]:
+                errors, _ = select.learn(X, y, test, first, way, **AFTER, seed=repeat)
                 row = dict(experiment=name, method=method, then=way, n=n, repeat=repeat)
                 rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
     return rows
@@ -55,7 +55,7 @@ def diabetes(repeat: int) -> tuple:
     """
     X, y = load_diabetes(return_X_y=True)
     old = X[:, 0] > np.median(X[:, 0])
-    cheap = active.forest(X[~old], y[~old], repeat).predict(X[old])
+    cheap = select.forest(X[~old], y[~old], repeat).predict(X[old])
     X, y = X[old], y[old]
     test = np.random.default_rng(repeat).permutation(len(X)) < len(X) // 4
     return X[~test], cheap[~test], y[~test], (X[test], y[test])
@@ -70,7 +70,7 @@ def more_trees(name: str, repeat: int) -> list[dict]:
     rows = []
     for n in SEEDS[name]:
         first = select.atbagging(X, cheap, n, seed=repeat, trees=TREES)
-        errors, _ = active.learn(X, y, test, first, "random", **AFTER, seed=repeat)
+        errors, _ = select.learn(X, y, test, first, "random", **AFTER, seed=repeat)
         row = dict(experiment=name, method=f"ATBagging, {TREES} trees", n=n)
         row |= {"then": "random", "repeat": repeat}
         rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
@@ -99,14 +99,14 @@ def tasks() -> list[tuple[str, int, str]]:
 
 def made_from(name: str) -> str:
     """Digest of the data and the settings of an experiment."""
-    how = [bagging.PROBES, bagging.COMPONENTS, bagging.SHRINKAGE, bagging.LOG_FLOOR]
+    how = [select.PROBES, select.COMPONENTS, select.SHRINKAGE, select.LOG_FLOOR]
     table = name.partition(",")[0]
     if name in POTENTIALS:
         how += [selection_data.described(name), select.METHODS, SIZES]
         how += [datasets.atomic_energies(name), HeadConfig()]
         return belongs(how)
     how += [SEEDS[table], AFTER, [] if name == table else TREES]
-    how += [select.METHODS, active.ACQUISITIONS] if name == table else []
+    how += [select.METHODS, select.ACQUISITIONS] if name == table else []
     if table == "molecules":
         how += [selection_data.described("molecules-dft"), selection_data.TESTED]
     return belongs(how)

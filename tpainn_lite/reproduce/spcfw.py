@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import analysis, dynamics, transport, water, water_models
+from .. import analysis, dynamics, water
 from .tasks import belongs, write_card
 
 WORK = Path("build/reproduce/spcfw-liquid")
@@ -26,7 +26,7 @@ SHOWN = 12.0  # ps of it
 
 def tasks() -> Sequence[tuple[str, int, float, str]]:
     """One: model, molecules, temperature, digest of what else decides the result."""
-    parameters = water.MODELS["spc-fw"], water_models.CUTOFF
+    parameters = water.MODELS["spc-fw"], water.CUTOFF
     used = belongs(parameters, LENGTHS, EVERY, FIT, SHOWN)
     return [("spc-fw", MOLECULES, KELVIN, used)]
 
@@ -64,7 +64,7 @@ def settled(
 def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
     """What the runs give: density (g/cm³), diffusion (1e-9 m²/s), and its MSD."""
     edge = float(nvt[0].cell.lengths()[0])
-    D = transport.diffusion(nvt, EVERY["nvt"], FIT)
+    D = analysis.diffusion(nvt, EVERY["nvt"], FIT)
     lags = np.flatnonzero(D.times <= SHOWN)[::10]
     return {
         "density": analysis.mean_and_error(density),

@@ -10,9 +10,8 @@ from tqdm import tqdm
 
 from .. import __version__, datasets
 from ..data import fit_reference_energies
-from ..errors import evaluate
 from ..model import Potential, PotentialConfig
-from ..train import FitConfig, fit
+from ..train import FitConfig, evaluate, fit
 from .tasks import belongs
 
 

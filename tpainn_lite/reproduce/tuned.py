@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import __version__, datasets, tune
-from ..errors import evaluate
-from ..fitting import FitConfig
+from ..train import FitConfig, evaluate
 from .grid_rows import draw, watched
 from .grids import LONGER, WATER
 

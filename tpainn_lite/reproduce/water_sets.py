@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .. import dynamics, water, water_models
+from .. import dynamics, water
 from .cards import COMMAND, About, write_set
 
 MOLECULES = 32
@@ -149,7 +149,7 @@ def settings(name: str) -> tuple:
 
     level = cp2k.BASIS, cp2k.CUTOFF, cp2k.GUESS, cp2k.FINAL, cp2k.CONVERGED, cp2k.INPUT
     if name == "water-dft":
-        models = water.MODELS, water_models.CUTOFF
+        models = water.MODELS, water.CUTOFF
         return ABOUT[name].said, level, models, MOLECULES, TEMPERATURES
     return ABOUT[name].said, level, BOND, ANGLE, WIDTH
 

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import blocks, datasets, dynamics, molecules, tune
+from .. import datasets, dynamics, molecules, tune
+from ..analysis import bonds
 from ..data import label, split
-from ..delta import Total
-from ..errors import evaluate
-from ..fitting import FitConfig
-from ..geometry import bonds
 from ..model import Potential
 from ..ridge_head import HeadConfig
+from ..train import FitConfig, evaluate, moved
+from ..tune import Total
 from .grid_rows import free_atoms
 from .grids import GRIDS, SEEDS
 from .tasks import belongs, write_card
@@ -161,7 +160,7 @@ def compute(task: Task, path: Path) -> None:
     row["cpu_s"] = round(time.process_time() - begin, 1)
     row |= asdict(evaluate(after, datasets.load(name)["test"]))
     if way not in ("zero-shot", "delta", "instant head"):
-        row["moved"] = blocks.moved(before, after)
+        row["moved"] = moved(before, after)
     if name == "ethanol-dft" and way != "delta":  # its classical part is ethanol's
         others = datasets.load("molecules-dft")["test"][::4]
         row["others_force_mae"] = evaluate(after, others).force_mae
