@@ -14,7 +14,6 @@ from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite import datasets, dynamics, molecules, ridge_head, train, water
 from tpainn_lite.graphs import Samples
-from tpainn_lite.inference.compiled import Compiled
 from tpainn_lite.model import Potential
 
 
@@ -52,7 +51,7 @@ def liquid_speeds(potential: Potential, box: Atoms, steps: int = 100) -> None:
     """Print what moving the liquid `box` costs: neighbour lists, integrator and all."""
     moved = box.copy()
     moved.calc = schnetpack_calculator(potential)
-    quick = Compiled(potential)
+    quick = potential.frozen()
     how = dict(steps=steps, every=steps, timestep=1.0, platform="CPU")
     ways = {
         "ASE and SchNetPack's own calculator": lambda: VelocityVerlet(
@@ -61,7 +60,7 @@ def liquid_speeds(potential: Potential, box: Atoms, steps: int = 100) -> None:
         "simulate(Potential.energy_forces)": lambda: dynamics.simulate(
             potential.energy_forces, box, **how
         ),
-        "simulate(Compiled)": lambda: dynamics.simulate(quick, box, **how),
+        "simulate(frozen)": lambda: dynamics.simulate(quick, box, **how),
     }
     for name, call in ways.items():
         ms = 1e3 / (steps * rate(call))
@@ -84,10 +83,8 @@ def main() -> None:
     thirty = datasets.load("molecules-dft")["pool"][:30]
     phi = ridge_head.draw_features(student, thirty, ridge_head.HeadConfig(), seed=0)
     rows = ridge_head.design(student, thirty, phi)
-    print(
-        f"instant head on 30 molecules: {1e3 / rate(lambda: ridge_head.solve(rows)):.0f}"
-        " ms"
-    )
+    solves = rate(lambda: ridge_head.solve(rows))
+    print(f"instant head on 30 molecules: {1e3 / solves:.0f} ms")
     labels = rate(lambda: mmff94(ethanol.numbers, ethanol.positions, None))
     print(f"MMFF94, ethanol: {1e6 / labels:.0f} µs a label")
     labels = rate(lambda: student.energy_forces(ethanol.numbers, ethanol.positions))

@@ -11,7 +11,7 @@ from tpainn_lite import train
 from tpainn_lite.model import Potential, PotentialConfig
 from tpainn_lite.train import FitConfig, fit
 
-CONFIG = FitConfig(steps=8, batch_size=4, lr=1e-3, ema=0.0)
+CONFIG = FitConfig(steps=8, batch_size=4, lr=1e-3, ema_decay=0.0)
 NAMES = ["embedding, filters", "layer 0", "layer 1", "read-out"]
 
 
@@ -29,7 +29,7 @@ def test_blocks_are_all_parameters_once(start):
 
 
 def test_rates_fall_from_the_read_out_down(start):
-    config = replace(CONFIG, decay=0.5)
+    config = replace(CONFIG, lr_decay=0.5)
     rates = [g["lr"] for g in train.parameter_groups(start, config)]
     assert rates == pytest.approx([1.25e-4, 2.5e-4, 5e-4, 1e-3])
     (group,) = train.parameter_groups(start, CONFIG)
@@ -38,7 +38,7 @@ def test_rates_fall_from_the_read_out_down(start):
 
 def test_without_decay_it_is_plain_training(start, ethanols):
     plain, _ = fit(start, ethanols, CONFIG, seed=0)
-    nearly, _ = fit(start, ethanols, replace(CONFIG, decay=1 - 1e-12), seed=0)
+    nearly, _ = fit(start, ethanols, replace(CONFIG, lr_decay=1 - 1e-12), seed=0)
     for p, q in zip(plain.parameters(), nearly.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-9)
 
@@ -46,7 +46,7 @@ def test_without_decay_it_is_plain_training(start, ethanols):
 def test_a_small_decay_leaves_the_input_where_it_was(start, ethanols):
     before = copy.deepcopy(start.state_dict())
     plain, _ = fit(start, ethanols, CONFIG, seed=0)
-    decayed, _ = fit(start, ethanols, replace(CONFIG, decay=0.1), seed=0)
+    decayed, _ = fit(start, ethanols, replace(CONFIG, lr_decay=0.1), seed=0)
     far, near = train.moved(start, plain), train.moved(start, decayed)
     # Adam moves every weight by about its rate a step, whatever the gradient's size
     for k, name in enumerate(reversed(NAMES)):
@@ -55,7 +55,7 @@ def test_a_small_decay_leaves_the_input_where_it_was(start, ethanols):
 
 
 def test_decay_zero_trains_the_read_out_only(start, ethanols):
-    tuned, _ = fit(start, ethanols, replace(CONFIG, decay=0.0), seed=0)
+    tuned, _ = fit(start, ethanols, replace(CONFIG, lr_decay=0.0), seed=0)
     gone = train.moved(start, tuned)
     assert gone.pop("read-out") > 0
     assert set(gone.values()) == {0.0}
@@ -70,7 +70,9 @@ def test_blocks_wait_for_their_turn(start, ethanols):
     assert awake == [NAMES[2:], NAMES[1:], NAMES]
 
 
-@pytest.mark.parametrize("bad", [{"decay": -0.1}, {"decay": 1.1}, {"unfreeze": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"lr_decay": -0.1}, {"lr_decay": 1.1}, {"unfreeze": -1}]
+)
 def test_values_that_cannot_be(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         replace(CONFIG, **bad)

@@ -8,10 +8,9 @@ from devices import META, SecondDevice
 
 from tpainn_lite import model, ridge_head, train, tune
 from tpainn_lite.graphs import Samples, best_device
-from tpainn_lite.inference.compiled import Compiled
 from tpainn_lite.model import Potential
 
-CONFIG = train.FitConfig(steps=4, batch_size=3, lr=2e-3, ema=0.5, pull=0.1)
+CONFIG = train.FitConfig(steps=4, batch_size=3, lr=2e-3, ema_decay=0.5, l2_sp=0.1)
 FEW = ridge_head.HeadConfig(features=6)
 CPU = torch.device("cpu")
 
@@ -125,7 +124,7 @@ def test_torchs_default_device_changes_nothing(ethanols, ice, tmp_path):
         found = ridge_head.instant(start, ethanols[:2], FEW, seed=0)
         found.save(tmp_path / "h")
         found = Potential.load(tmp_path / "h")
-        quick = Compiled(found)(ice.numbers, ice.positions, ice.cell.array)
+        quick = found.frozen()(ice.numbers, ice.positions, ice.cell.array)
         samples = Samples(ethanols[:2], 4.0, np.zeros(2)).batch([1, 0])
         return found.predict([ethanols[0], ice]), quick, samples[1:]
 

@@ -19,7 +19,7 @@ from tpainn_lite.graphs import Samples
 from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig, evaluate, fit
 
-SHORT = FitConfig(steps=12, batch_size=3, lr=2e-3, ema=0.5)
+SHORT = FitConfig(steps=12, batch_size=3, lr=2e-3, ema_decay=0.5)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def same(a, b):
 
 
 def test_overfits_one_structure(start, ethanols):
-    config = FitConfig(steps=400, batch_size=1, lr=1e-2, ema=0.9)
+    config = FitConfig(steps=400, batch_size=1, lr=1e-2, ema_decay=0.9)
     before = evaluate(start, ethanols[:1])
     potential, history = fit(start, ethanols[:1], config, seed=0)
     after = evaluate(potential, ethanols[:1])
@@ -128,7 +128,7 @@ def test_the_budget_is_exact(start, ethanols):
 def test_any_number_of_steps(start, ethanols, steps):
     # OneCycleLR divides by zero where warmup * (steps + 1) is exactly 1.
     for warmup in (0.1, 0.05):
-        config = FitConfig(steps=steps, batch_size=2, warmup=warmup)
+        config = FitConfig(steps=steps, batch_size=2, warmup_fraction=warmup)
         _, history = fit(start, ethanols[:2], config, seed=0)
         assert history.rows[-1]["step"] == steps
         assert np.isfinite(history.column("loss")).all()
@@ -221,7 +221,7 @@ def test_resume_after_a_kill(ethanols, tmp_path, monkeypatch):
 def test_a_checkpoint_of_another_run_is_refused(start, ethanols, tmp_path):
     path = tmp_path / "state.pt"
     fit(start, ethanols, SHORT, seed=0, checkpoint=path)
-    other = FitConfig(steps=12, batch_size=3, lr=1e-3, ema=0.5)
+    other = FitConfig(steps=12, batch_size=3, lr=1e-3, ema_decay=0.5)
     for config, seed in ((other, 0), (SHORT, 1)):
         with pytest.raises(ValueError, match="was written with"):
             fit(start, ethanols, config, seed=seed, checkpoint=path)
@@ -409,14 +409,16 @@ def test_energy_only_is_judged_by_energy(start, ethanols):
 
 
 def test_forces_only_learns_forces(start, ethanols):
-    config = FitConfig(steps=150, lr=2e-2, energy_weight=0.0, force_weight=1.0, ema=0.9)
+    config = FitConfig(
+        steps=150, lr=2e-2, energy_weight=0.0, force_weight=1.0, ema_decay=0.9
+    )
     potential, _ = fit(start, ethanols, config, seed=0)
     before, after = evaluate(start, ethanols), evaluate(potential, ethanols)
     assert after.force_mae < 0.8 * before.force_mae
 
 
 def test_without_ema_the_average_is_the_last(start, ethanols):
-    config = FitConfig(steps=3, batch_size=8, ema=0.0)
+    config = FitConfig(steps=3, batch_size=8, ema_decay=0.0)
     run = train._Run(start, config, seed=0)
     samples = Samples(ethanols, 4.0, start.reference_sum(ethanols))
     run.run_epoch(samples, tqdm(disable=True))
@@ -428,7 +430,7 @@ def test_pull_keeps_weights_near_the_start_and_weighs_one_over_n(start, ethanols
     start = Potential(size, start.reference_energies, seed=0).double()
 
     def moved(pull: float, n: int) -> float:
-        config = FitConfig(steps=30, lr=1e-2, pull=pull, ema=0.0)
+        config = FitConfig(steps=30, lr=1e-2, l2_sp=pull, ema_decay=0.0)
         potential, _ = fit(start, ethanols[:n], config, seed=0)
         pairs = zip(potential.parameters(), start.parameters(), strict=True)
         return sum((a - b).square().sum().item() for a, b in pairs) ** 0.5
@@ -447,14 +449,17 @@ def test_a_loss_that_is_not_finite(start, ethanols):
 @pytest.mark.parametrize(
     "bad",
     [
-        *({name: 0} for name in ("steps", "lr", "batch_size", "clip", "patience")),
+        *(
+            {name: 0}
+            for name in ("steps", "lr", "batch_size", "max_grad_norm", "patience")
+        ),
         {"validate_every": 0},
-        {"warmup": 0.0},
-        {"warmup": 1.0},
-        {"ema": 1.0},
-        {"ema": -0.1},
-        {"pull": 1.0},
-        {"pull": -0.1},
+        {"warmup_fraction": 0.0},
+        {"warmup_fraction": 1.0},
+        {"ema_decay": 1.0},
+        {"ema_decay": -0.1},
+        {"l2_sp": 1.0},
+        {"l2_sp": -0.1},
         {"energy_weight": -1.0},
         {"force_weight": float("nan")},
         {"lr": float("nan")},

@@ -24,7 +24,7 @@ def test_diffusion_of_random_walks():
     found, errors = [], []
     for seed in range(12):
         frames = walk(2.3, 60, 400, 50.0, seed, drift=0.02)
-        result = analysis.diffusion(frames, 50.0, (0.5, 4.0))
+        result = analysis.self_diffusion(frames, 50.0, (0.5, 4.0))
         found.append(result.value)
         errors.append(result.error)
     exact = 2.3 * (1 - 1 / 60)  # the common drift that is taken out is a 60th of it
@@ -66,7 +66,7 @@ def test_open_structures_need_no_unwrapping():
     np.testing.assert_array_equal(analysis.unwrap(frames), R)
     frames[3].cell = [10] * 3  # a cell alone makes no images
     np.testing.assert_array_equal(analysis.unwrap(frames), R)
-    found = [analysis.diffusion(f, 50.0, (0.5, 2.0)) for f in (boxed, frames)]
+    found = [analysis.self_diffusion(f, 50.0, (0.5, 2.0)) for f in (boxed, frames)]
     assert found[0].value == pytest.approx(found[1].value, rel=1e-12)
     exact = 2.3 * (1 - 1 / 20)
     assert found[1].value == pytest.approx(exact, abs=4 * found[1].error)
@@ -126,20 +126,20 @@ def timed(frames, times):
 
 def test_the_interval_is_what_the_frames_say():
     frames = walk(2.3, 20, 100, 50.0, 0)
-    plain = analysis.diffusion(frames, 50.0, (0.5, 2.0))
+    plain = analysis.self_diffusion(frames, 50.0, (0.5, 2.0))
     timed(frames, 1000 + 50.0 * np.arange(100))
     for interval in (50.0, None):
-        found = analysis.diffusion(frames, interval, (0.5, 2.0))
+        found = analysis.self_diffusion(frames, interval, (0.5, 2.0))
         assert (found.value, found.error) == (plain.value, plain.error)
     with pytest.raises(ValueError, match=r"interval: got 0.5 fs, .* 50 fs apart"):
-        analysis.diffusion(frames, 0.5, (0.005, 0.02))  # the time step
-    every_second = analysis.diffusion(frames[::2], None, (0.5, 2.0))
+        analysis.self_diffusion(frames, 0.5, (0.005, 0.02))  # the time step
+    every_second = analysis.self_diffusion(frames[::2], None, (0.5, 2.0))
     assert every_second.times[1] == 0.1
     with pytest.raises(ValueError, match="got 50 fs, .* 100 fs apart"):
-        analysis.diffusion(frames[::2], 50.0, (0.5, 2.0))
+        analysis.self_diffusion(frames[::2], 50.0, (0.5, 2.0))
 
 
-@pytest.mark.parametrize("call", [analysis.diffusion, analysis.spectrum])
+@pytest.mark.parametrize("call", [analysis.self_diffusion, analysis.spectrum])
 @pytest.mark.parametrize(
     ("times", "words"),
     [
@@ -153,7 +153,7 @@ def test_frames_that_are_not_evenly_spaced_in_time_are_refused(call, times, word
     frames = timed(walk(1.0, 5, 20, 1.0, 0), times)
     for atoms in frames:
         atoms.set_momenta(np.ones((5, 3)))
-    how = {"fit": (0.0, 0.004)} if call is analysis.diffusion else {}
+    how = {"fit": (0.0, 0.004)} if call is analysis.self_diffusion else {}
     for interval in (1.0, None):
         with pytest.raises(ValueError, match=words):
             call(frames, interval, **how)
@@ -163,7 +163,7 @@ def test_one_atom_has_no_error_over_atoms():
     frames = walk(1.0, 5, 20, 50.0, 0)
     for atoms in frames:
         atoms.numbers[0] = 3
-    found = analysis.diffusion(frames, 50.0, (0.0, 0.4), element=3)
+    found = analysis.self_diffusion(frames, 50.0, (0.0, 0.4), element=3)
     assert np.isfinite(found.value)
     assert found.error == np.inf
 
@@ -177,23 +177,32 @@ def breathing(frames):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda f: analysis.diffusion(f, None, (0.0, 0.4)), "interval: needs .* None"),
-        (lambda f: analysis.diffusion(f, -1.0, (0.0, 0.4)), "interval: .* positive"),
-        (lambda f: analysis.diffusion(f, np.nan, (0.0, 0.4)), "interval: .* positive"),
         (
-            lambda f: analysis.diffusion(f, 50.0, (0.0, 0.4), element=1),
+            lambda f: analysis.self_diffusion(f, None, (0.0, 0.4)),
+            "interval: needs .* None",
+        ),
+        (
+            lambda f: analysis.self_diffusion(f, -1.0, (0.0, 0.4)),
+            "interval: .* positive",
+        ),
+        (
+            lambda f: analysis.self_diffusion(f, np.nan, (0.0, 0.4)),
+            "interval: .* positive",
+        ),
+        (
+            lambda f: analysis.self_diffusion(f, 50.0, (0.0, 0.4), element=1),
             "element: atomic number 1 is not in O5",
         ),
         (
-            lambda f: analysis.diffusion(breathing(f), 50.0, (0.0, 0.4)),
+            lambda f: analysis.self_diffusion(breathing(f), 50.0, (0.0, 0.4)),
             "constant volume, .* 1.9 % of an edge",
         ),
         (lambda f: analysis.spectrum(f, 1.0), "frames: need velocities"),
         (
-            lambda f: analysis.diffusion(f, 50.0, (0.0, 9.0)),
+            lambda f: analysis.self_diffusion(f, 50.0, (0.0, 9.0)),
             "fit: .* within 0 and 0.475",
         ),
-        (lambda f: analysis.diffusion(f, 50.0, (0.4, 0.2)), "fit"),
+        (lambda f: analysis.self_diffusion(f, 50.0, (0.4, 0.2)), "fit"),
         (lambda f: analysis.spectrum(f[:1], 1.0), "two frames"),
         (lambda f: analysis.spectrum(f, 0.0), "positive"),
         (lambda f: analysis.yeh_hummer(12.0, 300.0, 0.0), "eta"),

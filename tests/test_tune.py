@@ -15,10 +15,10 @@ from tpainn_lite.course import own_data
 from tpainn_lite.data import with_labels
 from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig, evaluate
-from tpainn_lite.tune import Total
+from tpainn_lite.tune import DeltaPotential
 
 ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.3, 8: -2042.6}  # eV, like DFT
-SHORT = FitConfig(steps=150, lr=2e-2, ema=0.9)
+SHORT = FitConfig(steps=150, lr=2e-2, ema_decay=0.9)
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def total(potential, quantum):
 
 def test_a_total_is_saved_and_read(total, quantum, tmp_path):
     total.save(tmp_path / "t", card={"labels": "a test"})
-    again = Total.load(tmp_path / "t", molecules.mmff94("CCO"))
+    again = DeltaPotential.load(tmp_path / "t", molecules.mmff94("CCO"))
     for a, b in zip(total.predict(quantum), again.predict(quantum), strict=True):
         np.testing.assert_array_equal(a, b)
     again.save(tmp_path / "t2")  # it can be saved again
@@ -185,11 +185,13 @@ def test_a_total_is_saved_and_read(total, quantum, tmp_path):
 
 def test_a_difference_is_no_potential(total, potential, tmp_path):
     total.save(tmp_path / "t")
-    with pytest.raises(ValueError, match=r"differences.*Total\.load\(path, classical"):
+    with pytest.raises(
+        ValueError, match=r"differences.*DeltaPotential\.load\(path, classical"
+    ):
         Potential.load(tmp_path / "t")
     potential.save(tmp_path / "p")
     with pytest.raises(ValueError, match=r"whole potential.*Potential\.load"):
-        Total.load(tmp_path / "p", total.classical)
+        DeltaPotential.load(tmp_path / "p", total.classical)
 
 
 def test_another_classical_part_is_refused(total, tmp_path):
@@ -208,15 +210,15 @@ def test_another_classical_part_is_refused(total, tmp_path):
 
     for wrong in (other, stiffer, broken):
         with pytest.raises(ValueError, match="classical: .* another one"):
-            Total.load(tmp_path / "t", wrong)
+            DeltaPotential.load(tmp_path / "t", wrong)
     for smiles in ("COC", "CCCO"):  # an isomer, and another formula
         with pytest.raises(ValueError, match="classical: .*(another one|refuses)"):
-            Total.load(tmp_path / "t", molecules.mmff94(smiles))
+            DeltaPotential.load(tmp_path / "t", molecules.mmff94(smiles))
 
 
 def test_a_total_without_a_probe_asks_for_one(total, tmp_path):
     with pytest.raises(ValueError, match="probe: needs a structure"):
-        Total(total.network, total.classical).save(tmp_path / "t")
+        DeltaPotential(total.network, total.classical).save(tmp_path / "t")
     assert not [*tmp_path.iterdir()]
 
 
@@ -232,7 +234,7 @@ def test_an_instant_head_by_the_same_call(potential, quantum):
 
 
 def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
-    config = FitConfig(steps=200, lr=1e-2, ema=0.9)
+    config = FitConfig(steps=200, lr=1e-2, ema_decay=0.9)
     student, _ = tune.autotune(
         potential, ethanols, dict.fromkeys(ATOMS, 0), config, seed=0
     )

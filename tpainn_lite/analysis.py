@@ -310,7 +310,7 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     return R
 
 
-def diffusion(
+def self_diffusion(
     frames: Sequence[Atoms], interval: float | None, fit: tuple, element: int = 8
 ) -> Diffusion:
     """Self-diffusion by Einstein's relation: the slope of the MSD over `fit` (ps), / 6.

@@ -204,7 +204,7 @@ def arm_name(row: dict, budget: int) -> str:
 def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """Arm -> (4, sizes): n, and the mean, lowest and highest error over the seeds.
 
-    `grid` is the card of a grid, `quantity` a name of `errors.Errors`, in its unit.
+    `grid` is the card of a grid, `quantity` a name of `train.Metrics`, in its unit.
     """
     cells: dict[str, dict[int, list[float]]] = {}
     for row in grid["rows"]:

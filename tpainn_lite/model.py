@@ -364,6 +364,15 @@ class Potential(torch.nn.Module):
         """An ASE calculator: ``atoms.calc = potential.calculator()``."""
         return EnergyForcesCalculator(self.energy_forces)
 
+    def frozen(self) -> EnergyForces:
+        """Freeze a copy of the weights for dynamics: the same numbers, faster.
+
+        The first call compiles for some seconds. Each run needs a copy of its own.
+        """
+        from .inference.compiled import FrozenPotential
+
+        return FrozenPotential(self)
+
     def save(self, path: str | Path, card: dict | None = None) -> None:
         """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
         self._save(path, {"card": card or {}})
@@ -378,13 +387,13 @@ class Potential(torch.nn.Module):
         """Read what `save` wrote.
 
         Raises `ValueError` for missing, truncated or altered files, another format,
-        and for the network of a `delta.Total`, which is no potential on its own.
+        and for the network of a `tune.DeltaPotential`, which is no potential on its own.
         """
         potential, about = Potential._load(path)
         if "difference" in about:
             raise ValueError(
                 f"{path}: holds a network that learned differences from a classical "
-                "part; load both with delta.Total.load(path, classical)"
+                "part; load both with tune.DeltaPotential.load(path, classical)"
             )
         return potential
 

@@ -18,13 +18,20 @@ PROBES, COMPONENTS, SHRINKAGE = 300, 10, 0.1
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
 
 
-def forest(X: np.ndarray, y: np.ndarray, seed: int, trees: int = 100):
+def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     """Bagged trees, a ``BaggingRegressor``, that learnt y (N,) from X (N, d)."""
-    return BaggingRegressor(DecisionTreeRegressor(), trees, random_state=seed).fit(X, y)
+    return BaggingRegressor(
+        DecisionTreeRegressor(), n_estimators, random_state=seed
+    ).fit(X, y)
 
 
 def informativeness(
-    X: np.ndarray, y: np.ndarray, *, seed: int, trees: int = 100, variant="corrected"
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    seed: int,
+    n_estimators: int = 100,
+    variant="corrected",
 ) -> np.ndarray:
     """How far each candidate's presence moves the predictions, (N,) nats.
 
@@ -45,11 +52,11 @@ def informativeness(
         )
     if variant not in ("corrected", "released"):
         raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
-    bag = forest(X, y, seed, trees)
+    bag = forest(X, y, seed, n_estimators)
     rng = np.random.default_rng(seed)
     probes = X[rng.permutation(len(X))[:PROBES]]
     P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)
-    inside = np.zeros((len(X), trees), bool)
+    inside = np.zeros((len(X), n_estimators), bool)
     for t, drawn in enumerate(bag.estimators_samples_):
         inside[drawn, t] = True
     enough = np.minimum(inside.sum(1), (~inside).sum(1)) >= 2
@@ -131,7 +138,7 @@ def atbagging(
     power: float = 2.0,
     length_scale: float = 2.0,
     n_features: int = 1000,
-    trees: int = 100,
+    n_estimators: int = 100,
     variant: str = "corrected",
     deterministic: bool = False,
 ) -> np.ndarray:
@@ -141,7 +148,9 @@ def atbagging(
     of the standardised features. `deterministic` takes the greedy maximum instead of a
     draw. Defaults are the released code's but for `n_features` (2000 there).
     """
-    scores = informativeness(X, y, seed=seed, trees=trees, variant=variant)
+    scores = informativeness(
+        X, y, seed=seed, n_estimators=n_estimators, variant=variant
+    )
     quality = (scores - scores.min()) ** power
     if not quality.max() > 0:
         quality = np.ones(len(X))

@@ -21,7 +21,14 @@ from .data import digest_of, digest_of_labels, labels, split_free_atoms
 from .graphs import Samples, best_device
 from .model import Potential
 
-MAY_BE_ZERO = ("energy_weight", "force_weight", "ema", "pull", "decay", "unfreeze")
+MAY_BE_ZERO = (
+    "energy_weight",
+    "force_weight",
+    "ema_decay",
+    "l2_sp",
+    "lr_decay",
+    "unfreeze",
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,15 @@ class FitConfig:
     batch_size: int = 5  # structures
     energy_weight: float = 0.01  # on (eV per structure)²; for large boxes a tenth
     force_weight: float = 0.99  # on (eV/Å)²
-    ema: float = 0.99  # decay of the averaged weights per step; 0: none
-    clip: float = 10.0  # largest norm of the gradient
-    warmup: float = 0.1  # fraction of the steps with a rising rate
-    pull: float = 0.0  # towards the first weights, per step and divided by n structures
-    decay: float = 1.0  # of the rate, per block down from the read-out (see `blocks`)
+    ema_decay: float = 0.99  # decay of the averaged weights per step; 0: none
+    max_grad_norm: float = 10.0  # largest norm of the gradient
+    warmup_fraction: float = 0.1  # fraction of the steps with a rising rate
+    l2_sp: float = (
+        0.0  # towards the first weights, per step and divided by n structures
+    )
+    lr_decay: float = (
+        1.0  # of the rate, per block down from the read-out (see `blocks`)
+    )
     unfreeze: int = 0  # steps until the next block down joins; 0: all at once
     patience: int | None = None  # validations without a gain before stopping
     validate_every: int = 1  # epochs
@@ -48,10 +59,12 @@ class FitConfig:
             least = 0 if name in MAY_BE_ZERO else 1e-12
             if value is not None and not value >= least:
                 raise ValueError(f"{name}: needs a positive number, got {value}")
-        if self.decay > 1:
-            raise ValueError(f"decay: needs a number up to 1, got {self.decay}")
+        if self.lr_decay > 1:
+            raise ValueError(f"lr_decay: needs a number up to 1, got {self.lr_decay}")
         for name, value in dict(
-            ema=self.ema, warmup=self.warmup, pull=self.pull
+            ema_decay=self.ema_decay,
+            warmup_fraction=self.warmup_fraction,
+            l2_sp=self.l2_sp,
         ).items():
             if not value < 1:
                 raise ValueError(f"{name}: needs a number below 1, got {value}")
@@ -71,7 +84,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class Errors:
+class Metrics:
     """Errors of a potential on labelled frames; energies after reference energies.
 
     Those of forces are ``None`` where only energies were compared.
@@ -87,8 +100,8 @@ class Errors:
 
 def evaluate(
     potential: Potential, frames: Sequence[Atoms], forces: bool = True
-) -> Errors:
-    """`Errors` of the potential on labelled frames; unless not `forces`, of both.
+) -> Metrics:
+    """`Metrics` of the potential on labelled frames; unless not `forces`, of both.
 
     Free atoms among the frames do not count: reference energies are not meant for them.
     Raises `ValueError`, naming the frame, where a label is missing.
@@ -107,7 +120,7 @@ def evaluate(
     if forces:
         dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
         found |= _of_forces(dF / units.MEV, np.concatenate([a.numbers for a in frames]))
-    return Errors(**found)
+    return Metrics(**found)
 
 
 def _of_forces(dF: np.ndarray, numbers: np.ndarray) -> dict:
@@ -139,11 +152,11 @@ def parameter_groups(potential: Potential, config: FitConfig) -> list[dict]:
 
     The read-out, whose depth is 0, comes last. Without decay it is one group.
     """
-    if config.decay == 1:
+    if config.lr_decay == 1:
         return [{"params": list(potential.parameters()), "lr": config.lr}]
     parts = list(blocks(potential).values())
     return [
-        {"params": part, "lr": config.lr * config.decay ** (len(parts) - 1 - k)}
+        {"params": part, "lr": config.lr * config.lr_decay ** (len(parts) - 1 - k)}
         for k, part in enumerate(parts)
     ]
 
@@ -191,11 +204,11 @@ class _Run:
             self.optimizer,
             [group["lr"] for group in groups],
             total_steps=config.steps + 1,
-            pct_start=_off_integer(config.warmup, config.steps + 1),
+            pct_start=_off_integer(config.warmup_fraction, config.steps + 1),
             cycle_momentum=False,
         )
         self.average = AveragedModel(
-            self.potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema)
+            self.potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)
         )
         self.step, self.epoch, self.bad, self.n = 0, 0, 0, 1
         self.rows: list[dict] = []
@@ -283,7 +296,9 @@ class _Run:
         self.optimizer.zero_grad()
         loss.backward()
         drop_frozen(self.potential, config, self.step)
-        torch.nn.utils.clip_grad_norm_(self.potential.parameters(), config.clip)
+        torch.nn.utils.clip_grad_norm_(
+            self.potential.parameters(), config.max_grad_norm
+        )
         self.optimizer.step()
         self.pull_back()
         self.schedule.step()
@@ -296,10 +311,12 @@ class _Run:
 
         Decoupled and scheduled; against the mean loss of n structures it weighs 1/n.
         """
-        if self.config.pull > 0:
+        if self.config.l2_sp > 0:
             share = self.schedule.get_last_lr()[-1] / self.config.lr
             weights = [p.data for p in self.potential.parameters()]
-            torch._foreach_lerp_(weights, self.first, share * self.config.pull / self.n)
+            torch._foreach_lerp_(
+                weights, self.first, share * self.config.l2_sp / self.n
+            )
 
     def validate(self, valid: Samples) -> None:
         """Note the errors, keep the best weights."""

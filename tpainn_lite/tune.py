@@ -58,7 +58,7 @@ def differences(
 
 
 @dataclass(frozen=True)
-class Total:
+class DeltaPotential:
     """A network that learned differences, plus the classical part it goes with.
 
     `probe` is a structure that both know. A file cannot hold the classical part, only
@@ -99,7 +99,7 @@ class Total:
         if self.probe is None:
             raise ValueError(
                 "probe: needs a structure that the classical part can label, got none; "
-                "make it with Total(network, classical, probe)"
+                "make it with DeltaPotential(network, classical, probe)"
             )
         a = self.probe
         ((energy, forces),) = classical_labels(self.classical, [a])
@@ -109,7 +109,7 @@ class Total:
         self.network._save(path, {"difference": plain, "card": card or {}})
 
     @staticmethod
-    def load(path: str | Path, classical: EnergyForces) -> "Total":
+    def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
         """Read what `save` wrote; `classical` is the part that the file cannot hold.
 
         Raises `ValueError` where `classical` labels the probe otherwise than the one
@@ -137,13 +137,13 @@ class Total:
                 f"one: its labels of the same structure differ by {gaps[0]:.4g} eV and "
                 f"up to {np.abs(gaps[1:]).max():.4g} eV/Å"
             )
-        return Total(network, classical, probe)
+        return DeltaPotential(network, classical, probe)
 
 
 # The same steps for both. The rates and the pull come from short trials, judged on pool
 # structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
-TUNED = FitConfig(steps=600, lr=1e-4, pull=0.3)
-SCRATCH = FitConfig(steps=600, lr=1e-3, pull=0.0)
+TUNED = FitConfig(steps=600, lr=1e-4, l2_sp=0.3)
+SCRATCH = FitConfig(steps=600, lr=1e-3, l2_sp=0.0)
 AGREE = 0.1  # eV: two energies of one free atom by one method
 
 
@@ -262,7 +262,7 @@ def autotune(
     valid: Sequence[Atoms] | None = None,
     on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
     progress: bool = False,
-) -> tuple[Potential | Total, History]:
+) -> tuple[Potential | DeltaPotential, History]:
     """Tune a copy of `potential` on labelled quantum `frames`.
 
     First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
@@ -288,7 +288,7 @@ def autotune(
     how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
     if isinstance(strategy, Delta):
         tuned, history = fit(start, frames, strategy.config, **how)
-        return Total(tuned, strategy.classical, frames[0]), history
+        return DeltaPotential(tuned, strategy.classical, frames[0]), history
     return fit(start, frames, getattr(strategy, "config", strategy), **how)
 
 
@@ -376,7 +376,7 @@ def train_arm(
 
 
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
-HOW = replace(FIT, steps=1500, ema=0.99)  # fewer steps, a shorter memory
+HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
 
 
 def structures(smiles: Sequence[str], n: int, *, seed: int = 0) -> list[Atoms]:

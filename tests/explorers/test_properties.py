@@ -48,7 +48,7 @@ def test_numbers_are_those_of_the_functions_behind_them(runs):
     found = properties.estimate(properties.MSD, frames, 0.05)
     length = 159 * 0.05
     window = (properties.FIT[0] * length, properties.FIT[1] * length)
-    by_hand = analysis.diffusion(frames, 50.0, window)
+    by_hand = analysis.self_diffusion(frames, 50.0, window)
     assert found == (by_hand.value, by_hand.error)
 
 

@@ -8,7 +8,7 @@ from conftest import REFERENCES, SMALL
 
 from tpainn_lite import datasets, dynamics, model, water
 from tpainn_lite.inference import compiled
-from tpainn_lite.inference.compiled import SKIN, Compiled
+from tpainn_lite.inference.compiled import SKIN
 from tpainn_lite.model import Potential
 
 CLOSE = {"rtol": 0, "atol": 1e-5}  # eV/Å: single precision
@@ -32,11 +32,11 @@ def agree(energy_forces, potential, atoms):
 def test_it_is_the_potential(request, name, radial):
     config = replace(SMALL, radial=radial)
     potential = Potential(config, REFERENCES, seed=1).double().eval()
-    agree(Compiled(potential), potential, request.getfixturevalue(name))
+    agree(potential.frozen(), potential, request.getfixturevalue(name))
 
 
 def test_it_is_the_potential_wherever_atoms_and_walls_go(potential, ice, rng):
-    quick = Compiled(potential)
+    quick = potential.frozen()
     for step in (0.01, 0.05, 2 * SKIN, 0.01):  # within the skin, and out of it
         ice.positions += step * rng.normal(size=ice.positions.shape)
         agree(quick, potential, ice)
@@ -47,7 +47,7 @@ def test_it_is_the_potential_wherever_atoms_and_walls_go(potential, ice, rng):
 
 
 def test_the_list_holds_while_nothing_new_comes_near(potential, ice, rng):
-    quick = Compiled(potential)
+    quick = potential.frozen()
     quick(*as_arrays(ice))
     listed = quick._listed
     ice.positions += 0.2 * SKIN * rng.uniform(size=ice.positions.shape)
@@ -59,7 +59,7 @@ def test_the_list_holds_while_nothing_new_comes_near(potential, ice, rng):
 
 
 def test_other_atoms_in_the_same_places_are_seen(potential, ethanol):
-    quick = Compiled(potential)
+    quick = potential.frozen()
     agree(quick, potential, ethanol)
     other = ethanol.copy()
     other.numbers[0] = 7
@@ -68,9 +68,9 @@ def test_other_atoms_in_the_same_places_are_seen(potential, ethanol):
 
 def test_atoms_beyond_each_others_reach(potential, ethanol):
     ethanol.positions[3:] += 50
-    agree(Compiled(potential), potential, ethanol)
+    agree(potential.frozen(), potential, ethanol)
     lonely = ethanol[:1]
-    energy, forces = Compiled(potential)(*as_arrays(lonely))
+    energy, forces = potential.frozen()(*as_arrays(lonely))
     assert energy == pytest.approx(potential.energy_forces(*as_arrays(lonely))[0])
     np.testing.assert_array_equal(forces, 0)
 
@@ -79,16 +79,16 @@ def test_far_from_the_origin(potential, far):
     moved, near = far
     energy, forces = potential.energy_forces(*as_arrays(near))
     copies = len(moved) // len(near)
-    found, pushed = Compiled(potential)(*as_arrays(moved))
+    found, pushed = potential.frozen()(*as_arrays(moved))
     assert found == pytest.approx(copies * energy, abs=1e-5)
     np.testing.assert_allclose(pushed, np.tile(forces, (copies, 1)), **CLOSE)
 
 
 def test_torchs_default_type_changes_nothing(ethanol, request):
     potential = Potential(SMALL, REFERENCES, seed=1)
-    energy, forces = Compiled(potential)(*as_arrays(ethanol))
+    energy, forces = potential.frozen()(*as_arrays(ethanol))
     request.getfixturevalue("double_by_default")
-    found, pushed = Compiled(potential)(*as_arrays(ethanol))
+    found, pushed = potential.frozen()(*as_arrays(ethanol))
     assert found == energy
     np.testing.assert_array_equal(pushed, forces)
 
@@ -96,14 +96,14 @@ def test_torchs_default_type_changes_nothing(ethanol, request):
 def test_a_shipped_potential_in_a_liquid():
     box = water.water_box(32, density=1.0, seed=0)
     potential = datasets.checkpoint("water-tuned-8").double()
-    energy, forces = Compiled(potential)(*as_arrays(box))
+    energy, forces = potential.frozen()(*as_arrays(box))
     expected, exact = potential.energy_forces(*as_arrays(box))
     assert energy == pytest.approx(expected, abs=1e-4)
     np.testing.assert_allclose(forces, exact, atol=1e-4)
 
 
 def test_weights_are_those_of_its_making(potential, ethanol):
-    quick = Compiled(potential)
+    quick = potential.frozen()
     before = quick(*as_arrays(ethanol))[0]
     for parameter in potential.parameters():
         parameter.data *= 1.1
@@ -112,7 +112,7 @@ def test_weights_are_those_of_its_making(potential, ethanol):
 
 
 def test_forces_are_the_derivative_of_its_energy(potential, ice):
-    quick, step = Compiled(potential), 0.02
+    quick, step = potential.frozen(), 0.02
     _, forces = quick(*as_arrays(ice))
     for atom, axis in ((0, 0), (4, 2)):
         energies = []
@@ -136,6 +136,6 @@ def test_nan_ends_a_run_as_it_should(potential, ice):
     def broken(numbers, positions, cell):
         return quick(numbers, np.where(positions > 5, np.nan, positions), cell)
 
-    quick = Compiled(potential)
+    quick = potential.frozen()
     with pytest.raises(dynamics.BlowUp, match="a position is NaN"):
         dynamics.simulate(broken, ice, steps=4, every=2)

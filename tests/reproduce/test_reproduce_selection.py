@@ -93,6 +93,6 @@ def test_more_trees_are_rows_of_the_same_table(monkeypatch, tmp_path):
     (row,) = json.loads((tmp_path / "rows").read_text())
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = selection.diabetes(2)
-    first = select.atbagging(X, cheap, 10, seed=2, trees=20)
+    first = select.atbagging(X, cheap, 10, seed=2, n_estimators=20)
     errors, _ = select.learn(X, y, test, first, "random", rounds=1, batch=5, seed=2)
     np.testing.assert_allclose(row["errors"], errors)

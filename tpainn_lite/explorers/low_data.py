@@ -21,7 +21,7 @@ from . import controls, figures, live
 
 STRATEGIES = {  # changes to the arm's own configuration; lesson 06 compares them
     "all weights": {},
-    "discriminative": dict(decay=0.5),
+    "discriminative": dict(lr_decay=0.5),
     "gradual unfreezing": dict(unfreeze=100),
     "energies alone": dict(energy_weight=1.0, force_weight=0.0),
 }
@@ -76,7 +76,7 @@ class Points:
         return found[0] if found else None
 
 
-QUANTITIES = {  # as shown -> name in `errors.Errors`, unit
+QUANTITIES = {  # as shown -> name in `train.Metrics`, unit
     "force MAE": ("force_mae", "meV/Å"),
     "energy MAE": ("energy_mae_kcal", "kcal/mol a structure"),
 }

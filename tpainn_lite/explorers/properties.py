@@ -77,7 +77,7 @@ def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
 
 def _diffusion(frames: Sequence[Atoms], step: float) -> analysis.Diffusion:
     length = (len(frames) - 1) * step
-    return analysis.diffusion(
+    return analysis.self_diffusion(
         frames, step * units.PS, (FIT[0] * length, FIT[1] * length)
     )
 

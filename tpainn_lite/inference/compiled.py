@@ -22,7 +22,7 @@ GRID = 1024  # steps of the table
 SKIN = 0.6  # Å: how much farther than the cutoff neighbours are listed
 
 
-class Compiled:
+class FrozenPotential:
     """An `EnergyForces` of a copy of `potential`; each run needs one of its own.
 
     Its weights are those that `potential` had when it was made. The first call compiles

@@ -83,7 +83,7 @@ GRIDS = {
         arms=("zero-shot", "tuned"),
     ),
     "water-pull-grid": replace(
-        EIGHT, configs={"tuned": replace(WATER["tuned"], pull=0.03)}
+        EIGHT, configs={"tuned": replace(WATER["tuned"], l2_sp=0.03)}
     ),
     "water-patient-grid": replace(
         EIGHT,

@@ -15,7 +15,6 @@ import numpy as np
 from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
-from ..inference.compiled import Compiled
 from .tasks import belongs, write_card, write_whole
 
 WORK = Path("build/reproduce")
@@ -91,7 +90,7 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     if run.model == CLASSICAL:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
-        potential = Compiled(datasets.checkpoint(run.model))
+        potential = datasets.checkpoint(run.model).frozen()
     file = WORK / "water-runs" / f"{run.name}-{recorded(run)}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -132,7 +131,7 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        D = analysis.diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        D = analysis.self_diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
     path.write_text(json.dumps(row))
 

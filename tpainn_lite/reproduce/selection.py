@@ -69,7 +69,7 @@ def more_trees(name: str, repeat: int) -> list[dict]:
     X, cheap, y, test = TABLES[name](repeat)
     rows = []
     for n in SEEDS[name]:
-        first = select.atbagging(X, cheap, n, seed=repeat, trees=TREES)
+        first = select.atbagging(X, cheap, n, seed=repeat, n_estimators=TREES)
         errors, _ = select.learn(X, y, test, first, "random", **AFTER, seed=repeat)
         row = dict(experiment=name, method=f"ATBagging, {TREES} trees", n=n)
         row |= {"then": "random", "repeat": repeat}

@@ -64,7 +64,7 @@ def settled(
 def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
     """What the runs give: density (g/cm³), diffusion (1e-9 m²/s), and its MSD."""
     edge = float(nvt[0].cell.lengths()[0])
-    D = analysis.diffusion(nvt, EVERY["nvt"], FIT)
+    D = analysis.self_diffusion(nvt, EVERY["nvt"], FIT)
     lags = np.flatnonzero(D.times <= SHOWN)[::10]
     return {
         "density": analysis.mean_and_error(density),

@@ -35,9 +35,9 @@ FIT = FitConfig(
     batch_size=10,
     energy_weight=0.05,
     force_weight=0.95,
-    ema=0.999,
-    pull=0.0,
-    warmup=0.05,
+    ema_decay=0.999,
+    l2_sp=0.0,
+    warmup_fraction=0.05,
 )
 # After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
 # 20 Gaussians at 410; with twice the rate 341.

@@ -39,7 +39,7 @@ def _water(arm: str, n: int) -> Tuning:
 
 # On pool structures left out of 400: 24 meV/Å with this rate.
 ETHANOL = replace(tune.SCRATCH, steps=3000, batch_size=10)
-ALONE = replace(tune.TUNED, steps=3000, pull=0.0, energy_weight=1.0, force_weight=0.0)
+ALONE = replace(tune.TUNED, steps=3000, l2_sp=0.0, energy_weight=1.0, force_weight=0.0)
 TUNINGS = {
     "ethanol-dft-tuned": Tuning(
         "ethanol-dft", "molecules-mmff94", 400, ETHANOL, ETHANOL_LIMITS

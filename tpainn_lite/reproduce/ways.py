@@ -22,7 +22,7 @@ from ..data import label, split
 from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, evaluate, moved
-from ..tune import Total
+from ..tune import DeltaPotential
 from .grid_rows import free_atoms
 from .grids import GRIDS, SEEDS
 from .tasks import belongs, write_card
@@ -30,7 +30,7 @@ from .tasks import belongs, write_card
 # Rates and pulls did best on pool structures that were not trained on (one seed).
 ALL = replace(tune.TUNED, lr=1e-3)
 ALONE = dict(energy_weight=1.0, force_weight=0.0)
-DISCRIMINATIVE = replace(ALL, lr=3e-3, decay=0.5)
+DISCRIMINATIVE = replace(ALL, lr=3e-3, lr_decay=0.5)
 GRADUAL = replace(ALL, unfreeze=100)  # steps a block, five blocks
 WAYS = {
     "scratch": tune.SCRATCH,
@@ -43,12 +43,12 @@ WAYS = {
     "energies alone": replace(tune.TUNED, **ALONE),
     "energies alone, scratch": replace(tune.SCRATCH, **ALONE),
 }
-GENTLE = replace(tune.TUNED, pull=0.0, **ALONE)
+GENTLE = replace(tune.TUNED, l2_sp=0.0, **ALONE)
 CCSDT_WAYS = {
     "scratch": replace(tune.SCRATCH, **ALONE),
     "from MMFF94": GENTLE,
     "all weights": GENTLE,
-    "discriminative": replace(GENTLE, lr=1e-3, decay=0.3),
+    "discriminative": replace(GENTLE, lr=1e-3, lr_decay=0.3),
     "delta": replace(tune.SCRATCH, **ALONE),
 }
 SIZES = {"ethanol-dft": (3, 10, 30, 100), "ethanol-ccsdt": (10, 30, 100, 300)}
@@ -140,7 +140,7 @@ def start_and_strategy(name: str, way: str, n: int, seed: int) -> tuple:
 
 def train(
     name: str, way: str, n: int, seed: int
-) -> tuple[Potential, Potential | Total]:
+) -> tuple[Potential, Potential | DeltaPotential]:
     """The potential before and after."""
     (frames,) = split(datasets.load(name)["pool"], n, seed=seed)
     if way == "zero-shot":
@@ -169,7 +169,7 @@ def compute(task: Task, path: Path) -> None:
     path.write_text(json.dumps(row))
 
 
-def hot_run(potential: Potential | Total, seed: int) -> float:
+def hot_run(potential: Potential | DeltaPotential, seed: int) -> float:
     """How many of `HOT_PS` picoseconds at `HOT` K ethanol survives in one piece."""
     atoms = molecules.conformers("CCO", seed=seed)[0]
     first, second, vectors = bonds(atoms)
