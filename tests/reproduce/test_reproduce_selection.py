@@ -7,7 +7,8 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 from tpainn_lite import datasets, ridge_head, select, tune
-from tpainn_lite.reproduce import selection, selection_data
+from tpainn_lite.course import selection_data
+from tpainn_lite.reproduce import selection
 from tpainn_lite.train import evaluate
 
 CACHED = ("frames", "candidates", "designs", "energies")

@@ -10,8 +10,11 @@ import base64
 import io
 import json
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -139,12 +142,14 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
     Args:
         thing: a plotly Figure or FigureWidget, an nglview widget or any ipywidget.
         alt: what the picture shows, for readers who cannot see it: the kind of plot,
-            its axes with units, and what to notice.
+            its axes with units, and what to notice. Or "05.density": the text of that
+            name in ``alts/05.toml``.
         png: the static twin, an encoded PNG.
 
     Raises:
         ValueError: if `alt` is empty, `png` is no PNG, or `thing` cannot be displayed.
     """
+    alt = _alt(alt)
     if not alt.strip():
         raise ValueError("alt: needs a sentence that says what is shown, got none")
     if png is not None and not png.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -155,6 +160,15 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
     if png is not None:
         bundle["image/png"] = base64.b64encode(_small(png)).decode("ascii")
     display(bundle, metadata={"image/png": {"alt": alt}} if png else {}, raw=True)
+
+
+def _alt(text: str) -> str:
+    """Look up an alt text given by lesson and name; any other text is its own."""
+    if not re.fullmatch(r"\d\d\.[\w-]+", text):
+        return text
+    lesson, name = text.split(".")
+    file = Path(__file__).parent / "alts" / f"{lesson}.toml"
+    return " ".join(tomllib.loads(file.read_text("utf-8"))[name].split())
 
 
 def _interactive(thing: Any) -> dict[str, Any]:

@@ -162,6 +162,38 @@ def series(x, curves, quantity: str, unit: str, x_title="time (fs)") -> go.Figur
     return _finish(figure, title, x_title, f"{quantity} ({unit})")
 
 
+def lines(curves, title: str, x: str, y: str, mode: str = "lines+markers") -> go.Figure:
+    """Draw named curves over one pair of axes, with titles `x` and `y`.
+
+    `curves`: name -> (x, y), (x, y, error) or (x, y, low, high), (points,) each.
+    `mode`: "markers" draws points alone, "lines" lines alone.
+    """
+    return panels({"": curves}, title, x, y, mode)
+
+
+def panels(parts, title: str, x: str, y: str, mode: str = "lines+markers") -> go.Figure:
+    """Draw `parts`, title -> curves as in `lines`, side by side with one legend."""
+    names = dict.fromkeys(name for curves in parts.values() for name in curves)
+    look, known = looks([*names]), set()
+    figure = make_subplots(cols=len(parts), subplot_titles=[*parts])
+    for column, curves in enumerate(parts.values(), start=1):
+        for name, (across, up, *ends) in curves.items():
+            trace = _line(across, up, name, look[name])
+            trace.update(mode=mode, showlegend=name not in known, legendgroup=name)
+            if ends:
+                low, high = ends if len(ends) == 2 else (up - ends[0], up + ends[0])
+                bars = dict(array=high - up, arrayminus=up - low, symmetric=False)
+                trace.update(error_y=bars)
+            if mode == "markers":
+                trace.update(marker_maxdisplayed=0)
+            figure.add_trace(trace, row=1, col=column)
+            known.add(name)
+    _finish(figure, title, x).update_yaxes(title=y, col=1)
+    if len(parts) > 1:
+        figure.update_layout(width=200 + 300 * len(parts), margin_t=90, title_y=0.98)
+    return figure
+
+
 def _lines(curves: Mapping[str, tuple]) -> go.Figure:
     figure = go.Figure()
     for name, look in looks([*curves]).items():

@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 from .. import datasets, select
+from ..course import selection_data
 from ..ridge_head import HeadConfig
-from . import selection_data
 from .tasks import belongs, write_card
 
 REPEATS = 20
