@@ -1,6 +1,6 @@
 # make setup | tutorial | lab | test: what a reader needs
 # make editions | site: for who teaches
-# make test-slow | test-browser | bench | binder | wheel | limits | notebooks | times | lint:
+# make test-slow | test-browser | bench | binder | wheel | limits | notebooks | claims | times | lint:
 #     for developers
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser bench binder limits wheel notebooks claims times lint clean editions site
 .DEFAULT_GOAL := setup
 
 # environment.yml has set up all there is in its activated conda environment
@@ -67,6 +67,10 @@ wheel: setup
 
 notebooks: setup
 	$(BIN)/python -m tpainn_lite.course.build notebooks
+
+# sentences with a number that no claim in tests/claims covers
+claims: setup
+	$(BIN)/python -m tpainn_lite.course.build claims
 
 # what the first cells state against what the last `make tutorial` measured
 times: setup

@@ -64,7 +64,8 @@ def run(path: Path, gigabytes: float) -> tuple[float, str]:
     """CPU seconds of a lesson in the binder profile, and what went wrong, if so."""
     with tempfile.TemporaryDirectory() as folder, limited(gigabytes) as peak:
         env = execution.environment(path.stem, Path(folder) / "claims", static=False)
-        _, cost, error = execution.execute(path, env | {"TPAINN_PROFILE": "binder"})
+        done = execution.execute(path, env | {"TPAINN_PROFILE": "binder"})
+    cost, error = done.cost, done.error
     killed = peak[0] > gigabytes
     error = f"killed above {gigabytes:g} GB" if killed else error
     seconds = cost["cpu_s"] or 0.0

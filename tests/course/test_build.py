@@ -16,16 +16,22 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-CLAIM = "from tpainn_lite import lessons\nlessons.claim('{}', {}, {})"
+CLAIM = "from tpainn_lite.course import lessons\nlessons.claim('{}', {}, {})"
 SOLVED = """# Solution of exercise 1
 {}
 lessons.self_check({}, "Right.", "Think again.")"""
+CLAIMS = """
+rounded = answer // 10
+claim("Title", rounded == 4)
+claim("✓ *Right.*", answer == 41)
+claim("Nobody says so", missing)
+"""
 SPAM = 'def f({}):\n    """One."""\n    return 1'
 SHOW = """
 import io, sys, time
 from PIL import Image
 from ipywidgets import IntSlider
-from tpainn_lite import lessons
+from tpainn_lite.course import lessons
 file = io.BytesIO()
 Image.new("RGB", (40, 40), "navy").save(file, format="PNG")
 print("noise", file=sys.stderr)
@@ -50,6 +56,8 @@ def tutorial(tmp_path_factory):
     false = CLAIM.format("too good", "9.0", "False")
     exercise = SOLVED.format("answer = 42", "answer == 42")
     write(root / "notebooks", "00_good", [threads, block, good, exercise])
+    (root / "tests/claims").mkdir(parents=True)
+    (root / "tests/claims/00.py").write_text(CLAIMS)
     write(root / "notebooks", "01_raises", ["1 / 0", good])
     write(root / "notebooks", "02_false", [false])
     before = {p.name: p.read_bytes() for p in (root / "notebooks").iterdir()}
@@ -81,6 +89,9 @@ def test_claims_are_collected(tutorial):
     claims = json.loads((tutorial[0] / "build/claims.json").read_text())
     assert claims == [
         {"lesson": "00_good", "name": "sum", "value": 2, "holds": True},
+        {"lesson": "00_good", "text": "Title", "holds": True},
+        {"lesson": "00_good", "text": "✓ *Right.*", "holds": False},
+        {"lesson": "00_good", "text": "Nobody says so", "holds": False},
         {"lesson": "02_false", "name": "too good", "value": 9.0, "holds": False},
     ]
 
@@ -103,7 +114,15 @@ def test_problems_are_named(tutorial, monkeypatch, capsys):
     assert "ZeroDivisionError" in printed
     assert "02_false: claim does not hold: too good" in printed
     claims = json.loads((tutorial[0] / "build/claims.json").read_text())
-    assert [c["lesson"] for c in claims] == ["00_good", "02_false"]  # 00 is kept
+    lessons = ["00_good"] * 4 + ["02_false"]  # 00 is kept
+    assert [c["lesson"] for c in claims] == lessons
+    assert build.main(["tutorial", "00"]) == 1
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "00_good: claim does not hold: '✓ *Right.*'",
+        "00_good: claim does not stand in the lesson: 'Nobody says so'",
+        "00_good: claim does not hold: 'Nobody says so' (NameError: name 'missing' is "
+        "not defined)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -116,14 +135,47 @@ def test_problems_are_named(tutorial, monkeypatch, capsys):
 )
 def test_a_stub_may_only_refuse(tmp_path, monkeypatch, capsys, solved, problem):
     exercise = SOLVED.format(solved, "True")
-    write(
-        tmp_path / "notebooks", "00_stub", ["from tpainn_lite import lessons", exercise]
-    )
+    imports = "from tpainn_lite.course import lessons"
+    write(tmp_path / "notebooks", "00_stub", [imports, exercise])
     monkeypatch.chdir(tmp_path)
     assert build.main(["tutorial"]) == 1
     printed = capsys.readouterr().out
     assert problem in printed
     assert "00_stub, cell 2" in printed
+
+
+def test_numbers_that_no_claim_covers_are_listed(tmp_path, monkeypatch, capsys):
+    prose = """## 2 sections
+
+Lesson 03 has **3 labels**; [MMFF94](https://x.org/9) has `7`. Errors fall by
+*four* to 20 %.
+
+| 5 | a table |
+
+- Ten to 12 boxes.
+
+## Further reading
+
+- Physics 17, 490."""
+    (tmp_path / "tests/claims").mkdir(parents=True)
+    path = tmp_path / "notebooks/03_x.ipynb"
+    path.parent.mkdir()
+    cells = [new_markdown_cell("# 03 · 99"), new_markdown_cell(prose)]
+    nbformat.write(new_notebook(cells=cells), path)
+    monkeypatch.chdir(tmp_path)
+    assert build.main(["claims"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "03_x: has 3 labels;",
+        "03_x: Errors fall by four to 20 %.",
+        "03_x: Ten to 12 boxes.",
+        "3 sentences or claims of 1 lessons to look at",
+    ]
+    file = tmp_path / "tests/claims/03.py"
+    file.write_text('claim("by four to 20 %", x < 1)\nclaim("ten boxes", n == 10)')
+    build.main(["claims", "03"])
+    printed = capsys.readouterr().out
+    assert "four" not in printed
+    assert "claim does not stand in the lesson: 'ten boxes'" in printed
 
 
 @pytest.mark.parametrize("arguments", [["tutorial", "07"], ["nonsense"], []])

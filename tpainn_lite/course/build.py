@@ -1,9 +1,10 @@
-"""Run the lessons: ``python -m tpainn_lite.course.build tutorial | notebooks``.
+"""Run the lessons: ``python -m tpainn_lite.course.build tutorial|notebooks|claims``.
 
 ``tutorial`` (readers, tests) runs ``notebooks/*.ipynb`` in order and writes to
 ``build/`` the executed copies, ``claims.json`` and ``timings.json``. ``notebooks``
 (authors) also writes text and PNG outputs back into ``notebooks/``, normalised, and
-what they took into their first cells and the README. Before each solution its stub in
+what they took into their first cells and the README. ``claims`` runs nothing: it lists
+sentences with a number that no claim covers. Before each solution its stub in
 the student edition runs. The exit status is 1 if a cell raised, a stub did anything but
 raise its `NotImplementedError`, or a claim does not hold.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-from . import normalise, stated
+from . import claims, normalise, stated
 from .execution import environment, execute
 from .lessons import PROFILE
 
@@ -34,29 +35,33 @@ def build(notebooks: list[Path], out: Path, write_back: bool) -> list[str]:
     With `write_back` a notebook that ran well also gets its outputs, normalised.
     """
     (out / "notebooks").mkdir(parents=True, exist_ok=True)
-    claims, timings, problems = [], {}, []
+    stated_claims, timings, problems = [], {}, []
     for path in notebooks:
         lesson, record = path.stem, out / "claims.part"
         record.unlink(missing_ok=True)
         print(f"{lesson} ...", flush=True)
         env = environment(lesson, record.resolve(), write_back)
-        notebook, timings[lesson], error = execute(path, env)
+        run = execute(path, env, claims.FOLDER / f"{lesson[:2]}.py")
+        notebook, timings[lesson] = run.notebook, run.cost
         nbformat.write(notebook, out / "notebooks" / path.name)
         for picture in path.parent.glob("*.svg"):  # lessons show them
             shutil.copy(picture, out / "notebooks")
         found = read_claims(record)
         false = [c for c in found if not c["holds"]]
         wrong = [f"{lesson}: claim does not hold: {c['name']}" for c in false]
-        wrong += [f"{lesson}, {error}"] if error else []
+        wrong += [f"{lesson}: {p}" for p in claims.problems(notebook, run.claims)]
+        wrong += [f"{lesson}, {run.error}"] if run.error else []
+        keys = "text", "holds"
+        found += [{"lesson": lesson} | {k: c[k] for k in keys} for c in run.claims]
         if write_back and not wrong:
             notebook = stated.restated(notebook, PROFILE, timings[lesson])
             wrong = [f"{lesson}: {p}" for p in normalise.write_back(notebook, path)]
             _update_table(Path("README.md"), path)
         cost = ", ".join(f"{k} {v}" for k, v in timings[lesson].items())
         print(f"{lesson}: {cost}, {len(found)} claims, {len(wrong)} problems")
-        claims, problems = claims + found, problems + wrong
+        stated_claims, problems = stated_claims + found, problems + wrong
     record.unlink(missing_ok=True)
-    _merge(out, [path.stem for path in notebooks], claims, timings)
+    _merge(out, [path.stem for path in notebooks], stated_claims, timings)
     return problems
 
 
@@ -97,16 +102,29 @@ def select(folder: Path, lessons: list[str]) -> list[Path]:
     return [path for path in every if path.stem.startswith(chosen)]
 
 
+def list_claims(notebooks: list[Path]) -> int:
+    """Print what no claim covers, and how much that is; return the exit status."""
+    count = 0
+    for path in notebooks:
+        found = claims.uncovered(path)
+        print(*(f"{path.stem}: {words}" for words in found), sep="\n")
+        count += len(found)
+    print(f"{count} sentences or claims of {len(notebooks)} lessons to look at")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tpainn_lite.course.build")
-    parser.add_argument("mode", choices=["tutorial", "notebooks"])
+    parser.add_argument("mode", choices=["tutorial", "notebooks", "claims"])
     parser.add_argument("lesson", nargs="*", help="e.g. 00 or 03_autotuning; else all")
     options = parser.parse_args(arguments)
     try:
         notebooks = select(Path("notebooks"), options.lesson)
     except ValueError as error:
         parser.error(str(error))
+    if options.mode == "claims":
+        return list_claims(notebooks)
     out = Path("build")
     if not options.lesson:  # a full run leaves nothing of an older one
         for name in ("claims.json", "timings.json"):

@@ -7,6 +7,7 @@ solutions follows a solution, so that this runs the student editions as well.
 import json
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -25,6 +26,10 @@ if (_status := _p.Path("/proc/self/status")).exists():  # ru_maxrss counts the p
     _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text())[1]) / 1e3
 print(f'{{"cpu_s": {_use.ru_utime + _use.ru_stime}, "peak_mb": {_peak}}}')
 """
+CLAIMS = """
+from tpainn_lite.course import claims as _claims
+_claims.run({!r}, globals())
+"""
 
 
 def environment(lesson: str, claims: Path, static: bool) -> dict[str, str]:
@@ -36,36 +41,51 @@ def environment(lesson: str, claims: Path, static: bool) -> dict[str, str]:
     return os.environ | threads | own
 
 
-def execute(path: Path, env: dict[str, str]) -> tuple[nbformat.NotebookNode, dict, str]:
-    """Run a notebook in its folder, in a fresh kernel of this Python.
+@dataclass
+class Run:
+    """A lesson that was run: what it took (s, MB), claims, and the error that ended it.
 
-    Returns the executed notebook, ``{"cpu_s", "wall_s", "peak_mb"}`` of the kernel
-    process, and the error that stopped it ("" if none).
+    `cost` has "cpu_s", "wall_s" and "peak_mb" of the kernel process.
     """
-    notebook, error, start = nbformat.read(path, as_version=4), "", time.monotonic()
+
+    notebook: nbformat.NotebookNode
+    cost: dict[str, float | None] = field(default_factory=dict)
+    claims: list[dict] = field(default_factory=list)
+    error: str = ""
+
+
+def execute(path: Path, env: dict[str, str], claims: Path | None = None) -> Run:
+    """Run a notebook in its folder, in a fresh kernel, then its file of claims."""
+    run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
     client = NotebookClient(
-        notebook,
+        run.notebook,
         timeout=SECONDS_A_CELL,
         kernel_name="python3",
         record_timing=False,
         interrupt_on_timeout=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
-    cost = {}
+    cost: dict[str, float] = {}
     with client.setup_kernel(env=env):
         try:
-            for index, cell in enumerate(list(notebook.cells)):
+            for index, cell in enumerate(list(run.notebook.cells)):
                 for stub in editions.stubs(cell):
                     _refuse(client, stub)
                 client.execute_cell(cell, index)
             client.set_widgets_metadata()
         except STOPS as stopped:
-            error = f"cell {index}: {type(stopped).__name__}: {stopped}"
+            run.error = f"cell {index}: {type(stopped).__name__}: {stopped}"
         wall = time.monotonic() - start
-        if not error.count("DeadKernel"):
-            cost = _measure(client)
+        if "DeadKernel" not in run.error:
+            cost = _printed(client, MEASURE) or {}
+        if claims and claims.is_file() and not run.error:
+            code = CLAIMS.format(str(claims.resolve()))
+            run.claims = _printed(client, code)
+            if run.claims is None:
+                run.claims, run.error = [], f"{claims} could not be run"
     cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
-    return notebook, {k: v and round(v, 1) for k, v in cost.items()}, error
+    run.cost = {k: v and round(v, 1) for k, v in cost.items()}
+    return run
 
 
 class StubError(Exception):
@@ -95,11 +115,11 @@ def _aside(client: NotebookClient, cell: nbformat.NotebookNode):
         client.nb.cells.pop()
 
 
-def _measure(client: NotebookClient) -> dict[str, float]:
-    """CPU seconds and peak memory of the kernel."""
+def _printed(client: NotebookClient, code: str):
+    """Run code that is not kept; the JSON in its last line, None if it failed."""
     try:
-        cell = _aside(client, nbformat.v4.new_code_cell(MEASURE))
-        printed = "".join(o.get("text", "") for o in cell.outputs)
-        return json.loads(printed.splitlines()[-1])
+        cell = _aside(client, nbformat.v4.new_code_cell(code))
     except STOPS:
-        return {}
+        return None
+    text = "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+    return json.loads(text.splitlines()[-1])
