@@ -1,104 +1,105 @@
-"""Write a labelled set and its data card: what a stranger needs to know to use it."""
+"""Write shipped sets and grids with their cards: what a stranger needs to use them."""
 
 import hashlib
 import json
 import lzma
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import ase.io
 import numpy as np
 from ase import Atoms
 
+from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
 
 LICENCE = "CC BY 4.0"
-COMMAND = "python -m tpainn_lite.reproduce data"
+COMMAND = "python -m tpainn_lite.reproduce"
+PLURALS = {"smiles": "molecules"}  # of what splits respect; else with an s
 
 
-@dataclass(frozen=True)
-class About:
-    """What a card says that the structures do not tell."""
-
-    level: str
-    program: Callable[[], str]  # name and version, asked when the card is written
-    geometries: str
-    splits: str
-    limits: str
-    atomic_energies: Callable[[], dict[int, float]]  # eV
-    noise: str = ""
-    groups: str = "smiles"  # key of `Atoms.info` that splits respect
-    more: Callable[[], dict] = field(default=dict)  # further rows
-    suffix: str = ".extxyz"  # of the set's file; .extxyz.xz: compressed
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """What the card says of all labels: where it changes, they are made anew."""
-        return self.level, self.geometries
+@cache
+def about() -> dict[str, dict[str, str]]:
+    """Read what the cards say that the structures do not tell: set -> row -> words."""
+    return tomllib.loads(Path(__file__).with_name("cards.toml").read_text("utf-8"))
 
 
-def write_set(name: str, portions: Sequence[Path], shipped: Path, about: About) -> None:
-    """Gather labelled structures into SHIPPED/name.extxyz[.xz] and its card, name.json.
+def method(name: str) -> tuple[str, str]:
+    """Give the words of a card that hold for all labels of a set."""
+    return about()[name]["level"], about()[name]["geometries"]
 
-    Both are written under other names first. Raises `ValueError` for a structure that
-    occurs twice, or is not fit to learn from.
+
+def plural(group: str) -> str:
+    """Name several groups of a kind."""
+    return PLURALS.get(group, f"{group}s")
+
+
+def write_set(
+    name: str,
+    parts: Sequence[Path],
+    folder: Path,
+    program: str,
+    atomic_energies: dict[int, float],
+    *,
+    suffix: str = ".extxyz",
+    **more,
+) -> None:
+    """Gather labelled structures into FOLDER/name.extxyz[.xz] and its card, name.json.
+
+    `more` are further rows of the card. Raises `ValueError` for a structure that occurs
+    twice, or is not fit to learn from.
     """
-    frames = [a for p in portions for a in ase.io.read(p, ":", format="extxyz")]
+    frames = [a for p in parts for a in ase.io.read(p, ":", format="extxyz")]
     check(frames, name, labelled=False)
     unconstrained(frames)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
-    path, card_path = shipped / f"{name}{about.suffix}", shipped / f"{name}.json"
-    part, card_part = shipped / f"{name}.part", shipped / f"{name}.card"
-    opened = lzma.open if about.suffix.endswith(".xz") else open
-    try:
-        with opened(part, "wt") as file:
-            ase.io.write(file, frames, format="extxyz")
-        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-        card = _card(name, frames, about, sha256, len(portions))
-        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        card_part.write_text(text, "utf-8")
-        part.replace(path)
-        card_part.replace(card_path)
-    finally:
-        part.unlink(missing_ok=True)
-        card_part.unlink(missing_ok=True)
-
-
-def _card(name, frames, about: About, sha256: str, portions: int) -> dict:
-    return {
+    path = folder / f"{name}{suffix}"
+    with (lzma.open if suffix.endswith(".xz") else open)(path, "wt") as file:
+        ase.io.write(file, frames, format="extxyz")
+    words = about()[name]
+    card = {
         "name": name,
-        "sha256": sha256,
-        "command": f"{COMMAND} {name} --limit {portions}",
-        "level": about.level,
-        "program": about.program(),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "command": f"{COMMAND} {name}",
+        "level": words["level"],
+        "program": program,
         "units": "eV, eV/Å, Å (stress eV/Å³)",
-        "geometries": about.geometries,
-        "splits": about.splits,
-        **_counts(frames, about.groups),
-        **_ranges(frames, about.atomic_energies()),
-        "noise": about.noise,
-        "limits": about.limits,
+        "geometries": words["geometries"],
+        "splits": words["splits"],
+        **_counts(frames, words["groups"]),
+        **_ranges(frames, atomic_energies),
+        "noise": words["noise"],
+        "limits": words["limits"],
         "licence": LICENCE,
-        **about.more(),
+        **more,
     }
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    (folder / f"{name}.json").write_text(text, "utf-8")
+
+
+def write_card(name: str, content: dict, folder: Path, spaced: bool = False) -> None:
+    """Write FOLDER/name.json: the command, and `content`."""
+    made = {"name": name, "command": f"{COMMAND} {name}"} | content
+    style = dict(indent=1) if spaced else dict(separators=(",", ":"))
+    (folder / f"{name}.json").write_text(json.dumps(made, **style) + "\n")
 
 
 def _counts(frames: Sequence[Atoms], groups: str) -> dict:
+    """Structures and groups of each split, and how near pool and test come."""
     splits: dict[str, list[Atoms]] = {}
     for atoms in frames:
         splits.setdefault(atoms.info["split"], []).append(atoms)
     rows = {"structures": {s: len(part) for s, part in splits.items()}}
     if groups in frames[0].info:
-        rows[{"smiles": "molecules"}.get(groups, f"{groups}s")] = {
+        rows[plural(groups)] = {
             s: len(set(groups_of(part, groups))) for s, part in splits.items()
         }
     if {"pool", "test"} <= set(splits):
         distance = nearest(splits["test"], splits["pool"])
-        rows["nearest_test_to_pool_A"] = (
-            None if distance is None else round(distance, 4)
-        )
+        rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows
 
 
@@ -118,42 +119,7 @@ def _ranges(frames: Sequence[Atoms], atomic_energies: dict[int, float]) -> dict:
             max(np.abs(f.sum(axis=0)).max() for f in forces)
         ),
         "energy_from_free_atoms_eV_per_atom": [
-            round(float(min(binding)), 4),
-            round(float(max(binding)), 4),
+            round(float(bound(binding)), 4) for bound in (min, max)
         ],
         "atomic_energies_eV": {str(z): e for z, e in atomic_energies.items()},
     }
-
-
-def fingerprint(atoms: Atoms) -> np.ndarray:
-    """Sorted distances (Å) of each pair of elements: blind to rotation and numbering.
-
-    In a box: nearest images.
-    """
-    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
-    numbers, upper = atoms.numbers, np.triu(np.ones((len(atoms),) * 2, bool), 1)
-    elements = np.unique(numbers)
-    parts = []
-    for k, a in enumerate(elements):
-        for b in elements[k:]:
-            pair = np.outer(numbers == a, numbers == b)
-            parts.append(np.sort(distances[(pair | pair.T) & upper]))
-    return np.concatenate(parts)
-
-
-def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
-    """Smallest RMS difference (Å) of `fingerprint` between two lists of structures.
-
-    Only structures of the same composition are compared; ``None`` if there is no pair.
-    """
-    groups: dict[str, list[np.ndarray]] = {}
-    for atoms in other:
-        formula = atoms.get_chemical_formula()
-        groups.setdefault(formula, []).append(fingerprint(atoms))
-    best = None
-    for atoms in one:
-        known = groups.get(atoms.get_chemical_formula())
-        if known is not None:
-            gaps = np.sqrt(((np.array(known) - fingerprint(atoms)) ** 2).mean(axis=1))
-            best = float(gaps.min()) if best is None else min(best, float(gaps.min()))
-    return best

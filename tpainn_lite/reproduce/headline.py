@@ -1,15 +1,29 @@
-"""The README's figure, drawn from a shipped grid; called by ``reproduce``."""
+"""Draw the README's figure from the shipped grid; needs kaleido and a Chromium."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import datasets
 from ..explorers import figures
+from .parts import Part
+
+GRID = "molecules-grid"
+FILES = {"headline": ["headline.png"]}
 
 
-def write_headline(name: str, results: Sequence[Path], folder: Path) -> None:
-    """Draw the README's figure from the shipped grid; needs kaleido and a Chromium."""
-    curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
+def parts(name: str) -> dict[str, Part]:
+    """List none: the figure is drawn at once."""
+    return {}
+
+
+def whole(name: str) -> Part:
+    """Tell what the figure is drawn from."""
+    return Part(name, (GRID,))
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+    """Draw the figure."""
+    curves = datasets.learning_curves(datasets.card(GRID), "force_mae")
     figure = figures.learning_curve(curves, "force error", "meV/Å")
     figure.update_layout(title="Force error on molecules never seen")
     figure.write_image(folder / f"{name}.png", width=760, height=440, scale=1.5)

@@ -1,4 +1,4 @@
-"""The ladder of teachers: one student, the same structures, labels by UFF, MMFF94, xTB.
+"""Compare teachers: one student, the same structures, labels by UFF, MMFF94, xTB.
 
 The structures and their GFN2-xTB labels ship (`teachers-xtb`); the force fields label
 them again in seconds. Every student is trained and tuned alike.
@@ -8,93 +8,38 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 
 from .. import datasets, molecules, tune
-from ..data import label, split
+from ..data import EnergyForces, label
 from ..model import Potential, PotentialConfig
 from ..train import evaluate, fit
-from . import molecule_sets
-from .cards import About, write_set
-from .grid_rows import free_atoms
-from .grids import SEEDS
-from .students import FIT, references
-from .tasks import belongs, write_card
+from ..tune import FIT, references
+from .cards import write_card
+from .molecule_labels import gfn2_xtb
+from .parts import Part
+from .points import SEEDS, Spec, free_atoms, train_point
 
-PORTIONS = 13  # of 500 structures of 25 molecules; the last validates
 STEPS = 3000
 SIZES = (3, 10, 30, 100)
 TEACHERS = ("UFF", "MMFF94", "GFN2-xTB")
 TIMED = 100  # structures that tell what a label costs
-DATA = "teachers-xtb"
+DATA, QUANTUM = "teachers-xtb", "molecules-dft"
+FILES = {"ladder": ["ladder.json"]}
 
 
-def structure_tasks() -> list[tuple[int, list[str], str]]:
-    """(seed, SMILES, split) of the first portions of `molecules-mmff94`.
-
-    The last of them validates.
-    """
-    portions = molecule_sets.classical_tasks()[:PORTIONS]
-    splits = [*["pool"] * (len(portions) - 1), "valid"]
-    return [(*task, split) for task, split in zip(portions, splits, strict=True)]
-
-
-def label_structures(task: tuple[int, list[str], str], path: Path) -> None:
-    """Sample with MMFF94, label with GFN2-xTB; write extxyz."""
-    from . import xtb
-
-    seed, smiles, part = task
-    molecule_sets.sample_classical((seed, smiles), path)
-    frames = ase.io.read(path, ":", format="extxyz")
-    for atoms in frames:
-        atoms.positions = atoms.positions.round(4)  # as they will be written
-    labelled = label(frames, xtb.gfn2_xtb())
-    for atoms, old in zip(labelled, frames, strict=True):
-        atoms.info = {"smiles": old.info["smiles"], "split": part}
-    ase.io.write(path, labelled, format="extxyz")
-
-
-def settings() -> tuple:
-    """Return what decides structures and labels, apart from the tasks."""
-    return ABOUT.said, molecule_sets.classical_settings()
-
-
-def _program() -> str:
-    return f"tblite {version('tblite')}"
-
-
-def _free_atoms() -> dict[int, float]:
-    from . import xtb
-
-    return xtb.atom_energies()
-
-
-ABOUT = About(
-    level="GFN2-xTB",
-    program=_program,
-    geometries="MMFF94 Langevin dynamics at 300-1000 K (RDKit, OpenMM)",
-    splits="by molecule; none shares its heavy-atom graph with a test molecule of "
-    "molecules-dft",
-    limits="neutral closed-shell C, H, N, O molecules of up to 7 heavy atoms",
-    atomic_energies=_free_atoms,
-    suffix=".extxyz.xz",
-    noise="charges converged to tblite's default: forces within 1e-4 eV/Å of the "
-    "derivative of the energy",
-)
-
-
-def write_structures(name: str, portions: Sequence[Path], shipped: Path) -> None:
-    """Ship structures and labels."""
-    write_set(name, portions, shipped, ABOUT)
+def parts(name: str) -> dict[str, Part]:
+    """List the teachers."""
+    fits = PotentialConfig(), replace(FIT, steps=STEPS), tune.TUNED
+    settings = free_atoms(QUANTUM), fits, SIZES, SEEDS, TIMED
+    return {one: Part(one, (DATA, QUANTUM), settings) for one in TEACHERS}
 
 
 def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
-    """`frames`, grouped by molecule, labelled by a teacher."""
+    """Label `frames`, grouped by molecule, by a teacher."""
     known, labelled = {}, []
     for atoms in frames:
         smiles = atoms.info["smiles"]
@@ -104,57 +49,38 @@ def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
     return labelled
 
 
-def energy_forces(teacher: str, smiles: str):
-    """The `EnergyForces` of a teacher for a molecule."""
+def energy_forces(teacher: str, smiles: str) -> EnergyForces:
+    """Make the `EnergyForces` of a teacher for a molecule."""
     if teacher == "GFN2-xTB":
-        from . import xtb
-
-        return xtb.gfn2_xtb()
+        return gfn2_xtb()
     return {"UFF": molecules.uff, "MMFF94": molecules.mmff94}[teacher](smiles)
 
 
-def tasks() -> list[tuple[str, str]]:
-    """A teacher each, with the digest of what its rows depend on."""
-    used = belongs(
-        datasets.sources((DATA, "molecules-dft")),
-        free_atoms("molecules-dft"),
-        (PotentialConfig(), replace(FIT, steps=STEPS), tune.CONFIGS["tuned"]),
-        (SIZES, SEEDS, TIMED),
-    )
-    return [(teacher, used) for teacher in TEACHERS]
-
-
-def compute(task: tuple[str, str], path: Path) -> None:
-    """Pretrain on a teacher's labels, tune on DFT; writes the rows as JSON."""
-    teacher, _ = task
-    sets, quantum = datasets.load(DATA), datasets.load("molecules-dft")
+def compute(name: str, teacher: str, path: Path) -> None:
+    """Pretrain on a teacher's labels, tune on DFT; write JSON."""
+    sets, quantum = datasets.load(DATA), datasets.load(QUANTUM)
     if teacher != "GFN2-xTB":
-        sets = {name: by_teacher(teacher, part) for name, part in sets.items()}
+        sets = {split: by_teacher(teacher, part) for split, part in sets.items()}
     start = Potential(PotentialConfig(), references(sets["pool"]), seed=0)
-    config = replace(FIT, steps=STEPS)
-    student, _ = fit(start, sets["pool"], config, seed=0)
+    student, _ = fit(start, sets["pool"], replace(FIT, steps=STEPS), seed=0)
     row = {"teacher": teacher, "student": asdict(evaluate(student, sets["valid"]))}
     row |= of_teacher(teacher, quantum["test"]) | {"rows": []}
     for seed in SEEDS:
         for n in SIZES:
-            (frames,) = split(quantum["pool"], n, seed=seed)
-            for arm in ("zero-shot", "tuned"):
-                tuned = tune.train_arm(
-                    arm, student, frames, free_atoms("molecules-dft"), seed=seed
-                )
-                errors = asdict(evaluate(tuned, quantum["test"]))
+            for arm, how in (("zero-shot", None), ("tuned", tune.TUNED)):
+                spec = Spec(QUANTUM, "", arm, n, seed, how)
+                errors = asdict(evaluate(train_point(spec, student)[0], quantum["test"]))
                 row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
     path.write_text(json.dumps(row))
 
 
 def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
-    """The teacher's own force error against DFT (meV/Å), and what a label costs (s)."""
-    labelled = by_teacher(teacher, test)
+    """Tell a teacher's force error against DFT (meV/Å), and what a label costs (s)."""
     gaps = [
         np.abs(
             a.get_forces(apply_constraint=False) - b.get_forces(apply_constraint=False)
         )
-        for a, b in zip(labelled, test, strict=True)
+        for a, b in zip(by_teacher(teacher, test), test, strict=True)
     ]
     calls = [(energy_forces(teacher, a.info["smiles"]), a) for a in test[:TIMED]]
     begin = time.process_time()
@@ -165,13 +91,18 @@ def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
     return {"teacher_force_mae": error, "label_cpu_s": cost}
 
 
-def write(name: str, results: Sequence[Path], shipped: Path) -> None:
+def whole(name: str) -> Part:
+    """Tell what decides the table beside its rows."""
+    return Part(name, (DATA, QUANTUM), replace(FIT, steps=STEPS))
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Gather the teachers."""
     found = {
-        "from": datasets.sources((DATA, "molecules-dft")),
+        "from": datasets.sources((DATA, QUANTUM)),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
         "units": "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; "
         "label_cpu_s s",
         "teachers": [json.loads(p.read_text()) for p in results],
     }
-    write_card(f"grid {name}", found, shipped)
+    write_card(name, found, folder)

@@ -1,4 +1,4 @@
-"""How the frames of `water-pbe0ts` are put in order; called by ``reproduce``.
+"""Put the frames of `water-pbe0ts` in order of time.
 
 The public set is one trajectory, shuffled. Atoms diffuse, so two frames are the farther
 apart in space the longer the time between them: frames near in time are told by small
@@ -12,11 +12,10 @@ import numpy as np
 from ase import Atoms
 from scipy.linalg import eigh
 
-from .. import datasets
 from ..analysis import nearest_image
 from ..public import download, formats
-from ..public.sets import SETS
-from .tasks import belongs, write_whole
+from ..public.download import SETS
+from .parts import Part
 
 SET = "water-pbe0ts"
 NEAR = 0.05  # quantile of the displacements that is the length scale of "near"
@@ -26,12 +25,13 @@ HEADER = """\
 # data_1/set.000, data_1/set.001, data_2/set.000 and data_3/set.000 one after the other
 # (80 frames each). Estimated by this project (Fiedler seriation of the oxygens' mean
 # square displacements between frames), so not exact; which end is the start is unknown.
-# Made by: python -m tpainn_lite.reproduce order water-pbe0ts-order
+# Made by: python -m tpainn_lite.reproduce water-pbe0ts-order
 """
+FILES = {"water-pbe0ts-order": ["water-pbe0ts-order.txt"]}
 
 
 def displacements(frames: Sequence[Atoms]) -> np.ndarray:
-    """Mean square displacements (F, F) Å² of the oxygens between any two frames.
+    """Compute mean square displacements (F, F) Å² of the oxygens between any two frames.
 
     In nearest images: a displacement beyond half the cell is seen as a smaller one.
     """
@@ -42,7 +42,7 @@ def displacements(frames: Sequence[Atoms]) -> np.ndarray:
 
 
 def seriate(squares: np.ndarray) -> np.ndarray:
-    """Order (F,) in which near frames are neighbours, from `displacements` (F, F).
+    """Find the order (F,) in which near frames are neighbours, from `displacements` (F, F).
 
     Frames are joined by weights exp(-d²/σ²), σ² the `NEAR` quantile of all d². They are
     ordered by the Fiedler vector, the second eigenvector, of the graph's Laplacian over
@@ -58,19 +58,23 @@ def seriate(squares: np.ndarray) -> np.ndarray:
     return order if order[0] < order[-1] else order[::-1]
 
 
-def tasks() -> list[tuple[str, str]]:
-    """One: the set, and the digest of what decides its order."""
-    return [(SET, belongs(datasets.digest(SET), NEAR))]
+def parts(name: str) -> dict[str, Part]:
+    """List one part: the set."""
+    return {"order": Part(SET, (SET,), NEAR)}
 
 
-def compute(task: tuple[str, str], path: Path) -> None:
+def compute(name: str, task: str, path: Path) -> None:
     """Read the public files, put them in order, and write 20 rows a line."""
-    frames = formats.water_frames(*download.located(SETS[task[0]]))
+    frames = formats.water_frames(*download.located(SETS[task]))
     lines = seriate(displacements(frames)).reshape(-1, 20)
     path.write_text("".join(" ".join(map(str, line)) + "\n" for line in lines))
 
 
-def write(name: str, results: Sequence[Path], shipped: Path) -> None:
-    """Write SHIPPED/name.txt."""
-    text = HEADER + results[0].read_text()
-    write_whole(shipped / f"{name}.txt", text.encode())
+def whole(name: str) -> Part:
+    """Tell what decides the file beside the order."""
+    return Part(HEADER)
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+    """Write the order under its header."""
+    (folder / f"{name}.txt").write_text(HEADER + results[0].read_text())

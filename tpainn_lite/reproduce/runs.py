@@ -1,7 +1,6 @@
-"""How the runs of water are made: who survives (`stability_runs`), what they give.
+"""Run water: who survives (`water-stability`), and what runs give (`water-runs`).
 
-A run is recorded as it goes, under ``build/reproduce``; killed, it goes on from its
-last frame.
+A run is recorded as it goes; killed, it goes on from its last frame.
 """
 
 import hashlib
@@ -15,9 +14,9 @@ import numpy as np
 from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
-from .tasks import belongs, write_card, write_whole
+from .cards import write_card
+from .parts import WORK, Part, mark
 
-WORK = Path("build/reproduce")
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
 TIMESTEP = 1.0  # fs
 EVERY = 50  # fs between two frames
@@ -45,14 +44,14 @@ class Run:
 
 
 def property_runs() -> list[Run]:
-    """The runs whose frames ship: NVT for motion, NPT for density."""
+    """List the runs whose frames ship: NVT for motion, NPT for density."""
     models = [CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8"]
     states = (None, 35.0), (1.0, 60.0)  # of each the first picoseconds settle
     return [Run(m, 300.0, bar, ps, 0) for bar, ps in states for m in models]
 
 
 def stability_runs() -> list[Run]:
-    """The runs of which only the outcome ships, the shorter ones first.
+    """List the runs of which only the outcome ships, the shorter ones first.
 
     The classical model cannot break its molecules: it is asked for its diffusion alone.
     """
@@ -63,9 +62,29 @@ def stability_runs() -> list[Run]:
     return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
 
 
+RUNS = {"water-stability": stability_runs(), "water-runs": property_runs()}
+FILES = {
+    "water-stability": ["water-stability.json"],
+    "water-runs": ["water-runs.json", *(f"{r.name}.npz" for r in property_runs())],
+}
+
+
+def learned(model: str) -> tuple[str, ...]:
+    """Name the checkpoint of a run's model, if it has one."""
+    return () if model == CLASSICAL else (model,)
+
+
+def parts(name: str) -> dict[str, Part]:
+    """List the runs."""
+    start = water.MODELS[CLASSICAL], water.CUTOFF
+    how = start, MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
+    last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
+    return {r.name: Part(r, learned(r.model), (how, last)) for r in RUNS[name]}
+
+
 @cache
 def start(temperature: float, seed: int) -> Atoms:
-    """Where all models start: a box that q-TIP4P/F has moved for 7 ps."""
+    """Make the box that all models start from; q-TIP4P/F has moved it for 7 ps."""
     atoms = water.water_box(MOLECULES, density=DENSITY, seed=seed)
     system = water.water_system(water.MODELS[CLASSICAL], atoms)
     how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
@@ -77,21 +96,16 @@ def start(temperature: float, seed: int) -> Atoms:
     return atoms
 
 
-def recorded(run: Run) -> str:
-    """Digest of what decides the frames of a run: potential, box and integrator."""
-    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
-    start = water.MODELS[CLASSICAL], water.CUTOFF
-    return belongs(datasets.mark(run.model), start, how)
-
-
 def simulate(run: Run) -> tuple[list[Atoms], str]:
-    """The frames of a run, and in words how it ended early, if it did."""
+    """Give the frames of a run, and in words how it ended early, if it did."""
     atoms = start(run.temperature, run.seed)
     if run.model == CLASSICAL:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = datasets.checkpoint(run.model).frozen()
-    file = WORK / "water-runs" / f"{run.name}-{recorded(run)}.traj"
+    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION, water.MODELS[CLASSICAL]
+    used = mark(datasets.sources(learned(run.model)), how, water.CUTOFF)
+    file = WORK / "water-runs" / f"{run.name}-{used}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         frames = dynamics.simulate(
@@ -112,18 +126,20 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     return frames, ""
 
 
-def pack_run(task: tuple[Run, str], path: Path) -> None:
-    """Run, and pack the frames; of NPT, whose density moves slowly, every second."""
-    frames, ended = simulate(task[0])
+def compute(name: str, run: Run, path: Path) -> None:
+    """Run; pack the frames, or write how far it came."""
+    frames, ended = simulate(run)
+    if name == "water-stability":
+        path.write_text(json.dumps([judge(run, frames, ended)]))
+        return
     if ended:
-        raise ValueError(f"{task[0].name}: blew up after {len(frames)} frames: {ended}")
-    step = 1 if task[0].pressure is None else 2
+        raise ValueError(f"{run.name}: blew up after {len(frames)} frames: {ended}")
+    step = 1 if run.pressure is None else 2  # the density moves slowly
     path.write_bytes(datasets.pack(frames[step - 1 :: step]))
 
 
-def judge_run(task: tuple[Run, str], path: Path) -> None:
-    """Run, and write how far it came and what its last frame is like."""
-    run, frames, ended = task[0], *simulate(task[0])
+def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
+    """Tell how far a run came and what its last frame is like."""
     row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
     whole = [longest_bond(a) < BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
@@ -133,11 +149,11 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
         D = analysis.self_diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
-    path.write_text(json.dumps(row))
+    return row
 
 
 def look(atoms: Atoms) -> dict[str, float]:
-    """What tells water from something else: density, bonds, hydrogen bonds."""
+    """Measure what tells water from something else: density, bonds, hydrogen bonds."""
     seen = {
         "density": float(analysis.densities([atoms])[0]),  # g/cm³
         "longest_bond": longest_bond(atoms),  # Å
@@ -149,42 +165,29 @@ def look(atoms: Atoms) -> dict[str, float]:
 
 
 def longest_bond(atoms: Atoms) -> float:
-    """The longest distance (Å) between an oxygen and a hydrogen of its molecule."""
+    """Measure the longest distance (Å) of an oxygen and a hydrogen of its molecule."""
     return float(np.linalg.norm(analysis.bond_vectors(atoms), axis=1).max())
 
 
-def property_tasks() -> list[tuple[Run, str]]:
-    """`property_runs`, each with the digest of what its frames depend on."""
-    return [(r, belongs(recorded(r), datasets.STEPS)) for r in property_runs()]
+def whole(name: str) -> Part:
+    """Tell what decides the card beside its runs."""
+    models = sorted({r.model for r in RUNS[name]} - {CLASSICAL})
+    return Part(name, tuple(models))
 
 
-def stability_tasks() -> list[tuple[Run, str]]:
-    """`stability_runs`, each with the digest of what its row depends on."""
-    judged = BROKEN, SETTLE, FIT
-    return [(r, belongs(recorded(r), judged)) for r in stability_runs()]
-
-
-def write_runs(name: str, results: Sequence[Path], shipped: Path) -> None:
-    """Ship the packed runs, and the list of them."""
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+    """Gather the runs: their outcomes, or their frames and a list of them."""
     rows = []
-    for run, result in zip(property_runs(), results, strict=False):
+    for run, result in zip(RUNS[name], results, strict=False):
+        if name == "water-stability":
+            rows += json.loads(result.read_text())
+            continue
         content = result.read_bytes()
-        write_whole(shipped / f"{run.name}.npz", content)
+        (folder / f"{run.name}.npz").write_bytes(content)
         known = hashlib.sha256(content).hexdigest()
         rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
-    write_rows(name, rows, shipped)
-
-
-def write_stability(name: str, results: Sequence[Path], shipped: Path) -> None:
-    """Ship the outcomes."""
-    write_rows(name, [json.loads(p.read_text()) for p in results], shipped)
-
-
-def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
-    """Write the JSON of a kind of runs."""
-    learned = sorted({row["model"] for row in rows} - {CLASSICAL})
     card = {
-        "from": datasets.sources(learned),
+        "from": datasets.sources(whole(name).reads),
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
         f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "
@@ -192,4 +195,4 @@ def write_rows(name: str, rows: Sequence[dict], shipped: Path) -> None:
         "its error over molecules",
         "rows": rows,
     }
-    write_card(f"properties {name}", card, shipped, spaced=True)
+    write_card(name, card, folder, spaced=True)

@@ -1,4 +1,4 @@
-"""The experiments of lesson 07: does it pay to choose what to label?
+"""Compute the experiments of lesson 07: does it pay to choose what to label?
 
 All methods see the same candidates, descriptors and cheap labels, and are judged on the
 same test structures. Rows of one repeat are paired: its candidates, forests and draws
@@ -7,6 +7,7 @@ share the seed.
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +16,16 @@ from sklearn.datasets import load_diabetes
 from .. import datasets, select
 from ..course import selection_data
 from ..ridge_head import HeadConfig
-from .tasks import belongs, write_card
+from .cards import write_card
+from .parts import Part, slug
 
-REPEATS = 20
+REPEATS, EACH = 20, 5  # of them a part
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
 AFTER = dict(rounds=5, batch=10)
 POTENTIALS = ("molecules-dft", "water-dft")
 SIZES = (5, 10, 20)  # structures to tune on
 TREES = 400  # with 100, the released code's, two forests hardly agree on a score
-
-
-def table(name: str, repeat: int) -> list[dict]:
-    """Choose seeds from cheap labels, then label on: one repeat of a table."""
-    X, cheap, y, test = TABLES[name](repeat)
-    rows = []
-    for n in SEEDS[name]:
-        for method in select.METHODS:
-            first = select.choose(method, X, cheap, n, seed=repeat)
-            every = n == SEEDS[name][0] and method in ("random", "ATBagging")
-            for way in select.ACQUISITIONS if every else ["random"]:
-                errors, _ = select.learn(X, y, test, first, way, **AFTER, seed=repeat)
-                row = dict(experiment=name, method=method, then=way, n=n, repeat=repeat)
-                rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
-    return rows
+FILES = {"selection": ["selection.json"]}
 
 
 def molecules(repeat: int) -> tuple:
@@ -64,16 +52,24 @@ def diabetes(repeat: int) -> tuple:
 TABLES = {"molecules": molecules, "diabetes": diabetes}
 
 
-def more_trees(name: str, repeat: int) -> list[dict]:
-    """ATBagging with a score that two forests agree on, as rows of `table`."""
+def table(name: str, repeat: int, trees: int | None = None) -> list[dict]:
+    """Choose seeds from cheap labels, then label on: one repeat of a table.
+
+    With `trees` only by ATBagging, with a score that two forests agree on.
+    """
     X, cheap, y, test = TABLES[name](repeat)
     rows = []
-    for n in SEEDS[name]:
-        first = select.atbagging(X, cheap, n, seed=repeat, n_estimators=TREES)
-        errors, _ = select.learn(X, y, test, first, "random", **AFTER, seed=repeat)
-        row = dict(experiment=name, method=f"ATBagging, {TREES} trees", n=n)
-        row |= {"then": "random", "repeat": repeat}
-        rows.append(row | {"errors": errors, "aulc": float(np.mean(errors))})
+    for n, method in product(SEEDS[name], select.METHODS if not trees else [""]):
+        if trees:
+            first = select.atbagging(X, cheap, n, seed=repeat, n_estimators=trees)
+        else:
+            first = select.choose(method, X, cheap, n, seed=repeat)
+        every = n == SEEDS[name][0] and method in ("random", "ATBagging")
+        for then in select.ACQUISITIONS if every else ["random"]:
+            errors, _ = select.learn(X, y, test, first, then, **AFTER, seed=repeat)
+            row = dict(experiment=name, method=method or f"ATBagging, {trees} trees")
+            row |= dict(then=then, n=n, repeat=repeat, errors=errors)
+            rows.append(row | {"aulc": float(np.mean(errors))})
     return rows
 
 
@@ -81,56 +77,66 @@ def potentials(name: str, repeat: int) -> list[dict]:
     """Choose structures by classical energies, fit an instant head: one repeat."""
     X, cheap = selection_data.candidates(name)
     rows = []
-    for n in SIZES:
-        for method in select.METHODS:
-            chosen = select.choose(method, X, cheap, n, seed=repeat)
-            error = selection_data.head_error(name, chosen)
-            row = dict(experiment=name, method=method, n=n, repeat=repeat)
-            rows.append(row | {"force_mae": error})
+    for n, method in product(SIZES, select.METHODS):
+        chosen = select.choose(method, X, cheap, n, seed=repeat)
+        error = selection_data.head_error(name, chosen)
+        row = dict(experiment=name, method=method, n=n, repeat=repeat)
+        rows.append(row | {"force_mae": error})
     return rows
 
 
-def tasks() -> list[tuple[str, int, str]]:
-    """(experiment, repeat, digest of what its rows depend on) of every repeat."""
-    names = [*TABLES, *POTENTIALS, *(f"{t}, {TREES} trees" for t in TABLES)]
-    marked = [(name, made_from(name)) for name in names]
-    return [(name, repeat, used) for name, used in marked for repeat in range(REPEATS)]
+def parts(name: str) -> dict[str, Part]:
+    """List `EACH` repeats of each experiment."""
+    kinds = [(t, 0) for t in (*TABLES, *POTENTIALS)] + [(t, TREES) for t in TABLES]
+    return {
+        slug(experiment, trees or "", start): Part(
+            (experiment, trees, list(range(start, start + EACH))),
+            *decided(experiment, trees),
+        )
+        for experiment, trees in kinds
+        for start in range(0, REPEATS, EACH)
+    }
 
 
-def made_from(name: str) -> str:
-    """Digest of the data and the settings of an experiment."""
+def decided(name: str, trees: int) -> tuple[tuple[str, ...], list]:
+    """Tell the data and the settings of an experiment."""
     how = [select.PROBES, select.COMPONENTS, select.SHRINKAGE, select.LOG_FLOOR]
-    table = name.partition(",")[0]
+    described = selection_data.COMPONENTS
     if name in POTENTIALS:
-        how += [selection_data.described(name), select.METHODS, SIZES]
-        how += [datasets.atomic_energies(name), HeadConfig()]
-        return belongs(how)
-    how += [SEEDS[table], AFTER, [] if name == table else TREES]
-    how += [select.METHODS, select.ACQUISITIONS] if name == table else []
-    if table == "molecules":
-        how += [selection_data.described("molecules-dft"), selection_data.TESTED]
-    return belongs(how)
+        how += [described, select.METHODS, SIZES, HeadConfig()]
+        reads = (name, selection_data.STUDENTS[name])
+        return reads, [*how, datasets.atomic_energies(name)]
+    how += [SEEDS[name], AFTER]
+    how += [] if trees else [select.METHODS, select.ACQUISITIONS]
+    if name == "diabetes":
+        return (), how
+    reads = ("molecules-dft", selection_data.STUDENTS["molecules-dft"])
+    return reads, [*how, described, selection_data.TESTED]
 
 
-def compute(task: tuple[str, int, str], path: Path) -> None:
-    """One repeat of an experiment; writes its rows as JSON."""
-    name, repeat, _ = task
-    if name in TABLES:
-        rows = table(name, repeat)
-    elif name in POTENTIALS:
-        rows = potentials(name, repeat)
-    else:
-        rows = more_trees(name.partition(",")[0], repeat)
+def compute(name: str, task: tuple[str, int, Sequence[int]], path: Path) -> None:
+    """Compute some repeats of an experiment; write JSON."""
+    experiment, trees, repeats = task
+    rows = []
+    for k in repeats:
+        if experiment in POTENTIALS:
+            rows += potentials(experiment, k)
+        else:
+            rows += table(experiment, k, trees)
     path.write_text(json.dumps(rows))
 
 
-def write(name: str, results: Sequence[Path], shipped: Path) -> None:
+def whole(name: str) -> Part:
+    """Tell what decides the table beside its rows."""
+    return Part(name, (*POTENTIALS, *selection_data.STUDENTS.values()))
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Gather the rows."""
-    used = [*POTENTIALS, *selection_data.STUDENTS.values()]
     found = {
-        "from": datasets.sources(used),
+        "from": datasets.sources(whole(name).reads),
         "units": "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
         "progression (diabetes); force_mae meV/Å",
         "rows": [row for p in results for row in json.loads(p.read_text())],
     }
-    write_card(f"grid {name}", found, shipped)
+    write_card(name, found, folder)

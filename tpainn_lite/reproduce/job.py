@@ -1,0 +1,69 @@
+"""Run one job of the workflow; Snakemake calls it.
+
+``python -m tpainn_lite.reproduce.job part FAMILY NAME PART FILE`` computes a part,
+``whole FAMILY NAME SHARE FOLDER PART...`` writes the files of an asset, and
+``ship FILE...`` copies them to where they ship, ``molecules FILE`` lists the molecules
+that MMFF94 labels.
+"""
+
+import os
+import shutil
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .parts import place
+
+
+def part(family: str, name: str, part: str, file: str) -> None:
+    """Compute one part; the file is whole or absent."""
+    module = import_module(family)
+    with TemporaryDirectory(dir=Path(file).parent) as folder:
+        result = Path(folder) / "result"
+        module.compute(name, module.parts(name)[part].task, result)
+        result.replace(file)
+
+
+def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
+    """Write the files of an asset from its parts; each is whole or absent."""
+    with TemporaryDirectory(dir=folder) as made:
+        results = [Path(p) for p in parts]
+        import_module(family).write(name, results, Path(made), float(share))
+        for path in sorted(Path(made).iterdir()):
+            path.replace(Path(folder) / path.name)
+
+
+def molecules(file: str) -> None:
+    """List the classical molecules; it takes half a minute."""
+    from .pretraining import ENUMERATED, classical_molecules
+
+    Path(file).write_text("\n".join(classical_molecules(*ENUMERATED)) + "\n")
+
+
+def ship(*files: str) -> None:
+    """Copy files, each in one step."""
+    for file in files:
+        target = place(file) / Path(file).name
+        shutil.copyfile(file, target.with_suffix(".copy"))
+        target.with_suffix(".copy").replace(target)
+
+
+def follow_parent() -> None:
+    """End with Snakemake, however it ends."""
+    parent = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+if __name__ == "__main__":
+    follow_parent()
+    jobs = {job.__name__: job for job in (part, whole, molecules, ship)}
+    jobs[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,283 @@
+"""Sample molecules with MMFF94 and label them: DFT, CCSD(T), GFN2-xTB."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.optimize import BFGS
+from ase.vibrations import Vibrations
+
+from .. import datasets, molecules, units
+from ..data import EnergyForces, from_calculator, label, with_labels
+from .cards import method, write_set
+from .parts import SMILES, Part, grouped
+
+TEMPERATURES = (300.0, 600.0, 1000.0)  # K
+TEST_FRACTION = 0.3
+SEED = 2026
+SCAN = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)  # Å
+ETHANOL, ETHANOL_TEMPERATURES = "CCO", (300.0, 600.0)  # K
+STRUCTURES = 500
+ENERGIES, FORCES = 300, 40  # with coupled clusters: pool energies, test forces
+POTENTIAL = "ethanol-ccsdt-tuned"  # whose normal modes are walked along
+LARGEST = 0.02  # Å, of the atom that moves most
+FMAX = 1e-3  # eV/Å, at the minimum
+RIGID = 6  # translations and rotations come first
+PORTIONS = 13  # of 500 structures of 25 molecules for GFN2-xTB; the last validates
+Task = tuple[float, int, str]  # temperature in K, seed, split
+
+
+def dft_molecules() -> dict[str, str]:
+    """Read SMILES -> name of the molecules with quantum labels."""
+    text = (files("tpainn_lite") / "shipped" / "molecules.smi").read_text()
+    return dict(line.split(" ", 1) for line in text.splitlines())
+
+
+@cache
+def test_skeletons() -> frozenset[str]:
+    """Draw the heavy-atom graphs that belong to the test split, for ever."""
+    skeletons = sorted({molecules.skeleton(s) for s in dft_molecules()})
+    rng = np.random.default_rng(SEED)
+    n_test = round(TEST_FRACTION * len(skeletons))
+    return frozenset(skeletons[i] for i in rng.permutation(len(skeletons))[:n_test])
+
+
+def molecules_tasks() -> list[tuple[str, float, int]]:
+    """List (SMILES, temperature in K, seed) of each structure of `molecules-dft`.
+
+    Three passes over the molecules in one shuffled order, so that any beginning of the
+    list is a fair sample of molecules and temperatures.
+    """
+    smiles = sorted(dft_molecules())
+    order = np.random.default_rng(SEED).permutation(len(smiles))
+    return [
+        (smiles[i], TEMPERATURES[(rank + turn) % 3], SEED + 1000 * turn + int(i))
+        for turn in range(3)
+        for rank, i in enumerate(order)
+    ]
+
+
+def ethanol_tasks() -> list[Task]:
+    """List the structures of `ethanol-dft`, each from a run of its own.
+
+    Every fifth one is kept for testing.
+    """
+    u = np.random.default_rng(SEED).uniform(size=STRUCTURES)
+    low, high = ETHANOL_TEMPERATURES
+    kelvin = np.round(low + u * (high - low), 1)
+    splits = ["test" if k % 5 == 4 else "pool" for k in range(STRUCTURES)]
+    return [(float(kelvin[k]), SEED + k, splits[k]) for k in range(STRUCTURES)]
+
+
+def ccsdt_tasks() -> list[Task]:
+    """List the first pool structures (energies) and test structures (forces).
+
+    Test structures come in between, so that any beginning of the list has both.
+    """
+    tasks = ethanol_tasks()
+    pool = [t for t in tasks if t[2] == "pool"][:ENERGIES]
+    test = [t for t in tasks if t[2] == "test"][:FORCES]
+    step = ENERGIES / FORCES
+    rank = {t: k for k, t in enumerate(pool)} | {
+        t: (k + 1) * step - 0.5 for k, t in enumerate(test)
+    }
+    return sorted(pool + test, key=rank.get)
+
+
+def mode_tasks() -> list[tuple[int, int]]:
+    """List (mode, sign): the minimum, then both ways along each mode."""
+    return [(0, 0), *((mode, sign) for mode in range(21) for sign in (1, -1))]
+
+
+def portions(smiles: Sequence[str], each: int = 25) -> list[tuple[int, list[str]]]:
+    """List (seed, SMILES) of each portion of the classical structures."""
+    order = np.random.default_rng(SEED).permutation(len(smiles))
+    starts = range(0, len(smiles), each)
+    return [(SEED + k, [smiles[i] for i in order[k : k + each]]) for k in starts]
+
+
+def sample_molecule(smiles: str, kelvin: float, seed: int, split: str) -> Atoms:
+    """Take one structure from MMFF94 dynamics, with its origin in ``info``."""
+    frame = molecules.sample(smiles, 1, temperature=kelvin, seed=seed)[0]
+    frame.arrays.pop("momenta", None)
+    frame.info = dict(smiles=smiles, temperature=kelvin, seed=seed, split=split)
+    return frame
+
+
+def sample_classical(seed: int, smiles: Sequence[str]) -> list[Atoms]:
+    """Take 20 MMFF94 structures of each molecule, each run at its own temperature."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for one in smiles:
+        kelvin = rng.uniform(TEMPERATURES[0], TEMPERATURES[-1])
+        try:
+            frames += molecules.sample(
+                one, 20, temperature=kelvin, seed=seed, spacing=50.0
+            )
+        except ValueError as error:  # a strained cage that cannot be embedded
+            print(f"left out: {error}")
+    for frame in frames:
+        del frame.arrays["momenta"]
+        frame.info = {"smiles": frame.info["smiles"]}
+    return frames
+
+
+def label_molecule(task: tuple[str, float, int]) -> list[Atoms]:
+    """Label one structure of `molecules-dft`."""
+    held_out = molecules.skeleton(task[0]) in test_skeletons()
+    return _dft(sample_molecule(*task, "test" if held_out else "pool"))
+
+
+def label_scan(distance: float) -> list[Atoms]:
+    """Label methanol with its O-H bond at `distance` (Å), all else as in MMFF94."""
+    frame = molecules.conformers("CO", seed=0)[0]
+    frame.set_distance(1, 5, distance, fix=0)  # oxygen is atom 1, its hydrogen atom 5
+    frame.arrays.pop("momenta", None)
+    frame.info = {"smiles": "CO", "distance": distance, "split": "scan"}
+    return _dft(frame)
+
+
+def label_ethanol(task: Task) -> list[Atoms]:
+    """Label one structure of `ethanol-dft`."""
+    return _dft(sample_molecule(ETHANOL, *task))
+
+
+def label_ccsdt(task: Task) -> list[Atoms]:
+    """Label a pool structure with its CCSD(T) energy, a test structure with forces too.
+
+    Forces cost twenty times the energy; nobody would train on them.
+    """
+    return _ccsdt(sample_molecule(ETHANOL, *task), forces=task[2] == "test")
+
+
+def label_mode(task: tuple[int, int]) -> list[Atoms]:
+    """Label the minimum, with forces, or a structure displaced along a mode."""
+    mode, sign = task
+    atoms, modes = minimum_and_modes()
+    atoms = atoms.copy()
+    atoms.positions = (atoms.positions + sign * modes[mode]).round(8)  # as written
+    atoms.info = dict(smiles=ETHANOL, mode=mode, sign=sign, split="modes")
+    return _ccsdt(atoms, forces=not sign)
+
+
+def label_portion(k: int) -> list[Atoms]:
+    """Label portion `k` of the classical molecules with GFN2-xTB."""
+    seed, smiles = portions(Path(SMILES).read_text().split())[k]
+    return label_xtb(seed, smiles, "valid" if k == PORTIONS - 1 else "pool")
+
+
+def label_xtb(seed: int, smiles: Sequence[str], split: str) -> list[Atoms]:
+    """Sample with MMFF94, label with GFN2-xTB."""
+    frames = sample_classical(seed, smiles)
+    for atoms in frames:
+        atoms.positions = atoms.positions.round(8).round(4)  # as they will be written
+    labelled = label(frames, gfn2_xtb())
+    for atoms in labelled:
+        atoms.info = {"smiles": atoms.info["smiles"], "split": split}
+    return labelled
+
+
+def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
+    """GFN2-xTB, doi 10.1021/acs.jctc.8b01176, with tblite (extra `quantum`)."""
+    from tblite.ase import TBLite
+
+    kelvin = 300 * 3.166808578545117e-6 * units.HARTREE / units.KB  # its own constant
+    options = {"method": "GFN2-xTB", "cache_api": False, "verbosity": 0}
+    options |= {"electronic_temperature": kelvin, "multiplicity": unpaired + 1}
+    return from_calculator(TBLite(**options))
+
+
+def _dft(frame: Atoms) -> list[Atoms]:
+    from . import quantum
+
+    return label([frame], quantum.pyscf_dft())
+
+
+def _ccsdt(frame: Atoms, forces: bool) -> list[Atoms]:
+    from . import quantum
+
+    if forces:
+        return label([frame], quantum.pyscf_ccsdt())
+    return [with_labels(frame, quantum.ccsdt_energy(frame.numbers, frame.positions))]
+
+
+@cache
+def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
+    """Find the minimum and displacements (21, 9, 3) Å along its normal modes.
+
+    Anti or gauche, as it comes; modes in the order of their frequencies. A full CCSD(T)
+    Hessian would take hours, the curvature along a direction takes two energies. The
+    directions are the modes of the shipped CCSD(T) potential at its minimum, which must
+    be near that of CCSD(T) itself: where a bond is still pulled at, a straight step
+    sideways stretches it, and a torsion seems to have another curvature.
+    """
+    atoms = molecules.conformers(ETHANOL, seed=0)[0]
+    atoms.calc = datasets.checkpoint(POTENTIAL).double().calculator()
+    BFGS(atoms, logfile=None).run(fmax=FMAX, steps=500)
+    with TemporaryDirectory() as folder:
+        vibrations = Vibrations(atoms, name=f"{folder}/modes")
+        vibrations.run()
+        modes = vibrations.get_vibrations().get_modes(all_atoms=True)  # (27, 9, 3)
+    atoms.calc = None
+    kept = modes[RIGID:]
+    size = np.linalg.norm(kept, axis=2).max(axis=1)
+    return atoms, LARGEST * kept / size[:, None, None]
+
+
+SETS = {  # tasks, what labels one, tasks a part
+    "molecules-dft": (molecules_tasks, label_molecule, 9),
+    "methanol-scan": (lambda: SCAN, label_scan, 13),
+    "ethanol-dft": (ethanol_tasks, label_ethanol, 10),
+    "ethanol-ccsdt": (ccsdt_tasks, label_ccsdt, 5),
+    "ethanol-modes": (mode_tasks, label_mode, 11),
+    "teachers-xtb": (lambda: range(PORTIONS), label_portion, 1),
+}
+COUPLED = ("ethanol-ccsdt", "ethanol-modes")
+FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in SETS}
+FILES["teachers-xtb"] = ["teachers-xtb.extxyz.xz", "teachers-xtb.json"]
+
+
+def parts(name: str) -> dict[str, Part]:
+    """List the parts of a set."""
+    tasks, _, each = SETS[name]
+    reads = {"ethanol-modes": [POTENTIAL], "teachers-xtb": [SMILES]}.get(name, [])
+    more = {
+        "molecules-dft": sorted(test_skeletons()),
+        "ethanol-modes": (LARGEST, FMAX, RIGID),
+        "teachers-xtb": (TEMPERATURES, PORTIONS),
+    }
+    return grouped(tasks(), each, reads, (method(name), more.get(name)))
+
+
+def compute(name: str, tasks: Sequence, path: Path) -> None:
+    """Label the structures of a part; write extxyz."""
+    frames = [frame for task in tasks for frame in SETS[name][1](task)]
+    ase.io.write(path, frames, format="extxyz")
+
+
+def whole(name: str) -> Part:
+    """Tell what decides the files beside their parts."""
+    return Part(name)
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+    """Write a set and its card."""
+    if name == "teachers-xtb":
+        place = np.zeros((1, 3))
+        atoms = {z: gfn2_xtb(units.UNPAIRED[z])([z], place)[0] for z in (1, 6, 7, 8)}
+        program = f"tblite {version('tblite')}"
+        write_set(name, results, folder, program, atoms, suffix=".extxyz.xz")
+        return
+    from . import quantum
+
+    coupled = name in COUPLED
+    energies = quantum.ccsdt_atom_energies if coupled else quantum.isolated_atom_energies
+    more = {"potential": datasets.sources([POTENTIAL])[0]} if "modes" in name else {}
+    program = f"PySCF {version('pyscf')}"
+    write_set(name, results, folder, program, energies(), **more)

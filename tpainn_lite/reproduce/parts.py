@@ -1,0 +1,121 @@
+"""What a job of the workflow is made from, and where its files lie.
+
+A family is a module with `FILES` (asset -> names of its shipped files), `parts(name)`
+(the pieces that are computed one by one), `compute(name, task, path)` for one of them,
+`write(name, results, folder, share)` for the shipped files, and `whole(name)`, what
+decides those files beside the pieces.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from ..datasets import SHIPPED
+
+FAMILIES = [
+    f"{__package__}.{name}"
+    for name in (
+        *("molecule_labels", "water_labels", "pretraining", "grids", "ways", "ladder"),
+        *("tuned", "selection", "runs", "spcfw", "order", "headline"),
+    )
+]
+WORK = Path("build/reproduce")
+SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task, the names of the assets it reads, and what else decides its result."""
+
+    task: object
+    reads: tuple[str, ...] = ()
+    settings: object = ()
+
+    def decided(self) -> str:
+        """Tell what decides the result, apart from the content of shipped files."""
+        from ..datasets import digest
+        from ..public.download import SETS
+
+        public = {name: digest(name) for name in self.reads if name in SETS}
+        return told(self.task, self.settings, public)
+
+
+def told(*values) -> str:
+    """Write values as JSON, dataclasses as dicts; raises `TypeError` for other objects.
+
+    Equal values give equal texts, in every process.
+    """
+    return json.dumps(values, default=_plain, sort_keys=True)
+
+
+def _plain(value: object) -> dict:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {type(value).__name__: asdict(value)}
+    raise TypeError(f"settings: need values that JSON can tell, got {value!r}")
+
+
+def mark(*values) -> str:
+    """Hash values, for the name of a file that belongs to them."""
+    return hashlib.sha256(told(*values).encode()).hexdigest()[:8]
+
+
+def grouped(tasks: Sequence, each: int, reads: Iterable[str] = (), settings=()) -> dict:
+    """Give parts of `each` tasks, in order: Python starts once for all of them."""
+    reads = tuple(reads)
+    return {
+        f"{k // each:03d}": Part(tasks[k : k + each], reads, settings)
+        for k in range(0, len(tasks), each)
+    }
+
+
+def modules(families: Sequence[str] = FAMILIES) -> dict[str, ModuleType]:
+    """Import the families: full name -> module."""
+    return {family: import_module(family) for family in families}
+
+
+def inputs(reads: Iterable[str], files: dict[str, list[str]]) -> list[str]:
+    """Find the files with the content of assets; names with a slash are paths.
+
+    Public data sets are told by their digests, in `Part.decided`.
+    """
+    paths = [name for name in reads if "/" in name]
+    return paths + [str(SHIPPED / files[name][0]) for name in reads if name in files]
+
+
+def made(share: float = 1) -> Path:
+    """Name the folder of the files that a share of the work gives."""
+    return WORK / ("shipped" if share == 1 else f"shipped-{share}")
+
+
+def place(file: str) -> Path:
+    """Name the folder where a file ships; the figure is the notebooks'."""
+    return Path("notebooks") if file.endswith(".png") else SHIPPED
+
+
+def path(family: str, module: ModuleType, name: str, part: str) -> Path:
+    """Name the file of a part; students of one teacher share theirs (`HOMES`)."""
+    home = getattr(module, "HOMES", {}).get(name, name)
+    return WORK / family.rpartition(".")[2] / home / f"{part}.part"
+
+
+def first(parts: dict[str, Part], share: float) -> dict[str, Part]:
+    """Take the first parts; two at least, as the last one validates."""
+    return dict([*parts.items()][: max(2, math.ceil(share * len(parts)))])
+
+
+def slug(*words: object) -> str:
+    """Make the name of a part from words and numbers."""
+    return re.sub(r"[^\w.]+", "-", "-".join(map(str, words)))
+
+
+def gathered(results: Sequence[Path], keys: Sequence[str], order: Sequence) -> list:
+    """Read the rows of all parts, in the `order` of their values of `keys`."""
+    rows = [row for path in results for row in json.loads(path.read_text())]
+    rank = {values: k for k, values in enumerate(order)}
+    return sorted(rows, key=lambda row: rank[tuple(row[key] for key in keys)])

@@ -1,0 +1,168 @@
+"""Sample boxes of water from three classical models, scan molecules, label by CP2K."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from .. import dynamics, water
+from . import cp2k
+from .cards import method, write_set
+from .parts import Part, grouped
+
+MOLECULES = 32
+FRAMES = 112
+NOISE = 2  # frames that a converged calculation labels again
+TEMPERATURES = (300.0, 500.0)  # K
+DENSITIES = (0.90, 1.10)  # g/cm³
+SEED = 2026
+STRETCHES = (0.85, 0.9, 0.94, 0.97, 1.0, 1.04, 1.1, 1.2, 1.3)  # Å
+ANGLES = (85.0, 92.0, 98.0, 104.5, 110.0, 118.0, 130.0)  # degrees
+SEPARATIONS = (2.4, 2.55, 2.7, 2.8, 2.9, 3.0, 3.2, 3.5, 4.0, 5.0)  # Å, O to O
+BOND, ANGLE = 0.97, 104.5  # Å, degrees: the monomer that is scanned
+WIDTH = {"monomer": 10.0, "dimer": 16.0}  # Å: twice the molecules and their electrons
+EACH = {"water-dft": 1, "water-scans": 3}  # structures a part
+FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in EACH}
+
+
+def water_tasks() -> list[tuple[str, float, float, int, str]]:
+    """List (model, temperature in K, density in g/cm³, seed, split) of each frame.
+
+    Every frame ends a run of its own from a box of its own, so no two are relatives and
+    every fourth one can be kept for testing. Models take turns; temperatures and
+    densities are spread evenly (Latin hypercube in blocks of 28), so that any beginning
+    of the list is a fair sample.
+    """
+    rng = np.random.default_rng(SEED)
+    models, block = sorted(water.MODELS), 28
+    spread = [
+        (rng.permutation(block) + rng.uniform(size=block)) / block
+        for _ in range(2 * FRAMES // block)
+    ]
+    low, high = np.array([TEMPERATURES, DENSITIES]).T
+    tasks = []
+    for k in range(FRAMES):
+        u = [spread[2 * (k // block) + i][k % block] for i in (0, 1)]
+        temperature, density = np.round(low + u * (high - low), (3))
+        split = "test" if k % 4 == 3 else "pool"
+        model = models[(k + k // block) % len(models)]
+        tasks.append((model, float(temperature), float(density), SEED + k, split))
+    return tasks + [(*task[:4], "noise") for task in tasks[:NOISE]]
+
+
+def scan_tasks() -> list[tuple[str, float]]:
+    """List (what is scanned, value) of each structure of `water-scans`.
+
+    The monomer that is scanned is in three of them, and listed once, under "both".
+    """
+    scans = dict(one=STRETCHES, both=STRETCHES, angle=ANGLES, dimer=SEPARATIONS)
+    tasks = [(scan, value) for scan, values in scans.items() for value in values]
+    return [t for t in tasks if t not in (("one", BOND), ("angle", ANGLE))]
+
+
+def sample_water(model: str, temperature: float, density: float, seed: int) -> Atoms:
+    """Take the last frame of a run: 2 ps at 500 K, then 5 ps at `temperature`."""
+    atoms = water.water_box(MOLECULES, density=density, seed=seed)
+    system = water.water_system(water.MODELS[model], atoms)
+    how = dict(timestep=1.0, friction=0.02, seed=seed)
+    for steps, kelvin in ((2000, TEMPERATURES[1]), (5000, temperature)):
+        atoms = dynamics.simulate(
+            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+        )[-1]
+    del atoms.arrays["momenta"]
+    return atoms
+
+
+def monomer(r1: float = BOND, r2: float = BOND, angle: float = ANGLE) -> np.ndarray:
+    """Place O, H, H (3, 3) Å with these bonds (Å) and this angle (degrees)."""
+    a = np.radians(angle)
+    return np.array([[0, 0, 0], [r1, 0, 0], [r2 * np.cos(a), r2 * np.sin(a), 0]])
+
+
+def scan_structure(scan: str, value: float) -> Atoms:
+    """Build an open monomer, or a dimer with a straight hydrogen bond, in a wide cell."""
+    split = "dimer" if scan == "dimer" else "monomer"
+    if split == "dimer":  # Cs: the acceptor's bisector 57 degrees off the O-O axis
+        tilt, half = np.radians(57), np.radians(ANGLE / 2)
+        away = np.cos(half) * np.array([np.cos(tilt), -np.sin(tilt), 0])
+        side = np.array([0, 0, np.sin(half)])
+        acceptor = BOND * np.array([0 * away, away + side, away - side])
+        positions = np.vstack([monomer(), acceptor + [value, 0, 0]])
+    else:
+        stretched = dict(one=(value,), both=(value, value), angle=(BOND, BOND, value))
+        positions = monomer(*stretched[scan])
+    atoms = Atoms("OHH" * (len(positions) // 3), positions, cell=[WIDTH[split]] * 3)
+    atoms.center()
+    atoms.info = dict(scan=scan, value=value, split=split)
+    return atoms
+
+
+def parts(name: str) -> dict[str, Part]:
+    """List the parts of a set."""
+    level = cp2k.BASIS, cp2k.CUTOFF, cp2k.GUESS, cp2k.FINAL, cp2k.CONVERGED, cp2k.INPUT
+    if name == "water-scans":
+        tasks, more = scan_tasks(), (BOND, ANGLE, WIDTH)
+    else:
+        tasks = water_tasks()
+        more = water.MODELS, water.CUTOFF, MOLECULES, TEMPERATURES
+    return grouped(tasks, EACH[name], (), (method(name), level, more))
+
+
+def compute(name: str, tasks: Sequence[tuple], path: Path) -> None:
+    """Label the structures of a part; write extxyz."""
+    label = label_water if name == "water-dft" else label_scan
+    ase.io.write(path, [label(*task) for task in tasks], format="extxyz")
+
+
+def label_water(
+    model: str, temperature: float, density: float, seed: int, split: str
+) -> Atoms:
+    """Sample one box and label it with energy, forces and stress.
+
+    Of the split "noise" are boxes sampled before, labelled with tight settings.
+    """
+    atoms = sample_water(model, temperature, density, seed)
+    labelled = cp2k.label_cp2k(atoms, converged=split == "noise")
+    labelled.info = dict(
+        model=model, temperature=temperature, density=density, seed=seed, split=split
+    )
+    return labelled
+
+
+def label_scan(scan: str, value: float) -> Atoms:
+    """Label a structure of a scan."""
+    return cp2k.label_cp2k(scan_structure(scan, value))
+
+
+def whole(name: str) -> Part:
+    """Tell what decides the files beside their parts."""
+    return Part(name)
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+    """Write a set and its card; of boxes with the noise and the energy of a monomer."""
+    rows = {}
+    if name == "water-dft":
+        frames = {p: ase.io.read(p, format="extxyz") for p in results}
+        results = [p for p, a in frames.items() if a.info["split"] != "noise"]
+        one = label_scan("both", BOND)
+        rows = noise([*frames.values()]) | {
+            "monomer_energy_eV": one.get_potential_energy(),
+            "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
+        }
+    atoms = cp2k.isolated_atom_energies()
+    write_set(name, results, folder, cp2k.version(), atoms, **rows)
+
+
+def noise(frames: Sequence[Atoms]) -> dict[str, list[float]]:
+    """Measure the forces (meV/Å) of frames against those of their tight labels."""
+    plain = {a.info["seed"]: a for a in frames if a.info["split"] != "noise"}
+    gaps = [
+        plain[a.info["seed"]].get_forces(apply_constraint=False)
+        - a.get_forces(apply_constraint=False)
+        for a in frames
+        if a.info["split"] == "noise"
+    ]
+    return {"noise_meV_per_A": [round(1e3 * float(np.abs(g).mean()), 1) for g in gaps]}
