@@ -66,7 +66,7 @@ def point(name: str, task: Task, path: Path) -> None:
             curve.append((rows[-1]["step"], error))
 
     start = time.process_time()
-    potential = tune.train_arm(
+    potential, _ = tune.train_arm(
         arm,
         datasets.checkpoint(grid.teachers[named]),
         frames,

@@ -9,9 +9,9 @@ from ase import Atoms
 from tqdm import tqdm
 
 from .. import __version__, datasets
-from ..data import fit_reference_energies
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, evaluate, fit
+from ..tune import FIT, references
 from .tasks import belongs
 
 
@@ -29,16 +29,6 @@ class Pretraining:
     start: str = ""  # the checkpoint it goes on from; none: fresh weights
 
 
-FIT = FitConfig(
-    steps=15_000,
-    lr=1e-3,
-    batch_size=10,
-    energy_weight=0.05,
-    force_weight=0.95,
-    ema_decay=0.999,
-    l2_sp=0.0,
-    warmup_fraction=0.05,
-)
 # After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
 # 20 Gaussians at 410; with twice the rate 341.
 MOLECULES = Pretraining(
@@ -136,9 +126,3 @@ def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
     if how.start:
         return datasets.checkpoint(how.start)
     return Potential(how.size, references(train), seed=0)
-
-
-def references(frames: Sequence[Atoms]) -> dict[int, float]:
-    """Fit one classical energy per element (eV); no force field has free atoms."""
-    energies = [a.get_potential_energy() for a in frames]
-    return fit_reference_energies(frames, energies, None)

@@ -57,7 +57,7 @@ def train(results: Sequence[Path], path: Path, work: Path, share: float) -> None
     frames, valid = draw(sets["pool"], how.n, how.watch, SEED)
     config = replace(how.config, steps=round(share * how.config.steps))
     config = watched(config, how.n) if valid else config
-    potential = tune.train_arm(
+    potential, _ = tune.train_arm(
         how.arm,
         datasets.checkpoint(how.teacher),
         frames,

@@ -127,7 +127,7 @@ def start_and_strategy(name: str, way: str, n: int, seed: int) -> tuple:
     if way == "from MMFF94":
         teacher = datasets.checkpoint(MMFF94)
     if "scratch" in way:
-        teacher = tune.untrained(teacher, seed)
+        teacher = tune.untrained(teacher, seed=seed)
     if way == "replay":
         return teacher, tune.Replay(classical_frames()[:n], how)
     if way == "delta":
