@@ -88,7 +88,7 @@ def test_says_what_compositions_leave_open(potential, quantum):
 def test_arms(potential, quantum):
     teacher = potential
     arms = {
-        arm: tune.train_arm(arm, teacher, quantum, ATOMS, SHORT, seed=0)
+        arm: tune.train_arm(arm, teacher, quantum, ATOMS, SHORT, seed=0)[0]
         for arm in tune.ARMS
     }
     composition, zero_shot, scratch, tuned = (arms[name] for name in tune.ARMS)
@@ -98,7 +98,7 @@ def test_arms(potential, quantum):
     assert torch.equal(
         *(p.representation.embedding.weight for p in (zero_shot, teacher))
     )
-    start = tune.untrained(teacher, 0)
+    start = tune.untrained(teacher, seed=0)
     assert start.config == scratch.config == teacher.config
     assert not torch.equal(
         start.readout.outnet[0].weight, teacher.readout.outnet[0].weight
@@ -111,7 +111,7 @@ def test_arms(potential, quantum):
 
 
 def test_scratch_has_the_precision_of_the_teacher(potential):
-    assert tune.untrained(potential, 0).dtype == potential.dtype
+    assert tune.untrained(potential, seed=0).dtype == potential.dtype
 
 
 def test_delta_learns_what_is_left_over(potential, quantum):

@@ -229,7 +229,11 @@ class Potential(torch.nn.Module):
     """A PaiNN network plus one reference energy (eV) per element it knows."""
 
     def __init__(
-        self, config: PotentialConfig, reference_energies: dict[int, float], seed: int
+        self,
+        config: PotentialConfig,
+        reference_energies: dict[int, float],
+        *,
+        seed: int,
     ):
         """Fresh weights, drawn with `seed`; the global generator is left alone."""
         super().__init__()
@@ -387,7 +391,7 @@ class Potential(torch.nn.Module):
         """Read what `save` wrote.
 
         Raises `ValueError` for missing, truncated or altered files, another format,
-        and for the network of a `tune.DeltaPotential`, which is no potential on its own.
+        and for the network of a `tune.DeltaPotential`, which is no whole potential.
         """
         potential, about = Potential._load(path)
         if "difference" in about:

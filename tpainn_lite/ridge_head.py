@@ -60,7 +60,7 @@ def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Te
 
 
 def draw_features(
-    potential: Potential, frames: Sequence[Atoms], config: HeadConfig, seed: int
+    potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> RandomFeatures:
     """Random features with the spread that the scalars of `frames` have."""
     h = torch.cat(atom_scalars(potential, frames))  # (atoms, F)
@@ -156,10 +156,10 @@ def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Poten
 
 
 def instant(
-    potential: Potential, frames: Sequence[Atoms], config: HeadConfig, seed: int
+    potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> Potential:
     """All of the above at once: a copy of `potential` with the head that fits."""
     frames = Graphs(frames, potential.config.cutoff, labelled=False)
-    phi = draw_features(potential, frames, config, seed)
+    phi = draw_features(potential, frames, config, seed=seed)
     w, _ = solve(design(potential, frames, phi, config), config)
     return with_head(potential, phi, w)

@@ -24,7 +24,6 @@ from .data import (
 from .graphs import Graphs
 from .model import EnergyForcesCalculator, Potential, PotentialConfig
 from .molecules import sample
-from .reproduce.students import FIT, references
 from .ridge_head import HeadConfig, instant
 from .train import FitConfig, History, fit
 
@@ -276,13 +275,13 @@ def autotune(
     frames, prior = _prior(frames, atomic_energies)
     valid = valid and split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
-        potential = untrained(potential, seed)
+        potential = untrained(potential, seed=seed)
         frames, valid = (_left(strategy, part) for part in (frames, valid))
         prior = _without_classical(prior, strategy, frames)
     start = with_references(potential, frames, prior)
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
-        return instant(start, frames, strategy, seed), History()
+        return instant(start, frames, strategy, seed=seed), History()
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
     how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
@@ -330,9 +329,9 @@ ARMS = ("composition", "zero-shot", "scratch", "tuned")
 CONFIGS = {"scratch": SCRATCH, "tuned": TUNED}
 
 
-def untrained(like: Potential, seed: int) -> Potential:
+def untrained(like: Potential, *, seed: int) -> Potential:
     """A fresh network of the same size and precision that knows the same elements."""
-    fresh = Potential(like.config, like.reference_energies, seed)
+    fresh = Potential(like.config, like.reference_energies, seed=seed)
     return fresh.to(like.device, like.dtype)
 
 
@@ -346,7 +345,7 @@ def train_arm(
     seed: int,
     valid: Sequence[Atoms] | None = None,
     on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
-) -> Potential:
+) -> tuple[Potential | DeltaPotential, History]:
     """One arm of a fair comparison, from the same `frames`.
 
     "composition": reference energies and nothing else, forces zero; "zero-shot": the
@@ -356,14 +355,14 @@ def train_arm(
     """
     if arm not in ARMS:
         raise ValueError(f"arm: needs one of {ARMS}, got {arm!r}")
-    start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed)
+    start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed=seed)
     if arm == "composition":
         with torch.no_grad():
             for parameter in start.readout.parameters():
                 parameter.zero_()
     if arm in ("composition", "zero-shot"):
-        return with_references(start, frames, atomic_energies)
-    potential, _ = autotune(
+        return with_references(start, frames, atomic_energies), History()
+    return autotune(
         start,
         frames,
         atomic_energies,
@@ -372,14 +371,28 @@ def train_arm(
         valid=valid,
         on_epoch=on_epoch,
     )
-    return potential
 
 
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
+FIT = FitConfig(  # of the shipped checkpoints
+    steps=15_000,
+    lr=1e-3,
+    batch_size=10,
+    energy_weight=0.05,
+    force_weight=0.95,
+    ema_decay=0.999,
+    warmup_fraction=0.05,
+)
 HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
 
 
-def structures(smiles: Sequence[str], n: int, *, seed: int = 0) -> list[Atoms]:
+def references(frames: Sequence[Atoms]) -> dict[int, float]:
+    """Fit one classical energy per element (eV); no force field has free atoms."""
+    energies = [a.get_potential_energy() for a in frames]
+    return fit_reference_energies(frames, energies, None)
+
+
+def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
     """About `n` MMFF94-labelled structures of these molecules, from dynamics.
 
     At least one of each molecule at each of `KELVIN`.
@@ -398,15 +411,14 @@ def pretrain(
     config: FitConfig = HOW,
     size: PotentialConfig | None = None,
     *,
-    seed: int = 0,
+    seed: int,
     on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
-) -> Potential:
+) -> tuple[Potential, History]:
     """A fresh potential taught by classically labelled `frames`; a tenth validate.
 
     It knows their elements and no others.
     """
-    start = Potential(size or PotentialConfig(), references(frames), seed)
+    start = Potential(size or PotentialConfig(), references(frames), seed=seed)
     tenth = max(1, len(frames) // 10)
     valid, train = split(frames, tenth, len(frames) - tenth, seed=seed)
-    potential, _ = fit(start, train, config, seed=seed, valid=valid, on_epoch=on_epoch)
-    return potential
+    return fit(start, train, config, seed=seed, valid=valid, on_epoch=on_epoch)

@@ -83,7 +83,7 @@ def test_a_grid_point_is_reproduced():
 
     sets = datasets.load("molecules-dft")
     (frames,) = split(sets["pool"], 3, seed=0)
-    potential = tune.train_arm(
+    potential, _ = tune.train_arm(
         "tuned",
         datasets.checkpoint("molecules-mmff94"),
         frames,

@@ -142,7 +142,7 @@ class LowData:
 
         def train(on_epoch):
             (frames,) = split(pool, point["n"], seed=point["seed"])
-            potential = tune.train_arm(
+            potential, _ = tune.train_arm(
                 arm,
                 self._teachers[teacher],
                 frames,
