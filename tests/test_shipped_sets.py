@@ -5,7 +5,7 @@ import pytest
 
 from tpainn_lite import datasets, molecules
 from tpainn_lite.data import check
-from tpainn_lite.reproduce import cards, ethanol, molecule_sets, water_sets
+from tpainn_lite.reproduce import cards, molecule_labels, water_labels
 
 SETS = sorted(p.name.split(".")[0] for p in datasets.SHIPPED.glob("*.extxyz*"))
 H = 1e-3  # Å, of finite differences
@@ -103,9 +103,9 @@ def test_three_structures_again(name):
 
 
 def test_three_structures_of_the_ladder_again():
-    xtb = pytest.importorskip("tpainn_lite.reproduce.xtb", reason="tblite is an extra")
+    pytest.importorskip("tblite", reason="tblite is an extra")
     for frame in some(datasets.load("teachers-xtb")["pool"]):
-        label_again(xtb.gfn2_xtb(), frame)
+        label_again(molecule_labels.gfn2_xtb(), frame)
 
 
 def test_the_ladder_has_no_test_molecule():
@@ -114,7 +114,7 @@ def test_the_ladder_has_no_test_molecule():
         for part in datasets.load("teachers-xtb").values()
         for s in {a.info["smiles"] for a in part}
     }
-    assert not skeletons & molecule_sets.test_skeletons()
+    assert not skeletons & molecule_labels.test_skeletons()
     pool, valid = (
         {a.info["smiles"] for a in datasets.load("teachers-xtb")[s]}
         for s in ("pool", "valid")
@@ -152,17 +152,17 @@ def test_structures_are_those_of_their_tasks():
     frame = datasets.load("ethanol-dft")["pool"][1]
     kelvin, seed = frame.info["temperature"], int(frame.info["seed"])
     task = (kelvin, seed, frame.info["split"])
-    again = ethanol.sample_ethanol(task)
+    again = molecule_labels.sample_molecule("CCO", *task)
     np.testing.assert_allclose(again.positions, frame.positions, atol=1e-4)
 
 
 @pytest.mark.slow
 def test_boxes_are_those_of_their_tasks():
     by_seed = {a.info["seed"]: a for a in frames_of("water-dft")}
-    tasks = [t for t in water_sets.water_tasks() if t[4] != "noise"]
+    tasks = [t for t in water_labels.water_tasks() if t[4] != "noise"]
     assert {t[3] for t in tasks} == set(by_seed)
     for task in some(tasks, 6):
-        again, frame = water_sets.sample_water(*task[:4]), by_seed[task[3]]
+        again, frame = water_labels.sample_water(*task[:4]), by_seed[task[3]]
         np.testing.assert_allclose(again.positions, frame.positions, atol=1e-6)
 
 
@@ -179,7 +179,7 @@ def test_water_covers_what_it_should():
     )
     assert np.quantile(lengths, 0.001) < 0.91  # Å
     assert np.quantile(lengths, 0.999) > 1.09
-    assert {a.info["model"] for a in frames} == set(water_sets.water.MODELS)
+    assert {a.info["model"] for a in frames} == set(water_labels.water.MODELS)
     for atoms in frames:
         assert len(atoms) == 96
         assert np.isfinite(atoms.get_stress()).all()
@@ -192,7 +192,7 @@ def test_scans_of_water_are_waters():
         for part in splits.values()
         for a in part
     }
-    alone = energy["both", water_sets.BOND]
+    alone = energy["both", water_labels.BOND]
     shape = {v: e for (scan, v), e in energy.items() if scan == "both"}
     assert min(shape, key=shape.get) in (0.97, 1.0)  # Å; experiment 0.957
     depth = {v: e - 2 * alone for (scan, v), e in energy.items() if scan == "dimer"}

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tpainn_lite import datasets, molecules
-from tpainn_lite.reproduce import grid_rows, grids
-from tpainn_lite.reproduce.students import STUDENTS
+from tpainn_lite.reproduce import grids, points
+from tpainn_lite.reproduce.pretraining import STUDENTS
 from tpainn_lite.train import evaluate
 
 GRID = datasets.card("molecules-grid")
-HOW, SEEDS = grids.GRIDS["molecules-grid"], grids.SEEDS
+HOW, SEEDS = grids.GRIDS["molecules-grid"], points.SEEDS
 SIZES = HOW.sizes
 
 
@@ -112,7 +112,7 @@ def test_water_grids_were_computed_from_what_ships(name):
     grid, how = datasets.card(name), grids.GRIDS[name]
     assert_shipped([grid["data"], *grid["teachers"]])
     assert [t["name"] for t in grid["teachers"]] == list(how.teachers.values())
-    assert len(grid["rows"]) == len(grid_rows.tasks(name))
+    assert len(grid["rows"]) == len(grids.points(name))
 
 
 def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():

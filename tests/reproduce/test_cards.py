@@ -2,28 +2,33 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import molecule
 from ase.constraints import FixAtoms
 
 from tpainn_lite.data import with_labels
 from tpainn_lite.reproduce import cards
 
-ABOUT = cards.About(
-    level="a level",
-    program=lambda: "a program 1.0",
-    geometries="made here",
-    splits="by run",
-    limits="a test",
-    atomic_energies=lambda: {1: -13.0, 8: -430.0},
-    groups="run",
-    more=lambda: {"noise_meV_per_A": [1.5]},
-)
+ATOMS = {1: -13.0, 8: -430.0}  # eV
+WORDS = dict.fromkeys(("level", "geometries", "splits", "noise", "limits"), "words")
+
+
+@pytest.fixture
+def write(monkeypatch, tmp_path):
+    """Write a set of the frames, grouped by run; returns its card."""
+
+    def written(frames, groups="run", **more):
+        about = {"w": WORDS | {"groups": groups}}
+        monkeypatch.setattr(cards, "about", lambda: about)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        made = portions(frames, tmp_path / "in")
+        cards.write_set("w", made, tmp_path, "a program 1.0", ATOMS, **more)
+        return json.loads((tmp_path / "w.json").read_text())
+
+    return written
 
 
 def waters(n, seed=0):
@@ -43,13 +48,12 @@ def portions(frames, folder):
     return sorted(folder.glob("*.out"))
 
 
-def test_the_card_says_what_is_there(tmp_path):
+def test_the_card_says_what_is_there(write, tmp_path):
     frames = waters(6)
-    (tmp_path / "in").mkdir()
-    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, ABOUT)
-    card = json.loads((tmp_path / "w.json").read_text())
+    card = write(frames, noise_meV_per_A=[1.5])
     written = tmp_path / "w.extxyz"
     assert card["sha256"] == hashlib.sha256(written.read_bytes()).hexdigest()
+    assert card["command"] == "python -m tpainn_lite.reproduce w"
     assert card["structures"] == {"pool": 4, "test": 2}
     assert card["runs"] == {"pool": 2, "test": 1}
     assert card["structures_with_forces"] == 6
@@ -59,85 +63,30 @@ def test_the_card_says_what_is_there(tmp_path):
     assert card["noise_meV_per_A"] == [1.5]
     assert card["nearest_test_to_pool_A"] > 0
     assert len(ase.io.read(written, ":")) == 6
-    assert sorted(p.name for p in tmp_path.glob("w*")) == ["w.extxyz", "w.json"]
 
 
-def test_the_card_counts_molecules_not_spellings(tmp_path):
+def test_the_card_counts_molecules_not_spellings(write):
     frames = waters(6)
-    for atoms, smiles in zip(
-        frames, ["CCO", "C(O)C", "CCO", "O", "N", "N"], strict=True
-    ):
+    names = ["CCO", "C(O)C", "CCO", "O", "N", "N"]
+    for atoms, smiles in zip(frames, names, strict=True):
         atoms.info["smiles"] = smiles
-    (tmp_path / "in").mkdir()
-    about = replace(ABOUT, groups="smiles")
-    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, about)
-    card = json.loads((tmp_path / "w.json").read_text())
-    assert card["molecules"] == {"pool": 2, "test": 1}
+    assert write(frames, "smiles")["molecules"] == {"pool": 2, "test": 1}
 
 
-def test_the_card_counts_the_forces_on_fixed_atoms(tmp_path):
+def test_the_card_counts_forces_where_there_are_some(write, tmp_path):
     frames = waters(6)
-    largest = max(np.abs(a.get_forces()).max() for a in frames)
+    del frames[0].calc.results["forces"]
+    largest = max(np.abs(a.get_forces()).max() for a in frames[1:])
     for atoms in frames:
         atoms.set_constraint(FixAtoms(range(len(atoms))))
-    (tmp_path / "in").mkdir()
-    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, ABOUT)
-    card = json.loads((tmp_path / "w.json").read_text())
+    card = write(frames)
+    assert card["structures_with_forces"] == 5
     assert card["largest_force_eV_per_A"] == pytest.approx(largest, abs=1e-7)
     assert all(not a.constraints for a in ase.io.read(tmp_path / "w.extxyz", ":"))
 
 
-def test_energies_without_forces_are_counted(tmp_path):
-    frames = waters(6)
-    del frames[0].calc.results["forces"]
-    (tmp_path / "in").mkdir()
-    cards.write_set("w", portions(frames, tmp_path / "in"), tmp_path, ABOUT)
-    card = json.loads((tmp_path / "w.json").read_text())
-    assert card["structures_with_forces"] == 5
-
-
-def test_a_structure_twice_is_refused(tmp_path):
+def test_a_structure_twice_is_refused(write, tmp_path):
     frames = waters(4)
-    (tmp_path / "in").mkdir()
     with pytest.raises(ValueError, match="occurs twice"):
-        cards.write_set(
-            "w", portions([*frames, frames[1]], tmp_path / "in"), tmp_path, ABOUT
-        )
-    assert not list(tmp_path.glob("w*"))
-
-
-def test_fingerprint_is_blind_to_rotation_and_numbering(rng):
-    one = molecule("CH3CH2OH")
-    one.rattle(0.05, seed=1)
-    other = one[rng.permutation(len(one))]
-    other.rotate(40, (1, 2, 3))
-    other.positions += 5.0
-    np.testing.assert_allclose(
-        cards.fingerprint(one), cards.fingerprint(other), atol=1e-12
-    )
-    other.positions[0] += 0.1
-    assert np.abs(cards.fingerprint(one) - cards.fingerprint(other)).max() > 0.01
-
-
-def test_fingerprint_looks_across_the_faces_of_a_box():
-    pair = Atoms("O2", [[0.5, 5, 5], [9.5, 5, 5]], cell=[10] * 3, pbc=True)
-    assert cards.fingerprint(pair) == pytest.approx([1.0])
-
-
-def test_nearest_finds_the_copy_and_skips_other_compositions():
-    frames = waters(5)
-    copy = frames[2].copy()
-    copy.rotate(30, "z")
-    methane = molecule("CH4")
-    assert cards.nearest([methane, copy], frames) == pytest.approx(0, abs=1e-12)
-    assert cards.nearest([methane], frames) is None
-    assert cards.nearest(frames[:1], frames[1:]) > 1e-3
-
-
-def test_a_card_that_cannot_be_written_leaves_nothing(tmp_path):
-    (tmp_path / "in").mkdir()
-    made = portions(waters(4), tmp_path / "in")
-    about = replace(ABOUT, more=lambda: {"row": np.zeros(2)})
-    with pytest.raises(TypeError, match="ndarray"):
-        cards.write_set("w", made, tmp_path, about)
+        write([*frames, frames[1]])
     assert not list(tmp_path.glob("w*"))

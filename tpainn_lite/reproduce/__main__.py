@@ -34,16 +34,6 @@ def command(names: Sequence[str], cores: int, **config: object) -> list[str]:
     return call + (["--config", *how] if how else [])
 
 
-def targets(name: str, share: float, ship: bool) -> list[str]:
-    """List the files to make; raises `ValueError` for an unknown asset."""
-    files = {n: f for m in parts.modules().values() for n, f in m.FILES.items()}
-    if name not in ("all", *files):
-        raise ValueError(f"name: needs all, list or one of {sorted(files)}, got {name}")
-    chosen = files if name == "all" else [name]
-    folder = parts.place if ship else lambda file: parts.made(share)
-    return [str(folder(file) / file) for n in chosen for file in files[n]]
-
-
 def table() -> str:
     """List every asset: its family, parts that are there, and its files."""
     row = "{:28}{:17}{:>6}{:>7}  {}".format
@@ -78,14 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rest += ["--profile", options.profile]
     if options.ship and share < 1:
         parser.error("--ship: needs all of the work, not a part of it")
-    try:
-        files = targets(options.name, share, options.ship)
-    except ValueError as error:
-        parser.error(str(error))
-    config = {"share": share} if share < 1 else {}
-    config |= {"ship": 1} if options.ship else {}
-    rest += ["--force"] if options.ship else []
-    call = command(files, options.cores, **config) + rest
+    names, config = [options.name], {}
+    if share < 1:
+        config = {"share": share}
+    if options.ship:  # its rules alone are forced: parts that are there stay
+        every = [n for m in parts.modules().values() for n in m.FILES]
+        chosen = every if options.name == "all" else names
+        names, config = [f"ship-{name}" for name in chosen], {"ship": 1}
+        rest += ["--force"]
+    call = command(names, options.cores, **config) + rest
     print(shlex.join(call), flush=True)
     os.execv(call[0], call)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import datasets
-from ..explorers import figures
 from .parts import Part
 
 GRID = "molecules-grid"
@@ -23,6 +22,8 @@ def whole(name: str) -> Part:
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Draw the figure."""
+    from ..explorers import figures
+
     curves = datasets.learning_curves(datasets.card(GRID), "force_mae")
     figure = figures.learning_curve(curves, "force error", "meV/Å")
     figure.update_layout(title="Force error on molecules never seen")

@@ -69,7 +69,9 @@ def compute(name: str, teacher: str, path: Path) -> None:
         for n in SIZES:
             for arm, how in (("zero-shot", None), ("tuned", tune.TUNED)):
                 spec = Spec(QUANTUM, "", arm, n, seed, how)
-                errors = asdict(evaluate(train_point(spec, student)[0], quantum["test"]))
+                errors = asdict(
+                    evaluate(train_point(spec, student)[0], quantum["test"])
+                )
                 row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
     path.write_text(json.dumps(row))
 

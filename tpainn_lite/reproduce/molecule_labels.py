@@ -236,7 +236,7 @@ SETS = {  # tasks, what labels one, tasks a part
     "ethanol-dft": (ethanol_tasks, label_ethanol, 10),
     "ethanol-ccsdt": (ccsdt_tasks, label_ccsdt, 5),
     "ethanol-modes": (mode_tasks, label_mode, 11),
-    "teachers-xtb": (lambda: range(PORTIONS), label_portion, 1),
+    "teachers-xtb": (lambda: list(range(PORTIONS)), label_portion, 1),
 }
 COUPLED = ("ethanol-ccsdt", "ethanol-modes")
 FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in SETS}
@@ -277,7 +277,9 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     from . import quantum
 
     coupled = name in COUPLED
-    energies = quantum.ccsdt_atom_energies if coupled else quantum.isolated_atom_energies
+    energies = (
+        quantum.ccsdt_atom_energies if coupled else quantum.isolated_atom_energies
+    )
     more = {"potential": datasets.sources([POTENTIAL])[0]} if "modes" in name else {}
     program = f"PySCF {version('pyscf')}"
     write_set(name, results, folder, program, energies(), **more)

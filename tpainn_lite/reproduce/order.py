@@ -31,7 +31,7 @@ FILES = {"water-pbe0ts-order": ["water-pbe0ts-order.txt"]}
 
 
 def displacements(frames: Sequence[Atoms]) -> np.ndarray:
-    """Compute mean square displacements (F, F) Å² of the oxygens between any two frames.
+    """Compute mean square displacements (F, F) Å² of oxygens between any two frames.
 
     In nearest images: a displacement beyond half the cell is seen as a smaller one.
     """
@@ -42,7 +42,7 @@ def displacements(frames: Sequence[Atoms]) -> np.ndarray:
 
 
 def seriate(squares: np.ndarray) -> np.ndarray:
-    """Find the order (F,) in which near frames are neighbours, from `displacements` (F, F).
+    """Find the order (F,) in which near frames are neighbours, from `displacements`.
 
     Frames are joined by weights exp(-d²/σ²), σ² the `NEAR` quantile of all d². They are
     ordered by the Fiedler vector, the second eigenvector, of the graph's Laplacian over

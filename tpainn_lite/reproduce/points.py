@@ -4,7 +4,7 @@ All shipped grids, tuned potentials and ways to tune are made of such points.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ase import Atoms
@@ -115,7 +115,7 @@ def free_atoms(name: str) -> dict[int, float] | None:
 
 @cache
 def classical_frames() -> list[Atoms]:
-    """Label a hundred MMFF94 structures to replay: five of twenty molecules, in turns."""
+    """Label 100 MMFF94 structures to replay: five of twenty molecules, in turns."""
     groups: dict[str, list[Atoms]] = {}
     for atoms in datasets.load("teachers-xtb")["pool"]:
         groups.setdefault(atoms.info["smiles"], []).append(atoms)

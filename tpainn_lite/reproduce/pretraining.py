@@ -109,9 +109,7 @@ def liquid_tasks(model: str) -> list[tuple[str, float, float, int]]:
     u = (np.stack([rng.permutation(RUNS) for _ in range(2)]) + 0.5) / RUNS
     low, high = np.array([KELVIN, DENSITIES]).T[..., None]
     kelvin, density = np.round(low + u * (high - low), 3)
-    return [
-        (model, float(kelvin[k]), float(density[k]), SEED + k) for k in range(RUNS)
-    ]
+    return [(model, float(kelvin[k]), float(density[k]), SEED + k) for k in range(RUNS)]
 
 
 def sample_liquid(

@@ -45,9 +45,7 @@ def compute(name: str, task: tuple[int, float], path: Path) -> None:
     box = run(box, steps=4000, every=4000, friction=0.05, temperature=400.0)[-1]
     npt = settled(run, "npt", box, temperature=kelvin, pressure=1.0)
     density = analysis.densities(npt)
-    nvt = settled(
-        run, "nvt", water.scaled(npt[-1], density.mean()), temperature=kelvin
-    )
+    nvt = settled(run, "nvt", water.scaled(npt[-1], density.mean()), temperature=kelvin)
     path.write_text(json.dumps(describe(density, nvt)))
 
 

@@ -82,7 +82,7 @@ def monomer(r1: float = BOND, r2: float = BOND, angle: float = ANGLE) -> np.ndar
 
 
 def scan_structure(scan: str, value: float) -> Atoms:
-    """Build an open monomer, or a dimer with a straight hydrogen bond, in a wide cell."""
+    """Build an open monomer or a dimer with a straight hydrogen bond in a wide cell."""
     split = "dimer" if scan == "dimer" else "monomer"
     if split == "dimer":  # Cs: the acceptor's bisector 57 degrees off the O-O axis
         tilt, half = np.radians(57), np.radians(ANGLE / 2)

@@ -64,7 +64,7 @@ def test_molecules_are_held_out_whole():
 def test_a_repeat_of_the_table(monkeypatch, tmp_path):
     monkeypatch.setitem(selection.SEEDS, "diabetes", (10, 12))
     monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    selection.compute(("diabetes", 2, ""), tmp_path / "rows")
+    selection.compute("selection", ("diabetes", 0, [2]), tmp_path / "rows")
     rows = json.loads((tmp_path / "rows").read_text())
     first = [r for r in rows if r["n"] == 10]
     assert {r["method"] for r in rows} == set(select.METHODS)
@@ -86,12 +86,10 @@ def test_old_and_young_are_apart():
     assert not {tuple(x) for x in X} & {tuple(x) for x in X_test}
 
 
-def test_more_trees_are_rows_of_the_same_table(monkeypatch, tmp_path):
+def test_more_trees_are_rows_of_the_same_table(monkeypatch):
     monkeypatch.setitem(selection.SEEDS, "diabetes", (10,))
     monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    monkeypatch.setattr(selection, "TREES", 20)
-    selection.compute(("diabetes, 20 trees", 2, ""), tmp_path / "rows")
-    (row,) = json.loads((tmp_path / "rows").read_text())
+    (row,) = selection.table("diabetes", 2, trees=20)
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = selection.diabetes(2)
     first = select.atbagging(X, cheap, 10, seed=2, n_estimators=20)

@@ -13,9 +13,8 @@ from tpainn_lite.reproduce.runs import (
     CLASSICAL,
     DENSITY,
     Run,
-    judge_run,
+    compute,
     look,
-    pack_run,
     property_runs,
     stability_runs,
     start,
@@ -36,17 +35,17 @@ def small(monkeypatch, tmp_path):
 
 
 def test_a_run_is_packed_and_goes_on_from_its_recording(small):
-    pack_run((CLASSICAL, ""), small / "one")
+    compute("water-runs", CLASSICAL, small / "one")
     frames = datasets.read(small / "one")
     assert len(frames) == 10  # of 20, every second
     assert len({a.get_volume() for a in frames}) > 5  # NPT
-    pack_run((CLASSICAL, ""), small / "two")  # all frames are recorded
+    compute("water-runs", CLASSICAL, small / "two")  # all frames are recorded
     assert (small / "one").read_bytes() == (small / "two").read_bytes()
 
 
 def test_a_learned_potential_survives_and_is_looked_at(small):
-    judge_run((LEARNED, ""), small / "row")
-    row = json.loads((small / "row").read_text())
+    compute("water-stability", LEARNED, small / "row")
+    (row,) = json.loads((small / "row").read_text())
     assert (row["survived"], row["intact"], row["ended"]) == (0.1, 0.1, "")
     assert row["density"] == pytest.approx(DENSITY, abs=1e-3)
     assert 0.9 < row["longest_bond"] < 1.2  # Å
@@ -59,12 +58,12 @@ def test_a_run_that_blows_up_says_when_and_why(small, monkeypatch):
     for parameter in wild.readout.parameters():
         parameter.data *= 100
     monkeypatch.setattr(datasets, "checkpoint", lambda name: wild)
-    judge_run((LEARNED, ""), small / "row")
-    row = json.loads((small / "row").read_text())
+    compute("water-stability", LEARNED, small / "row")
+    (row,) = json.loads((small / "row").read_text())
     assert row["intact"] <= row["survived"] < 0.1
     assert row["ended"]
     with pytest.raises(ValueError, match="water-qtip4pf-nvt-300K-0: blew up after"):
-        pack_run((LEARNED, ""), small / "frames")
+        compute("water-runs", LEARNED, small / "frames")
     assert not (small / "frames").exists()
 
 

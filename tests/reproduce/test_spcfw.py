@@ -16,13 +16,13 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(spcfw, "LENGTHS", {"npt": (3, 1), "nvt": (3, 1)})
     monkeypatch.setattr(spcfw, "FIT", (0.2, 0.9))
     monkeypatch.setattr(spcfw, "SHOWN", 1.0)
-    return "spc-fw", 27, 298.15, "small"
+    return 27, 298.15
 
 
 def test_a_small_box_is_measured_and_goes_on(small, tmp_path):
     paths = tmp_path / "1.out", tmp_path / "2.out"
     for path in paths:  # the second time from the recorded runs
-        spcfw.measure(small, path)
+        spcfw.compute("spcfw-liquid", small, path)
     one, two = (json.loads(p.read_text()) for p in paths)
     assert one == two
     density, error = one["density"]

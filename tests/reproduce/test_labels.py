@@ -1,0 +1,213 @@
+"""The tasks behind the shipped sets: enough, spread out, and without leaks."""
+
+import multiprocessing
+
+import ase.io
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from tpainn_lite import data, datasets, engine, molecules, water
+from tpainn_lite.reproduce import molecule_labels as sets
+from tpainn_lite.reproduce import pretraining, water_labels
+
+
+def test_quantum_molecules_are_what_they_are_said_to_be():
+    smiles = sets.dft_molecules()
+    assert len({Chem.CanonSmiles(s) for s in smiles}) == len(smiles) >= 50
+    for one in smiles:
+        mol = Chem.MolFromSmiles(one)
+        assert mol.GetNumAtoms() <= 7
+        assert {a.GetSymbol() for a in mol.GetAtoms()} <= set("CNO")
+        molecules.mmff94(one)
+
+
+def test_molecules_are_sampled_evenly():
+    tasks, smiles = sets.molecules_tasks(), sets.dft_molecules()
+    assert len(tasks) == 3 * len(smiles)
+    for one in smiles:  # each molecule once at each temperature, never the same seed
+        mine = [t for t in tasks if t[0] == one]
+        assert {t[1] for t in mine} == set(sets.TEMPERATURES)
+        assert len({t[2] for t in mine}) == 3
+    counts = [sum(t[1] == T for t in tasks[:90]) for T in sets.TEMPERATURES]
+    assert counts == [30, 30, 30]  # any beginning is balanced
+
+
+def test_the_test_split_is_the_same_in_every_process():
+    here = sets.test_skeletons()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(sets.test_skeletons) == here
+    everything = {molecules.skeleton(s) for s in sets.dft_molecules()}
+    assert here < everything
+    assert len(here) == pytest.approx(0.3 * len(everything), abs=1)
+
+
+def test_no_test_skeleton_is_ever_pretrained_on():
+    forbidden = sets.test_skeletons()
+    smiles = pretraining.classical_molecules(max_heavy=4, keep=30)
+    assert smiles == pretraining.classical_molecules(max_heavy=4, keep=30)
+    assert not {molecules.skeleton(s) for s in smiles} & forbidden
+    kept = {s for s in sets.dft_molecules() if molecules.skeleton(s) not in forbidden}
+    assert kept < set(smiles)  # the molecules of the pool, and many others
+
+
+@pytest.mark.slow  # enumerates for half a minute
+def test_there_are_as_many_portions_as_said():
+    smiles = pretraining.classical_molecules(*pretraining.ENUMERATED)
+    portions = sets.portions(smiles)
+    assert len(portions) == pretraining.PORTIONS
+    expected = [
+        (one, "valid" if k == sets.PORTIONS - 1 else "pool")
+        for k, (_, portion) in enumerate(portions[: sets.PORTIONS])
+        for one in portion
+        for _ in range(20)
+    ]
+    loaded = datasets.load("teachers-xtb")
+    shipped = [(a.info["smiles"], s) for s in loaded for a in loaded[s]]
+    assert shipped == expected
+
+
+def test_classical_portions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build/reproduce").mkdir(parents=True)
+    (tmp_path / sets.SMILES).write_text("CO\nCC=O\n")
+    for name in "ab":
+        pretraining.compute("molecules-mmff94", 0, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    frames = ase.io.read(tmp_path / "a", ":", format="extxyz")
+    data.check(frames)
+    assert sorted(a.info["smiles"] for a in frames) == ["CC=O"] * 20 + ["CO"] * 20
+    for frame in frames[::10]:
+        potential = molecules.mmff94(frame.info["smiles"])
+        energy, forces = potential(frame.numbers, frame.positions, None)
+        assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+        np.testing.assert_allclose(frame.get_forces(), forces, atol=1e-4)
+
+
+def test_quantum_portions(tmp_path, monkeypatch):
+    quantum = pytest.importorskip("tpainn_lite.reproduce.quantum")
+    cheap = quantum.pyscf_dft(basis="sto-3g")
+    monkeypatch.setattr(quantum, "pyscf_dft", lambda: cheap)
+    task = next(t for t in sets.molecules_tasks() if t[0] == "O")
+    sets.compute("molecules-dft", [task], tmp_path / "a")
+    frame = ase.io.read(tmp_path / "a", format="extxyz")
+    assert frame.info["split"] in ("pool", "test")
+    assert "momenta" not in frame.arrays
+    energy, forces = cheap(frame.numbers, frame.positions, None)
+    assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+    np.testing.assert_allclose(frame.get_forces(), forces, atol=1e-4)
+
+
+@pytest.mark.slow  # dynamics of another processor may part from the shipped one
+@pytest.mark.parametrize(("portion", "split"), [(0, "pool"), (12, "valid")])
+def test_shipped_structures_are_made_again(portion, split):
+    pytest.importorskip("tblite")
+    loaded = datasets.load("teachers-xtb")
+    expected = [*loaded["pool"], *loaded["valid"]][500 * portion :][:20]
+    smiles = expected[0].info["smiles"]
+    made = sets.label_xtb(sets.SEED + 25 * portion, [smiles], split)
+    for new, old in zip(made, expected, strict=True):
+        assert new.info == old.info
+        np.testing.assert_allclose(new.positions, old.positions, atol=1e-4)
+        np.testing.assert_allclose(new.get_forces(), old.get_forces(), atol=1e-4)
+        energies = new.get_potential_energy(), old.get_potential_energy()
+        assert energies[0] == pytest.approx(energies[1], abs=1e-5)
+
+
+def test_ethanol_tasks():
+    tasks, coupled = sets.ethanol_tasks(), sets.ccsdt_tasks()
+    kelvin = np.array([t for t, _, _ in tasks])
+    assert 300 <= kelvin.min() < kelvin.max() <= 600
+    assert np.ptp(kelvin) > 290
+    assert len({seed for _, seed, _ in tasks}) == len(tasks) >= 500
+    assert sum(split == "test" for *_, split in tasks) == 100
+    assert set(coupled) < set(tasks)
+    assert sum(split == "pool" for *_, split in coupled) >= 300  # energies
+    assert sum(split == "test" for *_, split in coupled) >= 40  # and forces
+    assert sum(split == "test" for *_, split in coupled[:85]) == 10  # all along
+
+
+def test_modes_move_about_a_minimum():
+    atoms, modes = sets.minimum_and_modes()
+    potential = datasets.checkpoint(sets.POTENTIAL).double()
+    _, forces = potential.energy_forces(atoms.numbers, atoms.positions)
+    assert np.abs(forces).max() < 2 * sets.FMAX
+    assert modes.shape == (21, 9, 3)
+    largest = np.linalg.norm(modes, axis=2).max(axis=1)
+    np.testing.assert_allclose(largest, sets.LARGEST)
+    root = np.sqrt(atoms.get_masses())[None, :, None]
+    flat = (root * modes).reshape(21, -1)
+    flat /= np.linalg.norm(flat, axis=1)[:, None]
+    np.testing.assert_allclose(flat @ flat.T, np.eye(21), atol=2e-3)
+    drift = (atoms.get_masses()[:, None] * modes).sum(axis=1)  # no translation
+    np.testing.assert_allclose(drift, 0, atol=1e-3)
+    assert len(set(sets.mode_tasks())) == 43
+
+
+def test_water_tasks():
+    tasks = water_labels.water_tasks()
+    frames = [t for t in tasks if t[4] != "noise"]
+    kelvin, density = np.array([t[1:3] for t in frames]).T
+    assert 300 <= kelvin.min() < kelvin.max() <= 500
+    assert np.ptp(kelvin) > 190
+    assert 0.9 <= density.min() < density.max() <= 1.1
+    assert np.ptp(density) > 0.19
+    assert len({t[3] for t in frames}) == len(frames) >= 100
+    for split, at_least in (("pool", 80), ("test", 24)):
+        models = [t[0] for t in frames if t[4] == split]
+        assert len(models) >= at_least
+        counts = [models.count(m) for m in water.MODELS]
+        assert max(counts) - min(counts) <= 1  # every model, equally
+    assert [t[:4] for t in tasks if t[4] == "noise"] == [t[:4] for t in frames[:2]]
+
+
+def test_bond_lengths_of_the_models_cover_the_range():
+    lengths = []
+    for model in water.MODELS:
+        atoms = water_labels.sample_water(model, 400.0, 1.0, seed=1)
+        assert len(atoms) == 96
+        for o in range(0, 96, 3):
+            lengths += list(atoms.get_distances(o, [o + 1, o + 2], mic=True))
+    assert 0.8 < min(lengths) < 0.92
+    assert 1.08 < max(lengths) < 1.25
+
+
+@pytest.mark.parametrize(("scan", "value"), water_labels.scan_tasks())
+def test_scans_are_what_they_are_called(scan, value):
+    atoms = water_labels.scan_structure(scan, value)
+    first, second = atoms.get_distances(0, [1, 2])
+    found = {"one": first, "both": second, "angle": atoms.get_angle(1, 0, 2)}
+    if scan == "dimer":
+        assert atoms.get_distance(0, 3) == pytest.approx(value)
+        assert atoms.get_angle(0, 1, 3) == pytest.approx(180)
+        bonds = atoms.get_distances(3, [4, 5])
+        assert bonds == pytest.approx([water_labels.BOND] * 2)
+        assert atoms.get_angle(4, 3, 5) == pytest.approx(water_labels.ANGLE)
+        assert min(atoms.get_distances(1, [4, 5])) > value - 1  # hydrogens point away
+    else:
+        assert found[scan] == pytest.approx(value)
+    assert atoms.cell.lengths()[0] >= 2 * np.ptp(atoms.positions)
+
+
+def test_liquid_tasks_cover_the_ladder():
+    tasks = pretraining.liquid_tasks("spc-fw")
+    assert len(tasks) * pretraining.FRAMES >= 2000
+    state = np.array([t[1:3] for t in tasks])
+    low, high = np.array([pretraining.KELVIN, pretraining.DENSITIES]).T
+    scaled = np.sort((state - low) / (high - low), axis=0)
+    steps = (np.arange(len(tasks)) + 0.5) / len(tasks)
+    np.testing.assert_allclose(scaled, np.stack([steps, steps], axis=1), atol=3e-3)
+    assert abs(np.corrcoef(state.T)[0, 1]) < 0.2
+
+
+def test_a_run_of_the_liquid(monkeypatch):
+    monkeypatch.setattr(pretraining, "MOLECULES", 16)
+    monkeypatch.setattr(pretraining, "FRAMES", 2)
+    frames = pretraining.sample_liquid(*pretraining.liquid_tasks("q-tip4p-f")[0])
+    assert len(frames) == 2
+    system = water.water_system(water.MODELS["q-tip4p-f"], frames[0])
+    exact = engine.system_energy_forces(system, frames[0])
+    for atoms in frames:
+        energy, forces = exact(atoms.numbers, atoms.positions, atoms.cell.array)
+        assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-4)

@@ -1,0 +1,164 @@
+"""Races, ways to tune and teachers: what a point is, and small ones computed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tpainn_lite import datasets, molecules, tune
+from tpainn_lite.data import label
+from tpainn_lite.reproduce import grids, ladder, points, ways
+
+
+def test_points_of_one_size_see_the_same_structures():
+    pool = datasets.load("molecules-dft")["pool"]
+    one, none = points.draw(pool, 5, 0, seed=1)
+    same, watched = points.draw(pool, 5, 20, seed=1)
+    assert none is None
+    assert [a.positions.tolist() for a in one] == [a.positions.tolist() for a in same]
+    assert len(watched) == 20
+    assert not {id(a) for a in same} & {id(a) for a in watched}
+    assert points.draw(pool, len(pool), 20, seed=1)[1] is None
+
+
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_every_arm_runs_at_every_size_and_seed(name):
+    grid, found = grids.GRIDS[name], grids.points(name)
+    for arm in grid.arms:
+        cells = {
+            (spec.n, spec.seed)
+            for _, steps, spec in found
+            if (spec.arm, steps) == (arm, grid.configs["tuned"].steps)
+        }
+        assert len(cells) == len(grid.sizes) * len(points.SEEDS)
+    assert len({(label, steps, s.n, s.seed) for label, steps, s in found}) == len(found)
+    rows = {
+        (r["arm"], r["n"], r["seed"], r["steps"]) for r in datasets.card(name)["rows"]
+    }
+    assert rows == {(label, s.n, s.seed, steps) for label, steps, s in found}
+
+
+def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
+    """Two steps, and ten for the longer arm, on shipped molecules."""
+    grid = replace(
+        grids.GRIDS["molecules-grid"],
+        teachers={"": "molecules-mmff94", "again": "molecules-mmff94"},
+        sizes=(3,),
+        longer={"scratch": (3,)},
+        configs={arm: replace(c, steps=2) for arm, c in tune.CONFIGS.items()},
+        watch=2,
+        stride=100,
+    )
+    monkeypatch.setitem(grids.GRIDS, "small", grid)
+    monkeypatch.setattr(grids, "SEEDS", (0,))
+    names = [name for name, *_ in grids.points("small")]
+    assert names == [
+        *("composition", "zero-shot", "zero-shot, again", "scratch", "tuned"),
+        *("tuned, again", "scratch"),
+    ]
+    for key, part in grids.parts("small").items():
+        grids.compute("small", part.task, tmp_path / key)
+    grids.write("small", sorted(tmp_path.iterdir()), tmp_path)
+    made = json.loads((tmp_path / "small.json").read_text())
+    rows = [(r["arm"], r["steps"]) for r in made["rows"]]  # in the order of the points
+    assert rows == list(zip(names, [2] * 6 + [10], strict=True))
+    errors = {(r["arm"], r["steps"]): r["force_mae"] for r in made["rows"]}
+    assert errors["tuned", 2] == errors["tuned, again", 2]  # the same teacher
+    assert errors["zero-shot", 2] < errors["composition", 2]
+    assert [t["name"] for t in made["teachers"]] == ["molecules-mmff94"] * 2
+    curves = datasets.learning_curves(made, "force_mae")
+    assert set(curves) == {*names, "scratch, 5x longer"}
+
+
+def test_a_public_set_has_a_digest_and_no_free_atoms():
+    assert len(datasets.digest("water-pbe0ts")) == 64
+    assert datasets.digest("water-pbe0ts") != datasets.digest("qm9")
+    assert points.free_atoms("water-pbe0ts") is None
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Two steps a training, few structures to judge on, no runs."""
+    for table in (ways.WAYS, ways.CCSDT_WAYS):
+        for way, config in table.items():
+            if isinstance(config, tune.FitConfig):
+                monkeypatch.setitem(table, way, replace(config, steps=2))
+    loaded = datasets.load
+
+    def few(name):
+        parts = loaded(name)
+        return {s: part if s == "pool" else part[:4] for s, part in parts.items()}
+
+    monkeypatch.setattr(datasets, "load", few)
+    monkeypatch.setattr(ways, "HOT_N", 0)
+
+
+@pytest.mark.parametrize("way", ["zero-shot", *ways.WAYS])
+def test_every_way_on_ethanol(way, brief):
+    found = ways.row(way, ways.spec_of("ethanol-dft", way, 3, 0))
+    assert 10 < found["force_mae"] < 3000
+    assert ("others_force_mae" in found) == (way != "delta")
+    assert ("moved" in found) == (way not in ("zero-shot", "delta", "instant head"))
+
+
+@pytest.mark.parametrize("way", ["zero-shot", *ways.CCSDT_WAYS])
+def test_every_way_to_coupled_clusters(way, brief):
+    found = ways.row(way, ways.spec_of("ethanol-ccsdt", way, 10, 0))
+    assert 10 < found["force_mae"] < 3000
+
+
+def test_the_ways_that_ship_are_those_of_the_table():
+    keys = ("experiment", "way", "n", "seed")
+    rows = [tuple(r[k] for k in keys) for r in datasets.card("ways")["rows"]]
+    assert rows == ways.points()
+    assert len(set(rows)) == len(rows)
+
+
+def test_replayed_frames_are_of_many_molecules_at_once():
+    first = points.classical_frames()[:10]
+    assert len({a.info["smiles"] for a in first}) == 10
+    assert len(points.classical_frames()) == 100
+
+
+def test_a_hot_run_that_holds_and_one_that_breaks(monkeypatch):
+    monkeypatch.setattr(ways, "HOT_PS", 0.1)
+
+    class Spring:
+        """MMFF94, and beyond some time nothing at all: atoms fly off."""
+
+        def __init__(self, calls):
+            self.calls, self.known = calls, molecules.mmff94("CCO")
+
+        def energy_forces(self, numbers, positions, cell=None):
+            self.calls -= 1
+            energy, forces = self.known(numbers, positions, cell)
+            return (energy, forces) if self.calls > 0 else (energy, -forces)
+
+    assert ways.hot_run(Spring(10_000), seed=0) == pytest.approx(0.1)
+    assert ways.hot_run(Spring(50), seed=0) < 0.1
+
+
+def test_a_rung_of_the_ladder(monkeypatch, tmp_path):
+    sets, quantum = datasets.load("teachers-xtb"), datasets.load("molecules-dft")
+    few = {s: part[:: len(part) // 20] for s, part in sets.items()}
+    some = {"pool": quantum["pool"], "test": quantum["test"][:4]}
+    known = {"teachers-xtb": few, "molecules-dft": some}
+    monkeypatch.setattr(datasets, "load", known.get)
+    for name, value in (("STEPS", 2), ("SIZES", (3,)), ("SEEDS", (0,))):
+        monkeypatch.setattr(ladder, name, value)
+    monkeypatch.setattr(tune, "TUNED", replace(tune.TUNED, steps=2))
+    ladder.compute("ladder", "UFF", tmp_path / "row")
+    found = json.loads((tmp_path / "row").read_text())
+    assert {r["arm"] for r in found["rows"]} == {"zero-shot", "tuned"}
+    assert 300 < found["teacher_force_mae"] < 2000
+    assert 0 < found["label_cpu_s"] < 0.1
+
+
+def test_teachers_label_molecule_by_molecule():
+    frames = datasets.load("teachers-xtb")["valid"][18:23]  # of two molecules
+    assert len({a.info["smiles"] for a in frames}) == 2
+    for name, field in (("UFF", molecules.uff), ("MMFF94", molecules.mmff94)):
+        for new, old in zip(ladder.by_teacher(name, frames), frames, strict=True):
+            (same,) = label([old], field(old.info["smiles"]))
+            np.testing.assert_array_equal(new.get_forces(), same.get_forces())

@@ -1,0 +1,180 @@
+"""Making shipped files: resumable, whole or absent, anew where something changed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tpainn_lite import datasets
+from tpainn_lite.course import lessons
+from tpainn_lite.reproduce import __main__, parts
+
+pytest.importorskip("snakemake", reason="Snakemake is the extra `reproduce`")
+ROOT = Path(__file__).parents[2]
+TINY = """
+import time
+from pathlib import Path
+from tpainn_lite.reproduce.parts import Part
+
+LEVELS = {"tiny": 1, "other": 1}
+FILES = {name: [f"{name}.txt"] for name in LEVELS}
+SOURCE = "build/source"
+
+def parts(name):
+    return {f"{k}": Part(k, (SOURCE,) if k == 3 else (), LEVELS[name] if k < 2 else 0)
+            for k in range(6)}
+
+def compute(name, task, path):
+    with open("log", "a") as log:
+        log.write(f"{name}{task} ")
+    while task >= 2 and not Path("go").exists():
+        time.sleep(0.02)
+    if task == 4 and Path("bad").exists():
+        raise RuntimeError("no convergence")
+    path.write_text(f"{task}: {task**2} at {LEVELS[name]}")
+
+def whole(name):
+    return Part(name)
+
+def write(name, results, folder, share=1):
+    text = "; ".join(p.read_text() for p in results)
+    (folder / f"{name}.txt").write_text(f"{text}; share {share}")
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder with a family of two assets, which wait for a file called go."""
+    (tmp_path / "tiny.py").write_text(TINY)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/source").write_text("one")
+    (tmp_path / "go").touch()
+    return tmp_path
+
+
+def start(folder, *names, cores=2, **config):
+    """Start Snakemake as the command line does, in a session of its own."""
+    call = __main__.command(names, cores, families="tiny", **config)
+    return subprocess.Popen(
+        call,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{folder}"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def make(folder, *names, **how):
+    """Make assets; return which parts were computed, and whether all went well."""
+    (folder / "log").unlink(missing_ok=True)
+    process = start(folder, *names, **how)
+    process.words = process.communicate(timeout=300)[1]
+    log = folder / "log"
+    done = sorted(log.read_text().split()) if log.exists() else []
+    return done, process.returncode == 0
+
+
+def shipped(folder):
+    return {p.name: p.read_text() for p in folder.glob("build/reproduce/shipped/*")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on_to_the_same_bytes(tiny, number):
+    (tiny / "go").unlink()
+    process = start(tiny, "tiny")
+    log = tiny / "log"
+    while not log.exists() or len(log.read_text().split()) < 4:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(number)
+    time.sleep(1.5)  # jobs end with Snakemake
+    (tiny / "go").touch()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not shipped(tiny)
+    done, well = make(tiny, "tiny")
+    assert well
+    assert not {"tiny0", "tiny1"} & set(done)  # they were there
+    one = shipped(tiny)["tiny.txt"]
+    assert one == "; ".join(f"{k}: {k**2} at 1" for k in range(6)) + "; share 1.0"
+
+
+def test_only_what_changed_is_made_anew(tiny):
+    every = [f"{name}{k}" for name in ("other", "tiny") for k in range(6)]
+    assert make(tiny, "all") == (every, True)
+    one_worker = shipped(tiny)
+    os.utime(tiny / "build/source")  # another time, as after a checkout
+    assert make(tiny, "all") == ([], True)
+    (tiny / "tiny.py").write_text(TINY.replace('"tiny": 1', '"tiny": 2'))
+    assert make(tiny, "all") == (["tiny0", "tiny1"], True)
+    assert shipped(tiny)["tiny.txt"].startswith("0: 0 at 2; 1: 1 at 2; 2: 4 at 1")
+    assert shipped(tiny)["other.txt"] == one_worker["other.txt"]
+    (tiny / "build/source").write_text("two")
+    assert make(tiny, "all") == (["other3", "tiny3"], True)
+
+
+def test_a_failure_blocks_no_other_part_and_a_share_ships_nothing(tiny):
+    (tiny / "bad").touch()
+    done, well = make(tiny, "all")
+    assert not well
+    assert len(done) == 12
+    assert not shipped(tiny)
+    assert len(list(tiny.glob("build/reproduce/tiny/*/*.part"))) == 10
+    assert make(tiny, "tiny", share=0.3) == ([], True)
+    made = (tiny / "build/reproduce/shipped-0.3/tiny.txt").read_text()
+    assert made == "0: 0 at 1; 1: 1 at 1; share 0.3"
+
+
+def test_the_command_line(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(os, "execv", lambda program, call: asked.append(call))
+    __main__.main(["ladder", "--cores", "3", "--profile", "ci", "--dry-run"])
+    __main__.main(["ladder", "--ship", "--profile", "my-cluster"])
+    first, second = asked
+    assert first[:4] == [sys.executable, "-m", "snakemake", "ladder"]
+    assert first[first.index("--cores") + 1] == "3"
+    assert "share=0.02" in first
+    assert first[-1] == "--dry-run"
+    assert "ship-ladder" in second
+    assert second[second.index("--profile") + 1] == "my-cluster"
+    assert "-m snakemake ladder" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        __main__.main(["ladder", "--ship", "--profile", "ci"])
+    assert tuple(__main__.PROFILES) == lessons.PROFILES
+
+
+def test_every_shipped_file_has_one_rule(capsys):
+    __main__.main(["list"])
+    lines = capsys.readouterr().out.splitlines()
+    files = [f for m in parts.modules().values() for fs in m.FILES.values() for f in fs]
+    assert len(files) == len(set(files))
+    assert len(lines) == 1 + sum(len(m.FILES) for m in parts.modules().values())
+    given = {"molecules.smi", "public-files.txt"}
+    there = {p.name for p in datasets.SHIPPED.iterdir()} - given
+    assert there == {f for f in files if not f.endswith(".png")}
+
+
+def sources(value):
+    """All {"name", "sha256"} pairs within a card."""
+    if isinstance(value, list):
+        return [pair for one in value for pair in sources(one)]
+    if not isinstance(value, dict):
+        return []
+    if set(value) == {"name", "sha256"}:
+        return [(value["name"], value["sha256"])]
+    return [pair for one in value.values() for pair in sources(one)]
+
+
+def test_cards_name_sources_as_they_ship():
+    found = 0
+    for path in sorted(datasets.SHIPPED.glob("*.json")):
+        for name, sha256 in sources(json.loads(path.read_text())):
+            assert sha256 == datasets.digest(name), (path.name, name)
+            found += 1
+    assert found > 40
