@@ -21,9 +21,8 @@ from scipy.special import chdtri
 from tqdm import tqdm
 
 from . import units
-from .analysis import whole
 from .data import CLASH, EnergyForces, check, closest_pair, energy_forces_of
-from .engine import Guard, add_barostat, python_system, snapshot, start
+from .engine import Guard, add_barostat, python_system, snapshot, start, whole
 
 HOT = 500.0  # K: the allowance for what a start that is not relaxed gives off as heat
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot

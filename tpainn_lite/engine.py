@@ -5,16 +5,18 @@ fs and eV. Particles of a System beyond the atoms are virtual sites (a water mod
 fourth site): they are placed here, and never seen outside.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import openmm
 from ase import Atoms
+from ase.cell import Cell
 from openmm import unit
 
 from . import units
-from .analysis import Box, nearest_image
 from .analysis import bonds as bonds_of
+from .analysis import nearest_image, reduced
 from .data import EnergyForces, cell_of, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
@@ -29,6 +31,66 @@ MASS = unit.dalton
 LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
+TIE = 1e-12  # relative: a hexagonal cell stays reduced when it is rounded
+BELOW = (2, 1), (2, 0), (1, 0)  # the diagonal of a lower triangle
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """A cell as OpenMM takes it, and the way back to the cell and axes of the user.
+
+    OpenMM wants three reduced vectors that form a lower triangle. Any cell can be
+    written so: turn it, and combine its vectors by whole numbers.
+    """
+
+    vectors: np.ndarray  # (3, 3) Å: reduced, lower triangular
+    turn: np.ndarray  # (3, 3): vectors (N, 3) @ turn.T go in, and @ turn come out
+    combine: np.ndarray  # (3, 3) whole numbers: combine @ vectors @ turn is the cell
+
+    @staticmethod
+    def of(cell: np.ndarray | None) -> "Box":
+        """Find the box of a cell (3, 3) Å with a volume, or of none."""
+        if cell is None:
+            return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
+        box, turn, shortest = np.array(cell, float), np.eye(3), reduced(cell)
+        lengths = [np.sort(np.linalg.norm(c, axis=1)) for c in (box, shortest)]
+        fits = not np.triu(box, 1).any() and (np.diag(box) > 0).all()
+        fits &= all(abs(box[i, j]) <= box[j, j] / 2 * (1 + TIE) for i, j in BELOW)
+        if not (fits and np.allclose(*lengths, rtol=1e-9)):
+            triangle, turn = Cell(shortest).standard_form()
+            box = np.tril(triangle) * np.sign(triangle[0, 0])  # -: left-handed
+            for i, j in BELOW:
+                box[i] -= box[j] * np.round(box[i, j] / box[j, j])
+        for i, j in BELOW:
+            half = box[j, j] / 2 * (1 - TIE)
+            box[i, j] = np.clip(box[i, j], -half, half)
+        return Box(box, turn, np.rint(cell @ turn.T @ np.linalg.inv(box)))
+
+    def cell(self, vectors: np.ndarray) -> np.ndarray:
+        """Turn box vectors (3, 3) Å, scaled by a barostat maybe, into the cell."""
+        return self.combine @ vectors @ self.turn
+
+    def height(self) -> float:
+        """Return the least distance (Å) between two opposite faces."""
+        return 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=0).max()
+
+
+def whole(atoms: Atoms) -> Atoms:
+    """Copy `atoms`, each molecule in one piece around its first atom."""
+    first, second, vectors = bonds_of(atoms)
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
+    mended, seen = atoms.copy(), set()
+    for root in range(len(atoms)):
+        stack = [] if root in seen else [root]
+        seen.add(root)
+        while stack:
+            i = stack.pop()
+            for k in range(starts[i], starts[i + 1]):
+                if second[k] not in seen:
+                    seen.add(second[k])
+                    mended.positions[second[k]] = mended.positions[i] + vectors[k]
+                    stack.append(second[k])
+    return mended
 
 
 class Guard:

@@ -15,8 +15,9 @@ from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
-from .analysis import Box, check_water
+from .analysis import check_water
 from .data import cell_of
+from .engine import Box
 from .public.formats import whole_waters
 
 CUTOFF = 9.0  # Å

@@ -12,7 +12,7 @@ from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
 from .. import analysis, dynamics, units
-from ..analysis import Box
+from ..engine import Box
 from ..data import EnergyForces, energy_forces_of
 from ..engine import BAROSTAT_EVERY
 from . import controls, figures, live, viewers

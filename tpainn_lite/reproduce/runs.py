@@ -131,7 +131,11 @@ def judge_run(task: tuple[Run, str], path: Path) -> None:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        D = analysis.self_diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        settled, window = (
+            frames[round(1000 * SETTLE / EVERY) :],
+            (1000 * t for t in FIT),
+        )
+        D = analysis.self_diffusion(settled, EVERY, fit_window=tuple(window))
         row["diffusion"] = D.value, D.error
     path.write_text(json.dumps(row))
 

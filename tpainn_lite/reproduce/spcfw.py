@@ -64,14 +64,16 @@ def settled(
 def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
     """What the runs give: density (g/cm³), diffusion (1e-9 m²/s), and its MSD."""
     edge = float(nvt[0].cell.lengths()[0])
-    D = analysis.self_diffusion(nvt, EVERY["nvt"], FIT)
-    lags = np.flatnonzero(D.times <= SHOWN)[::10]
+    D = analysis.self_diffusion(
+        nvt, EVERY["nvt"], fit_window=tuple(1000 * t for t in FIT)
+    )
+    lags = np.flatnonzero(D.times <= 1000 * SHOWN)[::10]
     return {
         "density": analysis.mean_and_error(density),
         "diffusion": (D.value, D.error),
         "edge": edge,
         "temperature": float(dynamics.temperatures(nvt).mean()),
-        "times": D.times[lags].round(3).tolist(),
+        "times": (D.times[lags] / 1000).round(3).tolist(),
         "msd": D.msd[lags].round(4).tolist(),
     }
 
