@@ -48,16 +48,13 @@ def check_same_atoms(frames: Sequence[Atoms]) -> None:
 
 
 def reduced(cell: np.ndarray) -> np.ndarray:
-    """Return the shortest (Minkowski-reduced) vectors of the lattice of a cell (3, 3).
-
-    A cell with right angles stays. Raises `ValueError` for a cell without volume.
-    """
+    """Return the shortest (Minkowski-reduced) vectors (3, 3) Å of a cell's lattice."""
     return _reduced(np.asarray(cell, float).tobytes())[0]
 
 
 @lru_cache(maxsize=64)  # the frames of a run mostly share their cell
 def _reduced(content: bytes) -> tuple[np.ndarray, bool]:
-    """Reduce a cell, and tell whether it has right angles."""
+    """Reduce a cell, and tell whether it has right angles, and so stays as it is."""
     cell = np.frombuffer(content).reshape(3, 3)
     products, volume = cell @ cell.T, abs(np.linalg.det(cell))
     squares = products.diagonal()
@@ -76,7 +73,7 @@ def reach(cell: np.ndarray) -> float:
 
 
 def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Move `vectors` (..., 3) Å by vectors of any cell (3, 3) to the shortest images."""
+    """Move vectors (..., 3) Å by vectors of any cell (3, 3) to the shortest images."""
     cell, right = _reduced(np.asarray(cell, float).tobytes())
     if right:  # a hundred times faster than ASE
         return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
@@ -100,8 +97,7 @@ def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     """Return the fs between two frames: `dt`, checked, or what ``info["time_fs"]`` say.
 
-    Raises `ValueError` where the two differ, where the times are not evenly spaced, and
-    without `dt` where a frame has none.
+    Raises `ValueError` where the two differ, or times are missing or not evenly spaced.
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
     if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):
@@ -117,7 +113,7 @@ def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(
             f"frames, dt: frames need to be {step:g} fs apart, but by info['time_fs'] "
-            f"they are {steps.min():g} to {steps.max():g} fs apart; take one stretch of "
+            f"they are {steps.min():g} to {steps.max():g} fs apart; take a stretch of "
             "one run, and the time between two frames, not the time step"
         )
     return step
@@ -130,14 +126,11 @@ def spectrum(frames, dt: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     in `frame_interval`: 4 fs sees up to 4170/cm.
     """
     check_same_atoms(frames)
-    if len(frames) < 2:
-        raise ValueError("frames: needs two frames or more, got one")
-    dt = frame_interval(frames, dt)
     v = np.array([a.get_velocities() for a in frames])  # (T, N, 3)
-    if not (np.isfinite(v).all() and v.any() and all(a.has("momenta") for a in frames)):
-        raise ValueError(
-            "frames: need velocities in every frame, finite and not all zero"
-        )
+    known = len(v) > 1 and all(a.has("momenta") for a in frames)
+    if not (known and np.isfinite(v).all() and v.any()):
+        raise ValueError("frames: need two or more with velocities, finite, not all 0")
+    dt = frame_interval(frames, dt)
     v *= np.sqrt(frames[0].get_masses())[:, None]
     v *= np.hanning(len(v) + 2)[1:-1, None, None]
     power = (np.abs(np.fft.rfft(v, axis=0)) ** 2).sum(axis=(1, 2))
@@ -156,10 +149,7 @@ class Diffusion:
 
 
 def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
-    """Return positions (T, N, 3) Å that run on across the faces of the box.
-
-    No atom may move by half a box between two frames.
-    """
+    """Let positions (T, N, 3) Å run on across faces; no step may reach half a box."""
     check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
     if not np.isfinite(R).all():
@@ -211,11 +201,8 @@ def self_diffusion(
 
 
 def mean_square_displacements(R: np.ndarray) -> np.ndarray:
-    """Average the MSD (T, n) Å² of positions (T, n, 3) over all origins of each lag.
-
-    Kneller et al., Comput. Phys. Commun. 91, 191 (1995).
-    """
-    T = len(R)
+    """Average the MSD (T, n) Å² of positions (T, n, 3) over all origins of each lag."""
+    T = len(R)  # Kneller et al., Comput. Phys. Commun. 91, 191 (1995)
     transform = np.fft.rfft(R, 2 * T, axis=0)
     correlation = np.fft.irfft(np.abs(transform) ** 2, 2 * T, axis=0)[:T].sum(axis=2)
     squares = (R**2).sum(axis=2)  # (T, n)
@@ -233,8 +220,7 @@ def yeh_hummer(length: float, temperature: float, viscosity: float) -> float:
         if not value > 0:
             raise ValueError(f"{name}: needs a positive number, got {value}")
     kT = ase.units._k * temperature  # J
-    shift = 2.837297 * kT / (6 * np.pi * 1e-3 * viscosity * 1e-10 * length)  # m²/s
-    return float(shift * 1e9)
+    return 2.837297 * kT / (6 * np.pi * 1e-3 * viscosity * 1e-10 * length) * 1e9
 
 
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
@@ -247,8 +233,8 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     x = np.asarray(series, float)
     if x.ndim != 1 or len(x) < LEAST or not np.isfinite(x).all():
         raise ValueError(
-            f"series: needs {LEAST} finite values or more, one after another, got shape "
-            f"{x.shape}{'' if np.isfinite(x).all() else ' with NaN or infinity'}"
+            f"series: needs {LEAST} finite values or more, got shape {x.shape}, "
+            f"{np.isfinite(x).sum()} of them finite"
         )
     N, mean = len(x), float(x.mean())
     if np.ptp(x) == 0:
@@ -265,18 +251,15 @@ def densities(frames: Sequence[Atoms]) -> np.ndarray:
     for k, a in enumerate(frames):
         if not (a.pbc.all() and a.cell.volume > 0):
             raise ValueError(
-                f"frames: need boxes that are periodic in all directions, frame {k} has "
-                f"pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
+                "frames: need boxes that are periodic in all directions, but frame "
+                f"{k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
             )
     grams = [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     return np.array(grams)
 
 
 def displacements(atoms: Atoms, first, second) -> np.ndarray:
-    """Return vectors (P, 3) Å from atoms `first` to the nearest image of `second`.
-
-    Raises `ValueError` for partly periodic atoms and positions that are not finite.
-    """
+    """Return vectors (P, 3) Å from atoms `first` to the nearest image of `second`."""
     vectors = atoms.positions[second] - atoms.positions[first]
     if not np.isfinite(vectors).all():
         raise ValueError("atoms: a position is NaN or infinite; drop this frame")
@@ -333,16 +316,14 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
         raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
     if not 0 <= density < np.inf:
         raise ValueError(f"density: needs a number per Å³, not negative, got {density}")
-    inside = r < cutoff
-    return float((4 * np.pi * r**2 * g * width)[inside].sum() * density)
+    return float((4 * np.pi * r**2 * g * width)[r < cutoff].sum() * density)
 
 
 def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     """Split forces (N, 3) on water ordered O H H, ... by what they do to a molecule.
 
     "translation" and "rotation" accelerate and turn it as a whole, so other molecules
-    exert them; "vibration" is the rest. They add up to `forces`. (As Magdău et al., doi
-    10.1038/s41524-023-01100-w.)
+    exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
     """
     check_water(atoms)
     F = np.asarray(forces, float)
@@ -370,15 +351,12 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
 def check_water(atoms: Atoms) -> None:
     """Raise `ValueError` for what is not molecules of water in the order O H H.
 
-    A hydrogen farther than `LONG` times the sum of the covalent radii from the oxygen
-    before it must not be nearer to another one, and none may be `LONGEST` times as far.
+    A bond may be stretched while no other oxygen is nearer, up to `LONGEST`.
     """
     distances = np.linalg.norm(bond_vectors(atoms), axis=1)
-    oxygens, hydrogens = np.arange(0, len(atoms), 3), np.flatnonzero(atoms.numbers == 1)
-    for r, h in zip(distances, hydrogens, strict=True):
-        if r <= LONG * O_H:
-            continue
-        to = displacements(atoms, np.full(len(oxygens), h), oxygens)
+    for k in np.flatnonzero(distances > LONG * O_H):
+        r, h = distances[k], 3 * (k // 2) + 1 + k % 2
+        to = displacements(atoms, h, slice(None, None, 3))  # all oxygens
         nearest = np.linalg.norm(to, axis=1).min()
         if nearest < r or r > LONGEST * O_H:
             raise ValueError(
@@ -390,25 +368,21 @@ def check_water(atoms: Atoms) -> None:
 
 
 def bond_vectors(atoms: Atoms) -> np.ndarray:
-    """Return the vector (hydrogens, 3) Å from the oxygen to each hydrogen of water.
-
-    Raises `ValueError` where the elements are not in the order O H H.
-    """
+    """Return the vector (hydrogens, 3) Å from the oxygen to each hydrogen of water."""
     if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
         raise ValueError(
-            "atoms: needs water ordered O H H, O H H, ... (water.ordered does that), got "
-            f"{str(atoms.symbols)[:40] or 'no atom'}"
+            "atoms: needs water ordered O H H, O H H, ...; water.ordered does that. "
+            f"Got {str(atoms.symbols)[:40] or 'no atom'}"
         )
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
 
 
 def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
-    """Count the hydrogen bonds of a box of water ordered O H H, ....
+    """Count the hydrogen bonds of water ordered O H H, ...; each belongs to two.
 
     A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
-    `angle` degrees (Luzar & Chandler 1996, doi 10.1103/PhysRevLett.76.928). Each counts
-    once, and belongs to two molecules.
+    `angle` degrees (Luzar & Chandler 1996, doi 10.1103/PhysRevLett.76.928).
     """
     check_water(atoms)
     _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)

@@ -12,9 +12,8 @@ from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
 from .. import analysis, dynamics, units
-from ..engine import Box
 from ..data import EnergyForces, energy_forces_of
-from ..engine import BAROSTAT_EVERY
+from ..engine import BAROSTAT_EVERY, Box
 from . import controls, figures, live, viewers
 
 PRESSURES = {"none: constant volume": None, "1 bar": 1.0, "1,000 bar": 1000.0}
