@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +94,21 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
     return str(value)
+
+
+def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None:
+    """Print numbers, ``{row: {column: number}}``; what a row lacks stays blank."""
+    columns = [*dict.fromkeys(column for row in rows.values() for column in row)]
+    first = max(map(len, [title, *rows])) + 1
+    widths = [max(7, len(str(column))) + 1 for column in columns]
+    cells = [f"{column!s:>{w}}" for column, w in zip(columns, widths, strict=True)]
+    print(f"{title:{first}s}" + "".join(cells))
+    for name, row in rows.items():
+        cells = [
+            f"{row[column]:{w}.{digits}f}" if column in row else " " * w
+            for column, w in zip(columns, widths, strict=True)
+        ]
+        print(f"{name:{first}s}" + "".join(cells).rstrip())
 
 
 def self_check(condition: bool, good: str, hint: str) -> None:
