@@ -34,10 +34,9 @@ def test_the_star_of_a_movie_follows_the_frame_and_the_run():
 
 
 def test_a_gallery_changes_the_molecule_and_keeps_the_view():
-    waters = {
-        name: (a, np.ones((3, 3)), np.zeros((3, 3))) for name, a in zip("ab", run(2))
-    }
-    gallery = Gallery(waters)
+    ones, zeros = np.ones((3, 3)), np.zeros((3, 3))
+    first, second = run(2)
+    gallery = Gallery({"a": (first, ones, zeros), "b": (second, ones, zeros)})
     box = gallery.widget.children[1]
     view = box.children[0]
     gallery.choice.value = "b"
