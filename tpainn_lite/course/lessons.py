@@ -97,18 +97,22 @@ def _short(value: Any) -> str:
 
 
 def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None:
-    """Print numbers, ``{row: {column: number}}``; what a row lacks stays blank."""
+    """Print ``{row: {column: number or text}}``; what a row lacks stays blank."""
     columns = [*dict.fromkeys(column for row in rows.values() for column in row)]
-    first = max(map(len, [title, *rows])) + 1
-    widths = [max(7, len(str(column))) + 1 for column in columns]
-    cells = [f"{column!s:>{w}}" for column, w in zip(columns, widths, strict=True)]
-    print(f"{title:{first}s}" + "".join(cells))
-    for name, row in rows.items():
-        cells = [
-            f"{row[column]:{w}.{digits}f}" if column in row else " " * w
-            for column, w in zip(columns, widths, strict=True)
-        ]
-        print(f"{name:{first}s}" + "".join(cells).rstrip())
+    texts = {
+        name: [_cell(row.get(column, ""), digits) for column in columns]
+        for name, row in rows.items()
+    }
+    texts = {title: [str(column) for column in columns]} | texts
+    columns = zip(*texts.values(), strict=True)
+    first, *widths = (max(map(len, column)) + 2 for column in [texts, *columns])
+    for name, cells in texts.items():
+        cells = (f"{cell:>{max(w, 7)}}" for cell, w in zip(cells, widths, strict=True))
+        print((name.ljust(first) + "".join(cells)).rstrip())
+
+
+def _cell(value: Any, digits: int) -> str:
+    return value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 def self_check(condition: bool, good: str, hint: str) -> None:
