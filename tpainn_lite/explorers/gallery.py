@@ -62,7 +62,7 @@ class Movie:
         frame = self.view.frame = self.frame.value
         if self._curves:
             x, y = self._curves[self.run.value]
-            now = frame * (len(x) // len(self.runs[self.run.value]))
+            now = frame * (round(len(x) / len(self.runs[self.run.value])))
             self.figure.data[1].update(x=[x[now]], y=[y[now]])
 
     def twin(self, name: str | None = None) -> bytes:
