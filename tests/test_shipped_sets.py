@@ -5,7 +5,7 @@ import pytest
 
 from tpainn_lite import datasets, molecules
 from tpainn_lite.data import check
-from tpainn_lite.reproduce import cards, ethanol, molecule_sets, water_sets
+from tpainn_lite.reproduce import cards, ethanol, ladder, molecule_sets, water_sets
 
 SETS = sorted(p.name.split(".")[0] for p in datasets.SHIPPED.glob("*.extxyz*"))
 H = 1e-3  # Å, of finite differences
@@ -103,9 +103,9 @@ def test_three_structures_again(name):
 
 
 def test_three_structures_of_the_ladder_again():
-    xtb = pytest.importorskip("tpainn_lite.reproduce.xtb", reason="tblite is an extra")
+    pytest.importorskip("tblite", reason="tblite is an extra")
     for frame in some(datasets.load("teachers-xtb")["pool"]):
-        label_again(xtb.gfn2_xtb(), frame)
+        label_again(ladder.gfn2_xtb(), frame)
 
 
 def test_the_ladder_has_no_test_molecule():

@@ -26,11 +26,11 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from scipy.spatial.distance import pdist
-from tpainn_lite.public.download.sets import SETS, File, PublicSet
 
 from tpainn_lite import datasets
 from tpainn_lite.data import check
-from tpainn_lite.public.download import download, formats
+from tpainn_lite.public import download, formats
+from tpainn_lite.public.sets import SETS, File, PublicSet
 from tpainn_lite.units import HARTREE, KCAL_MOL
 
 MIRROR = Path(__file__).parents[3] / "shared" / "data"
@@ -187,7 +187,7 @@ def test_no_room_halfway(published, tmp_path):
 def test_full_disk(site, published, tmp_path):
     """The cache is a file system of 64 kB, seen by one subprocess only."""
     script = (
-        "import sys, dataclasses; from tpainn_lite import public\n"
+        "import sys, dataclasses; from tpainn_lite.public import download as public\n"
         "about = public.SETS['rmd17-ethanol']\n"
         f"file = about.files[0]._replace(path={FILE!r}, url={site.url!r})\n"
         "try: public.fetch(about, file, public.Path(sys.argv[1]))\n"

@@ -15,11 +15,12 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .. import datasets, molecules, tune
-from ..data import label, split
+from .. import datasets, molecules, tune, units
+from ..data import EnergyForces, from_calculator, label, split
 from ..model import Potential, PotentialConfig
 from ..train import evaluate, fit
 from ..tune import FIT, references
+from ..units import UNPAIRED
 from . import molecule_sets
 from .cards import About, write_set
 from .grid_rows import free_atoms
@@ -46,14 +47,12 @@ def structure_tasks() -> list[tuple[int, list[str], str]]:
 
 def label_structures(task: tuple[int, list[str], str], path: Path) -> None:
     """Sample with MMFF94, label with GFN2-xTB; write extxyz."""
-    from . import xtb
-
     seed, smiles, part = task
     molecule_sets.sample_classical((seed, smiles), path)
     frames = ase.io.read(path, ":", format="extxyz")
     for atoms in frames:
         atoms.positions = atoms.positions.round(4)  # as they will be written
-    labelled = label(frames, xtb.gfn2_xtb())
+    labelled = label(frames, gfn2_xtb())
     for atoms, old in zip(labelled, frames, strict=True):
         atoms.info = {"smiles": old.info["smiles"], "split": part}
     ase.io.write(path, labelled, format="extxyz")
@@ -68,10 +67,19 @@ def _program() -> str:
     return f"tblite {version('tblite')}"
 
 
-def _free_atoms() -> dict[int, float]:
-    from . import xtb
+def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
+    """GFN2-xTB, doi 10.1021/acs.jctc.8b01176, with tblite (extra `quantum`)."""
+    from tblite.ase import TBLite
 
-    return xtb.atom_energies()
+    kelvin = 300 * 3.166808578545117e-6 * units.HARTREE / units.KB  # its own constant
+    options = {"method": "GFN2-xTB", "cache_api": False, "verbosity": 0}
+    options |= {"electronic_temperature": kelvin, "multiplicity": unpaired + 1}
+    return from_calculator(TBLite(**options))
+
+
+def _free_atoms() -> dict[int, float]:
+    places = np.zeros((1, 3))
+    return {z: gfn2_xtb(UNPAIRED[z])([z], places)[0] for z in (1, 6, 7, 8)}
 
 
 ABOUT = About(
@@ -107,9 +115,7 @@ def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
 def energy_forces(teacher: str, smiles: str):
     """The `EnergyForces` of a teacher for a molecule."""
     if teacher == "GFN2-xTB":
-        from . import xtb
-
-        return xtb.gfn2_xtb()
+        return gfn2_xtb()
     return {"UFF": molecules.uff, "MMFF94": molecules.mmff94}[teacher](smiles)
 
 
