@@ -87,7 +87,7 @@ def test_smiles_that_mmff94_cannot_type(smiles):
         ("[Na+].[Cl-]", "one molecule.*2 that share no bond"),
         ("[CH3]", "radical.*1 unpaired electron"),
         ("[OH]", "radical.*1 unpaired electron"),
-        ("[CH2]", "radical.*2 unpaired electrons"),
+        ("[CH2]", "radical.*2 unpaired electron"),
         ("[N]=O", "radical.*1 unpaired electron"),
         ("[OH3+]", r"ion.*charge \+1"),
         ("[OH-]", "ion.*charge -1"),
