@@ -159,7 +159,7 @@ def pack(frames: Sequence[Atoms]) -> bytes:
 
 
 def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
-    """Read the frames that `pack` packed: wrapped, with energies, times and kinetic ones.
+    """Read the frames that `pack` packed, wrapped, with energies and times.
 
     Raises `ValueError` for a file that is missing, damaged, something else, or not the
     one with this checksum.

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from tpainn_lite.public.download.download import located
-from tpainn_lite.public.download.sets import SETS
 
-from tpainn_lite.public.download import formats
+from tpainn_lite.public import formats
+from tpainn_lite.public.download import SETS, located
 from tpainn_lite.reproduce import __main__, order
 
 MIRROR = Path(__file__).parents[3] / "shared" / "data"

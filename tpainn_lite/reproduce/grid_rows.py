@@ -17,7 +17,7 @@ from .. import datasets, tune
 from ..data import split
 from ..model import Potential
 from ..public import formats
-from ..public.sets import SETS
+from ..public.download import SETS
 from ..train import FitConfig, evaluate
 from .grids import GRIDS, LONGER, SEEDS, TAUGHT, Grid
 from .tasks import belongs, write_card

@@ -9,7 +9,6 @@ from ase import Atoms
 
 from .. import molecules
 from ..data import label
-from . import enumeration
 from .cards import About
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
@@ -79,7 +78,7 @@ def classical_molecules(max_heavy: int = 7, keep: int = 1000) -> list[str]:
     None shares its heavy-atom graph with a test molecule.
     """
     forbidden = test_skeletons()
-    enumerated = enumeration.enumerate_smiles(max_heavy, keep, SEED)
+    enumerated = molecules.enumerate_smiles(max_heavy, keep, SEED)
     both = sorted(set(enumerated) | set(dft_molecules()))
     return [s for s in both if molecules.skeleton(s) not in forbidden]
 

@@ -15,7 +15,7 @@ from scipy.linalg import eigh
 from .. import datasets
 from ..analysis import nearest_image
 from ..public import download, formats
-from ..public.sets import SETS
+from ..public.download import SETS
 from .tasks import belongs, write_whole
 
 SET = "water-pbe0ts"
