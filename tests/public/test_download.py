@@ -1,4 +1,4 @@
-"""Public sets: fetched once and whole or not at all, from a real server on this host."""
+"""Public sets: fetched once and whole or not at all, from a server on this host."""
 
 import hashlib
 import io
