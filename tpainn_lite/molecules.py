@@ -269,8 +269,8 @@ def sample(
     (start,) = conformers(smiles, 1, seed=seed)
     every, skip = round(spacing / 0.5), round(equilibration / spacing)
     frames = dynamics.simulate(
-        mmff94(smiles),
         start,
+        mmff94(smiles),
         steps=(n + skip) * every,
         temperature=temperature,
         friction=0.05,

@@ -144,8 +144,8 @@ class LiveRun:
     def _step(self) -> None:
         begun = time.monotonic()
         (frame,) = dynamics.simulate(
-            self._potential,
             self.frames[-1] if self.frames else self._atoms,
+            self._potential,
             steps=self._every,
             every=self._every,
             temperature=float(self.temperature.value),

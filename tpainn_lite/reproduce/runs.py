@@ -71,7 +71,7 @@ def start(temperature: float, seed: int) -> Atoms:
     how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
     for steps, kelvin in ((2000, 500.0), (5000, temperature)):
         atoms = dynamics.simulate(
-            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
         )[-1]
     atoms.calc = None
     return atoms
@@ -95,8 +95,8 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         frames = dynamics.simulate(
-            potential,
             atoms,
+            potential,
             steps=round(1000 * run.length / TIMESTEP),
             temperature=run.temperature,
             pressure=run.pressure,

@@ -38,7 +38,7 @@ def measure(task: tuple[str, int, float, str], path: Path) -> None:
     box = water.water_box(n, density=0.997, seed=0)
     run = partial(
         dynamics.simulate,
-        water.water_system(water.MODELS[model], box),
+        potential=water.water_system(water.MODELS[model], box),
         timestep=1.0,
         platform="CPU",
     )

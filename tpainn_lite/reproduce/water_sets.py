@@ -50,8 +50,8 @@ def sample_water(model: str, temperature: float, density: float, seed: int) -> A
     system = water.water_system(water.MODELS[model], atoms)
     for steps, kelvin in ((2000, TEMPERATURES[1]), (5000, temperature)):
         atoms = dynamics.simulate(
-            system,
             atoms,
+            system,
             steps=steps,
             every=steps,
             temperature=kelvin,
