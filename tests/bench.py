@@ -58,9 +58,9 @@ def liquid_speeds(potential: Potential, box: Atoms, steps: int = 100) -> None:
             moved, timestep=ase.units.fs
         ).run(steps),
         "simulate(Potential.energy_forces)": lambda: dynamics.simulate(
-            potential.energy_forces, box, **how
+            box, potential.energy_forces, **how
         ),
-        "simulate(frozen)": lambda: dynamics.simulate(quick, box, **how),
+        "simulate(frozen)": lambda: dynamics.simulate(box, quick, **how),
     }
     for name, call in ways.items():
         ms = 1e3 / (steps * rate(call))
@@ -91,13 +91,13 @@ def main() -> None:
     print(f"PaiNN, ethanol: {1e3 / labels:.1f} ms a label")
     graphs = rate(lambda: Samples(pool, 5.0, student.reference_sum(pool)))
     print(f"neighbour lists of 10 molecules: {1e3 / graphs:.1f} ms")
-    speed = rate(lambda: dynamics.simulate(mmff94, ethanol, steps=100, every=100))
+    speed = rate(lambda: dynamics.simulate(ethanol, mmff94, steps=100, every=100))
     print(f"MMFF94 dynamics of ethanol: {100 * speed:.0f} steps/s")
     settled = datasets.runs("water-runs")["NVT"]["water-tuned-8"][-1]
     liquid_speeds(datasets.checkpoint("water-tuned-8"), settled)
     box = water.water_box(32, seed=0)
     system = water.spc_fw(box)
-    speed = rate(lambda: dynamics.simulate(system, box, steps=10, every=10))
+    speed = rate(lambda: dynamics.simulate(box, system, steps=10, every=10))
     print(f"SPC/Fw, 32 molecules: {10 * speed:.0f} steps/s")
 
 

@@ -1,12 +1,163 @@
-"""Properties against closed forms: ideal gas, lattice, AR(1) noise, one dimer."""
+"""Analysis against closed forms, ASE, and the same lattice written in other ways."""
 
 import numpy as np
+import openmm
 import pytest
 from ase import Atoms
-from ase.build import bulk, make_supercell, niggli_reduce
+from ase.build import bulk, make_supercell, molecule, niggli_reduce
+from ase.geometry import find_mic
+from ase.neighborlist import neighbor_list
+from scipy.spatial.transform import Rotation
 
-from tpainn_lite import analysis, datasets, dynamics, water
-from tpainn_lite.analysis import whole
+from tpainn_lite import analysis, data, datasets, dynamics, engine, units, water
+from tpainn_lite.explorers import viewers
+
+SKEWED = np.array([[8.0, 0, 0], [2.5, 7.0, 0], [-2.0, 1.5, 9.0]])
+
+
+# --- periodic geometry
+
+
+def test_bonds_of_ethanol():
+    first, _, vectors = analysis.bonds(molecule("CH3CH2OH"))
+    assert len(first) == 2 * 8
+    assert np.linalg.norm(vectors, axis=1).max() < 1.6
+
+
+def test_an_open_structure_is_searched_without_its_cell(monkeypatch):
+    # With a cell of 100 Å ASE sorts 9 atoms into a million bins: 2 s a frame.
+    searched = []
+
+    def spy(quantities, atoms, cutoff):
+        searched.append(atoms.cell.volume)
+        return neighbor_list(quantities, atoms, cutoff)
+
+    monkeypatch.setattr(analysis, "neighbor_list", spy)
+    plain, boxed = molecule("CH3CH2OH"), molecule("CH3CH2OH")
+    boxed.set_cell([30.0, 30.0, 30.0])
+    bonds = [analysis.bonds(atoms) for atoms in (plain, boxed)]
+    for one, other in zip(*bonds, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    data.check([boxed], labelled=False)
+    viewers.snapshot(boxed)
+    assert set(searched) == {0.0}
+    np.testing.assert_array_equal(boxed.cell.lengths(), 30.0)  # it is the user's
+    boxed.pbc = True
+    data.check([boxed], labelled=False)
+    assert searched[-1] == pytest.approx(27e3)
+
+
+def test_the_closest_pair():
+    atoms = molecule("H2O")
+    assert data.closest_pair(atoms, 0.5) is None
+    first, second, distance = data.closest_pair(atoms, 2.0)
+    assert {first, second} in ({0, 1}, {0, 2})
+    assert distance == pytest.approx(atoms.get_distance(0, 1), abs=1e-12)
+    atoms.positions[2] = atoms.positions[0] + [0.0, 0.0, 10.2]
+    atoms.set_cell([10.0, 10.0, 10.0])
+    assert data.closest_pair(atoms, 0.5) is None
+    atoms.pbc = True
+    assert data.closest_pair(atoms, 0.5)[2] == pytest.approx(0.2)
+
+
+def test_a_cut_molecule_is_mended():
+    box = water.water_box(27, seed=0)
+    cut = box.copy()
+    cut.positions += 4.0
+    cut.wrap()
+    assert max(cut.get_distance(o, o + 1) for o in range(0, 81, 3)) > 5
+    mended = engine.whole(cut)
+    for o in range(0, 81, 3):
+        bonds = [a.get_distances(o, [o + 1, o + 2]) for a in (mended, box)]
+        np.testing.assert_allclose(*bonds)
+        np.testing.assert_allclose(mended.positions[o], cut.positions[o])
+    assert np.abs(engine.whole(box).positions - box.positions).max() < 1e-9
+
+
+CELLS = {
+    "box": np.diag([9.0, 7.0, 8.0]),
+    "skewed": SKEWED,
+    "fcc": 5.0 * (1 - np.eye(3)),  # angles of 60 degrees
+    "bcc": 5.0 * (1 - 2 * np.eye(3)),  # angles of 109.5 degrees
+    "hexagonal": np.array([[6.0, 0, 0], [-3.0, 27**0.5, 0], [0, 0, 5.0]]),
+    "flat": np.array([[20.0, 0, 0], [9.9, 3.0, 0], [-9.0, 1.4, 4.0]]),
+}
+FAR = np.array([[1, 0, 0], [3, 1, 0], [-2, 4, 1]])
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize(
+    "mixing",
+    [np.eye(3), [[1, 0, 0], [1, 1, 0], [0, 1, 1]], FAR],
+    ids=["as it is", "added", "far"],
+)
+def test_nearest_image_is_the_shortest_of_all(rng, cell, mixing):
+    """In each description of a lattice, against ASE and all images in reach."""
+    cell = np.array(mixing) @ cell
+    vectors = rng.uniform(-15, 15, (300, 3))
+    _, lengths = find_mic(vectors, cell)
+    found = analysis.nearest_image(vectors, cell)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), lengths, atol=1e-9)
+    shifts = np.array(list(np.ndindex(9, 9, 9))) - 4
+    images = found[:, None] + shifts @ analysis.reduced(cell)
+    assert (np.linalg.norm(images, axis=2).min(axis=1) > lengths - 1e-9).all()
+    moved = (found - vectors) @ np.linalg.inv(cell)
+    np.testing.assert_allclose(moved, moved.round(), atol=1e-9)  # by cell vectors
+    for k in (7, int(lengths.argmin())):  # one alone, and one that is near already
+        one = analysis.nearest_image(vectors[k], cell)
+        np.testing.assert_allclose(one, found[k], atol=1e-12)
+
+
+def test_reach_is_that_of_the_lattice_not_of_its_description():
+    for name, half in {"box": 3.5, "fcc": 5 / 2**0.5, "bcc": 5 * 3**0.5 / 2}.items():
+        for cell in (CELLS[name], FAR @ CELLS[name]):
+            assert analysis.reach(cell) == pytest.approx(half)
+
+
+def test_a_cell_without_volume_is_refused_in_words():
+    for cell in (np.zeros((3, 3)), [[5, 0, 0], [0, 5, 0], [5, 5, 0]]):
+        with pytest.raises(ValueError, match="cell: needs three vectors that span"):
+            analysis.nearest_image(np.ones((2, 3)), np.array(cell, float))
+        with pytest.raises(ValueError, match="cell: needs three vectors that span"):
+            engine.Box.of(cell)
+
+
+def turned(cell, seed=0):
+    return cell @ Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+
+
+BOXES = {
+    "cubic": 12.4 * np.eye(3),
+    "skewed": SKEWED,
+    "long first": np.diag([20.0, 10.0, 12.0]),
+    "turned": turned(SKEWED),
+    "other vectors": np.array([[1, 0, 0], [3, 1, 0], [-2, 5, 1]]) @ SKEWED,
+    "left-handed": turned(SKEWED[[1, 0, 2]]),
+    "hexagonal": np.array([[9.0, 0, 0], [-4.5, 9 * 0.75**0.5, 0], [0, 0, 14.0]]),
+    "hexagonal, turned": turned([[9, 0, 0], [4.5, 9 * 0.75**0.5, 0], [0, 0, 14]], 3),
+    "face-centred": 7.3 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_openmm_takes_the_box_of_any_cell(name):
+    cell = BOXES[name]
+    box = engine.Box.of(cell)
+    for scale in (0.1, 0.0973, 0.1031):  # nm; a barostat scales too
+        system = openmm.System()
+        system.setDefaultPeriodicBoxVectors(*(scale * box.vectors))
+    np.testing.assert_allclose(box.cell(box.vectors), cell, atol=1e-9)
+    np.testing.assert_allclose(box.turn @ box.turn.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(box.turn) == pytest.approx(1)  # no mirror
+    assert abs(np.linalg.det(box.combine)) == pytest.approx(1)  # the same lattice
+    if name in ("cubic", "skewed", "long first", "hexagonal"):
+        np.testing.assert_array_equal(box.turn, np.eye(3))
+    if name in ("turned", "other vectors", "left-handed"):
+        heights = 1 / np.linalg.norm(np.linalg.inv(SKEWED), axis=0)
+        assert box.height() == pytest.approx(heights.min())
+
+
+# --- means and error bars
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.8, 0.95])
@@ -28,10 +179,6 @@ def test_error_of_an_autoregressive_series(phi):
 def test_mean_and_error_of_a_constant():
     assert analysis.mean_and_error([3.0] * 32) == (3.0, 0.0)
     assert analysis.mean_and_error([0.1] * 100) == (pytest.approx(0.1), 0.0)
-    with pytest.raises(ValueError, match="needs 16 finite values"):
-        analysis.mean_and_error([1.0] * 15)
-    with pytest.raises(ValueError, match="got 32 with mean nan"):
-        analysis.mean_and_error([np.nan, *[1.0] * 31])
 
 
 def test_two_standard_errors_hold_the_mean_of_a_short_series():
@@ -44,15 +191,15 @@ def test_two_standard_errors_hold_the_mean_of_a_short_series():
     assert 0.88 < np.mean(np.abs(found[:, 0]) < 2 * found[:, 1]) < 0.97
 
 
+# --- structure
+
+
 def test_density_of_a_box():
     box = water.water_box(32, density=0.9, seed=0)
     np.testing.assert_allclose(analysis.densities([box, box]), 0.9, rtol=1e-12)
 
 
-SKEWED = np.array([[12.0, 0, 0], [4.0, 11.0, 0], [-3.0, 2.0, 13.0]])
-
-
-@pytest.mark.parametrize("cell", [np.diag([12.0, 12, 12]), SKEWED])
+@pytest.mark.parametrize("cell", [np.diag([12.0, 12, 12]), 1.5 * SKEWED])
 def test_an_ideal_gas_has_no_structure(rng, cell):
     frames = [
         Atoms("O40H80", rng.uniform(size=(120, 3)) @ cell, cell=cell, pbc=True)
@@ -92,7 +239,7 @@ def test_an_equal_element_is_not_its_own_neighbour():
     assert analysis.coordination(r, g, 1 / 1000, 4.0) == pytest.approx(1.0, rel=1e-3)
 
 
-def dimer(distance, angle):
+def dimer_of_water(distance, angle):
     """Two molecules; the donor's bond leaves the O-O axis by `angle` degrees."""
     a = np.radians(angle)
     donor = [[0, 0, 0], [np.cos(a), np.sin(a), 0], [-0.3, 0.95, 0.1]]
@@ -108,52 +255,7 @@ def dimer(distance, angle):
     [(2.9, 0, 1), (2.9, 29, 1), (2.9, 31, 0), (3.4, 10, 1), (3.6, 10, 0)],
 )
 def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
-    assert analysis.hydrogen_bonds(dimer(distance, angle)) == bonds
-
-
-R = 0.25 + 0.5 * np.arange(8)  # Å: the middle of each bin, up to 4 Å
-
-
-def _with(box, **changes):
-    for name, value in changes.items():
-        setattr(box, name, value)
-    return box
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda box: analysis.rdf([box], 8, 8, r_max=9.0), "r_max: .* up to 4.6"),
-        (lambda box: analysis.rdf([], 8, 8, r_max=3.0), "frames: .* at least one"),
-        (lambda box: analysis.rdf([box], 6, 8, r_max=3.0), "no pair"),
-        (lambda box: analysis.rdf([Atoms("O2")], 8, 8, r_max=1.0), "periodic"),
-        (lambda box: analysis.rdf([box, box[3:]], 8, 8, r_max=3.0), "same atoms"),
-        (lambda box: analysis.densities([box, Atoms("OHH")]), "frame 1 with pbc"),
-        (lambda box: analysis.densities([_with(box, pbc=False)]), "frame 0 with pbc"),
-        (lambda box: analysis.densities([_with(box, cell=None)]), "frame 0 with pbc"),
-        (lambda box: analysis.coordination(R, R, 0.03, 4.01), "cutoff: .* up to 4.00"),
-        (lambda box: analysis.coordination(R, R, 0.03, -1.0), "cutoff: .* positive"),
-        (lambda box: analysis.coordination(R, R, np.nan, 1.0), "density: .* got nan"),
-        (lambda box: analysis.coordination(R, R[1:], 0.03, 1.0), "one finite g"),
-        (lambda box: analysis.coordination(R, R * np.nan, 0.03, 1.0), "one finite g"),
-        (lambda box: analysis.mean_and_error(np.ones((20, 2))), r"got shape .20, 2."),
-        (
-            lambda box: analysis.hydrogen_bonds(
-                _with(box, positions=[[np.nan] * 3] * 81)
-            ),
-            "position is NaN",
-        ),
-        (lambda box: analysis.force_parts(box, np.ones((3, 3))), "forces: .* .81, 3."),
-        (lambda box: analysis.hydrogen_bonds(box[1:]), "O H H"),
-        (lambda box: analysis.hydrogen_bonds(box[:0]), "O H H"),
-        (lambda box: analysis.hydrogen_bonds(box, r_max=4.7), "r_max: .* up to 4.6"),
-        (lambda box: analysis.hydrogen_bonds(box, r_max=0.0), "r_max: .* positive"),
-        (lambda box: analysis.rdf([box], 8, 8, r_max=np.nan), "r_max: .* got nan"),
-    ],
-)
-def test_words_for_what_cannot_be(call, words):
-    with pytest.raises(ValueError, match=words):
-        call(water.water_box(27, seed=0))
+    assert analysis.hydrogen_bonds(dimer_of_water(distance, angle)) == bonds
 
 
 @pytest.fixture
@@ -176,43 +278,18 @@ def test_force_parts_add_up_and_are_what_they_say(liquid_forces):
     np.testing.assert_allclose(inner.sum(axis=1), 0, atol=1e-12)  # moves nothing
 
 
-def test_forces_within_molecules_are_vibration(liquid_forces):
+def test_springs_only_vibrate_and_gravity_only_translates(liquid_forces):
     box, _ = liquid_forces
-    forces = np.zeros((24, 3))
+    springs = np.zeros((24, 3))
     for o in range(0, 24, 3):
         for h in (1, 2):
             bond = box.get_distance(o, o + h, mic=True, vector=True)
-            forces[o + h] -= 0.7 * bond
-            forces[o] += 0.7 * bond
-    parts = analysis.force_parts(box, forces)
-    np.testing.assert_allclose(parts["vibration"], forces, atol=1e-12)
-
-
-def test_gravity_only_translates(liquid_forces):
-    box, _ = liquid_forces
+            springs[o + h] -= 0.7 * bond
+            springs[o] += 0.7 * bond
     weight = box.get_masses()[:, None] * [0.0, 0.0, -0.1]
-    parts = analysis.force_parts(box, weight)
-    np.testing.assert_allclose(parts["translation"], weight, atol=1e-12)
-
-
-def test_force_parts_are_for_water():
-    with pytest.raises(ValueError, match="O H H"):
-        analysis.force_parts(bulk("Cu"), np.zeros((1, 3)))
-
-
-def test_bonds_are_known_across_the_faces_of_the_box():
-    box = water.water_box(8, density=1.0, seed=0)
-    expected = [
-        box.get_distance(3 * (k // 2), 3 * (k // 2) + 1 + k % 2, mic=True, vector=True)
-        for k in range(16)
-    ]
-    np.testing.assert_allclose(analysis.bond_vectors(box), expected, atol=1e-12)
-    moved = box.copy()
-    moved.positions += [1.3, -0.7, 2.9]
-    moved.wrap()
-    np.testing.assert_allclose(analysis.bond_vectors(moved), expected, atol=1e-12)
-    with pytest.raises(ValueError, match="ordered O H H"):
-        analysis.bond_vectors(bulk("Cu"))
+    for name, forces in {"vibration": springs, "translation": weight}.items():
+        part = analysis.force_parts(box, forces)[name]
+        np.testing.assert_allclose(part, forces, atol=1e-12)
 
 
 MIXED = ([[1, 0, 0], [1, 1, 0], [-1, 1, 1]], [[1, 0, 0], [2, 1, 0], [3, -2, 1]])
@@ -248,11 +325,8 @@ def test_a_lattice_written_in_another_way_is_the_same_box(labelled_box, same_lat
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
     assert analysis.hydrogen_bonds(labelled_box) == 49
     assert analysis.hydrogen_bonds(other) == 49
-    np.testing.assert_allclose(
-        analysis.bond_vectors(other),
-        analysis.bond_vectors(labelled_box) @ turn,
-        atol=1e-8,
-    )
+    found, expected = (analysis.bond_vectors(a) for a in (other, labelled_box))
+    np.testing.assert_allclose(found, expected @ turn, atol=1e-8)
     forces = labelled_box.get_forces()
     parts = analysis.force_parts(other, forces @ turn)
     for name, part in analysis.force_parts(labelled_box, forces).items():
@@ -273,14 +347,11 @@ def test_an_open_cluster_has_no_images(labelled_box):
     vectors = analysis.displacements(cluster, [0, 0], [3, 6])
     expected = cluster.positions[[3, 6]] - cluster.positions[0]
     np.testing.assert_array_equal(vectors, expected)
-    pair = whole(dimer(2.9, 10))
+    pair = engine.whole(dimer_of_water(2.9, 10))
     pair.pbc, pair.cell = False, None
     assert analysis.hydrogen_bonds(pair) == 0  # its halves are in different images
     pair.positions[3:] += [12, 0, 0]
     assert analysis.hydrogen_bonds(pair) == 1
-    cluster.cell, cluster.pbc = [10] * 3, [True, True, False]
-    with pytest.raises(ValueError, match="pbc=.True, True, False."):
-        analysis.bond_vectors(cluster)
 
 
 def permuted(atoms):
@@ -288,6 +359,19 @@ def permuted(atoms):
     hydrogens, order = np.flatnonzero(atoms.numbers == 1), np.arange(len(atoms))
     order[hydrogens] = np.random.default_rng(0).permutation(hydrogens)
     return atoms[order]
+
+
+def swapped(atoms):
+    """Water with one hydrogen for one of the nearest neighbour."""
+    h = np.flatnonzero(atoms.numbers == 1)
+    d = atoms.get_all_distances(mic=True)[np.ix_(h // 3 * 3, h)]
+    longer = np.maximum(d, d.T)  # of the two bonds after each swap
+    longer[h[:, None] // 3 == h // 3] = np.inf
+    i, j = np.unravel_index(longer.argmin(), longer.shape)
+    assert longer[i, j] < 2.6
+    other = atoms.copy()
+    other.positions[h[[i, j]]] = atoms.positions[h[[j, i]]]
+    return other
 
 
 @pytest.mark.parametrize(
@@ -309,19 +393,6 @@ def test_hydrogens_of_other_molecules_are_refused(labelled_box, call):
     assert analysis.hydrogen_bonds(water.ordered(permuted(labelled_box))) == 49
 
 
-def swapped(atoms):
-    """One hydrogen for one of the nearest neighbour."""
-    h = np.flatnonzero(atoms.numbers == 1)
-    d = atoms.get_all_distances(mic=True)[np.ix_(h // 3 * 3, h)]
-    longer = np.maximum(d, d.T)  # of the two bonds after each swap
-    longer[h[:, None] // 3 == h // 3] = np.inf
-    i, j = np.unravel_index(longer.argmin(), longer.shape)
-    assert longer[i, j] < 2.6
-    other = atoms.copy()
-    other.positions[h[[i, j]]] = atoms.positions[h[[j, i]]]
-    return other
-
-
 def test_a_wrapped_molecule_that_lost_its_box_is_refused():
     one = Atoms("OHH", [[0.1, 5, 5], [9.3, 5, 5.3], [0.7, 5.7, 5]], cell=[10] * 3)
     one.pbc = True
@@ -332,17 +403,259 @@ def test_a_wrapped_molecule_that_lost_its_box_is_refused():
 
 
 def test_stretched_and_dissociating_water_is_water():
-    frames = [a for name in ("water-dft", "water-scans") for a in _all_of(name)]
+    sets = [datasets.load(name).values() for name in ("water-dft", "water-scans")]
+    frames = [a for of_set in sets for split in of_set for a in split]
     for r in np.linspace(0.7, 2.8, 8):
         frames.append(Atoms("OHH", [[0, 0, 0], [r, 0, 0], [-0.24, 0.93, 0]]))
     box = water.water_box(8, density=0.9, seed=0)
     system = water.water_system(water.MODELS["spc-fw"], box)
     frames += dynamics.simulate(
-        system, box, steps=400, every=20, temperature=1000, friction=0.1
+        box, system, steps=400, every=20, temperature=1000, friction=0.1
     )
     for atoms in frames:
         analysis.check_water(atoms)
 
 
-def _all_of(name):
-    return sum(datasets.load(name).values(), [])
+# --- motion
+
+
+def walk(D, n, steps, dt, seed, length=10.0, drift=0.0):
+    """Wrapped frames of `n` oxygens that diffuse with D (1e-9 m²/s)."""
+    rng = np.random.default_rng(seed)
+    sigma = np.sqrt(2 * D / analysis.A2_PER_FS * dt)  # Å a step
+    R = rng.uniform(0, length, (n, 3)) + np.cumsum(
+        rng.normal(0, sigma, (steps, n, 3)) + drift, axis=0
+    )
+    frames = [Atoms(f"O{n}", r, cell=[length] * 3, pbc=True) for r in R]
+    for atoms in frames:
+        atoms.wrap()
+    return frames
+
+
+def test_diffusion_of_random_walks():
+    found, errors = [], []
+    for seed in range(12):
+        frames = walk(2.3, 60, 400, 50.0, seed, drift=0.02)
+        result = analysis.self_diffusion(frames, 50.0, fit_window=(500, 4000))
+        found.append(result.value)
+        errors.append(result.error)
+    exact = 2.3 * (1 - 1 / 60)  # the common drift that is taken out is a 60th of it
+    assert np.mean(found) == pytest.approx(exact, rel=0.03)
+    assert np.mean(errors) == pytest.approx(np.std(found, ddof=1), rel=0.6)
+
+
+def test_msd_by_fourier_transform_is_the_sum(rng):
+    R = rng.normal(size=(17, 3, 3)).cumsum(axis=0)
+    expected = [
+        ((R[lag:] - R[: len(R) - lag]) ** 2).sum(axis=2).mean(axis=0)
+        for lag in range(len(R))
+    ]
+    found = analysis.mean_square_displacements(R)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    flight = np.arange(10.0)[:, None, None] * np.array([[[0.1, 0, 0]]])
+    msd = analysis.mean_square_displacements(flight)[:, 0]  # of free flight: quadratic
+    np.testing.assert_allclose(msd, (0.1 * np.arange(10)) ** 2, atol=1e-12)
+
+
+def test_unwrapping_in_a_skewed_cell(rng):
+    steps = rng.normal(0, 0.4, (50, 4, 3)).cumsum(axis=0)
+    R = rng.uniform(size=(4, 3)) @ SKEWED + steps
+    frames = [Atoms("O4", r, cell=SKEWED, pbc=True) for r in R]
+    for atoms in frames:
+        atoms.wrap()
+    found = analysis.unwrap(frames)
+    np.testing.assert_allclose(found - found[0], R - R[0], atol=1e-9)
+
+
+def test_open_structures_need_no_unwrapping():
+    """An unwrapped trajectory without its box diffuses as it did in the box."""
+    boxed = walk(2.3, 20, 100, 50.0, 0)
+    R = analysis.unwrap(boxed)
+    frames = [Atoms("O20", r) for r in R]
+    frames[3].cell = [10] * 3  # a cell alone makes no images
+    np.testing.assert_array_equal(analysis.unwrap(frames), R)
+    window = dict(fit_window=(500, 2000))
+    found = [analysis.self_diffusion(f, 50.0, **window) for f in (boxed, frames)]
+    assert found[0].value == pytest.approx(found[1].value, rel=1e-12)
+    exact = 2.3 * (1 - 1 / 20)
+    assert found[1].value == pytest.approx(exact, abs=4 * found[1].error)
+
+
+def test_frequency_of_a_spring(dimer):
+    atoms, spring = dimer
+    frames = dynamics.simulate(
+        atoms, spring, steps=8000, timestep=0.1, every=10, temperature=None
+    )
+    wavenumber, weight = analysis.spectrum(frames, 1.0)
+    omega = np.sqrt(30.0 / (atoms.get_masses()[0] / 2)) * units.ASE_FS  # rad/fs
+    expected = omega * 1e15 / (2 * np.pi * 2.99792458e10)  # 1/cm: 4030
+    peak = (wavenumber * weight).sum() / weight.sum()
+    assert peak == pytest.approx(expected, rel=5e-3)
+    assert weight.sum() == pytest.approx(1)
+    assert weight[np.abs(wavenumber - expected) < 100].sum() > 0.99
+
+
+def test_size_correction_of_64_waters():
+    # 12.43 Å, 298.15 K, 0.890 mPa s: 0.560e-9 m²/s
+    assert analysis.yeh_hummer(12.43, 298.15, 0.890) == pytest.approx(0.560, abs=2e-3)
+
+
+def timed(frames, times):
+    for atoms, t in zip(frames, times, strict=True):
+        atoms.info["time_fs"] = t
+        atoms.set_momenta(np.ones((len(atoms), 3)))
+    return frames
+
+
+def test_the_interval_is_what_the_frames_say():
+    def fit(frames, dt, window=(500, 2000)):
+        return analysis.self_diffusion(frames, dt, fit_window=window)
+
+    frames = walk(2.3, 20, 100, 50.0, 0)
+    plain = fit(frames, 50.0)
+    timed(frames, 1000 + 50.0 * np.arange(100))
+    for dt in (50.0, None):
+        found = fit(frames, dt)
+        assert (found.value, found.error) == (plain.value, plain.error)
+    with pytest.raises(ValueError, match=r"need to be 0.5 fs apart, .* 50 to 50 fs"):
+        fit(frames, 0.5, (5, 20))  # the time step
+    assert fit(frames[::2], None).times[1] == 100
+    with pytest.raises(ValueError, match="need to be 50 fs apart, .* 100 to 100 fs"):
+        fit(frames[::2], 50.0)
+    del frames[0].info["time_fs"]  # a start without a time does not end the check
+    assert analysis.frame_interval(frames, 50.0) == 50.0
+    with pytest.raises(ValueError, match="need to be 25 fs apart"):
+        analysis.frame_interval(frames, 25.0)
+
+
+@pytest.mark.parametrize("dt", [1.0, None])
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ([*range(10), *range(11, 21)], "are 1 to 2 fs apart"),  # one is gone
+        ([*range(10), *range(10)], "are -9 to 1 fs apart"),  # two runs
+        ([5.0] * 20, "are 0 to 0 fs apart"),
+        ([*range(19), np.nan], "frames need to be"),
+    ],
+)
+def test_frames_that_are_not_evenly_spaced_in_time_are_refused(dt, times, words):
+    frames = timed(walk(1.0, 5, 20, 1.0, 0), times)
+    with pytest.raises(ValueError, match=words):
+        analysis.self_diffusion(frames, dt, fit_window=(0.0, 4.0))
+    with pytest.raises(ValueError, match=words):
+        analysis.spectrum(frames, dt)
+
+
+def test_one_atom_has_no_error_over_atoms():
+    frames = walk(1.0, 5, 20, 50.0, 0)
+    for atoms in frames:
+        atoms.numbers[0] = 3
+    found = analysis.self_diffusion(frames, 50.0, fit_window=(0, 400), element=3)
+    assert np.isfinite(found.value)
+    assert found.error == np.inf
+
+
+# --- what is refused, in words
+
+
+def changed(atoms, **changes):
+    for name, value in changes.items():
+        setattr(atoms, name, value)
+    return atoms
+
+
+R = 0.25 + 0.5 * np.arange(8)  # Å: the middle of each bin, up to 4 Å
+PARTLY = [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda b: analysis.rdf([b], 8, 8, r_max=9.0), "r_max: .* up to 4.6"),
+        (lambda b: analysis.rdf([b], 8, 8, r_max=np.nan), "r_max: .* got nan"),
+        (lambda b: analysis.rdf([], 8, 8, r_max=3.0), "frames: .* at least one"),
+        (lambda b: analysis.rdf([b], 6, 8, r_max=3.0), "no pair"),
+        (lambda b: analysis.rdf([Atoms("O2")], 8, 8, r_max=1.0), "periodic"),
+        (lambda b: analysis.rdf([b, b[3:]], 8, 8, r_max=3.0), "same atoms"),
+        (lambda b: analysis.densities([b, Atoms("OHH")]), "frame 1 has pbc"),
+        (lambda b: analysis.densities([changed(b, cell=None)]), "frame 0 has pbc"),
+        (lambda b: analysis.coordination(R, R, 0.03, 4.01), "cutoff: .* 0 to 4.00"),
+        (lambda b: analysis.coordination(R, R, np.nan, 1.0), "density: .* got nan"),
+        (lambda b: analysis.coordination(R, R[1:], 0.03, 1.0), "finite g for each"),
+        (lambda b: analysis.coordination(R, R * np.nan, 0.03, 1.0), "finite g for"),
+        (lambda b: analysis.mean_and_error(np.ones((20, 2))), r"got shape .20, 2."),
+        (lambda b: analysis.mean_and_error([1.0] * 15), "needs 16 finite values"),
+        (lambda b: analysis.mean_and_error([np.nan, *[1.0] * 31]), "31 of them"),
+        (lambda b: analysis.force_parts(b, np.ones((3, 3))), "forces: .* .81, 3."),
+        (lambda b: analysis.force_parts(bulk("Cu"), np.zeros((1, 3))), "O H H"),
+        (lambda b: analysis.hydrogen_bonds(b[1:]), "O H H"),
+        (lambda b: analysis.hydrogen_bonds(b[:0]), "O H H"),
+        (lambda b: analysis.hydrogen_bonds(b, r_max=4.7), "r_max: .* up to 4.6"),
+        (
+            lambda b: analysis.hydrogen_bonds(
+                changed(b, positions=b.positions * np.nan)
+            ),
+            "position is NaN",
+        ),
+        (lambda b: analysis.bond_vectors(changed(b, pbc=PARTLY)), "pbc=.True, True"),
+        (lambda b: analysis.yeh_hummer(12.0, 300.0, 0.0), "eta"),
+    ],
+)
+def test_words_for_structure_that_cannot_be(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(water.water_box(27, seed=0))
+
+
+def breathing(frames):
+    for k, atoms in enumerate(frames):
+        atoms.set_cell(atoms.cell * (1 + 0.001 * k), scale_atoms=True)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("dt", "window", "words"),
+    [
+        (None, (0, 400), "dt: needs .* None"),
+        (-1.0, (0, 400), "dt: .* positive"),
+        (np.nan, (0, 400), "dt: .* positive"),
+        (50.0, (0, 9000), "fit_window: .* within 0 and 475"),
+        (50.0, (400, 200), "fit_window"),
+    ],
+)
+def test_words_for_times_that_cannot_be(dt, window, words):
+    with pytest.raises(ValueError, match=words):
+        analysis.self_diffusion(walk(1.0, 5, 20, 50.0, 0), dt, fit_window=window)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda f: analysis.unwrap([changed(f[1], pbc=False), *f[2:]]), "all periodic"),
+        (lambda f: analysis.unwrap([changed(f[1], pbc=PARTLY)]), "three directions"),
+        (
+            lambda f: analysis.unwrap([changed(f[1], numbers=[8] * 4 + [1]), f[2]]),
+            "O4H",
+        ),
+        (
+            lambda f: analysis.unwrap([changed(f[1], positions=np.nan * R[:1])]),
+            "0 is NaN",
+        ),
+        (
+            lambda f: analysis.unwrap([f[1], changed(f[2], cell=None)]),
+            "cell: needs three",
+        ),
+        (
+            lambda f: analysis.self_diffusion(f, 50, fit_window=(0, 400), element=1),
+            "element: atomic number 1 is not in O5",
+        ),
+        (
+            lambda f: analysis.self_diffusion(breathing(f), 50, fit_window=(0, 400)),
+            "constant volume, .* 0.19 Å",
+        ),
+        (lambda f: analysis.spectrum(f, 1.0), "frames: need two or more with veloc"),
+        (lambda f: analysis.spectrum(f[:1], 1.0), "frames: need two or more"),
+    ],
+)
+def test_words_for_frames_that_do_not_belong_together(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(walk(1.0, 5, 20, 50.0, 0))

@@ -36,7 +36,7 @@ def heated(ethanol):
     """Ethanol in MMFF94's order of atoms, with momenta of 300 K, and MMFF94."""
     potential = molecules.mmff94("CCO")
     (start,) = molecules.conformers("CCO", seed=0)
-    return simulate(potential, start, steps=400, friction=0.05, every=400)[0], potential
+    return simulate(start, potential, steps=400, friction=0.05, every=400)[0], potential
 
 
 @pytest.mark.parametrize("name", ["ethanol", "ice"])
@@ -70,7 +70,7 @@ def test_system_energy_forces_against_the_formula(dimer, numeric_forces):
         energy, found = potential(atoms.numbers, moved, None)
         assert energy == pytest.approx(expected, abs=1e-9)
         np.testing.assert_allclose(found, forces, atol=1e-9)
-    frames = simulate(system, atoms, steps=10, every=5, **NVE)  # a System runs too
+    frames = simulate(atoms, system, steps=10, every=5, **NVE)  # a System runs too
     assert len(frames) == 2
 
 
@@ -78,7 +78,7 @@ def test_frequency_of_a_dimer(dimer):
     # ω = sqrt(k / μ); leap-frog measures 2/dt asin(ω dt / 2) of it.
     atoms, spring = dimer
     dt, steps = 0.1, 1500  # fs
-    frames = simulate(spring, atoms, steps=steps, timestep=dt, every=1, **NVE)
+    frames = simulate(atoms, spring, steps=steps, timestep=dt, every=1, **NVE)
     stretch = np.array([a.get_distance(0, 1) for a in frames]) - 0.74
     mu = atoms.get_masses()[0] / 2
     omega = np.sqrt(30.0 / mu) * units.ASE_FS  # rad/fs; ASE's time is Å sqrt(u/eV)
@@ -96,7 +96,7 @@ def test_frequency_of_a_dimer(dimer):
 
 def test_the_dimer_keeps_energy_and_momentum(dimer):
     atoms, spring = dimer
-    frames = simulate(spring, atoms, steps=500, timestep=0.1, every=1, **NVE)
+    frames = simulate(atoms, spring, steps=500, timestep=0.1, every=1, **NVE)
     energies = total_energies(frames)
     assert np.ptp(energies) < 2e-3 * energies.mean()  # 15 eV/Å² (0.06 Å)² = 0.054 eV
     assert energies.mean() == pytest.approx(15 * 0.06**2, rel=5e-3)
@@ -105,7 +105,7 @@ def test_the_dimer_keeps_energy_and_momentum(dimer):
 
 def test_nve_drift_of_a_force_field(heated):
     start, potential = heated
-    frames = simulate(potential, start, steps=4000, timestep=0.25, every=20, **NVE)
+    frames = simulate(start, potential, steps=4000, timestep=0.25, every=20, **NVE)
     energies = total_energies(frames) / len(start)  # eV/atom, over 1 ps
     time = np.array([a.info["time_fs"] for a in frames]) / units.PS
     drift = np.polyfit(time, energies, 1)[0]
@@ -116,7 +116,7 @@ def test_nve_drift_of_a_force_field(heated):
 
 def test_nve_drift_of_painn(potential, ethanol):
     frames = simulate(
-        potential.energy_forces, ethanol, steps=100, timestep=0.5, every=2, **NVE
+        ethanol, potential.energy_forces, steps=100, timestep=0.5, every=2, **NVE
     )
     energies = total_energies(frames)
     kinetic = np.array([a.info["kinetic_energy"] for a in frames])
@@ -130,8 +130,8 @@ def test_nve_drift_of_painn(potential, ethanol):
 def test_nve_goes_on_where_it_stopped(heated):
     start, potential = heated
     run = {"timestep": 0.5, "every": 10} | NVE
-    whole = simulate(potential, start, steps=20, **run)
-    second = simulate(potential, whole[0], steps=10, **run)
+    whole = simulate(start, potential, steps=20, **run)
+    second = simulate(whole[0], potential, steps=10, **run)
     np.testing.assert_allclose(second[0].positions, whole[1].positions, atol=1e-9)
 
 
@@ -145,7 +145,7 @@ def test_nve_is_the_velocity_verlet_of_ase(heated, mass):
         np.random.default_rng(0).normal(size=(9, 3))
         * np.sqrt(units.KB * 600 / masses)[:, None]
     )
-    frames = simulate(potential, start, steps=60, timestep=0.5, every=1, **NVE)
+    frames = simulate(start, potential, steps=60, timestep=0.5, every=1, **NVE)
     twin = start.copy()
     twin.calc = EnergyForcesCalculator(potential)
     total = twin.get_total_energy()
@@ -170,7 +170,7 @@ def test_rigid_bonds_have_the_momenta_of_their_time(dimer):
     system.addConstraint(0, 1, 0.08)
     atoms.set_velocities([[0, -1, 0], [0, 1, 0]])
     kinetic = atoms.get_kinetic_energy()
-    for frame in simulate(system, atoms, steps=200, every=20, timestep=0.2, **NVE):
+    for frame in simulate(atoms, system, steps=200, every=20, timestep=0.2, **NVE):
         assert frame.get_kinetic_energy() == pytest.approx(kinetic, rel=1e-4)
         assert frame.info["kinetic_energy"] == pytest.approx(kinetic, rel=1e-4)
         rod = frame.positions[1] - frame.positions[0]
@@ -182,8 +182,8 @@ def test_heavy_water_keeps_its_mass(liquid):
     heavy = start.copy()
     heavy.set_masses([15.999, 2.014, 2.014] * 16)
     with pytest.raises(ValueError, match="atom 1 has a mass of 2.014 u, .* of 1.008 u"):
-        simulate(system, heavy, steps=10, **NVE)
-    frame = simulate(water.spc_fw(heavy), heavy, steps=10, **NVE)[0]
+        simulate(heavy, system, steps=10, **NVE)
+    frame = simulate(heavy, water.spc_fw(heavy), steps=10, **NVE)[0]
     assert frame.get_kinetic_energy() == pytest.approx(frame.info["kinetic_energy"])
     np.testing.assert_array_equal(frame.get_masses(), heavy.get_masses())
 
@@ -192,8 +192,8 @@ def test_momenta_of_a_thermostat_go_on_unshifted(heated):
     # No friction, and the step of Langevin is Verlet's: its momenta stay what they are.
     start, potential = heated
     run = dict(timestep=0.5, every=10, friction=1e-12)
-    whole = simulate(potential, start, steps=20, **run)
-    second = simulate(potential, whole[0], steps=10, **run)
+    whole = simulate(start, potential, steps=20, **run)
+    second = simulate(whole[0], potential, steps=10, **run)
     np.testing.assert_allclose(second[0].positions, whole[1].positions, atol=1e-6)
 
 
@@ -202,7 +202,7 @@ def test_nvt_has_its_temperature(heated):
     # T sqrt(2 / 27) = 0.27 T; the mean of 500 by 0.012 T, twice that if they correlate.
     start, potential = heated
     frames = simulate(
-        potential, start, steps=20_000, friction=0.05, every=40, temperature=400, seed=5
+        start, potential, steps=20_000, friction=0.05, every=40, temperature=400, seed=5
     )
     kinetic = dynamics.temperatures(frames)[20:]
     assert kinetic.mean() == pytest.approx(400, rel=0.06)
@@ -213,7 +213,7 @@ def test_seeds_and_labels(heated):
     start, potential = heated
     del start.arrays["momenta"]
     a, b, c = (
-        simulate(potential, start, steps=40, every=20, seed=s) for s in (0, 0, 1)
+        simulate(start, potential, steps=40, every=20, seed=s) for s in (0, 0, 1)
     )
     np.testing.assert_array_equal(a[1].positions, b[1].positions)
     assert np.abs(a[1].positions - c[1].positions).max() > 1e-3
@@ -230,13 +230,13 @@ def test_seeds_and_labels(heated):
 
 def test_the_kinetic_energy_is_that_of_the_momenta_in_nvt(heated):
     start, potential = heated
-    for frame in simulate(potential, start, steps=40, every=10):
+    for frame in simulate(start, potential, steps=40, every=10):
         assert frame.get_kinetic_energy() == pytest.approx(frame.info["kinetic_energy"])
 
 
 def test_frames_survive_a_file(heated, tmp_path):
     start, potential = heated
-    frames = simulate(potential, start, steps=20, every=10)
+    frames = simulate(start, potential, steps=20, every=10)
     write(tmp_path / "run.extxyz", frames)
     again = read(tmp_path / "run.extxyz", ":")
     np.testing.assert_allclose(
@@ -264,14 +264,14 @@ def test_exceptions_surface_as_themselves(ethanol):
         pass
 
     with pytest.raises(Broken, match="my own words"):
-        simulate(fails_after(25, Broken("my own words")), ethanol, steps=50)
+        simulate(ethanol, fails_after(25, Broken("my own words")), steps=50)
     with pytest.raises(Broken, match="at once"):
-        simulate(fails_after(0, Broken("at once")), ethanol, steps=50)
+        simulate(ethanol, fails_after(0, Broken("at once")), steps=50)
 
 
 def test_interrupt_returns_the_frames_there_are(ethanol):
     frames = simulate(
-        fails_after(35, KeyboardInterrupt()), ethanol, steps=100, every=10
+        ethanol, fails_after(35, KeyboardInterrupt()), steps=100, every=10
     )
     assert 2 <= len(frames) <= 3
     data.check(frames)
@@ -280,7 +280,7 @@ def test_interrupt_returns_the_frames_there_are(ethanol):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_surfaces(ethanol, value):
     with pytest.raises(FloatingPointError, match="between steps 20 and 30.*shorten"):
-        simulate(fails_after(25, value), ethanol, steps=50, every=10)
+        simulate(ethanol, fails_after(25, value), steps=50, every=10)
 
 
 @pytest.mark.parametrize("value", [np.nan, 1e28])  # a neighbour list of 1e20 Å hangs
@@ -289,7 +289,7 @@ def test_nan_and_huge_forces_surface(ethanol, value):
         return 0.0, np.full_like(positions, value)
 
     with pytest.raises(FloatingPointError, match="NaN or a huge force"):
-        simulate(potential, ethanol, steps=10)
+        simulate(ethanol, potential, steps=10)
 
 
 def test_a_system_that_blows_up(dimer):
@@ -301,13 +301,13 @@ def test_a_system_that_blows_up(dimer):
     bond.addBond(0, 1, 0.074, 1e12)
     system.addForce(bond)
     with pytest.raises(FloatingPointError, match="blew up"):
-        simulate(system, atoms, steps=1000, every=100)
+        simulate(atoms, system, steps=1000, every=100)
 
 
 def test_wrong_number_of_atoms(potential, ethanol):
     system = engine.python_system(potential.energy_forces, ethanol)
     with pytest.raises(ValueError, match="9 particles, the structure 2 atoms"):
-        simulate(system, Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]), steps=10)
+        simulate(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]), system, steps=10)
 
 
 @pytest.mark.parametrize(
@@ -318,18 +318,18 @@ def test_bad_sizes(dimer, name, value):
     atoms, spring = dimer
     options = {"steps": 10, "every": 5} | {name: value}
     with pytest.raises(ValueError, match=name):
-        simulate(spring, atoms, **options)
+        simulate(atoms, spring, **options)
 
 
 def test_too_few_steps_for_a_frame(dimer):
     with pytest.raises(ValueError, match="at least every=10, got 5"):
-        simulate(dimer[1], dimer[0], steps=5, every=10)
+        simulate(dimer[0], dimer[1], steps=5, every=10)
 
 
 def test_a_changing_cell_reaches_the_frames(potential, ice):
     system = engine.python_system(potential.energy_forces, ice)
     system.addForce(openmm.MonteCarloBarostat(5000.0, 300.0, 1))
-    frames = simulate(system, ice, steps=10, every=5)
+    frames = simulate(ice, system, steps=10, every=5)
     assert len({round(a.get_volume(), 9) for a in frames}) > 1
     for a, b in zip(frames, data.label(frames, potential.energy_forces), strict=True):
         assert a.get_potential_energy() == pytest.approx(
@@ -339,7 +339,7 @@ def test_a_changing_cell_reaches_the_frames(potential, ice):
 
 def test_the_start_is_not_changed(potential, ethanol):
     before = copy.deepcopy(ethanol)
-    simulate(potential.energy_forces, ethanol, steps=2, every=1)
+    simulate(ethanol, potential.energy_forces, steps=2, every=1)
     assert ethanol == before
     assert ethanol.arrays.keys() == before.arrays.keys()
 
@@ -349,7 +349,7 @@ def liquid():
     """Sixteen SPC/Fw waters, warmed, and their System."""
     box = water.water_box(16, density=0.9, seed=1)
     system = water.spc_fw(box)
-    return simulate(system, box, steps=400, every=400, friction=0.05)[-1], system
+    return simulate(box, system, steps=400, every=400, friction=0.05)[-1], system
 
 
 def volumes(frames):
@@ -360,7 +360,7 @@ def test_npt_of_a_system_keeps_molecules_whole(liquid):
     start, system = liquid
     forces = system.getNumForces()
     frames = simulate(
-        system, start, steps=2000, every=25, pressure=1.0, friction=0.02, seed=3
+        start, system, steps=2000, every=25, pressure=1.0, friction=0.02, seed=3
     )
     assert system.getNumForces() == forces  # the barostat went into a copy
     assert len(set(volumes(frames).round(6))) > 5
@@ -385,7 +385,7 @@ def test_volume_moves_carry_rigid_molecules(liquid, cut, monkeypatch):
         start.wrap()
     before = [start.get_distances(o, [o + 1, o + 2], mic=True) for o in range(0, 48, 3)]
     run = dict(temperature=1e-6, pressure=1e-6, timestep=1e-9)
-    after = simulate(nothing, start, steps=100, every=100, **run)[-1]
+    after = simulate(start, nothing, steps=100, every=100, **run)[-1]
     assert abs(after.get_volume() / start.get_volume() - 1) > 0.01
     lengths = [after.get_distances(o, [o + 1, o + 2]) for o in range(0, 48, 3)]
     np.testing.assert_allclose(lengths, before, atol=1e-6)
@@ -415,9 +415,9 @@ def test_an_ideal_gas_of_molecules_has_its_volume(monkeypatch):
 
 def test_what_may_be_a_potential(potential, ethanol):
     run = dict(steps=4, every=2, **NVE)
-    expected = simulate(potential.energy_forces, ethanol, **run)[-1].positions
+    expected = simulate(ethanol, potential.energy_forces, **run)[-1].positions
     for same in (potential, potential.calculator()):
-        found = simulate(same, ethanol, **run)[-1].positions
+        found = simulate(ethanol, same, **run)[-1].positions
         np.testing.assert_allclose(found, expected, atol=1e-9)
     morse = MorsePotential(epsilon=2.0, r0=1.1)  # a calculator of ASE's own
     twin = ethanol.copy()
@@ -426,14 +426,14 @@ def test_what_may_be_a_potential(potential, ethanol):
     assert labelled.get_potential_energy() == pytest.approx(twin.get_potential_energy())
     np.testing.assert_allclose(labelled.get_forces(), twin.get_forces(), atol=1e-9)
     VelocityVerlet(twin, 0.5 * units.ASE_FS).run(4)
-    frame = simulate(morse, ethanol, **run)[-1]
+    frame = simulate(ethanol, morse, **run)[-1]
     np.testing.assert_allclose(frame.positions, twin.positions, atol=1e-9)
 
 
 @pytest.mark.parametrize("other", ["painn", None, MorsePotential, Atoms("H"), 1.0])
 def test_what_is_no_potential(ethanol, other):
     for use in (
-        lambda: simulate(other, ethanol, steps=10),
+        lambda: simulate(ethanol, other, steps=10),
         lambda: data.label([ethanol], other),
     ):
         with pytest.raises(ValueError, match="potential: needs a Potential, an ASE"):
@@ -442,23 +442,23 @@ def test_what_is_no_potential(ethanol, other):
 
 def test_a_potential_of_another_shape(ethanol):
     with pytest.raises(ValueError, match=r"\(N, 3\), got shapes \(\) and \(3,\)"):
-        simulate(lambda *_: (0.0, np.zeros(3)), ethanol, steps=10)
+        simulate(ethanol, lambda *_: (0.0, np.zeros(3)), steps=10)
 
 
 def test_constraints_are_refused_in_words(heated):
     start, potential = heated
     start.set_constraint(FixAtoms([0, 1]))
     with pytest.raises(ValueError, match=r"\(FixAtoms\).*atoms.set_constraint\(\)"):
-        simulate(potential, start, steps=10, **NVE)
+        simulate(start, potential, steps=10, **NVE)
     start.set_constraint()
-    assert simulate(potential, start, steps=10, **NVE)
+    assert simulate(start, potential, steps=10, **NVE)
 
 
 def test_a_particle_without_mass_stays(liquid):
     start, system = liquid
     system = copy.deepcopy(system)
     system.setParticleMass(0, 0.0)
-    frames = simulate(system, start, steps=40, every=10, temperature=300)
+    frames = simulate(start, system, steps=40, every=10, temperature=300)
     np.testing.assert_allclose(frames[-1].positions[0], start.positions[0], atol=1e-9)
     assert np.abs(frames[-1].positions[1] - start.positions[1]).max() > 0.01
 
@@ -466,9 +466,9 @@ def test_a_particle_without_mass_stays(liquid):
 def test_npt_needs_a_box_and_a_temperature(dimer):
     atoms, spring = dimer
     with pytest.raises(ValueError, match="pressure: needs a structure"):
-        simulate(spring, atoms, steps=10, pressure=1.0)
+        simulate(atoms, spring, steps=10, pressure=1.0)
     with pytest.raises(ValueError, match="pressure: needs a temperature"):
-        simulate(spring, atoms, steps=10, pressure=1.0, temperature=None)
+        simulate(atoms, spring, steps=10, pressure=1.0, temperature=None)
 
 
 NVT = {"every": 20, "friction": 0.02, "seed": 4}
@@ -476,31 +476,31 @@ NVT = {"every": 20, "friction": 0.02, "seed": 4}
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(liquid, tmp_path):
     start, system = liquid
-    whole = simulate(system, start, steps=120, **NVT)
+    whole = simulate(start, system, steps=120, **NVT)
     file = tmp_path / "runs" / "a.traj"
     stopped = simulate(
-        system,
         start,
+        system,
         steps=120,
         file=file,
         on_frame=lambda f: len(read(file, ":")) == 3,
         **NVT,
     )
     assert len(stopped) == 3
-    again = simulate(system, start, steps=120, file=file, **NVT)
+    again = simulate(start, system, steps=120, file=file, **NVT)
     assert len(again) == len(read(file, ":")) == 6
     for a, b in zip(whole, again, strict=True):
         np.testing.assert_array_equal(a.positions, b.positions)
         np.testing.assert_array_equal(a.cell, b.cell)
         assert a.info["time_fs"] == b.info["time_fs"]
-    assert len(simulate(system, start, steps=60, file=file, **NVT)) == 3
+    assert len(simulate(start, system, steps=60, file=file, **NVT)) == 3
 
 
 def test_npt_goes_on_from_the_volume_it_had(liquid, tmp_path):
     start, system = liquid
     run = NVT | {"pressure": 1.0, "file": tmp_path / "a.traj"}
-    first = simulate(system, start, steps=200, **run)
-    again = simulate(system, start, steps=400, **run)
+    first = simulate(start, system, steps=200, **run)
+    again = simulate(start, system, steps=400, **run)
     assert len(again) == 20
     np.testing.assert_array_equal(again[9].cell, first[9].cell)
     assert len(set(volumes(again[10:]).round(6))) > 2
@@ -510,11 +510,11 @@ def test_npt_goes_on_from_the_volume_it_had(liquid, tmp_path):
 
 def test_a_frame_lost_in_a_kill_is_told_by_the_state(liquid, tmp_path):
     start, system = liquid
-    whole = simulate(system, start, steps=80, file=tmp_path / "a.traj", **NVT)
-    simulate(system, start, steps=40, file=tmp_path / "b.traj", **NVT)
+    whole = simulate(start, system, steps=80, file=tmp_path / "a.traj", **NVT)
+    simulate(start, system, steps=40, file=tmp_path / "b.traj", **NVT)
     frames = read(tmp_path / "b.traj", ":")
     write(tmp_path / "b.traj", frames[:1])  # killed between the state and the frame
-    again = simulate(system, start, steps=80, file=tmp_path / "b.traj", **NVT)
+    again = simulate(start, system, steps=80, file=tmp_path / "b.traj", **NVT)
     for a, b in zip(whole, again, strict=True):
         np.testing.assert_array_equal(a.positions, b.positions)
 
@@ -525,7 +525,7 @@ def test_a_killed_process_goes_on(liquid, tmp_path):
     code = (
         "import ase.io; from tpainn_lite import water, dynamics\n"
         "a = ase.io.read('start.extxyz')\n"
-        "dynamics.simulate(water.spc_fw(a), a, steps=10**6, every=20,"
+        "dynamics.simulate(a, water.spc_fw(a), steps=10**6, every=20,"
         " friction=0.02, seed=4, file='run.traj')\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
@@ -538,8 +538,8 @@ def test_a_killed_process_goes_on(liquid, tmp_path):
     atoms = read(tmp_path / "start.extxyz")
     done = len(read(file, ":"))
     steps = 20 * (done + 2)
-    again = simulate(water.spc_fw(atoms), atoms, steps=steps, file=file, **NVT)
-    whole = simulate(water.spc_fw(atoms), atoms, steps=steps, **NVT)
+    again = simulate(atoms, water.spc_fw(atoms), steps=steps, file=file, **NVT)
+    whole = simulate(atoms, water.spc_fw(atoms), steps=steps, **NVT)
     for a, b in zip(whole, again, strict=True):
         np.testing.assert_array_equal(a.positions, b.positions)
 
@@ -547,22 +547,22 @@ def test_a_killed_process_goes_on(liquid, tmp_path):
 def test_another_run_is_not_mixed_in(liquid, tmp_path):
     start, system = liquid
     file = tmp_path / "a.traj"
-    simulate(system, start, steps=20, file=file, **NVT)
+    simulate(start, system, steps=20, file=file, **NVT)
     with pytest.raises(ValueError, match="file: .* holds another run"):
-        simulate(system, start, steps=20, file=file, **NVT | {"seed": 5})
+        simulate(start, system, steps=20, file=file, **NVT | {"seed": 5})
     (tmp_path / "a.traj.state").unlink()
     with pytest.raises(ValueError, match="file: .* is there, but not the state"):
-        simulate(system, start, steps=20, file=file, **NVT)
+        simulate(start, system, steps=20, file=file, **NVT)
 
 
 def test_a_run_does_not_go_on_with_another_potential(liquid, heated, tmp_path):
     start, system = liquid
     file = tmp_path / "a.traj"
-    simulate(system, start, steps=20, file=file, **NVT)
+    simulate(start, system, steps=20, file=file, **NVT)
     other = water.water_system(water.MODELS["tip3p-flexible"], start)
     with pytest.raises(ValueError, match=r"a.traj holds another run \(other system\)"):
-        simulate(other, start, steps=40, file=file, **NVT)
-    assert len(simulate(system, start, steps=40, file=file, **NVT)) == 2
+        simulate(start, other, steps=40, file=file, **NVT)
+    assert len(simulate(start, system, steps=40, file=file, **NVT)) == 2
 
     def weaker(*structure):
         energy, forces = potential(*structure)
@@ -570,10 +570,10 @@ def test_a_run_does_not_go_on_with_another_potential(liquid, heated, tmp_path):
 
     start, potential = heated  # a Python potential is known by its forces
     file = tmp_path / "b.traj"
-    simulate(potential, start, steps=20, file=file, **NVT)
+    simulate(start, potential, steps=20, file=file, **NVT)
     with pytest.raises(ValueError, match="file: .*b.traj holds a run of another pot"):
-        simulate(weaker, start, steps=40, file=file, **NVT)
-    assert len(simulate(potential, start, steps=40, file=file, **NVT)) == 2
+        simulate(start, weaker, steps=40, file=file, **NVT)
+    assert len(simulate(start, potential, steps=40, file=file, **NVT)) == 2
 
 
 STARTS = {  # what of a start may differ, the formula being the same
@@ -591,12 +591,12 @@ def test_another_start_is_another_run(heated, tmp_path, name):
     start, potential = heated
     start.set_cell([20.0, 20.0, 20.0])
     run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
-    first = simulate(potential, start, **run)[0]
+    first = simulate(start, potential, **run)[0]
     other = start.copy()
     STARTS[name](other)
     with pytest.raises(ValueError, match=f"holds another run .*other {name}"):
-        simulate(lambda *_: potential(start.numbers, *_[1:]), other, **run)
-    again = simulate(potential, start.copy(), **run | {"temperature": 300})
+        simulate(other, lambda *_: potential(start.numbers, *_[1:]), **run)
+    again = simulate(start.copy(), potential, **run | {"temperature": 300})
     np.testing.assert_array_equal(again[0].positions, first.positions)
 
 
@@ -604,59 +604,59 @@ def test_another_start_is_another_run(heated, tmp_path, name):
 def test_a_trajectory_without_its_frames_is_refused(liquid, tmp_path, left):
     start, system = liquid
     file = tmp_path / "a.traj"
-    simulate(system, start, steps=60, file=file, **NVT)
+    simulate(start, system, steps=60, file=file, **NVT)
     frames = read(file, ":")
     file.unlink()
     if left:
         write(file, frames[-left:])  # the last ones: one is missing, or two
     with pytest.raises(ValueError, match=f"a.traj has {left} frames that do not fit "):
-        simulate(system, start, steps=80, file=file, **NVT)
+        simulate(start, system, steps=80, file=file, **NVT)
     assert file.exists() == bool(left)
     write(file, frames)
-    again = simulate(system, start, steps=80, file=file, **NVT)
+    again = simulate(start, system, steps=80, file=file, **NVT)
     assert [a.info["time_fs"] for a in again] == [10.0, 20.0, 30.0, 40.0]
     file.write_bytes(b"no trajectory")
     with pytest.raises(ValueError, match="no trajectory or a damaged one.*delete it"):
-        simulate(system, start, steps=80, file=file, **NVT)
+        simulate(start, system, steps=80, file=file, **NVT)
 
 
 def test_a_recording_of_an_older_version_is_refused_in_words(liquid, tmp_path):
     start, system = liquid
     run = dict(steps=20, file=tmp_path / "a.traj", **NVT)
-    simulate(system, start, **run)
+    simulate(start, system, **run)
     state = tmp_path / "a.traj.state"
     head, _, rest = state.read_bytes().partition(b"\n")
     number, digest, identity = head.decode().split(" ", 2)
     old = {k: v for k, v in json.loads(identity).items() if k != "positions"}
     state.write_bytes(f"{number} {digest} {json.dumps(old)}\n".encode() + rest)
     with pytest.raises(ValueError, match="of an older version, .*delete it and a.traj"):
-        simulate(system, start, **run)
+        simulate(start, system, **run)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_torn_state_is_refused_in_words(tmp_path, share):
     ethanol = molecules.conformers("CCO", seed=0)[0]
     run = dict(every=10, file=tmp_path / "a.traj")
-    simulate(molecules.mmff94("CCO"), ethanol, steps=20, **run)
+    simulate(ethanol, molecules.mmff94("CCO"), steps=20, **run)
     state = tmp_path / "a.traj.state"
     content = state.read_bytes()
     state.write_bytes(content[: round(share * len(content))])
     with pytest.raises(ValueError, match="a.traj.state is damaged.*delete it and"):
-        simulate(molecules.mmff94("CCO"), ethanol, steps=40, **run)
+        simulate(ethanol, molecules.mmff94("CCO"), steps=40, **run)
 
 
 def test_a_run_does_not_go_on_from_another_zero_of_energy(tmp_path):
     ethanol = molecules.conformers("CCO", seed=0)[0]
     run = dict(every=10, file=tmp_path / "a.traj")
     field = molecules.mmff94("CCO")
-    simulate(field, ethanol, steps=20, **run)
+    simulate(ethanol, field, steps=20, **run)
 
     def moved(numbers, positions, cell=None):
         energy, forces = field(numbers, positions, cell)
         return energy - 1000.0, forces
 
     with pytest.raises(ValueError, match="another potential .*energy by 1e"):
-        simulate(moved, ethanol, steps=40, **run)
+        simulate(ethanol, moved, steps=40, **run)
 
 
 def test_a_runaway_says_when_and_why(ethanol):
@@ -664,7 +664,7 @@ def test_a_runaway_says_when_and_why(ethanol):
         return 0.0, 0.3 * (positions - positions.mean(0))
 
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat") as caught:
-        simulate(pushes, ethanol, steps=2000, every=10)
+        simulate(ethanol, pushes, steps=2000, every=10)
     assert caught.value.step == 10 * len(caught.value.frames) > 0
 
 
@@ -685,7 +685,7 @@ def test_small_molecules_may_be_hot(smiles):
     run = dict(steps=2000, every=1, friction=2.0, temperature=1000.0)
     hot = 0.0
     for seed in range(3):
-        frames = simulate(potential, start, seed=seed, **run)
+        frames = simulate(start, potential, seed=seed, **run)
         kelvin = dynamics.temperatures(frames)
         assert kelvin.mean() == pytest.approx(1000, rel=0.1)
         hot = max(hot, kelvin.max())
@@ -695,7 +695,7 @@ def test_small_molecules_may_be_hot(smiles):
         return 0.0, 0.5 * (positions - positions.mean(0))
 
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat is at 1000 K"):
-        simulate(pushes, start, **run | {"every": 10, "friction": 0.01})
+        simulate(start, pushes, **run | {"every": 10, "friction": 0.01})
 
 
 def test_a_hot_run_without_a_thermostat_may_fluctuate(dimer):
@@ -708,7 +708,7 @@ def test_a_hot_run_without_a_thermostat_may_fluctuate(dimer):
         energy, forces = spring(numbers, positions)
         return 10 * energy, 10 * forces
 
-    frames = simulate(stiff, atoms, steps=400, timestep=1 / omega, every=1, **NVE)
+    frames = simulate(atoms, stiff, steps=400, timestep=1 / omega, every=1, **NVE)
     highest = 150 * 0.11**2  # of U, eV; frames are 60 degrees apart, the first has 1/4
     swing = np.ptp(total_energies(frames))
     assert swing == pytest.approx(highest * 3 / 16, rel=1e-6)
@@ -719,7 +719,7 @@ def test_energy_from_nowhere_stops_a_run_without_a_thermostat(ethanol):
         return 0.0, 0.3 * (positions - positions.mean(0))
 
     with pytest.raises(dynamics.BlowUp, match="total energy rose by") as caught:
-        simulate(pushes, ethanol, steps=2000, every=10, **NVE)
+        simulate(ethanol, pushes, steps=2000, every=10, **NVE)
     assert caught.value.step == 10 * len(caught.value.frames) > 0
 
 
@@ -731,7 +731,7 @@ def test_atoms_on_top_of_each_other_stop_a_run():
         return 0.0, np.zeros_like(positions)
 
     with pytest.raises(dynamics.BlowUp, match=r"two atoms are 0\.[45]\d Å apart"):
-        simulate(nothing, atoms, steps=2000, every=1, **NVE)
+        simulate(atoms, nothing, steps=2000, every=1, **NVE)
 
 
 def test_pressure_is_the_virial(potential, ice):
@@ -756,19 +756,19 @@ def test_pressure_is_the_virial(potential, ice):
 
 
 def test_progress_says_the_speed(dimer, capsys):
-    simulate(dimer[1], dimer[0], steps=20, progress=True)
+    simulate(dimer[0], dimer[1], steps=20, progress=True)
     assert "ns/day" in capsys.readouterr().err
 
 
 def test_the_fast_platform_gives_the_same_forces(liquid):
     start, system = liquid
     run = {"steps": 4, "every": 4} | NVE
-    exact = simulate(system, start, **run)[0]
-    fast = simulate(system, start, platform="CPU", **run)[0]
+    exact = simulate(start, system, **run)[0]
+    fast = simulate(start, system, platform="CPU", **run)[0]
     np.testing.assert_allclose(fast.positions, exact.positions, atol=1e-4)
     np.testing.assert_allclose(fast.get_forces(), exact.get_forces(), atol=5e-3)
     with pytest.raises(ValueError, match="platform: needs one of"):
-        simulate(system, start, platform="CUDA", **run)
+        simulate(start, system, platform="CUDA", **run)
 
 
 def written_otherwise(atoms, how):
@@ -831,13 +831,13 @@ def test_a_run_stays_in_the_axes_and_cell_of_the_user(liquid, how, model):
     runs = []
     for atoms in (start, other):
         potential = soft if model == "python" else water.spc_fw(atoms)
-        runs.append(simulate(potential, atoms, steps=20, every=10, **NVE))
+        runs.append(simulate(atoms, potential, steps=20, every=10, **NVE))
     for a, b in zip(*runs, strict=True):
         np.testing.assert_allclose(b.positions @ turn.T, a.positions, atol=1e-6)
         np.testing.assert_allclose(b.get_momenta() @ turn.T, a.get_momenta(), atol=1e-6)
         np.testing.assert_allclose(b.get_forces() @ turn.T, a.get_forces(), atol=1e-5)
         np.testing.assert_allclose(b.cell.array, other.cell.array, atol=1e-9)
-    squeezed = simulate(potential, other, steps=50, every=50, pressure=5e4)[0]
+    squeezed = simulate(other, potential, steps=50, every=50, pressure=5e4)[0]
     assert squeezed.get_volume() != pytest.approx(other.get_volume(), rel=1e-4)
     scale = (squeezed.get_volume() / other.get_volume()) ** (1 / 3)
     np.testing.assert_allclose(squeezed.cell, scale * other.cell.array, atol=1e-6)
@@ -854,23 +854,23 @@ def test_what_cannot_be_set_up_is_no_blow_up(liquid):
         0.8 * start.cell.array, scale_atoms=True
     )  # the cutoff is 0.45 of the larger box
     with pytest.raises(ValueError, match="OpenMM cannot set up this run .*cutoff"):
-        simulate(system, small, steps=10, every=5)
+        simulate(small, system, steps=10, every=5)
     slab = start.copy()
     slab.pbc = [True, True, False]
     with pytest.raises(ValueError, match="atoms, frame 0: needs to be open, or per"):
-        simulate(soft, slab, steps=10, every=5)
+        simulate(slab, soft, steps=10, every=5)
     field = openmm.CustomExternalForce("z")
     field.addParticle(0)
     system = copy.deepcopy(system)
     system.addForce(field)
-    assert len(simulate(system, start, steps=10, every=5)) == 2
+    assert len(simulate(start, system, steps=10, every=5)) == 2
     turned = written_otherwise(start, "turned")[0]
     with pytest.raises(ValueError, match="CustomExternalForce.* would not turn"):
-        simulate(system, turned, steps=10, every=5)
+        simulate(turned, system, steps=10, every=5)
 
 
 def test_a_box_that_shrinks_below_its_cutoff_is_no_blow_up(liquid):
     start, _ = liquid
     system = water.spc_fw(start, cutoff=0.499 * start.cell.lengths().min())
     with pytest.raises(ValueError, match="pressure: .*cutoff.* smaller cutoff"):
-        simulate(system, start, steps=2000, every=25, pressure=3e4)
+        simulate(start, system, steps=2000, every=25, pressure=3e4)

@@ -13,7 +13,7 @@ def run(request):
     box = water.water_box(8, density=0.8, seed=0)
     system = water.water_system(water.MODELS["spc-fw"], box)
     return dynamics.simulate(
-        system, box, steps=200, every=20, pressure=request.param, seed=1
+        box, system, steps=200, every=20, pressure=request.param, seed=1
     )
 
 

@@ -231,9 +231,9 @@ def test_molecules_may_be_wrapped(box):
 def test_nve_keeps_its_energy():
     start = water.water_box(16, seed=1)
     system = water.spc_fw(start)
-    warm = dynamics.simulate(system, start, steps=1000, friction=0.1, every=1000)[-1]
+    warm = dynamics.simulate(start, system, steps=1000, friction=0.1, every=1000)[-1]
     frames = dynamics.simulate(
-        system, warm, steps=2000, temperature=None, timestep=0.25, every=10
+        warm, system, steps=2000, temperature=None, timestep=0.25, every=10
     )
     total = [a.get_potential_energy() + a.info["kinetic_energy"] for a in frames]
     drift = np.polyfit(np.arange(len(total)) * 2.5e-3, total, 1)[0]  # eV/ps
@@ -245,8 +245,8 @@ def test_langevin_holds_the_temperature():
     start = water.water_box(27, seed=2)
     system = water.spc_fw(start)
     run = dict(steps=2000, friction=0.1, every=20, seed=3)
-    warm = dynamics.simulate(system, start, **run)[-1]
-    frames = dynamics.simulate(system, warm, **run | {"steps": 4000})
+    warm = dynamics.simulate(start, system, **run)[-1]
+    frames = dynamics.simulate(warm, system, **run | {"steps": 4000})
     assert dynamics.temperatures(frames).mean() == pytest.approx(300, rel=0.05)
 
 

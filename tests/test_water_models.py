@@ -97,8 +97,8 @@ def test_wrapped_molecules_are_the_same_molecules(model):
 def test_energy_is_conserved(model):
     box = water.water_box(16, density=0.9, seed=1)
     system = water.water_system(model, box)
-    warm = dynamics.simulate(system, box, steps=400, every=400, friction=0.05)[-1]
-    frames = dynamics.simulate(system, warm, steps=400, every=40, temperature=None)
+    warm = dynamics.simulate(box, system, steps=400, every=400, friction=0.05)[-1]
+    frames = dynamics.simulate(warm, system, steps=400, every=40, temperature=None)
     total = np.array(
         [a.get_potential_energy() + a.info["kinetic_energy"] for a in frames]
     )

@@ -1,21 +1,20 @@
-"""Copy the lessons to a folder: ``python -m tpainn_lite lessons DIR``."""
+"""Command line: ``python -m tpainn_lite lessons DIR`` and ``… doctor``."""
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
-from .course.doctor import lessons_folder
+from .course import doctor
 
 
 def copy_lessons(folder: Path) -> list[Path]:
     """Copy the lessons and their pictures into `folder`; return the lessons.
 
     They come from the wheel, or in a checkout from ``notebooks/`` beside the package.
-
-    Raises:
-        ValueError: if a file would be overwritten; nothing is copied then.
+    Raises `ValueError` if a file would be overwritten; nothing is copied then.
     """
-    files = sorted(file for file in lessons_folder().iterdir() if file.is_file())
+    files = sorted(file for file in doctor.lessons_folder().iterdir() if file.is_file())
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"DIR: needs a folder, got the file {folder}; name another")
     there = [file.name for file in files if (folder / file.name).exists()]
@@ -32,16 +31,22 @@ def copy_lessons(folder: Path) -> list[Path]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tpainn_lite")
-    commands = parser.add_subparsers(required=True, metavar="lessons")
+    commands = parser.add_subparsers(dest="command", required=True)
     lessons = commands.add_parser("lessons", help="copy the lessons to a folder")
     lessons.add_argument("folder", metavar="DIR", type=Path)
-    folder = parser.parse_args(arguments).folder
+    commands.add_parser("doctor", help="check this environment", add_help=False)
+    options, others = parser.parse_known_args(arguments)
+    if options.command == "doctor":
+        sys.exit(doctor.main(others))
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
-        count = len(copy_lessons(folder))
+        count = len(copy_lessons(options.folder))
     except ValueError as error:
         parser.error(str(error))
     print(
-        f"{count} lessons are in {folder}. Open them:\n  python -m jupyterlab {folder}"
+        f"{count} lessons are in {options.folder}. Open them:\n"
+        f"  python -m jupyterlab {options.folder}"
     )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
-from rdkit import Chem, rdBase
 from scipy.special import chdtri
 from tqdm import tqdm
 
@@ -38,12 +37,9 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
-    """A copy of `atoms` that carries energy (eV) and any forces (N, 3) (eV/Å).
-
-    It has none of ASE's constraints: they would show forces on fixed atoms as zero.
-    """
+    """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
     labelled, known = atoms.copy(), {"energy": float(energy)}
-    labelled.set_constraint()
+    labelled.set_constraint()  # they would show forces on fixed atoms as zero
     if forces is not None:
         known["forces"] = np.array(forces, dtype=float)
     labelled.calc = SinglePointCalculator(labelled, **known)
@@ -51,7 +47,7 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -
 
 
 def from_calculator(calculator) -> EnergyForces:
-    """Turn an ASE calculator into an `EnergyForces`."""
+    """Turn an ASE calculator into an `EnergyForces`, a teacher like any other."""
 
     def energy_forces(numbers, positions, cell=None):
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
@@ -79,14 +75,12 @@ def energy_forces_of(source) -> EnergyForces:
     )
 
 
-def label(
-    frames: Sequence[Atoms], energy_forces: EnergyForces, progress: bool = False
-) -> list[Atoms]:
+def label(frames: Sequence[Atoms], potential, progress: bool = False) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
-    Raises `ValueError`, with a number, for NaN.
+    Raises `ValueError`, with the frame's number, for NaN.
     """
-    labelled, energy_forces = [], energy_forces_of(energy_forces)
+    labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(tqdm(frames, desc="label", disable=not progress)):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
@@ -101,32 +95,31 @@ def label(
 def labels(
     atoms: Atoms, where: str = "frame", forces: bool = True
 ) -> tuple[float, np.ndarray | None]:
-    """Energy (eV) and `forces` (N, 3) (eV/Å), else ``None``, that `atoms` carries.
+    """Return energy (eV) and, if `forces`, forces (N, 3) (eV/Å) that `atoms` carries.
 
     Raises `ValueError` where a label is missing or not finite, `RuntimeError` where an
     attached calculator fails; `where` names the frame in the message.
     """
+    found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
     try:
         if atoms.calc is None:
             raise PropertyNotImplementedError
         energy = atoms.get_potential_energy()
-        found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
         if forces and len(atoms) > 1:
             # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
-    except NotImplementedError as error:
-        if str(error) and not isinstance(error, PropertyNotImplementedError):
-            raise RuntimeError(f"{where}: its calculator failed ({error})") from error
+    except Exception as error:  # whatever an attached calculator raises
+        silent = isinstance(error, NotImplementedError) and not str(error)
+        if not (silent or isinstance(error, PropertyNotImplementedError)):
+            raise RuntimeError(
+                f"{where}: its calculator failed ({type(error).__name__}: {error}); "
+                "mend the calculation, or drop the frame"
+            ) from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         raise ValueError(
             f"{where}: needs {needs} is missing; label it with data.label(), or read a "
             "file that has its labels"
         ) from None
-    except Exception as error:  # whatever an attached calculator raises
-        raise RuntimeError(
-            f"{where}: its calculator failed ({type(error).__name__}: {error}); mend "
-            "the calculation, or drop the frame"
-        ) from error
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
@@ -153,10 +146,9 @@ def _sha256(values) -> str:
 
 
 def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
-    """Find the two atoms nearest to each other and their distance (Å).
+    """Find the nearest two atoms, images included, and their distance (Å).
 
-    An image of an atom counts, the atom's own too. None where no two atoms are nearer
-    than `cutoff` (Å).
+    Returns None where no two are nearer than `cutoff` (Å).
     """
     first, second, distance = neighbours("ijd", atoms, cutoff)
     if not len(distance):
@@ -168,9 +160,9 @@ def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
 def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
     """Raise `ValueError`, naming the frame, for what no potential can learn from.
 
-    That is: no frame at all, a frame without atoms, NaN or infinite positions, a cell
-    that is periodic in one or two directions only or has no volume, two atoms closer
-    than `CLASH`, and, if `labelled`, missing or non-finite energies (and `forces`).
+    That is: no frame, no atoms, positions that are not finite, a cell without volume or
+    periodic in some directions only, atoms closer than `CLASH`, and, if `labelled`,
+    energies (and `forces`) that are missing or not finite.
     """
     if len(frames) == 0:
         raise ValueError(f"{name}: needs at least one structure, got none")
@@ -195,10 +187,7 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
 
 
 def unconstrained(frames: Sequence[Atoms]) -> int:
-    """Take ASE's constraints off `frames`, in place; return how many had one.
-
-    With a constraint, ASE gives zero for the forces on fixed atoms.
-    """
+    """Take ASE's constraints off `frames`, in place; return how many had one."""
     constrained = [atoms for atoms in frames if atoms.constraints]
     for atoms in constrained:
         atoms.set_constraint()
@@ -206,10 +195,10 @@ def unconstrained(frames: Sequence[Atoms]) -> int:
 
 
 def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
-    """Read and check every frame of a file that ASE can read, as `check` does.
+    """Read every frame of a file that ASE can read, and `check` it.
 
     Constraints are taken off, with a warning, so that the forces on fixed atoms show.
-    Raises `ValueError` that names the file (and frame) and says what is wrong.
+    Raises `ValueError` that names the file (and frame).
     """
     path = Path(path)
     if not path.is_file():
@@ -232,24 +221,24 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
 
 
 def groups_of(frames: Sequence[Atoms], group: str) -> list:
-    """Read the value of ``info[group]`` of each frame: what its group is called.
+    """Read ``info[group]`` of each frame, the name of its group.
 
-    For "smiles" it is the canonical SMILES without stereochemistry: one molecule is one
-    group, however its SMILES is written, and its mirror image is a copy of it. What
-    RDKit cannot read stays as it is.
+    A "smiles" is made canonical, without stereochemistry: a mirror image is a copy.
+    What RDKit cannot read stays as it is.
     """
     if any(group not in atoms.info for atoms in frames):
         raise ValueError(f"group: not every frame has {group!r} in its info")
     names = [atoms.info[group] for atoms in frames]
     if group != "smiles":
         return names
+    from rdkit import Chem, rdBase  # not at the top: `data` imports nothing heavy
+
+    canonical = {}
     with rdBase.BlockLogs():
-        found = {name: Chem.MolFromSmiles(str(name)) for name in set(names)}
-    canonical = {
-        name: name if mol is None else Chem.MolToSmiles(mol, isomericSmiles=False)
-        for name, mol in found.items()
-    }
-    return [canonical[name] for name in names]
+        for name in set(names):
+            mol = Chem.MolFromSmiles(str(name))
+            canonical[name] = mol and Chem.MolToSmiles(mol, isomericSmiles=False)
+    return [canonical[name] or name for name in names]
 
 
 def split(
@@ -258,8 +247,8 @@ def split(
     """Draw disjoint random parts of the given sizes, in order of drawing.
 
     With `group` (a key of ``atoms.info``, e.g. "smiles" or "run"; see `groups_of`)
-    sizes count groups and a group never falls into two parts: frames of one molecule or
-    run are copies, and a random split over them leaks the test set into training.
+    sizes count groups, and a group never falls into two parts: a random split over the
+    frames of one molecule or run leaks the test set into training.
     """
     keys = groups_of(frames, group) if group else [*range(len(frames))]
     groups = list(dict.fromkeys(keys))
@@ -279,7 +268,7 @@ def split(
 
 
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
-    """Number of atoms of each element in each frame, (frames, elements)."""
+    """Count the atoms of each element in each frame: (frames, elements)."""
     return np.array([[(a.numbers == z).sum() for z in elements] for a in frames], float)
 
 
@@ -299,20 +288,18 @@ def is_free(atoms: Atoms) -> bool:
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
-    """Separate structures from free atoms, which are frames of one atom (`is_free`).
+    """Separate structures from free atoms (`is_free`) and their energies (eV).
 
-    Returns the structures (`frames` itself where none is free), and the energy (eV) of
-    each element that has a free atom. Raises `ValueError` where two energies of one
-    element differ.
+    Returns `frames` itself where none is free. Raises `ValueError` where two energies
+    of one element differ.
     """
-    if not any(map(is_free, frames)):
+    free = [is_free(atoms) for atoms in frames]
+    if not any(free):
         return frames, {}
-    structures, found = [], {}
-    for i, atoms in enumerate(frames):
-        if not is_free(atoms):
-            structures.append(atoms)
-            continue
-        z, (energy, _) = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)
+    structures = [a for a, alone in zip(frames, free, strict=True) if not alone]
+    found: dict[int, float] = {}
+    for i in np.flatnonzero(free).tolist():
+        z, energy = int(frames[i].numbers[0]), labels(frames[i], f"frame {i}", False)[0]
         if abs(found.setdefault(z, energy) - energy) > 1e-3:
             raise ValueError(
                 f"frame {i}: a free atom of element {z} has {energy:.4f} eV, another "
@@ -328,34 +315,31 @@ def fit_reference_energies(
 ) -> dict[int, float]:
     """Fit one energy per element (eV) so that their sums are near the `energies`.
 
-    The labels come first, `prior` (free atoms of the same method) fills what they leave
-    open. Without a prior: plain least squares, the smallest one where it is not unique.
-
-    With a prior, its elements may be wrong by 1 eV, plus a common energy per bond that
-    is left free, and a structure may scatter by 1 eV: minimise
-    |N (e_prior + δ) - E|² + |δ - (δ·b) b|², with N the composition matrix and b the
-    unit vector along `BONDS`. With three molecules of four elements this misses others
-    by 138 meV/atom, least squares by 217. Where the minimum is above the quantile
-    `TAIL` of chi-squared, the labels contradict the prior. Then e_prior + δ fits them
-    by least squares, and the penalty decides only about the null space of N.
+    Without a prior: plain least squares, the smallest solution where it is not unique.
+    With a `prior` (free atoms of the same method) each element may be wrong by 1 eV,
+    plus a common energy per bond that is left free: minimise
+    |N (e_prior + δ) - E|² + |δ - (δ·b) b|², N the composition matrix, b the unit vector
+    along `BONDS`. (With three molecules of four elements others are missed by 138
+    meV/atom, by least squares 217.) Labels that contradict the prior (a minimum above
+    the quantile `TAIL` of chi-squared) come first: e_prior + δ fits them by least
+    squares, and the penalty decides only about the null space of N.
 
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
     E = np.asarray(energies, float)
     present = {int(z) for a in frames for z in a.numbers}
+    if missing := present - set(present if prior is None else prior):
+        raise ValueError(
+            "prior, atomic_energies: need the atomic number and energy of every "
+            f"element; missing {sorted(missing)}"
+        )
+    elements = sorted(present if prior is None else prior)
+    N = compositions(frames, elements)
     if prior is None:
-        elements = sorted(present)
-        N, start = compositions(frames, elements), np.zeros(len(elements))
+        start = np.zeros(len(elements))
         shift, *_ = np.linalg.lstsq(N, E, rcond=None)
     else:
-        if missing := present - set(prior):
-            raise ValueError(
-                "prior, atomic_energies: need the atomic number and energy of every "
-                f"element; missing {sorted(missing)}"
-            )
-        elements = sorted(prior)
-        N = compositions(frames, elements)  # (frames, elements)
         start = np.array([prior[z] for z in elements])  # eV
         _refuse(N, E - N @ start, CHEMISTRY, "the sum of atomic_energies")
         shift = _shift(N, E - N @ start, elements)
@@ -364,7 +348,7 @@ def fit_reference_energies(
 
 
 def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarray:
-    """What labels add to the prior of each element (eV); see the fit above."""
+    """Compute what labels add to the prior of each element (eV); see the fit above."""
     b = np.array([BONDS.get(z, 2) for z in elements], float)
     b /= np.linalg.norm(b)
     across = np.eye(len(b)) - np.outer(b, b)
@@ -386,9 +370,7 @@ def _refuse(N: np.ndarray, gaps: np.ndarray, bound: float, what: str) -> None:
         worst = int(np.argmax(np.abs(each)))
         raise ValueError(
             f"energies: that of frame {worst} is {each[worst]:+.4g} eV an atom from "
-            f"{what}, and chemistry stays within {bound:g}. Are the free atoms of "
-            "another method (all-electron against pseudopotential), or energies in "
-            "Hartree, Ry or kcal/mol, or of two methods mixed, or atoms pressed into "
-            "each other? Give all in eV by one method, or no free atoms at all "
-            "(atomic_energies=None)"
+            f"{what}, and chemistry stays within {bound:g}; give energies and free "
+            "atoms in eV (not Hartree, Ry or kcal/mol) by one method (all-electron and "
+            "pseudopotential are two), or no free atoms (atomic_energies=None)"
         )

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ase.io
 import numpy as np
@@ -21,12 +22,101 @@ from ase import Atoms
 
 from .analysis import check_same_atoms
 from .data import labels, with_labels
-from .model import Potential
-from .public import download
-from .public.sets import SETS
 
+if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
+    from .model import Potential
+
+SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 STEPS = 2**16  # of a fraction
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def _public():
+    """Import the public sets when they are asked for: pooch takes its time."""
+    from .public import download
+
+    return download
+
+
+def card(name: str) -> dict:
+    """Read what a shipped asset is: level of theory, programs, counts, limits.
+
+    Raises `ValueError`, listing the names there are, for an unknown one.
+    """
+    path = SHIPPED / f"{name}.json"
+    if not path.is_file():
+        known = sorted(p.stem for p in SHIPPED.glob("*.json"))
+        raise ValueError(
+            f"name: no shipped asset is called {name!r}; there are {known}, and, for "
+            f"load() only, the public sets {sorted(_public().SETS)}"
+        )
+    return json.loads(path.read_text())
+
+
+def digest(name: str) -> str:
+    """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
+    if (SHIPPED / f"{name}.json").is_file() or name not in _public().SETS:
+        return card(name)["sha256"]
+    return hashlib.sha256(repr(_public().SETS[name].files).encode()).hexdigest()
+
+
+def mark(name: str) -> str:
+    """First digits of an asset's digest, for file names; none where it is not made."""
+    made = (SHIPPED / f"{name}.json").is_file()
+    return digest(name)[:8] if made else ""
+
+
+def sources(names: Sequence[str]) -> list[dict]:
+    """Name, for a card, what something was made from, with digests."""
+    return [{"name": name, "sha256": digest(name)} for name in names]
+
+
+def load(
+    name: str, mirror: str | Path | None = None, cache: str | Path | None = None
+) -> dict[str, list[Atoms]]:
+    """Load labelled structures by split ("pool", "test") of a shipped or a public set.
+
+    Shipped ones have ``info["smiles"]``. Public ones (`public/sets.toml`) are
+    downloaded once to `cache`, or read from the folder `mirror`: see
+    `public.download.load`, also for the errors of a missing network or a full disk.
+    Raises `ValueError` for an unknown name or a file that is not the shipped or
+    published one.
+    """
+    if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
+        return _public().load(name, mirror, cache)
+    about = card(name)
+    path = SHIPPED / f"{name}.extxyz"
+    path = path if path.is_file() else SHIPPED / f"{name}.extxyz.xz"
+    if not path.is_file():
+        raise ValueError(
+            f"name: {name!r} holds no structures; a checkpoint is read with "
+            "datasets.checkpoint(), a grid with datasets.card()"
+        )
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != about["sha256"]:
+        raise ValueError(
+            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
+            "install the package again"
+        )
+    if path.suffix == ".xz":  # here, since ASE seeks, which is slow when compressed
+        content = lzma.decompress(content)
+    splits: dict[str, list[Atoms]] = {}
+    for atoms in ase.io.read(io.StringIO(content.decode()), ":", format="extxyz"):
+        splits.setdefault(atoms.info["split"], []).append(atoms)
+    return splits
+
+
+def atomic_energies(name: str) -> dict[int, float]:
+    """Read the free atoms' energies (eV) of a shipped set's level, by atomic number."""
+    return {int(z): e for z, e in card(name)["atomic_energies_eV"].items()}
+
+
+def checkpoint(name: str) -> "Potential":
+    """Load a shipped potential, ready to use or to tune."""
+    from .model import Potential
+
+    card(name)
+    return Potential.load(SHIPPED / name)
 
 
 def pack(frames: Sequence[Atoms]) -> bytes:
@@ -69,10 +159,7 @@ def pack(frames: Sequence[Atoms]) -> bytes:
 
 
 def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
-    """The frames of a file that holds what `pack` gave, wrapped into the box.
-
-    With energies, and in ``info`` time_fs and kinetic_energy; `transport.unwrap` lets
-    positions run on.
+    """Read the frames that `pack` packed, wrapped, with energies and times.
 
     Raises `ValueError` for a file that is missing, damaged, something else, or not the
     one with this checksum.
@@ -82,8 +169,21 @@ def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
         if sha256 not in (None, hashlib.sha256(content).hexdigest()):
             raise ValueError("its SHA-256 is not the one in the card")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            rows = {name: arrays[name] for name in arrays.files}
-        frames = [_frame(rows, k) for k in range(len(rows["cells"]))]
+            rows = dict(arrays)
+        frames = []
+        for k, cell in enumerate(rows["cells"]):
+            atoms = Atoms(
+                rows["numbers"],
+                rows["fractions"][k] / STEPS @ cell,
+                masses=rows.get("masses"),  # none: those of the elements
+                cell=cell,
+                pbc=True,
+                info={
+                    "time_fs": float(rows["time_fs"][k]),
+                    "kinetic_energy": float(rows["kinetic"][k]),
+                },
+            )
+            frames.append(with_labels(atoms, rows["potential"][k]))
     except DAMAGE as error:
         raise ValueError(
             f"{path}: no packed trajectory, or a damaged one ({error})"
@@ -91,100 +191,8 @@ def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
     return frames
 
 
-def _frame(rows: dict[str, np.ndarray], k: int) -> Atoms:
-    cell = rows["cells"][k]
-    positions = rows["fractions"][k] / STEPS @ cell
-    masses = rows.get("masses")  # none: those of the elements
-    atoms = Atoms(rows["numbers"], positions, masses=masses, cell=cell, pbc=True)
-    atoms = with_labels(atoms, float(rows["potential"][k]))
-    atoms.info["time_fs"] = float(rows["time_fs"][k])
-    atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
-    return atoms
-
-
-SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
-
-
-def card(name: str) -> dict:
-    """What a shipped set or checkpoint is: level of theory, programs, counts, limits.
-
-    Raises `ValueError`, listing the names there are, for an unknown one.
-    """
-    path = SHIPPED / f"{name}.json"
-    if not path.is_file():
-        known = sorted(p.stem for p in SHIPPED.glob("*.json"))
-        raise ValueError(
-            f"name: no shipped asset is called {name!r}; there are {known}, and, for "
-            f"load() only, the public sets {sorted(SETS)}"
-        )
-    return json.loads(path.read_text())
-
-
-def digest(name: str) -> str:
-    """SHA-256 of a shipped asset, or of the checksums of a public set's files."""
-    if name in SETS:
-        return hashlib.sha256(repr(SETS[name].files).encode()).hexdigest()
-    return card(name)["sha256"]
-
-
-def mark(name: str) -> str:
-    """First digits of an asset's digest, for file names; none where it is not made."""
-    made = (SHIPPED / f"{name}.json").is_file()
-    return digest(name)[:8] if made else ""
-
-
-def sources(names: Sequence[str]) -> list[dict]:
-    """For a card: what something was made from, with digests."""
-    return [{"name": name, "sha256": digest(name)} for name in names]
-
-
-def load(
-    name: str, mirror: str | Path | None = None, cache: str | Path | None = None
-) -> dict[str, list[Atoms]]:
-    """Labelled structures by split ("pool", "test") of a shipped or a public set.
-
-    Shipped ones have ``info["smiles"]``. Public ones (`public_sets.SETS`) are
-    downloaded once to `cache`, or read from the folder `mirror`: see `public.load`,
-    also for the errors a missing network or a full disk gives. Raises `ValueError` for
-    an unknown name or a file that is not the shipped or published one.
-    """
-    if name in SETS:
-        return download.load(name, mirror, cache)
-    about = card(name)
-    path = SHIPPED / f"{name}.extxyz"
-    path = path if path.is_file() else SHIPPED / f"{name}.extxyz.xz"
-    if not path.is_file():
-        raise ValueError(
-            f"name: {name!r} holds no structures; a checkpoint is read with "
-            "datasets.checkpoint(), a grid with datasets.card()"
-        )
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        raise ValueError(
-            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
-            "install the package again"
-        )
-    if path.suffix == ".xz":  # here, since ASE seeks, which is slow when compressed
-        content = lzma.decompress(content)
-    splits: dict[str, list[Atoms]] = {}
-    for atoms in ase.io.read(io.StringIO(content.decode()), ":", format="extxyz"):
-        splits.setdefault(atoms.info["split"], []).append(atoms)
-    return splits
-
-
-def atomic_energies(name: str) -> dict[int, float]:
-    """Isolated-atom energies (eV) at the level of a shipped set, by atomic number."""
-    return {int(z): e for z, e in card(name)["atomic_energies_eV"].items()}
-
-
-def checkpoint(name: str) -> Potential:
-    """A shipped potential, ready to use or to tune."""
-    card(name)
-    return Potential.load(SHIPPED / name)
-
-
 def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
-    """The frames of shipped runs: "NVT" or "NPT" -> model -> frames, in time order.
+    """Read the frames of shipped runs: "NVT" or "NPT" -> model -> frames in time order.
 
     Raises `ValueError` for a file that is missing or is not the shipped one.
     """
@@ -196,13 +204,13 @@ def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
 
 
 def arm_name(row: dict, budget: int) -> str:
-    """What a grid row's arm is called: its steps are named where not the budget."""
+    """Name the arm of a grid row; its steps are named where they are not the budget."""
     longer = row["steps"] // budget
     return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
 
 
 def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
-    """Arm -> (4, sizes): n, and the mean, lowest and highest error over the seeds.
+    """Collect arm -> (4, sizes): n, and mean, lowest and highest error over the seeds.
 
     `grid` is the card of a grid, `quantity` a name of `train.Metrics`, in its unit.
     """

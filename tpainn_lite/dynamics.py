@@ -1,7 +1,6 @@
-"""Molecular dynamics with OpenMM, for its ``System`` and any `EnergyForces` alike.
+"""Run molecular dynamics with OpenMM, for its ``System`` and any `EnergyForces` alike.
 
-Å, fs, eV, K and bar; ``engine`` speaks to OpenMM. A learned or Python potential enters
-through ``openmm.PythonForce``.
+Å, fs, eV, K and bar; ``engine`` speaks to OpenMM.
 """
 
 import copy
@@ -21,19 +20,21 @@ from scipy.special import chdtri
 from tqdm import tqdm
 
 from . import units
-from .analysis import whole
 from .data import CLASH, EnergyForces, check, closest_pair, energy_forces_of
-from .engine import Guard, add_barostat, python_system, snapshot, start
+from .engine import Guard, add_barostat, python_system, snapshot, start, whole
 
 HOT = 500.0  # K: the allowance for what a start that is not relaxed gives off as heat
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
+SAME = 0.01  # eV/Å, eV an atom: two potentials differ by more, one rounded twice not
+DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
+PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 
 
 class BlowUp(FloatingPointError):
     """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
 
     def __init__(self, every: int, reason: str, frames: list[Atoms]):
-        """What went wrong between the last frame and the next."""
+        """Tell what went wrong between the last frame and the next."""
         step = len(frames) * every
         super().__init__(
             f"the run blew up between steps {step} and {step + every} ({reason}); "
@@ -43,11 +44,22 @@ class BlowUp(FloatingPointError):
         self.step, self.reason, self.frames = step, reason, frames
 
 
+def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
+    """Return the kinetic temperature (K) of each frame, (frames,), 3N degrees free."""
+    return np.array(
+        [a.info["kinetic_energy"] / (1.5 * units.KB * len(a)) for a in frames]
+    )
+
+
+def total_energy(frame: Atoms) -> float:
+    """Return potential and kinetic energy (eV) of a frame of dynamics."""
+    return frame.get_potential_energy() + frame.info["kinetic_energy"]
+
+
 def hottest(temperature: float, n: int) -> float:
     """Return the highest temperature (K) that a sound frame of `n` atoms may have.
 
-    The kinetic energy of a frame, over kT/2, follows a chi-squared law with 3n degrees
-    of freedom: few atoms spread widely. The limit is the quantile that a frame exceeds
+    The quantile of the chi-squared law (3n degrees of freedom) that a frame exceeds
     with probability `CHANCE`, at `HOT` above the `temperature` (K) of the thermostat.
     """
     return (temperature + HOT) * chdtri(3 * n, CHANCE) / (3 * n)
@@ -56,21 +68,19 @@ def hottest(temperature: float, n: int) -> float:
 def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     """Raise `FloatingPointError` for a frame that no sound run comes to.
 
-    With a thermostat (K) it must not be hotter than `hottest`. Without one, the sum of
-    potential and kinetic energy must not have risen over that of the `first` frame by
-    more than the first frame's kinetic energy and what heats the atoms by `HOT`. Nor
-    may two atoms sit on each other.
+    With a thermostat (K) it must not be hotter than `hottest`. Without one, the total
+    energy must not have risen over that of the `first` frame by more than its kinetic
+    energy and what heats the atoms by `HOT`. Nor may two atoms sit on each other.
     """
     if temperature is not None:
-        found = kinetic_temperature(frame)
+        found = temperatures([frame])[0]
         if found > hottest(temperature, len(frame)):
             raise FloatingPointError(
                 f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
             )
     else:
         rise = total_energy(frame) - total_energy(first)
-        heat = 1.5 * units.KB * HOT * len(frame)
-        if rise > heat + first.info["kinetic_energy"]:
+        if rise > 1.5 * units.KB * HOT * len(frame) + first.info["kinetic_energy"]:
             raise FloatingPointError(
                 f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
                 "nothing heats the run"
@@ -79,25 +89,8 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
         raise FloatingPointError(f"two atoms are {pair[2]:.2f} Å apart")
 
 
-def kinetic_temperature(frame: Atoms) -> float:
-    """Temperature (K) of a frame of dynamics, 3N degrees of freedom."""
-    return frame.info["kinetic_energy"] / (1.5 * units.KB * len(frame))
-
-
-def total_energy(frame: Atoms) -> float:
-    """Potential and kinetic energy (eV) of a frame of dynamics."""
-    return frame.get_potential_energy() + frame.info["kinetic_energy"]
-
-
-SAME = 0.01  # eV/Å, eV an atom: two potentials differ by more, one rounded twice not
-DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
-
-
 def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
-    """Return digests of what a run starts from: of `atoms`, and of a System.
-
-    A Python potential has none: `Recording.resume` compares its forces instead.
-    """
+    """Digest what a run starts from: `atoms`, and a System but no Python potential."""
     arrays = {name: getattr(atoms, name) for name in ("numbers", "positions", "pbc")}
     arrays |= {"cell": atoms.cell.array, "masses": atoms.get_masses()}
     if atoms.has("momenta"):  # else they are drawn
@@ -108,8 +101,8 @@ def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
     if isinstance(potential, openmm.System):
         forces = potential.getForces()
         if not any(isinstance(force, openmm.PythonForce) for force in forces):
-            text = openmm.XmlSerializer.serialize(potential)
-            found["system"] = _digest(text.encode())
+            xml = openmm.XmlSerializer.serialize(potential)
+            found["system"] = _digest(xml.encode())
     return found
 
 
@@ -125,70 +118,58 @@ class Recording:
     """
 
     def __init__(self, path: str | Path, identity: dict):
-        """Open or start the recording of a run that `identity` describes.
-
-        Raises `ValueError` where `path` holds a run that is another one.
-        """
+        """Open or start the recording of the run that `identity` describes."""
         self.path = Path(path)
         self.identity = json.dumps(identity, sort_keys=True, default=np.generic.item)
         self.state = self.path.with_name(self.path.name + ".state")
-        self._way_out = f"take another name or delete it and {self.state.name}"
-        if self.path.exists() and not self.state.exists():
-            raise ValueError(
-                f"file: {self.path} is there, but not the state of its run; take "
-                "another name or delete it"
-            )
-
         self.done, self.checkpoint = 0, b""
         if self.state.exists():
             self.done, found, self.checkpoint = self._read_state()
-            differs = _difference(found, json.loads(self.identity))
-            if differs:
-                raise ValueError(
-                    f"file: {self.path} holds another run ({differs}); {self._way_out}"
-                )
+            if differs := _difference(found, json.loads(self.identity)):
+                raise self._refusal(f"holds another run ({differs})")
+        elif self.path.exists():
+            raise self._refusal("is there, but not the state of its run")
+
+    def _refusal(self, why: str) -> ValueError:
+        return ValueError(
+            f"file: {self.path} {why}; take another name or delete it and "
+            f"{self.state.name}"
+        )
 
     def resume(
         self, context: openmm.Context, snapshot: Callable[[int], Atoms]
     ) -> list[Atoms]:
         """Put `context` where the run stopped; return the frames there are.
 
-        ``snapshot(k)`` makes frame number k of the context. Raises `ValueError` where
-        frames are missing, or energy and forces of the last one are not those of the
-        context's potential.
+        ``snapshot(k)`` makes frame number k of the context, whose energy and forces
+        must be those of the last recorded frame.
         """
         if not self.done:
             return []
         context.loadCheckpoint(self.checkpoint)
-        last = snapshot(self.done)
-        interval = last.info["time_fs"] / self.done
-        frames, lost = self._frames(), []
-        if len(frames) == self.done - 1:  # a kill came before the last frame
-            lost = [last]
-        times = np.array([a.info.get("time_fs", np.nan) for a in frames + lost])
+        last, frames = snapshot(self.done), self._frames()
+        found, interval = len(frames), last.info["time_fs"] / self.done
+        lost = found == self.done - 1  # a kill came before the last frame
+        frames += [last] * lost
+        times = [a.info.get("time_fs", np.nan) for a in frames]
         expected = interval * np.arange(1, self.done + 1)
         if len(times) != self.done or not np.allclose(times, expected, 1e-9):
-            raise ValueError(
-                f"file: {self.path} has {len(frames)} frames that do not fit "
-                f"{self.state.name}, which goes on after {self.done} frames "
-                f"{interval:g} fs apart; put them back, or delete both files to begin "
-                "anew"
+            raise self._refusal(
+                f"has {found} frames that do not fit {self.state.name}, which goes on "
+                f"after {self.done} frames {interval:g} fs apart"
             )
-        if not lost:
-            self._same_potential(frames[-1], last)
-        for frame in lost:
-            self._append(frame)
-        return frames + lost
-
-    def _same_potential(self, recorded: Atoms, now: Atoms) -> None:
-        gap = np.abs(_forces(recorded) - _forces(now)).max()
-        rise = abs(recorded.get_potential_energy() - now.get_potential_energy())
-        if not (gap < SAME and rise < SAME * len(now)):
-            raise ValueError(
-                f"file: {self.path} holds a run of another potential (of its last "
-                f"frame forces differ by {gap:.3g} eV/Å, the energy by {rise:.3g} eV); "
-                f"{self._way_out}"
+        if lost:
+            self._append(last)
+        gap, rise = (
+            np.abs(get(frames[-1]) - get(last)).max()
+            for get in (lambda a: a.get_forces(False), Atoms.get_potential_energy)
+        )
+        if not (gap < SAME and rise < SAME * len(last)):
+            raise self._refusal(
+                "holds a run of another potential (of its last frame forces differ by "
+                f"{gap:.3g} eV/Å, the energy by {rise:.3g} eV)"
             )
+        return frames
 
     def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:
         """Record frame `number` (from 1) and the state of `context` there."""
@@ -209,10 +190,8 @@ class Recording:
                 raise ValueError("its checksum is another")
             return int(done), json.loads(found), checkpoint
         except ValueError as error:
-            raise ValueError(
-                f"file: {self.state} is damaged, or of an older version ({error}); "
-                f"{self._way_out}"
-            ) from None
+            why = f"{self.state.name} is damaged, or of an older version ({error})"
+            raise self._refusal(f"cannot go on: {why}") from None
 
     def _frames(self) -> list[Atoms]:
         if not self.path.exists() or not self.path.stat().st_size:
@@ -221,9 +200,8 @@ class Recording:
             with Trajectory(self.path) as trajectory:
                 return list(trajectory)
         except Exception as error:  # ASE raises whatever its parsers raise
-            raise ValueError(
-                f"file: {self.path} is no trajectory or a damaged one ({error}); "
-                f"{self._way_out}"
+            raise self._refusal(
+                f"is no trajectory or a damaged one ({error})"
             ) from error
 
     def _append(self, frame: Atoms) -> None:
@@ -231,24 +209,15 @@ class Recording:
             trajectory.write(frame)
 
 
-def _forces(frame: Atoms) -> np.ndarray:
-    return frame.get_forces(apply_constraint=False)
-
-
 def _difference(found: dict, wanted: dict) -> str:
     """Say in words in what two runs differ."""
     if found.keys() != wanted.keys():
         return "of an older version, which did not record what it started from"
-    names = [name for name in wanted if found[name] != wanted[name]]
     return ", ".join(
-        f"other {name}"
-        if name in DIGESTS
-        else f"{name} {found[name]}, not {wanted[name]}"
-        for name in names
+        f"other {name}" if name in DIGESTS else f"{name} {found[name]}, not {value}"
+        for name, value in wanted.items()
+        if found[name] != value
     )
-
-
-PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 
 
 @dataclass(frozen=True)
@@ -273,8 +242,8 @@ class _Settings:
         if self.pressure is not None and self.temperature is None:
             raise ValueError("pressure: needs a temperature too, got None")
 
-    def prepare(self, potential, atoms: Atoms, done: int) -> openmm.Context:
-        """A context of `potential`, a System or a `Guard`, after `done` frames."""
+    def prepare(self, atoms: Atoms, potential, done: int) -> openmm.Context:
+        """Make a context of a System or a `Guard`, after `done` frames."""
         if isinstance(potential, openmm.System):
             system = potential if self.pressure is None else copy.deepcopy(potential)
         else:
@@ -296,8 +265,8 @@ class _Settings:
 
 
 def simulate(
-    potential: openmm.System | EnergyForces,
     atoms: Atoms,
+    potential: openmm.System | EnergyForces,
     *,
     steps: int,
     temperature: float | None = 300.0,
@@ -311,111 +280,96 @@ def simulate(
     on_frame: Callable[[Atoms], bool | None] | None = None,
     progress: bool = False,
 ) -> list[Atoms]:
-    """Molecular dynamics: a labelled frame every `every` steps of `timestep` fs.
+    """Run dynamics; return a labelled frame for every `every` steps of `timestep` fs.
 
-    The `potential` may also be a Potential or an ASE calculator.
-    With a `temperature` (K): NVT, Langevin (LangevinMiddleIntegrator, Zhang et al.
-    2019, doi 10.1021/acs.jpca.9b02771), `friction` in 1/fs; with a `pressure` (bar)
-    too: NPT, a Monte Carlo barostat. Without: NVE, leap-frog Verlet. Momenta are those
-    of `atoms`, else drawn (not in NVE). With a `file` (.traj) frames are written as
-    they come, and the same call goes on with a run that was stopped or killed: as if it
-    had not been, but for the volume moves of NPT, which OpenMM draws anew.
-    ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames.
-    On the `platform` "CPU" a System runs 4-6 times faster, in single precision.
+    The `potential` may also be a Potential or an ASE calculator. With a `temperature`
+    (K): NVT, Langevin (LangevinMiddleIntegrator, doi 10.1021/acs.jpca.9b02771),
+    `friction` in 1/fs; with a `pressure` (bar) too: NPT, a Monte Carlo barostat.
+    Without: NVE, leap-frog Verlet. Momenta are those of `atoms`, else drawn (not in
+    NVE). With a `file` (.traj) the same call goes on with a run that was stopped or
+    killed: as if it had not been, but for the volume moves of NPT.
+    ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames. On
+    the `platform` "CPU" a System runs 4-6 times faster, in single precision.
 
     Frames carry energy, forces, momenta (NVT: half a step early), and in ``info``
     time_fs and kinetic_energy (eV). Raises `BlowUp` for a run gone wrong.
     """
+    if isinstance(potential, Atoms):  # lessons of another branch: goes at 19:40
+        atoms, potential = potential, atoms
     check_start(atoms)
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform
     )
     if steps < every:
         raise ValueError(f"steps: needs at least every={every}, got {steps}")
-    return _collect(
-        potential, atoms, settings, steps // every, file, on_frame, progress
-    )
+    system, total = isinstance(potential, openmm.System), steps // every
+    engine = potential if system else Guard(energy_forces_of(potential))
+    return _collect(atoms, engine, settings, total, file, on_frame, progress)
 
 
 def check_start(atoms: Atoms) -> None:
     """Raise `ValueError` for a structure that no run may start from."""
     check([atoms], "atoms", labelled=False)
     if atoms.constraints:
-        kinds = sorted({type(c).__name__ for c in atoms.constraints})
+        kinds = ", ".join(sorted({type(c).__name__ for c in atoms.constraints}))
         raise ValueError(
-            f"atoms: carries constraints of ASE ({', '.join(kinds)}), which dynamics "
-            "does not keep; take them off (atoms.set_constraint()) so that all atoms "
-            "move, or fix atoms in an openmm.System by giving them no mass"
+            f"atoms: carries constraints of ASE ({kinds}), which dynamics does not "
+            "keep; take them off (atoms.set_constraint()), or fix atoms in an "
+            "openmm.System by giving them no mass"
         )
 
 
 def _collect(
-    potential, atoms, settings: _Settings, total: int, file, on_frame, progress
+    atoms, potential, settings: _Settings, total: int, file, on_frame, progress
 ) -> list[Atoms]:
-    guard = None
-    if not isinstance(potential, openmm.System):
-        guard = Guard(energy_forces_of(potential))
-    interval, frames = settings.every * settings.timestep, []
+    """Gather `total` frames, and give each failure its own name."""
+    frames: list[Atoms] = []
     try:
-        run = _frames(guard or potential, atoms, settings, file)
+        run = _frames(atoms, potential, settings, file)
         frames += next(run)
-        for _ in _progress(len(frames), total, interval, progress):
-            frames.append(next(run))
-            if on_frame and on_frame(frames[-1]):
-                break
+        begin, known = time.monotonic(), len(frames)
+        with tqdm(total=total, initial=known, desc="MD", disable=not progress) as bar:
+            while len(frames) < total:
+                frames.append(next(run))
+                if on_frame and on_frame(frames[-1]):
+                    break
+                ns = (len(frames) - known) * settings.every * settings.timestep * 1e-6
+                days = max(time.monotonic() - begin, 1e-9) / 86400
+                bar.set_postfix_str(f"{ns / days:.3g} ns/day", refresh=False)
+                bar.update()
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
-        cause = (guard.error if guard else None) or error
-        shrunk = isinstance(cause, openmm.OpenMMException) and "cutoff" in str(cause)
-        if shrunk:  # by a barostat
-            raise ValueError(
+        cause = getattr(potential, "error", None) or error
+        if isinstance(cause, openmm.OpenMMException) and "cutoff" in str(cause):
+            raise ValueError(  # a barostat made the box too small
                 f"pressure: {cause} Start from a denser box, or build the System with "
                 f"a smaller cutoff; {len(frames)} frames were made"
             ) from cause
-        if isinstance(cause, (FloatingPointError, openmm.OpenMMException)):
+        if isinstance(cause, FloatingPointError | openmm.OpenMMException):
             raise BlowUp(settings.every, str(cause), frames) from cause
         if not isinstance(cause, KeyboardInterrupt):
             raise cause from None
     return frames[:total]
 
 
-def _frames(potential, atoms: Atoms, settings: _Settings, file) -> Iterator:
-    """First the list of the frames that were recorded before, then frame by frame."""
+def _frames(atoms: Atoms, potential, settings: _Settings, file) -> Iterator:
+    """Yield the list of the frames that were recorded before, then frame by frame."""
     recording = None
     if file is not None:
         identity = asdict(settings) | {"formula": atoms.get_chemical_formula()}
         recording = Recording(file, identity | fingerprint(potential, atoms))
-    context = settings.prepare(potential, atoms, recording.done if recording else 0)
-    every, interval = settings.every, settings.every * settings.timestep
+    context = settings.prepare(atoms, potential, recording.done if recording else 0)
 
     def frame(k: int) -> Atoms:
-        return snapshot(context, atoms, k * interval)
+        return snapshot(context, atoms, k * settings.every * settings.timestep)
 
     done = recording.resume(context, frame) if recording else []
     yield done
     first = done[0] if done else None
     for k in count(len(done) + 1):
-        context.getIntegrator().step(every)
+        context.getIntegrator().step(settings.every)
         new = frame(k)
         first = first or new
         refuse(new, first, settings.temperature)
         if recording:
             recording.add(k, new, context)
         yield new
-
-
-def _progress(done: int, total: int, interval: float, show: bool) -> Iterator[int]:
-    """Counts, with a bar that says ns/day; `interval` in fs."""
-    begin = time.monotonic()
-    bar = tqdm(total=total, initial=done, desc="MD", disable=not show)
-    with bar:
-        for k in range(done, total):
-            yield k
-            days = max(time.monotonic() - begin, 1e-9) / 86400
-            speed = (k + 1 - done) * interval * 1e-6 / days
-            bar.set_postfix_str(f"{speed:.3g} ns/day", refresh=False)
-            bar.update()
-
-
-def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
-    """Kinetic temperature (K) of each frame, (frames,), 3N degrees of freedom."""
-    return np.array([kinetic_temperature(a) for a in frames])

@@ -1,20 +1,22 @@
 """OpenMM as an engine: Systems, Contexts, and any `EnergyForces` as a force.
 
-OpenMM thinks in nm, ps and kJ/mol; everything that enters or leaves this file is in Å,
-fs and eV. Particles of a System beyond the atoms are virtual sites (a water model's
-fourth site): they are placed here, and never seen outside.
+OpenMM thinks in nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and eV.
+Particles beyond the atoms are virtual sites (of a water model): placed here, never seen
+outside.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import openmm
 from ase import Atoms
+from ase.cell import Cell
 from openmm import unit
 
 from . import units
-from .analysis import Box, nearest_image
 from .analysis import bonds as bonds_of
+from .analysis import nearest_image, reduced
 from .data import EnergyForces, cell_of, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
@@ -29,13 +31,73 @@ MASS = unit.dalton
 LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
+TIE = 1e-12  # relative: a hexagonal cell stays reduced when it is rounded
+BELOW = (2, 1), (2, 0), (1, 0)  # the diagonal of a lower triangle
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """A cell as OpenMM takes it, and the way back to the cell and axes of the user.
+
+    OpenMM wants three reduced vectors that form a lower triangle. Any cell can be
+    written so: turn it, and combine its vectors by whole numbers.
+    """
+
+    vectors: np.ndarray  # (3, 3) Å: reduced, lower triangular
+    turn: np.ndarray  # (3, 3): vectors (N, 3) @ turn.T go in, and @ turn come out
+    combine: np.ndarray  # (3, 3) whole numbers: combine @ vectors @ turn is the cell
+
+    @staticmethod
+    def of(cell: np.ndarray | None) -> "Box":
+        """Find the box of a cell (3, 3) Å with a volume, or of none."""
+        if cell is None:
+            return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
+        box, turn, shortest = np.array(cell, float), np.eye(3), reduced(cell)
+        lengths = [np.sort(np.linalg.norm(c, axis=1)) for c in (box, shortest)]
+        fits = not np.triu(box, 1).any() and (np.diag(box) > 0).all()
+        fits &= all(abs(box[i, j]) <= box[j, j] / 2 * (1 + TIE) for i, j in BELOW)
+        if not (fits and np.allclose(*lengths, rtol=1e-9)):
+            triangle, turn = Cell(shortest).standard_form()
+            box = np.tril(triangle) * np.sign(triangle[0, 0])  # -: left-handed
+            for i, j in BELOW:
+                box[i] -= box[j] * np.round(box[i, j] / box[j, j])
+        for i, j in BELOW:
+            half = box[j, j] / 2 * (1 - TIE)
+            box[i, j] = np.clip(box[i, j], -half, half)
+        return Box(box, turn, np.rint(cell @ turn.T @ np.linalg.inv(box)))
+
+    def cell(self, vectors: np.ndarray) -> np.ndarray:
+        """Turn box vectors (3, 3) Å, scaled by a barostat maybe, into the cell."""
+        return self.combine @ vectors @ self.turn
+
+    def height(self) -> float:
+        """Return the least distance (Å) between two opposite faces."""
+        return 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=0).max()
+
+
+def whole(atoms: Atoms) -> Atoms:
+    """Copy `atoms`, each molecule in one piece around its first atom."""
+    first, second, vectors = bonds_of(atoms)
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
+    mended, seen = atoms.copy(), set()
+    for root in range(len(atoms)):
+        stack = [] if root in seen else [root]
+        seen.add(root)
+        while stack:
+            i = stack.pop()
+            for k in range(starts[i], starts[i + 1]):
+                if second[k] not in seen:
+                    seen.add(second[k])
+                    mended.positions[second[k]] = mended.positions[i] + vectors[k]
+                    stack.append(second[k])
+    return mended
 
 
 class Guard:
     """An `EnergyForces` that refuses NaN and keeps the exception OpenMM would lose.
 
     OpenMM turns every exception (Ctrl-C too) into an ``OpenMMException`` without text
-    and accepts NaN silently, so both are caught here and raised again by `simulate`.
+    and accepts NaN silently; `simulate` raises `error` again.
     """
 
     def __init__(self, energy_forces: EnergyForces):
@@ -45,10 +107,10 @@ class Guard:
         self.started = False
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
-        """Energy and forces, finite and such that the atoms stay in reach.
+        """Compute energy and forces, finite and not huge.
 
-        A `ValueError` at the start is a set-up error; later, the run itself led to
-        positions that the potential refuses, and that is a `FloatingPointError`.
+        A `ValueError` at the start is a set-up error; later the run itself led to
+        positions that the potential refuses: a `FloatingPointError`.
         """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
@@ -72,7 +134,7 @@ class Guard:
 def _compute(
     energy_forces: EnergyForces, numbers, periodic: bool, box: Box, state: openmm.State
 ):
-    """What OpenMM calls: energy in kJ/mol, forces (N, 3) in kJ/mol/nm."""
+    """Compute energy in kJ/mol and forces (N, 3) in kJ/mol/nm, as OpenMM calls it."""
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)  # (N, 3)
     cell = box.cell(cell_of_state(state)) if periodic else None
     energy, forces = energy_forces(numbers, positions @ box.turn, cell)
@@ -81,20 +143,18 @@ def _compute(
 
 
 def cell_of_state(state: openmm.State) -> np.ndarray:
-    """Box vectors (3, 3) Å."""
+    """Read the box vectors (3, 3) Å."""
     return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
 
 
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
-    """An OpenMM System whose only force is `energy_forces`."""
+    """Build an OpenMM System whose only force is `energy_forces`."""
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    numbers, cell = atoms.numbers.copy(), cell_of(atoms)
-    box = Box.of(cell)
-    force = openmm.PythonForce(
-        partial(_compute, energy_forces, numbers, cell is not None, box)
-    )
+    cell = cell_of(atoms)
+    given = energy_forces, atoms.numbers.copy(), cell is not None, (box := Box.of(cell))
+    force = openmm.PythonForce(partial(_compute, *given))
     if cell is not None:
         force.setUsesPeriodicBoundaryConditions(True)
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
@@ -107,8 +167,7 @@ def add_barostat(
 ) -> None:
     """Give `system` a Monte Carlo barostat (`pressure` in bar).
 
-    A barostat moves whole molecules, and OpenMM knows molecules by their bonds: where
-    it sees none, bonds without strength tell it.
+    It moves whole molecules, which OpenMM knows by bonds: here without strength.
     """
     if not atoms.pbc.all():
         raise ValueError(
@@ -132,7 +191,7 @@ def make_context(
     integrator: openmm.Integrator,
     platform: str = "Reference",
 ) -> openmm.Context:
-    """A Context at the positions (and cell) of `atoms`; one thread on "CPU"."""
+    """Build a Context at positions (and cell) of `atoms`; one thread on "CPU"."""
     particles, n = system.getNumParticles(), len(atoms)
     if particles < n or not all(map(system.isVirtualSite, range(n, particles))):
         raise ValueError(
@@ -182,7 +241,7 @@ def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
 
 
 def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
-    """The `EnergyForces` of an OpenMM System (numbers are taken for granted)."""
+    """Turn an OpenMM System into an `EnergyForces` (numbers are taken for granted)."""
     context = make_context(system, atoms, openmm.VerletIntegrator(0.001))
 
     def energy_forces(numbers, positions, cell):
@@ -196,16 +255,16 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
 
 
 def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
-    """Energy (eV) and the forces (n, 3) eV/Å on the atoms, sites' forces spread."""
+    """Read energy (eV) and forces (n, 3) eV/Å on atoms, those of sites spread."""
     energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
     return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
 
 
 def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
-    """`atoms` as they are now, with labels, momenta, time (fs) and kinetic energy.
+    """Copy `atoms` as they are now: labels, momenta, time (fs), kinetic energy (eV).
 
-    Without a thermostat momenta are those of this time, as ASE has them. With one they
-    are the Langevin integrator's own, which follow Maxwell's law to higher order.
+    Without a thermostat momenta are those of this time, as ASE has them; with one the
+    Langevin integrator's own, which follow Maxwell's law to higher order.
     """
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame, n, box = atoms.copy(), len(atoms), Box.of(cell_of(atoms))
@@ -224,7 +283,7 @@ def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
 
 
 def _masses(system: openmm.System) -> np.ndarray:
-    """Masses (particles,) u; 0 for a particle that does not move, and for sites."""
+    """Read masses (particles,) u; 0 for what does not move, and for sites."""
     particles = range(system.getNumParticles())
     return np.array([system.getParticleMass(i).value_in_unit(MASS) for i in particles])
 
@@ -243,9 +302,9 @@ def _same_masses(system: openmm.System, atoms: Atoms) -> None:
 
 
 def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
-    """What the forces add to velocities in half a step: (particles, 3) nm/ps.
+    """Compute what forces add to velocities in half a step: (particles, 3) nm/ps.
 
-    Leap-frog keeps velocities half a step before the positions. Langevin: no change.
+    Leap-frog keeps velocities half a step before the positions; Langevin does not.
     """
     forces = state.getForces(asNumpy=True).value_in_unit_system(MD)
     integrator, system = context.getIntegrator(), context.getSystem()
@@ -257,7 +316,7 @@ def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
 
 
 def _velocities(context: openmm.Context, state: openmm.State) -> np.ndarray:
-    """Velocities at the time of the positions, (particles, 3) nm/ps."""
+    """Compute velocities at the time of the positions, (particles, 3) nm/ps."""
     stored = state.getVelocities(asNumpy=True).value_in_unit_system(MD)
     now = stored + _half_kick(context, state)
     if context.getSystem().getNumConstraints():  # rigid bonds push back
@@ -272,7 +331,7 @@ def _velocities(context: openmm.Context, state: openmm.State) -> np.ndarray:
 def start(
     system, atoms, temperature, timestep, friction, seed, platform
 ) -> openmm.Context:
-    """A Context with an integrator and velocities: those of `atoms`, else drawn."""
+    """Build a Context with integrator and velocities: those of `atoms`, else drawn."""
     dt = timestep / units.PS
     integrator = openmm.VerletIntegrator(dt)
     if temperature is not None:

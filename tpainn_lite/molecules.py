@@ -3,25 +3,20 @@
 MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from rdkit import Chem
-from rdkit.Chem import (
-    rdDetermineBonds,
-    rdDistGeom,
-    rdForceFieldHelpers,
-    rdMolHash,
-)
+from rdkit.Chem import rdDetermineBonds, rdDistGeom, rdForceFieldHelpers, rdMolHash
 
 from . import data, dynamics, units
 from .data import EnergyForces
 
 # Times the sum of two covalent radii. Bonds of the DFT sets reach 1.21 times at 1000 K,
 # and neighbours that share no bond come as near as 1.29 times.
-STRETCHED = 1.5  # a bond as long as this needs a reason: a scan, or hot dynamics
+STRETCHED = 1.5  # a longer bond needs a reason: a scan, or hot dynamics
 NEAR = 1.3  # two atoms as near as this are bonded
 MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
@@ -31,8 +26,8 @@ def parse(smiles: str) -> Chem.Mol:
     """Read the one neutral, closed-shell molecule of a SMILES; hydrogens are added.
 
     Raises `ValueError` where RDKit cannot read it, for more than one molecule (RDKit's
-    force fields leave out what acts between them), for radicals and for ions (no
-    energy here has a charge or a spin). A neutral molecule may have charged atoms.
+    force fields leave out what acts between them), for radicals and for ions. A neutral
+    molecule may have charged atoms.
     """
     mol = Chem.MolFromSmiles(smiles) if smiles else None
     if mol is None:
@@ -40,25 +35,23 @@ def parse(smiles: str) -> Chem.Mol:
             f"smiles: RDKit cannot read {smiles!r}; ethanol, for example, is 'CCO'"
         )
     mol = Chem.AddHs(mol)
-    parts = len(Chem.GetMolFrags(mol))
+    parts, charge = len(Chem.GetMolFrags(mol)), Chem.GetFormalCharge(mol)
     unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-    charge = Chem.GetFormalCharge(mol)
-    wrong = ""
-    if parts > 1:
-        wrong = f"has {parts} that share no bond; take one, without a dot"
-    elif unpaired:
-        wrong = f"is a radical, with {unpaired} unpaired electron{'s'[: unpaired > 1]}"
-    elif charge:
-        wrong = f"is an ion, of charge {charge:+d}"
-    if wrong:
-        raise ValueError(
-            f"smiles: needs one molecule, neutral and closed-shell; {smiles!r} {wrong}"
-        )
+    for wrong, words in (
+        (parts > 1, f"has {parts} that share no bond; take one, without a dot"),
+        (unpaired, f"is a radical, with {unpaired} unpaired electron(s)"),
+        (charge, f"is an ion, of charge {charge:+d}"),
+    ):
+        if wrong:
+            raise ValueError(
+                "smiles: needs one molecule, neutral and closed-shell; "
+                f"{smiles!r} {words}"
+            )
     return mol
 
 
 def skeleton(smiles: str) -> str:
-    """The heavy-atom graph without bond orders, hydrogens, charges or stereochemistry.
+    """Reduce a SMILES to its graph of heavy atoms: no bond orders, charges, stereo.
 
     Tautomers, stereoisomers, and a molecule and its unsaturated relatives share one;
     splits by skeleton are stricter than splits by molecule.
@@ -79,7 +72,7 @@ def _unbonded(atoms: Atoms) -> Chem.RWMol:
 
 
 def perceive(atoms: Atoms) -> str:
-    """SMILES of a neutral open structure, its bonds read from distances.
+    """Read the SMILES of a neutral open structure, its bonds from distances.
 
     Raises `ValueError` where RDKit finds no bonds that make sense, or MMFF94 cannot
     type what it finds.
@@ -105,10 +98,10 @@ def perceive(atoms: Atoms) -> str:
 def reorder(atoms: Atoms, smiles: str) -> Atoms:
     """Copy `atoms` with the atoms in the order of `conformers` and `mmff94`.
 
-    Bonds are read from distances; the forces of a labelled frame move with their atoms.
-    Where bonds alone leave a choice, double and triple bonds go to the short ones;
-    stereochemistry does not count. Raises `ValueError` where `atoms` are
-    another molecule than that of `smiles`, or a bond is too long to be seen.
+    Bonds are read from distances; labels move with the atoms. Where bonds alone leave a
+    choice, double and triple bonds go to the short ones; stereochemistry does not
+    count. Raises `ValueError` where `atoms` are another molecule than that of `smiles`,
+    or a bond is too long to be seen.
     """
     found, wanted = _unbonded(atoms), Chem.RWMol()
     rdDetermineBonds.DetermineConnectivity(found)
@@ -121,21 +114,19 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     # of all that fit, the one with the shortest multiple bonds (cyclooctatetraene)
     matches = found.GetSubstructMatches(wanted, uniquify=False, maxMatches=MATCHES)
     lengths = [_multiple(mol, atoms.positions[list(match)]) for match in matches]
-    order = matches[int(np.argmin(lengths))] if matches else ()
+    order = list(matches[int(np.argmin(lengths))]) if matches else []
     if found.GetNumBonds() != wanted.GetNumBonds() or len(order) != len(atoms):
         raise ValueError(
             f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
             f"molecule of {smiles!r}; look at the structure, or at the SMILES"
         )
-    ordered = atoms[list(order)]
+    ordered = atoms[order]
     ordered.info["smiles"] = smiles
     if atoms.calc is None:
         return ordered
-    forces = "forces" in atoms.calc.results
-    energy, forces = data.labels(atoms, "atoms", forces)
-    return data.with_labels(
-        ordered, energy, None if forces is None else forces[list(order)]
-    )
+    energy, forces = data.labels(atoms, "atoms", "forces" in atoms.calc.results)
+    forces = None if forces is None else forces[order]
+    return data.with_labels(ordered, energy, forces)
 
 
 def _multiple(mol: Chem.Mol, positions: np.ndarray) -> float:
@@ -148,7 +139,7 @@ def _multiple(mol: Chem.Mol, positions: np.ndarray) -> float:
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
-    """Up to `n` conformers by distance geometry (ETKDG), relaxed with MMFF94.
+    """Embed up to `n` conformers (ETKDG) and relax them with MMFF94.
 
     Raises `ValueError` for SMILES that cannot be read, typed or embedded.
     """
@@ -161,14 +152,13 @@ def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
     if not ids:
         raise ValueError(f"smiles: RDKit finds no 3D structure for {smiles!r}")
     rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=1000)
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    return [
-        Atoms(numbers, mol.GetConformer(i).GetPositions(), info={"smiles": smiles})
-        for i in ids
-    ]
+    numbers, info = [atom.GetAtomicNum() for atom in mol.GetAtoms()], {"smiles": smiles}
+    places = [mol.GetConformer(i).GetPositions() for i in ids]
+    return [Atoms(numbers, positions, info=info) for positions in places]
 
 
 def _properties(mol: Chem.Mol, smiles: str):
+    """Type the atoms for MMFF94."""
     properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
     if properties is None:
         raise ValueError(
@@ -179,35 +169,30 @@ def _properties(mol: Chem.Mol, smiles: str):
 
 
 def mmff94(smiles: str) -> EnergyForces:
-    """MMFF94 of one molecule; atoms in the order of `conformers` (see `reorder`).
+    """Build MMFF94 of one molecule; atoms in the order of `conformers` (see `reorder`).
 
-    The force field needs bonds, and bonds come from the SMILES: it is a function of the
-    positions of one molecule only. Its zero of energy is arbitrary for each molecule.
-    A call raises `ValueError` for other elements, a cell, and atoms in another order
-    or a torn molecule (see `_bond_check`).
+    The force field is a function of the positions of this molecule only, whose bonds
+    come from the SMILES; its zero of energy is arbitrary. A call raises `ValueError`
+    for other elements, a cell, another atom order or a torn molecule (`_bond_check`).
     """
-    mol = _one_conformer(smiles)
+    mol = parse(smiles)
+    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
     properties = _properties(mol, smiles)
     field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
     return _energy_forces("MMFF94", smiles, mol, field)
 
 
 def uff(smiles: str) -> EnergyForces:
-    """UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040.
+    """Build UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040.
 
     Parameters by rule for the whole periodic table, less exact than MMFF94's.
     """
-    mol = _one_conformer(smiles)
+    mol = parse(smiles)
+    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
     if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
         raise ValueError(f"smiles: UFF has no parameters for some atom of {smiles!r}")
     field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
     return _energy_forces("UFF", smiles, mol, field)
-
-
-def _one_conformer(smiles: str) -> Chem.Mol:
-    mol = parse(smiles)
-    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
-    return mol
 
 
 def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces:
@@ -233,10 +218,9 @@ def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces
 def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
     """Build a check that positions (N, 3) Å hold the bonds of `mol`.
 
-    It raises `ValueError` for a bond longer than `STRETCHED` times the sum of the
-    covalent radii where one of its atoms is `NEAR` an atom that it has no bond to: that
-    is another atom order, or another molecule. A long bond without a new one is a scan,
-    and passes up to `TORN` times.
+    A bond may be `STRETCHED` times the sum of the covalent radii. A longer one without
+    a new one is a scan, and passes up to `TORN` times; but where one of its atoms is
+    `NEAR` an atom it has no bond to, it is another atom order or another molecule.
     """
     radii = covalent_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]]
     sums = radii + radii[:, None]  # (N, N) Å
@@ -275,19 +259,18 @@ def sample(
     spacing: float = 100.0,
     equilibration: float = 500.0,
 ) -> list[Atoms]:
-    """`n` MMFF94-labelled structures from NVT dynamics, `spacing` fs apart.
+    """Sample `n` MMFF94-labelled structures of NVT dynamics, `spacing` fs apart.
 
     Strong friction (1/20 fs) makes a single molecule forget its start quickly.
     """
     for name, value in dict(n=n, spacing=spacing).items():
         if not value > 0:
             raise ValueError(f"{name}: needs a positive number, got {value}")
-    start = conformers(smiles, 1, seed=seed)[0]
-    every = round(spacing / 0.5)
-    skip = round(equilibration / spacing)
+    (start,) = conformers(smiles, 1, seed=seed)
+    every, skip = round(spacing / 0.5), round(equilibration / spacing)
     frames = dynamics.simulate(
-        mmff94(smiles),
         start,
+        mmff94(smiles),
         steps=(n + skip) * every,
         temperature=temperature,
         friction=0.05,
@@ -297,3 +280,98 @@ def sample(
     for frame in frames:
         frame.info["temperature"] = temperature
     return frames[skip:]
+
+
+_UNSTABLE = [  # for `enumerate_smiles`
+    Chem.MolFromSmarts(smarts)
+    for smarts in (
+        "O~O",  # peroxides
+        "[N,O]~[N,O]~[N,O]",  # chains of three hetero atoms
+        "N=[N,O]",
+        "*=*=*=*",
+        "[R]#*",  # triple bond at a ring
+        "[R]=[R]=[R]",  # allene in a ring
+        "[r3]=*",  # double bond at a three-membered ring
+        "[R2;r3,r4]",  # cages: two rings that share atoms of a small ring
+        "[R2;!a]=*",  # double bond at a bridgehead
+    )
+]
+
+
+def enumerate_smiles(
+    max_heavy: int, keep: int | None = None, seed: int = 0
+) -> list[str]:
+    """Enumerate molecules of C, N, O with a hydrogen shell: canonical SMILES by size.
+
+    In the manner of GDB (Fink & Reymond, J. Chem. Inf. Model. 47, 342 (2007)): attach
+    an atom, then raise bond orders and close rings in every way that valence, a few
+    rules of stability (ours) and MMFF94 allow. Of 6 heavy atoms there are thousands, so
+    `keep` caps how many of each size stay, and grow; they are drawn at random, every
+    carbon making a molecule 3 times likelier (free growth is rich in N and O).
+    """
+    if not 1 <= max_heavy <= 9:
+        raise ValueError(f"max_heavy: needs 1 to 9 heavy atoms, got {max_heavy}")
+    if keep is not None and keep < 1:
+        raise ValueError(f"keep: needs a positive number of molecules, got {keep}")
+    rng = np.random.default_rng(seed)
+    level, found = ["C", "N", "O"], ["C", "N", "O"]
+    for _ in range(max_heavy - 1):
+        new = {child for smiles in level for child in _attached(smiles)}
+        grown = set(new)
+        while new:
+            new = {child for smiles in new for child in _bonded(smiles)} - grown
+            grown |= new
+        level = sorted(grown)
+        if keep and len(level) > keep:
+            weight = 3.0 ** np.array([s.upper().count("C") for s in level])
+            chosen = rng.choice(level, keep, replace=False, p=weight / weight.sum())
+            level = sorted(chosen.tolist())
+        found += level
+    typed = rdForceFieldHelpers.MMFFHasAllMoleculeParams
+    return [smiles for smiles in found if typed(parse(smiles))]
+
+
+def _open_sites(smiles: str) -> tuple[Chem.RWMol, list[int]]:
+    """Read a molecule, its bond orders explicit, and its atoms that have a hydrogen."""
+    mol = Chem.RWMol(Chem.MolFromSmiles(smiles))
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    sites = [a.GetIdx() for a in mol.GetAtoms() if a.GetTotalNumHs() > 0]
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(False)
+        atom.SetNumExplicitHs(0)
+    return mol, sites
+
+
+def _attached(smiles: str) -> Iterator[str]:
+    """Attach one more atom."""
+    mol, sites = _open_sites(smiles)
+    for i in sites:
+        for number in (6, 7, 8):
+            child = Chem.RWMol(mol)
+            child.AddBond(i, child.AddAtom(Chem.Atom(number)), Chem.BondType.SINGLE)
+            yield from _stable(child)
+
+
+def _bonded(smiles: str) -> Iterator[str]:
+    """Raise the order of one bond, or close one ring of 3 to 6 atoms."""
+    mol, sites = _open_sites(smiles)
+    distance = Chem.GetDistanceMatrix(mol)
+    raised = {1.0: Chem.BondType.DOUBLE, 2.0: Chem.BondType.TRIPLE}
+    for k, i in enumerate(sites):
+        for j in sites[:k]:
+            child, bond = Chem.RWMol(mol), mol.GetBondBetweenAtoms(i, j)
+            if bond is None and distance[i, j] <= 5:
+                child.AddBond(i, j, Chem.BondType.SINGLE)
+            elif bond is not None and bond.GetBondTypeAsDouble() < 3:
+                order = raised[bond.GetBondTypeAsDouble()]
+                child.GetBondBetweenAtoms(i, j).SetBondType(order)
+            else:
+                continue
+            yield from _stable(child)
+
+
+def _stable(mol: Chem.RWMol) -> Iterator[str]:
+    """Give the SMILES of a molecule that breaks no rule of stability."""
+    Chem.SanitizeMol(mol)
+    if not any(mol.HasSubstructMatch(pattern) for pattern in _UNSTABLE):
+        yield Chem.MolToSmiles(mol)

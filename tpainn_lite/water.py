@@ -1,7 +1,4 @@
-"""Boxes of water molecules; the models that move them are in ``water_models``.
-
-Atoms come molecule by molecule, ordered O H H.
-"""
+"""Boxes of water, its molecules ordered O H H, and the models that move them."""
 
 import math
 from dataclasses import dataclass, fields
@@ -15,12 +12,20 @@ from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
-from .analysis import Box, check_water
+from .analysis import check_water, nearest_image
 from .data import cell_of
-from .public.formats import whole_waters
+from .engine import Box
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
+CLASH = 1.4  # Å: in liquid water no two molecules come as close
+ORIENTATIONS = 50  # tried for each molecule of a new box
+LATTICES = [  # sites in a cubic cell of edge 1, distance between neighbouring sites
+    ([[0, 0, 0]], 1.0),
+    ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
+    ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
+]
+PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,12 @@ class WaterModel:
     source: str = ""
 
     def __post_init__(self):
-        """Make every parameter a float of Python: OpenMM reads their text.
-
-        Raises `ValueError` for one that is no finite number.
-        """
-        for field in fields(self):
+        """Make parameters floats of Python, finite: OpenMM reads their text."""
+        for field in fields(self)[1:-1]:  # all but name and source
             value = getattr(self, field.name)
-            if field.name in ("name", "source"):
-                continue
             if not np.isfinite(value).all():
                 raise ValueError(f"{field.name}: needs finite numbers, got {value}")
-            plain = np.array(value, float).tolist()
-            plain = tuple(plain) if isinstance(plain, list) else plain
+            plain = tuple(map(float, value)) if np.ndim(value) else float(value)
             object.__setattr__(self, field.name, plain)
 
 
@@ -107,11 +106,11 @@ def water_system(
     cutoff: float | None = None,
     tolerance: float = 1e-4,
 ) -> openmm.System:
-    """The System of `model` for `atoms`: springs, point charges, Lennard-Jones.
+    """Build the OpenMM System of `model`: springs, point charges, Lennard-Jones.
 
     A periodic box has particle-mesh Ewald electrostatics, and a Lennard-Jones term that
-    a switching function takes to zero over the last tenth of `cutoff`, with OpenMM's
-    correction for the tail. An open cluster has no cutoff. Molecules may be wrapped.
+    is switched off over the last tenth of `cutoff`, with OpenMM's correction for the
+    tail. An open cluster has no cutoff. Molecules may be wrapped.
 
     Args:
         model: one of `MODELS`.
@@ -128,7 +127,11 @@ def water_system(
     for mass in atoms.get_masses():
         system.addParticle(mass)
     if model.gamma != 1:
-        _add_sites(system, oxygens, model.gamma)
+        side = (1 - model.gamma) / 2
+        for o in oxygens:  # a massless site each, after all atoms
+            members = o, o + 1, o + 2
+            site = openmm.ThreeParticleAverageSite(*members, model.gamma, side, side)
+            system.setVirtualSite(system.addParticle(0.0), site)
     forces = [*_springs(oxygens, model), _nonbonded(oxygens, model)]
     if atoms.pbc.any():
         box = Box.of(atoms.cell.array)  # as `engine` will turn it
@@ -141,16 +144,8 @@ def water_system(
     return system
 
 
-def _add_sites(system: openmm.System, oxygens: range, gamma: float) -> None:
-    """One massless site for each molecule, after all atoms."""
-    side = (1 - gamma) / 2
-    for o in oxygens:
-        site = openmm.ThreeParticleAverageSite(o, o + 1, o + 2, gamma, side, side)
-        system.setVirtualSite(system.addParticle(0.0), site)
-
-
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
-    """Bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
+    """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
     r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
     scale = [KCAL * units.NM**k for k in range(2, 2 + len(model.stretch))]
     c = [a * b for a, b in zip(model.stretch, scale, strict=True)]  # kJ/mol/nm^k
@@ -168,7 +163,7 @@ def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
 
 
 def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
-    """Point charges and Lennard-Jones on oxygen, none of it within a molecule."""
+    """Build charges and Lennard-Jones on oxygen, none of it within a molecule."""
     nonbonded, q = openmm.NonbondedForce(), model.charge
     sigma, epsilon = model.sigma / units.NM, model.epsilon * KCAL
     has_site = model.gamma != 1
@@ -186,6 +181,7 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
 
 
 def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+    """Sum charges by particle-mesh Ewald, and switch Lennard-Jones off."""
     height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
     if not 0 < cutoff <= height / 2:
@@ -201,39 +197,18 @@ def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
     nonbonded.setExceptionsUsePeriodicBoundaryConditions(True)
 
 
-__all__ = [
-    "MODELS",
-    "WaterModel",
-    "ordered",
-    "scaled",
-    "spc_fw",
-    "water_box",
-    "water_system",
-]
-
-CLASH = 1.4  # Å: in liquid water no two molecules come as close
-ORIENTATIONS = 50  # tried for each molecule of a new box
-LATTICES = [  # sites in a cubic cell of edge 1, distance between neighbouring sites
-    ([[0, 0, 0]], 1.0),
-    ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
-    ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
-]
-
-
 def spc_fw(atoms: Atoms, *, cutoff: float | None = None, tolerance: float = 1e-4):
-    """The OpenMM System of SPC/Fw water; see `water_system`."""
+    """Build the OpenMM System of SPC/Fw water; see `water_system`."""
     return water_system(SPC_FW, atoms, cutoff=cutoff, tolerance=tolerance)
 
 
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
-    """A cubic periodic box of `n_molecules` at `density` (g/cm³).
+    """Build a cubic periodic box of `n_molecules` at `density` (g/cm³).
 
-    Oxygens sit on sites of the roomiest cubic lattice that has enough of them; each
-    molecule (SPC/Fw's geometry) takes the roomiest of 50 random orientations, all
-    drawn with `seed`. This is no liquid yet: run some picoseconds of dynamics first.
-
-    Raises `ValueError` for sizes that are not positive, and for densities at which
-    molecules would overlap.
+    Oxygens sit on the roomiest cubic lattice; each molecule (SPC/Fw's geometry) takes
+    the roomiest of 50 random orientations. This is no liquid yet: run some picoseconds
+    of dynamics first. Raises `ValueError` for sizes that are not positive, and for
+    densities at which molecules would overlap.
     """
     if not (isinstance(n_molecules, int | np.integer) and n_molecules > 0):
         raise ValueError(f"n_molecules: needs a positive integer, got {n_molecules}")
@@ -256,16 +231,16 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
 
 
 def scaled(atoms: Atoms, density: float) -> Atoms:
-    """A box of water at another density (g/cm³): molecules move, none is deformed.
+    """Move molecules, undeformed, to another density (g/cm³) of the box; momenta stay.
 
-    Momenta stay. Raises `ValueError` for a density that is not positive, and for what
-    is no periodic box of molecules in the order O, H, H.
+    Raises `ValueError` for a density that is not positive, and for what is no periodic
+    box of molecules in the order O, H, H.
     """
     if not 0 < density < math.inf:
         raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
-    analysis.check_water(atoms)
+    check_water(atoms)
     factor = (analysis.densities([atoms])[0] / density) ** (1 / 3)
     moved = atoms.copy()
     arms = analysis.bond_vectors(atoms).reshape(-1, 2, 3)
@@ -276,20 +251,16 @@ def scaled(atoms: Atoms, density: float) -> Atoms:
     return moved
 
 
-PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
-
-
 def ordered(atoms: Atoms) -> Atoms:
-    """Return a copy of water with its atoms in the order O H H, O H H, ....
+    """Copy water with its atoms in the order O H H, O H H, ..., molecules whole.
 
-    Each hydrogen goes to its nearest oxygen and is moved next to it by cell vectors.
-    Momenta, labels and everything else move along with the atoms.
-
-    Raises `ValueError` where an oxygen does not get exactly two hydrogens.
+    Each hydrogen goes to its nearest oxygen, under periodic boundaries, and is moved
+    next to it by cell vectors. Momenta, labels and all else move with the atoms. Raises
+    `ValueError` where an oxygen does not get exactly two hydrogens.
     """
-    order, positions = whole_waters(atoms.numbers, atoms.positions, cell_of(atoms))
+    order, whole = _molecules(atoms.numbers, atoms.positions, cell_of(atoms))
     found, known = atoms[order], {}
-    found.positions = positions
+    found.positions = whole[order]
     found.set_constraint()  # they would hide the forces on fixed atoms
     for name in atoms.calc.results if atoms.calc else ():
         value = atoms.calc.get_property(name, atoms, allow_calculation=False)
@@ -300,8 +271,33 @@ def ordered(atoms: Atoms) -> Atoms:
     return found
 
 
+def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
+    """Find the order (N,) O H H, O H H, ... and make molecules whole: (N, 3) Å."""
+    oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
+    n = len(oxygens)
+    if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
+        raise ValueError(
+            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
+            f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
+        )
+    vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
+    vectors = vectors if cell is None else nearest_image(vectors, cell)
+    owner = np.linalg.norm(vectors, axis=-1).argmin(0)  # (H,)
+    counts = np.bincount(owner, minlength=n)
+    if (counts != 2).any():
+        raise ValueError(
+            "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
+            f"{sorted(set(counts.tolist()))} hydrogens an oxygen"
+        )
+    whole = positions.copy()
+    near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
+    whole[hydrogens] = positions[oxygens][owner] + near
+    pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
+    return np.column_stack([oxygens, pairs]).ravel(), whole
+
+
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
-    """`n` sites (n, 3) in a cube of edge 1, drawn from a lattice, far apart."""
+    """Draw `n` sites (n, 3) in a cube of edge 1 from a lattice, far apart."""
     choices = []
     for basis, distance in LATTICES:
         cells = math.ceil(round((n / len(basis)) ** (1 / 3), 9))
@@ -313,7 +309,7 @@ def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _place(site, others, length: float, rng: np.random.Generator) -> np.ndarray:
-    """A molecule (3, 3) Å at `site`, turned to keep away from `others` (K, 3) Å."""
+    """Turn a molecule (3, 3) Å at `site` to keep away from `others` (K, 3) Å."""
     half = math.radians(SPC_FW.theta0) / 2
     x, y = SPC_FW.r0 * math.sin(half), SPC_FW.r0 * math.cos(half)
     molecule = np.array([[0, 0, 0], [x, y, 0], [-x, y, 0]])

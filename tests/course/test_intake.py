@@ -19,7 +19,7 @@ from tpainn_lite import datasets, molecules, units, water
 from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
 from tpainn_lite.explorers import parity
-from tpainn_lite.public.download import formats
+from tpainn_lite.public import formats
 
 
 @pytest.fixture

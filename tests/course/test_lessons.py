@@ -225,6 +225,15 @@ def test_show_refuses_what_is_no_png(shown):
     assert shown == []
 
 
+def test_a_table_aligns_numbers_and_texts_and_leaves_gaps_blank(capsys):
+    rows = {"a": {3: 1.26, 10: 1234.0}, "long name": {10: "0.5 ± 0.1"}}
+    lessons.table(rows, "MAE", digits=1)
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert (head.split(), first.split()) == (["MAE", "3", "10"], ["a", "1.3", "1234.0"])
+    assert second.split(maxsplit=2) == ["long", "name", "0.5 ± 0.1"]
+    assert len(head) == len(first) == len(second)
+
+
 def test_a_block_stops_in_one_sentence():
     with (
         pytest.raises(lessons.Stop, match="^n: needs more$") as caught,

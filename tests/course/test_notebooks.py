@@ -181,7 +181,8 @@ def test_links_lead_somewhere_and_say_where(path):
 @every
 def test_every_lesson_records_a_claim(path):
     code = [c.source for c in read(path).cells if c.cell_type == "code"]
-    assert any(re.search(r"\bclaim\(", source) for source in code)
+    file = ROOT / f"tests/claims/{path.name[:2]}.py"
+    assert file.is_file() or any(re.search(r"\bclaim\(", s) for s in code)
 
 
 def test_the_readme_states_the_times_of_the_first_cells():

@@ -34,6 +34,7 @@ def every_figure():
         "convergence": figures.convergence(curves, "force MAE", "meV/Å"),
         "loss": figures.loss(x, x + 1),
         "histogram": figures.histogram(pair, "force", "eV/Å"),
+        "bars": figures.bars({"scratch": 3.0, "tuned": 1.0}, "error", "eV", "who"),
         "series": figures.series(x, pair, "energy", "eV"),
     }
 
@@ -52,7 +53,7 @@ def test_title_axes_and_legend(name):
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     units = {"learning_curve": (None, "meV/Å"), "convergence": (None, "meV/Å")}
-    units |= {"loss": (None, "no unit"), "series": ("fs", "eV")}
+    units |= {"loss": (None, "no unit"), "series": ("fs", "eV"), "bars": (None, "eV")}
     x_unit, y_unit = units.get(name, ("eV/Å", "eV/Å"))
     assert x
     assert y
@@ -64,6 +65,10 @@ def test_title_axes_and_legend(name):
 @pytest.mark.parametrize("name", every_figure())
 def test_curves_differ_by_more_than_colour(name):
     traces = [t for t in every_figure()[name].data if t.name != "y = x"]
+    if name == "bars":  # hatched
+        patterns = {(t.marker.color, t.marker.pattern.shape) for t in traces}
+        assert len(patterns) == len(traces)
+        return
     colours = {t.line.color if "lines" in t.mode else t.marker.color for t in traces}
     shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}
     assert len(colours) == len(shapes) == len(traces)

@@ -46,9 +46,9 @@ def test_numbers_are_those_of_the_functions_behind_them(runs):
     expected = analysis.rdf(frames[::4], 8, 1, molecules=np.arange(192) // 3, **how)
     np.testing.assert_allclose([r, g], expected)
     found = properties.estimate(properties.MSD, frames, 0.05)
-    length = 159 * 0.05
+    length = 159 * 50.0
     window = (properties.FIT[0] * length, properties.FIT[1] * length)
-    by_hand = analysis.self_diffusion(frames, 50.0, window)
+    by_hand = analysis.self_diffusion(frames, 50.0, fit_window=window)
     assert found == (by_hand.value, by_hand.error)
 
 

@@ -138,4 +138,4 @@ def test_nan_ends_a_run_as_it_should(potential, ice):
 
     quick = potential.frozen()
     with pytest.raises(dynamics.BlowUp, match="a position is NaN"):
-        dynamics.simulate(broken, ice, steps=4, every=2)
+        dynamics.simulate(ice, broken, steps=4, every=2)

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +94,25 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
     return str(value)
+
+
+def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None:
+    """Print ``{row: {column: number or text}}``; what a row lacks stays blank."""
+    columns = [*dict.fromkeys(column for row in rows.values() for column in row)]
+    texts = {
+        name: [_cell(row.get(column, ""), digits) for column in columns]
+        for name, row in rows.items()
+    }
+    texts = {title: [str(column) for column in columns]} | texts
+    columns = zip(*texts.values(), strict=True)
+    first, *widths = (max(map(len, column)) + 2 for column in [texts, *columns])
+    for name, cells in texts.items():
+        cells = (f"{cell:>{max(w, 7)}}" for cell, w in zip(cells, widths, strict=True))
+        print((name.ljust(first) + "".join(cells)).rstrip())
+
+
+def _cell(value: Any, digits: int) -> str:
+    return value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 def self_check(condition: bool, good: str, hint: str) -> None:

@@ -155,6 +155,19 @@ def histogram(
     return _finish(figure, title, f"{quantity} ({unit})", y)
 
 
+def bars(
+    values: Mapping[str, float], quantity: str, unit: str, x_title=""
+) -> go.Figure:
+    """Draw a hatched bar with its number above it for each of `values`, in `unit`."""
+    figure = go.Figure()
+    for name, (colour, _, _, shape) in looks([*values]).items():
+        pattern = dict(shape=shape, fillmode="overlay", fgcolor="white", solidity=0.15)
+        style = dict(color=colour, pattern=pattern)
+        figure.add_bar(x=[name], y=[values[name]], name=name, marker=style)
+        figure.data[-1].update(text=f"{values[name]:.0f}", textposition="outside")
+    return _finish(figure, quantity.capitalize(), x_title, f"{quantity} ({unit})")
+
+
 def series(x, curves, quantity: str, unit: str, x_title="time (fs)") -> go.Figure:
     """`curves`, name -> (points,) in `unit`, against one `x` (points,), say time."""
     figure = _lines({name: (x, y) for name, y in curves.items()})

@@ -49,7 +49,7 @@ def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.nd
     if quantity in PAIRS:
         return (np.arange(BINS) + 0.5) * REACH / BINS, rows.mean(axis=0)
     found, half = _diffusion(rows, step), len(rows) // 2
-    return found.times[:half], found.msd[:half]
+    return found.times[:half] / units.PS, found.msd[:half]
 
 
 def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
@@ -76,10 +76,9 @@ def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
 
 
 def _diffusion(frames: Sequence[Atoms], step: float) -> analysis.Diffusion:
-    length = (len(frames) - 1) * step
-    return analysis.self_diffusion(
-        frames, step * units.PS, (FIT[0] * length, FIT[1] * length)
-    )
+    dt = step * units.PS  # fs
+    window = tuple(share * (len(frames) - 1) * dt for share in FIT)
+    return analysis.self_diffusion(frames, dt, fit_window=window)
 
 
 def scalar(quantity: str) -> tuple[str, str]:

@@ -12,9 +12,8 @@ from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
 from plotly.subplots import make_subplots
 
 from .. import analysis, dynamics, units
-from ..analysis import Box
 from ..data import EnergyForces, energy_forces_of
-from ..engine import BAROSTAT_EVERY
+from ..engine import BAROSTAT_EVERY, Box
 from . import controls, figures, live, viewers
 
 PRESSURES = {"none: constant volume": None, "1 bar": 1.0, "1,000 bar": 1000.0}
@@ -145,8 +144,8 @@ class LiveRun:
     def _step(self) -> None:
         begun = time.monotonic()
         (frame,) = dynamics.simulate(
-            self._potential,
             self.frames[-1] if self.frames else self._atoms,
+            self._potential,
             steps=self._every,
             every=self._every,
             temperature=float(self.temperature.value),

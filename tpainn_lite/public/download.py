@@ -1,24 +1,62 @@
 """Public data sets: downloaded once, checked against a known hash, never shipped.
 
 ``load("rmd17-ethanol")["pool"]`` is a list of labelled ``ase.Atoms`` (eV, Å). Files are
-kept in a cache folder, or read from a mirror: a folder laid out like the cache.
+kept in a cache folder, or read from a mirror: a folder laid out like the cache. Which
+sets there are says ``sets.toml``.
 """
 
 import os
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pooch
 from ase import Atoms
 from requests import RequestException  # what pooch lets through
 
-from .sets import SETS, File, PublicSet
+from . import formats
 
 RETRIES = 2  # after a broken connection or a wrong hash; pooch waits 1 s, then 2 s
 TIMEOUT = 30  # s without an answer
 
 
+class File(NamedTuple):
+    """One file of a public set; a `hash` is written like ``sha256:0123…``."""
+
+    path: str  # below the cache folder, and below a mirror
+    hash: str
+    url: str
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A public data set: its files, and what a reader of its labels must know."""
+
+    name: str
+    files: tuple[File, ...]
+    read: str  # the function of `formats` that makes splits of the files
+    level: str
+    citation: str
+    licence: str
+    instead: str  # a shipped set that needs no network
+    note: str = ""
+
+
+def _table() -> dict[str, PublicSet]:
+    """Read ``sets.toml``."""
+    rows = tomllib.loads(Path(__file__).with_name("sets.toml").read_text("utf-8"))
+    for name, row in rows.items():
+        files = tuple(File(*line.split()) for line in row.pop("files"))
+        rows[name] = PublicSet(name, files, **row)
+    return rows
+
+
+SETS = _table()
+
+
 def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
-    """`file` in the folder `mirror`, if it is there and its hash is the known one."""
+    """Find `file` in the folder `mirror` and check its hash."""
     path = mirror / file.path
     if not path.is_file():
         samples = [name for name in SETS if name.startswith(f"{about.name}-")]
@@ -38,10 +76,9 @@ def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
 
 
 def fetch(about: PublicSet, file: File, cache: Path) -> Path:
-    """`file` in the folder `cache`, downloaded where no whole copy is there yet.
+    """Find `file` in the folder `cache`, or download it, whole or not at all.
 
-    A download goes to a temporary file, and becomes the file only once its hash is the
-    known one. Errors as of `load`.
+    Errors as of `load`.
     """
     instead = f"without a network, use the shipped set {about.instead!r}"
     downloads = pooch.create(
@@ -78,10 +115,9 @@ def located(
     about: PublicSet, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> list[Path]:
     """Find the files of a set, in a mirror or the cache, or download them."""
-    mirror = mirror or os.environ.get("TPAINN_MIRROR")
-    if mirror:
-        mirror = Path(mirror).expanduser()
-        return [mirrored(about, file, mirror) for file in about.files]
+    if mirror := mirror or os.environ.get("TPAINN_MIRROR"):
+        folder = Path(mirror).expanduser()
+        return [mirrored(about, file, folder) for file in about.files]
     cache = cache or os.environ.get("TPAINN_CACHE") or pooch.os_cache("tpainn-lite")
     return [fetch(about, file, Path(cache).expanduser()) for file in about.files]
 
@@ -89,7 +125,7 @@ def located(
 def load(
     name: str, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> dict[str, list[Atoms]]:
-    """Labelled structures of a public set by split, in eV and Å.
+    """Load the labelled structures of a public set by split, in eV and Å.
 
     ``atoms.info`` has "split", "level" (of theory) and "citation". `mirror`, or the
     environment variable TPAINN_MIRROR, is a folder read instead of the network.
@@ -102,7 +138,7 @@ def load(
     the network or a mirror, and for ones that cannot be understood.
     """
     about = SETS[name]
-    splits = about.read(*located(about, mirror, cache))
+    splits = getattr(formats, about.read)(*located(about, mirror, cache))
     for split, frames in splits.items():
         for atoms in frames:
             atoms.info |= dict(split=split, level=about.level, citation=about.citation)

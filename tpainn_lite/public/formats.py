@@ -4,7 +4,6 @@ import base64
 import bz2
 import tarfile
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
 import ase.db
@@ -12,11 +11,10 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
-from ..analysis import nearest_image
 from ..data import with_labels
+from ..datasets import SHIPPED
 from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 
-SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
 SGDML_KEYS = ("z", "R", "E", "F")
@@ -117,46 +115,13 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
 
 
-def whole_waters(
-    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Order (N,) of the atoms as O H H, O H H, …, and positions (N, 3) Å so ordered.
-
-    A hydrogen belongs to the nearest oxygen under periodic boundaries and is moved next
-    to it by cell vectors; oxygens stay where they are. An open cluster has no cell
-    (None). Raises `ValueError` where an oxygen does not get exactly two hydrogens;
-    `water.ordered` does the same for ``ase.Atoms``.
-    """
-    oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
-    n = len(oxygens)
-    if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
-        raise ValueError(
-            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
-            f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
-        )
-    vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
-    vectors = vectors if cell is None else nearest_image(vectors, cell)
-    distances = np.linalg.norm(vectors, axis=-1)
-    owner = distances.argmin(0)  # (H,)
-    counts = np.bincount(owner, minlength=n)
-    if (counts != 2).any():
-        raise ValueError(
-            "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
-            f"{sorted(set(counts.tolist()))} hydrogens an oxygen"
-        )
-    whole = positions.copy()
-    near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
-    whole[hydrogens] = positions[oxygens][owner] + near
-    pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
-    order = np.column_stack([oxygens, pairs]).ravel()
-    return order, whole[order]
-
-
 def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
     """Frames of water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
 
     Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
     """
+    from ..water import ordered  # OpenMM comes with it
+
     boxes, coords, energies, forces = (
         np.load(path).astype(float) for path in (box, coord, energy, force)
     )
@@ -164,10 +129,8 @@ def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atom
     numbers = np.repeat([8, 1], [n // 3, n - n // 3])
     frames = []
     for cell, r, e, f in zip(boxes, coords, energies, forces, strict=True):
-        cell = cell.reshape(3, 3)
-        order, whole = whole_waters(numbers, r.reshape(n, 3), cell)
-        atoms = Atoms(numbers[order], whole, cell=cell, pbc=True)
-        frames.append(with_labels(atoms, e, f.reshape(n, 3)[order]))
+        atoms = Atoms(numbers, r.reshape(n, 3), cell=cell.reshape(3, 3), pbc=True)
+        frames.append(ordered(with_labels(atoms, e, f.reshape(n, 3))))
     return frames
 
 

@@ -121,10 +121,10 @@ def sample_liquid(
     run = dict(timestep=1.0, friction=0.02, seed=seed, platform="CPU")
     for steps, kelvin in ((2000, KELVIN[1]), (4000, temperature)):
         atoms = dynamics.simulate(
-            system, atoms, steps=steps, every=steps, temperature=kelvin, **run
+            atoms, system, steps=steps, every=steps, temperature=kelvin, **run
         )[-1]
     frames = dynamics.simulate(
-        system, atoms, steps=250 * FRAMES, every=250, temperature=temperature, **run
+        atoms, system, steps=250 * FRAMES, every=250, temperature=temperature, **run
     )
     labelled = label(frames, engine.system_energy_forces(system, atoms))
     for frame in labelled:

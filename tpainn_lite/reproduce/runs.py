@@ -90,7 +90,7 @@ def start(temperature: float, seed: int) -> Atoms:
     how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
     for steps, kelvin in ((2000, 500.0), (5000, temperature)):
         atoms = dynamics.simulate(
-            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
         )[-1]
     atoms.calc = None
     return atoms
@@ -109,8 +109,8 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         frames = dynamics.simulate(
-            potential,
             atoms,
+            potential,
             steps=round(1000 * run.length / TIMESTEP),
             temperature=run.temperature,
             pressure=run.pressure,
@@ -147,7 +147,9 @@ def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        D = analysis.self_diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
+        settled = frames[round(1000 * SETTLE / EVERY) :]
+        window = tuple(1000 * t for t in FIT)  # fs
+        D = analysis.self_diffusion(settled, EVERY, fit_window=window)
         row["diffusion"] = D.value, D.error
     return row
 

@@ -38,7 +38,7 @@ def compute(name: str, task: tuple[int, float], path: Path) -> None:
     box = water.water_box(n, density=0.997, seed=0)
     run = partial(
         dynamics.simulate,
-        water.water_system(water.MODELS[MODEL], box),
+        potential=water.water_system(water.MODELS[MODEL], box),
         timestep=1.0,
         platform="CPU",
     )
@@ -62,14 +62,15 @@ def settled(run: partial, how: str, start: Atoms, **state: float) -> list[Atoms]
 def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
     """Tell what runs give: density (g/cm³), diffusion (1e-9 m²/s), and its MSD."""
     edge = float(nvt[0].cell.lengths()[0])
-    D = analysis.self_diffusion(nvt, EVERY["nvt"], FIT)
-    lags = np.flatnonzero(D.times <= SHOWN)[::10]
+    window = tuple(1000 * t for t in FIT)  # fs
+    D = analysis.self_diffusion(nvt, EVERY["nvt"], fit_window=window)
+    lags = np.flatnonzero(D.times <= 1000 * SHOWN)[::10]
     return {
         "density": analysis.mean_and_error(density),
         "diffusion": (D.value, D.error),
         "edge": edge,
         "temperature": float(dynamics.temperatures(nvt).mean()),
-        "times": D.times[lags].round(3).tolist(),
+        "times": (D.times[lags] / 1000).round(3).tolist(),
         "msd": D.msd[lags].round(4).tolist(),
     }
 

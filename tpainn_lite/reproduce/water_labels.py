@@ -69,7 +69,7 @@ def sample_water(model: str, temperature: float, density: float, seed: int) -> A
     how = dict(timestep=1.0, friction=0.02, seed=seed)
     for steps, kelvin in ((2000, TEMPERATURES[1]), (5000, temperature)):
         atoms = dynamics.simulate(
-            system, atoms, steps=steps, every=steps, temperature=kelvin, **how
+            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
         )[-1]
     del atoms.arrays["momenta"]
     return atoms

@@ -147,7 +147,7 @@ def hot_run(potential: Potential | tune.DeltaPotential, seed: int) -> float:
     how = dict(steps=round(HOT_PS * 2000), temperature=HOT, every=every, seed=seed)
     try:
         frames = dynamics.simulate(
-            potential.energy_forces, atoms, **how, on_frame=broken
+            atoms, potential.energy_forces, **how, on_frame=broken
         )
     except dynamics.BlowUp as error:
         frames = error.frames

@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 from tpainn_lite import molecules
-from tpainn_lite.reproduce.enumeration import enumerate_smiles
+from tpainn_lite.molecules import enumerate_smiles
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_benzene_is_found():
 
 
 def _carbons_only():
-    from tpainn_lite.reproduce.enumeration import _bonded
+    from tpainn_lite.molecules import _bonded
 
     found, frontier = set(), {"C1CCCCC1"}
     while frontier:

@@ -1,0 +1,51 @@
+"""Runs to play, and molecules with their forces."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from tpainn_lite.explorers.gallery import Gallery, Movie
+
+
+def run(n: int) -> list:
+    """Frames of water that drifts along x."""
+    frames = [molecule("H2O") for _ in range(n)]
+    for k, atoms in enumerate(frames):
+        atoms.positions[:, 0] += k
+    return frames
+
+
+def test_the_star_of_a_movie_follows_the_frame_and_the_run():
+    x = np.arange(20)
+    movie = Movie(
+        {"cold": run(4), "hot": run(10)},
+        {"cold": (x, x), "hot": (x, 2.0 * x)},
+        "q",
+        "u",
+    )
+    movie.frame.value = 3
+    assert movie.view.frame == 3
+    assert (movie.figure.data[1].x[0], movie.figure.data[1].y[0]) == (15, 15)
+    movie.run.value = "hot"
+    assert movie.frame.max == movie.play.max == 9
+    movie.frame.value = 9
+    assert (movie.figure.data[1].x[0], movie.figure.data[1].y[0]) == (18, 36)
+    assert movie.twin("cold").startswith(b"\x89PNG")
+
+
+def test_a_gallery_changes_the_molecule_and_keeps_the_view():
+    ones, zeros = np.ones((3, 3)), np.zeros((3, 3))
+    first, second = run(2)
+    gallery = Gallery({"a": (first, ones, zeros), "b": (second, ones, zeros)})
+    box = gallery.widget.children[1]
+    view = box.children[0]
+    gallery.choice.value = "b"
+    assert gallery.widget.children[1].children[0] is view
+    assert "1 Å of arrow" in box.children[1].value
+    assert gallery.twin("a").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("frames", [[], [molecule("H2O"), molecule("CO")]])
+def test_a_movie_refuses_what_is_no_run(frames):
+    with pytest.raises(ValueError, match="frames: "):
+        Movie({"run": frames})

@@ -1,0 +1,225 @@
+"""Labels of the public sets, as a stranger can check them, and QM9's own dialect.
+
+What needs the published files reads a mirror, the optional folder ../shared/data beside
+the repository, and is skipped where there is none.
+"""
+
+import bz2
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from scipy.spatial.distance import pdist
+
+from tpainn_lite import datasets
+from tpainn_lite.data import check
+from tpainn_lite.public import formats
+from tpainn_lite.public.download import SETS
+from tpainn_lite.units import HARTREE
+
+MIRROR = Path(__file__).parents[3] / "shared" / "data"
+needs_mirror = pytest.mark.skipif(
+    not MIRROR.is_dir(), reason="no mirror of the public sets in ../shared/data"
+)
+MOLECULES = ["rmd17-ethanol", "rmd17-aspirin", "rmd17-malonaldehyde"]
+
+
+def test_the_shipped_time_order_is_one():
+    order = np.loadtxt(formats.SHIPPED / "water-pbe0ts-order.txt", dtype=int)
+    assert sorted(order.ravel()) == list(range(400))
+
+
+def arrays_of(frames: list[Atoms]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energies (F,) eV, positions (F, N, 3) Å and forces (F, N, 3) eV/Å, all finite."""
+    check(frames[::20])
+    energies = np.array([a.get_potential_energy() for a in frames])
+    positions = np.array([a.positions for a in frames])
+    forces = np.array([a.get_forces() for a in frames])
+    assert all(np.isfinite(x).all() for x in (energies, positions, forces))
+    return energies, positions, forces
+
+
+def bond_stiffness(positions: np.ndarray, forces: np.ndarray, i: int, j: int) -> float:
+    """Slope (eV/Å²) of the force on H atom j along its bond to i, against its length.
+
+    Only right units, and forces that belong to these atoms, give a known stiffness.
+    """
+    bonds = positions[:, j] - positions[:, i]
+    lengths = np.linalg.norm(bonds, axis=1)
+    along = (forces[:, j] * bonds).sum(1) / lengths
+    return -np.polyfit(lengths, along, 1)[0]
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", [*MOLECULES, "ethanol-ccsdt-sgdml"])
+def test_molecules(name):
+    splits = datasets.load(name, mirror=MIRROR)
+    sizes = {"pool": 1000, "test": 1000} if name in MOLECULES else {"pool": 1000}
+    assert {split: len(frames) for split, frames in splits.items()} == sizes
+    frames = [a for part in splits.values() for a in part]
+    energies, positions, forces = arrays_of(frames)
+    assert {a.info["level"] for a in frames} == {SETS[name].level}
+    assert np.abs(forces.sum(1)).max() < 1e-6  # eV/Å
+    assert 0.1 < energies.std() < 0.5  # eV: of 9 to 21 atoms at 500 K
+    carbons, hydrogens = (np.flatnonzero(frames[0].numbers == z) for z in (6, 1))
+    distances = frames[0].get_all_distances()
+    pairs = [(i, j) for i in carbons for j in hydrogens if distances[i, j] < 1.4]
+    stiffness = np.mean([bond_stiffness(positions, forces, *pair) for pair in pairs])
+    assert 25 < stiffness < 35  # eV/Å²: C-H, 4.8 mdyn/Å = 30 eV/Å²
+
+
+@needs_mirror
+def test_two_levels_of_ethanol():
+    pbe, cc = (
+        datasets.load(name, mirror=MIRROR)
+        for name in ("rmd17-ethanol", "ethanol-ccsdt-sgdml")
+    )
+    for frames in (pbe["pool"], cc["pool"]):
+        assert frames[0].get_chemical_formula() == "C2H6O"
+        mean = np.mean([a.get_potential_energy() for a in frames]) / HARTREE
+        assert mean == pytest.approx(-154.7, abs=0.2)
+    known = np.array([pdist(a.positions) for a in cc["pool"]])
+    for split, same in {"pool": 0, "test": 7}.items():  # what the set's note says
+        shapes = [pdist(a.positions) for a in pbe[split]]
+        nearest = [np.abs(known - shape).max(1).min() for shape in shapes]
+        assert sum(d < 1e-4 for d in nearest) == same
+
+
+def nearest_frames(test: list[Atoms], pool: list[Atoms]) -> np.ndarray:
+    """Mean square displacement (Å²) of the oxygens to the most similar pool frame."""
+    side = pool[0].cell[0, 0]
+    others = np.array([a.positions[::3] for a in pool])
+    steps = [others - a.positions[::3] for a in test]
+    return np.array(
+        [((s - side * np.round(s / side)) ** 2).sum(2).mean(1).min() for s in steps]
+    )
+
+
+@needs_mirror
+def test_water():
+    splits = datasets.load("water-pbe0ts", mirror=MIRROR)
+    assert {s: len(f) for s, f in splits.items()} == {"pool": 300, "test": 60}
+    frames = splits["pool"] + splits["test"]
+    energies, positions, forces = arrays_of(frames)
+    assert len({a.positions.tobytes() for a in frames}) == 360
+    atoms = frames[0]
+    assert atoms.numbers.tolist() == [8, 1, 1] * 64
+    density = atoms.get_masses().sum() / 0.602214 / atoms.cell.volume  # g/cm³
+    assert density == pytest.approx(0.993, abs=0.002)
+    triples = positions.reshape(-1, 64, 3, 3)
+    bonds = triples[:, :, 1:] - triples[:, :, :1]  # (360, 64, 2, 3) Å, no wrapping
+    lengths = np.linalg.norm(bonds, axis=-1)
+    assert 0.85 < lengths.min() < lengths.max() < 1.15
+    assert lengths.mean() == pytest.approx(0.98, abs=0.02)
+    cosines = (bonds[:, :, 0] * bonds[:, :, 1]).sum(-1) / lengths.prod(-1)
+    assert np.degrees(np.arccos(cosines)).mean() == pytest.approx(105, abs=2)
+    assert energies.mean() / 64 == pytest.approx(-17.19 * HARTREE, abs=0.2)
+    assert 0.3 < energies.std() < 1.5  # eV: of 64 molecules near 300 K
+    assert np.abs(forces.sum(1)).max() < 0.4  # eV/Å, its note
+    for j in (1, 2):  # of bulk water: softer than 8.4 mdyn/Å = 52 eV/Å² of a free one
+        pairs = [(3 * m, 3 * m + j) for m in range(64)]
+        stiffness = [bond_stiffness(positions, forces, *pair) for pair in pairs]
+        assert 30 < np.mean(stiffness) < 55
+    mixed = np.random.default_rng(0).permutation(360)
+    random = nearest_frames(*([frames[i] for i in m] for m in (mixed[:60], mixed[60:])))
+    block = nearest_frames(splits["test"], splits["pool"])
+    assert block.min() > random.max()
+    assert np.median(block) > 50 * np.median(random)
+
+
+@needs_mirror
+def test_qm9_sample():
+    frames = datasets.load("qm9-500", mirror=MIRROR)["pool"]
+    assert len(frames) == 500
+    check(frames, labelled=False)
+    assert frames[0].get_chemical_formula() == "CH4"
+    assert frames[0].get_potential_energy() / HARTREE == pytest.approx(
+        -40.478930, abs=2e-6
+    )
+    assert "500 molecules only" in frames[0].info["citation"]
+    with pytest.raises(PropertyNotImplementedError):
+        frames[0].get_forces()
+
+
+METHANE = """5
+gdb {}\t157.7118\t157.70997\t157.70699\t0.\t13.21\t-0.3877\t0.1171\t0.5048\t35.3641\
+\t0.044749\t-40.47893\t-40.476062\t-40.475117\t-40.498597\t6.469\t
+C\t-0.0126981359\t 1.0858041578\t 8.0009958*^-3\t-0.535689
+H\t 2.150416*^-3\t-0.0060313176\t 0.0019761204\t 0.133921
+H\t 1.0117308433\t 1.4637511618\t 0.0002765748\t 0.133922
+H\t-0.540815069\t 1.4475266138\t-0.8766437152\t 0.133923
+H\t-0.5238136345\t 1.4379326443\t 0.9063972942\t 0.133923
+1341.307\t1341.3284\t1341.365\t1562.6731\t1562.7453\t3038.3205\t3151.6034\t3151.6788\
+\t3151.7078
+C\tC\t
+InChI=1S/CH4/h1H4\tInChI=1S/CH4/h1H4
+"""
+LIST = """
+List of molecules among the 133885 GDB9 molecules for which two geometries differ
+=======================================================================
+#   Index              GDB17 SMILES    SMILES for B3LYP XYZ        D_IJ
+=======================================================================
+       2                          N                     [N]    6.036217
+      40                          O                     [O]    5.631463
+=======================================================================
+"""
+
+
+def packed(folder: Path, texts: list[str]) -> tuple[Path, Path]:
+    """An archive and a list like those of QM9, in `folder`."""
+    archive, listed = folder / "dsgdb9nsd.xyz.tar.bz2", folder / "uncharacterized.txt"
+    with tarfile.open(archive, "w:bz2") as tar:
+        for i, text in enumerate(texts):
+            member = tarfile.TarInfo(f"dsgdb9nsd_{i + 1:06d}.xyz")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    listed.write_text(LIST)
+    return archive, listed
+
+
+def test_qm9_in_its_own_dialect(tmp_path, capfd):
+    archive, listed = packed(tmp_path, [METHANE.format(i) for i in (1, 2, 3)])
+    frames = formats.qm9(archive, listed)["pool"]
+    assert "133885" in capfd.readouterr().err  # the progress bar
+    assert len(frames) == 2  # number 2 is on the list
+    check(frames, labelled=False)
+    energy = frames[0].get_potential_energy()
+    assert energy == pytest.approx(-40.47893 * HARTREE, abs=1e-9)  # U0, not U or zpve
+    assert frames[0].get_chemical_symbols() == list("CHHHH")
+    assert frames[0].positions[0, 2] == pytest.approx(0.0080009958)
+    assert frames[0].get_all_distances()[0, 1:] == pytest.approx(1.092, abs=1e-3)
+    assert frames[0].info["smiles"] == "C"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("5\n", "6\n"),
+        ("5\n", "4\n"),
+        ("5\n", "five\n"),
+        ("\t-40.47893\t", "\t"),
+        ("\t-40.47893\t", "\tnan\t"),
+        ("1.4637511618", "1.46*-3"),
+        ("C\t-0.01", "Xy\t-0.01"),
+        ("\t-0.535689", ""),
+        (METHANE[120:], ""),
+    ],
+)
+def test_a_malformed_molecule_is_named(tmp_path, right, wrong):
+    text = METHANE.replace("{}", "3")
+    files = packed(tmp_path, [METHANE.format(1), text.replace(right, wrong, 1)])
+    with pytest.raises(ValueError, match=r"tar.bz2, dsgdb9nsd_000002.xyz: not a mol"):
+        formats.qm9(*files)
+
+
+def test_an_archive_that_ends_early(tmp_path):
+    archive, listed = packed(tmp_path, [METHANE.format(i) for i in range(1, 300)])
+    whole, plain = archive.read_bytes(), bz2.decompress(archive.read_bytes())
+    for part in (whole[:-200], bz2.compress(plain[:70_000]), b"<html>", b""):
+        archive.write_bytes(part)
+        with pytest.raises(ValueError, match="not a whole tar.bz2 archive"):
+            formats.qm9(archive, listed)
