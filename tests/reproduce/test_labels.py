@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from tpainn_lite import data, datasets, engine, molecules, water
 from tpainn_lite.reproduce import molecule_labels as sets
-from tpainn_lite.reproduce import pretraining, water_labels
+from tpainn_lite.reproduce import parts, pretraining, water_labels
 
 
 def test_quantum_molecules_are_what_they_are_said_to_be():
@@ -53,7 +53,7 @@ def test_no_test_skeleton_is_ever_pretrained_on():
 
 @pytest.mark.slow  # enumerates for half a minute
 def test_there_are_as_many_portions_as_said():
-    smiles = pretraining.classical_molecules(*pretraining.ENUMERATED)
+    smiles = pretraining.classical_molecules(*parts.ENUMERATED)
     portions = sets.portions(smiles)
     assert len(portions) == pretraining.PORTIONS
     expected = [

@@ -13,7 +13,6 @@ import threading
 import time
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from .parts import place
 
@@ -21,24 +20,26 @@ from .parts import place
 def part(family: str, name: str, part: str, file: str) -> None:
     """Compute one part; the file is whole or absent."""
     module = import_module(family)
-    with TemporaryDirectory(dir=Path(file).parent) as folder:
-        result = Path(folder) / "result"
-        module.compute(name, module.parts(name)[part].task, result)
-        result.replace(file)
+    result = Path(f"{file}.unfinished")
+    module.compute(name, module.parts(name)[part].task, result)
+    result.replace(file)
 
 
 def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
     """Write the files of an asset from its parts; each is whole or absent."""
-    with TemporaryDirectory(dir=folder) as made:
-        results = [Path(p) for p in parts]
-        import_module(family).write(name, results, Path(made), float(share))
-        for path in sorted(Path(made).iterdir()):
-            path.replace(Path(folder) / path.name)
+    made = Path(folder) / f"{name}.unfinished"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    import_module(family).write(name, [Path(p) for p in parts], made, float(share))
+    for path in made.iterdir():
+        path.replace(Path(folder) / path.name)
+    made.rmdir()
 
 
 def molecules(file: str) -> None:
     """List the classical molecules; it takes half a minute."""
-    from .pretraining import ENUMERATED, classical_molecules
+    from .parts import ENUMERATED
+    from .pretraining import classical_molecules
 
     Path(file).write_text("\n".join(classical_molecules(*ENUMERATED)) + "\n")
 

@@ -27,6 +27,7 @@ FAMILIES = [
 ]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
+ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
 
 
 @dataclass(frozen=True)

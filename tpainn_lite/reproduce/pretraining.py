@@ -27,7 +27,6 @@ from .molecule_labels import (
 )
 from .parts import SMILES, WORK, Part, mark
 
-ENUMERATED = (7, 1000, SEED)  # heavy atoms, molecules kept of each size
 MOLECULES = 64  # of water
 RUNS, FRAMES = 100, 24  # of each run, 250 fs apart
 KELVIN = (260.0, 600.0)
