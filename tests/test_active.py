@@ -68,7 +68,7 @@ def test_every_method_chooses_so_many_and_the_same_again(line, method):
 
 def test_the_map_follows_its_controls(line):
     X, y = line
-    explorer = explorers.selection_map(X, y, "no unit")
+    explorer = explorers.SelectionMap(X, y, "no unit")
     before = explorer.chosen
     assert len(before) == len(explorer.figure.data[1].x) == 10
     explorer.n.value = 14
@@ -81,14 +81,14 @@ def test_the_map_follows_its_controls(line):
 
 def test_the_map_says_what_cannot_be(line):
     X = np.repeat(line[0][:4], 5, axis=0)
-    explorer = explorers.selection_map(X, np.arange(20.0), "eV")
+    explorer = explorers.SelectionMap(X, np.arange(20.0), "eV")
     explorer.method.value = "DPP"
     assert "no more differ from each other" in explorer._text.value
 
 
 def test_a_click_shows_the_structure(line):
     frames = sample("CO", 3, temperature=300, seed=0, equilibration=10)
-    explorer = explorers.selection_map(line[0][:3], np.array([1.0, 2, 3]), "eV", frames)
+    explorer = explorers.SelectionMap(line[0][:3], np.array([1.0, 2, 3]), "eV", frames)
     explorer.n.value = 1
     explorer.show(2)
     label, viewer = explorer._slot.children
@@ -99,7 +99,7 @@ def test_a_click_shows_the_structure(line):
 def test_rounds_are_learning(line):
     X, y = line
     test, first = (X[100:], y[100:]), np.arange(6)
-    explorer = explorers.rounds(X[:100], y[:100], "no unit", test, first, batch=4)
+    explorer = explorers.Rounds(X[:100], y[:100], "no unit", test, first, batch=4)
     for _ in range(3):
         explorer.step()
     errors, known = select.learn(
