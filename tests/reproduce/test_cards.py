@@ -7,7 +7,6 @@ from dataclasses import replace
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import molecule
 from ase.constraints import FixAtoms
 
@@ -104,34 +103,6 @@ def test_a_structure_twice_is_refused(tmp_path):
             "w", portions([*frames, frames[1]], tmp_path / "in"), tmp_path, ABOUT
         )
     assert not list(tmp_path.glob("w*"))
-
-
-def test_fingerprint_is_blind_to_rotation_and_numbering(rng):
-    one = molecule("CH3CH2OH")
-    one.rattle(0.05, seed=1)
-    other = one[rng.permutation(len(one))]
-    other.rotate(40, (1, 2, 3))
-    other.positions += 5.0
-    np.testing.assert_allclose(
-        cards.fingerprint(one), cards.fingerprint(other), atol=1e-12
-    )
-    other.positions[0] += 0.1
-    assert np.abs(cards.fingerprint(one) - cards.fingerprint(other)).max() > 0.01
-
-
-def test_fingerprint_looks_across_the_faces_of_a_box():
-    pair = Atoms("O2", [[0.5, 5, 5], [9.5, 5, 5]], cell=[10] * 3, pbc=True)
-    assert cards.fingerprint(pair) == pytest.approx([1.0])
-
-
-def test_nearest_finds_the_copy_and_skips_other_compositions():
-    frames = waters(5)
-    copy = frames[2].copy()
-    copy.rotate(30, "z")
-    methane = molecule("CH4")
-    assert cards.nearest([methane, copy], frames) == pytest.approx(0, abs=1e-12)
-    assert cards.nearest([methane], frames) is None
-    assert cards.nearest(frames[:1], frames[1:]) > 1e-3
 
 
 def test_a_card_that_cannot_be_written_leaves_nothing(tmp_path):

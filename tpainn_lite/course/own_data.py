@@ -1,4 +1,4 @@
-"""Somebody's own labelled structures, read in any format and unit.
+"""Read somebody's own labelled structures in any format and unit, and give advice.
 
 What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import chemical_symbols
 
 from .. import molecules, units
@@ -30,10 +29,12 @@ from ..data import (
 )
 from ..model import Potential
 from ..public import formats
-from ..reproduce.cards import nearest
 
 MOST = 5000  # structures; more are not read
 CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
+OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
+GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
+TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
 SPINS = ("spin", "total_spin", "multiplicity", "spin_multiplicity")  # 0 or 1: singlet
 UNITS = {  # force, and energy that goes with it, in eV/Å and eV
     "eV/Å": (1.0, 1.0),
@@ -61,82 +62,72 @@ class Intake:
 def read(path: str | Path, unit: str | None = None) -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
-    `unit` is that of the forces (one of `UNITS`), energies are in the unit that belongs
-    to it. Without one: those that an npz names, else kcal/mol/Å for an npz, eV/Å for
-    all other files. Frames of one atom are free atoms. Raises `ValueError`, saying what
-    to do, for an empty or broken file, atoms that overlap, NaN, ions and radicals,
-    structures of which some are periodic and some not, no energies at all, and fewer
-    than two structures.
+    Args:
+        path: the file; its frames of one atom are free atoms.
+        unit: of the forces, one of `UNITS`; energies are in the unit that belongs to
+            it. None: the units that an npz names, else kcal/mol/Å for an npz and eV/Å
+            for all other files.
+
+    Raises:
+        ValueError: saying what to do, for an empty or broken file, atoms that overlap,
+            NaN, ions and radicals, open structures beside periodic ones, no energies
+            at all, or fewer than two structures.
     """
-    path = Path(path)
+    path, notes = Path(path), []
     if unit is not None and unit not in UNITS:
         raise ValueError(f"unit: needs one of {[*UNITS]}, got {unit!r}")
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
     npz = path.suffix == ".npz"
-    frames, notes = _npz(path, unit) if npz else _frames(path)
-    if path.suffix in (".xyz", ".extxyz") and _last_byte(path) != b"\n":
-        notes.append("The last line does not end: is its last number whole?")
-    _free(frames, notes)
+    frames = _npz(path, unit, notes) if npz else _frames(path, notes)
+    if len(frames) > MOST:
+        notes.append(
+            f"More than {MOST} structures: only the first {MOST} are used. Few labels "
+            "are the point here; take every tenth if they come from one run."
+        )
+    frames = frames[:MOST]
+    if count := unconstrained(frames):
+        notes.append(
+            f"{count} structures had ASE constraints, which were taken off: they would "
+            "hide the forces on fixed atoms."
+        )
     _refuse_ions(frames, path, notes)
     factors = UNITS["eV/Å" if npz or unit is None else unit]
     frames, atoms = _without_free_atoms(frames, path, notes, factors[1])
     frames, forces = _labelled(frames, path, notes, *factors)
     check(frames, str(path), forces=forces)
-    kinds = {bool(a.pbc.any()) for a in frames}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"{path}: some structures are periodic and some are not; put them into two "
-            "files, and tune a potential for each"
-        )
-    frames = _without_copies(frames, notes)
-    if len(frames) < 2:
-        raise ValueError(
-            f"{path}: needs at least 2 different structures (one to learn from, one to "
-            "test on; better 10 and more), got 1; label some more"
-        )
-    return Intake(frames, forces, notes, atoms)
+    return Intake(_distinct(frames, path, notes), forces, notes, atoms)
 
 
-def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read()
-
-
-def _npz(path: Path, unit: str | None) -> tuple[list[Atoms], list[str]]:
-    """Read up to `MOST` structures of an npz, converted to eV and eV/Å."""
+def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
+    """Read the structures of an npz, converted to eV and eV/Å."""
     try:
         with np.load(path) as arrays:
-            named = formats.named_units(arrays)
+            energy, length = formats.named_units(arrays)
             words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
-        if unit and _contradicts(named, *UNITS[unit]):
-            said = ", ".join(f"{k} {v!r}" for k, v in words.items())
-            raise ValueError(f"unit: {unit} was asked for, but the file says {said}")
+        force = energy / length if energy and length else None
+        for named, asked in zip((force, energy), UNITS.get(unit, ()), strict=False):
+            if named and not np.isclose(named, asked):
+                said = ", ".join(f"{k} {v!r}" for k, v in words.items())
+                raise ValueError(
+                    f"unit: {unit} was asked for, but the file says {said}"
+                )
         frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
             f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
             f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
         ) from error
-    notes = _too_many(len(frames))
-    if named[0] is None and not unit:
+    if energy is None and not unit:
         notes.append(
             "The npz names no unit of energy: read as kcal/mol, as in rMD17; else name "
             "it."
         )
-    return frames[:MOST], notes
+    return frames
 
 
-def _contradicts(named: tuple, force: float, energy: float) -> bool:
-    """Return whether the units that a file names are not those of force and energy."""
-    other = named[0] and not np.isclose(named[0], energy)
-    both = None not in named
-    return bool(other or (both and not np.isclose(named[0] / named[1], force)))
-
-
-def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
-    """Read up to `MOST` structures with ASE."""
+def _frames(path: Path, notes: list[str]) -> list[Atoms]:
+    """Read up to one more than `MOST` structures with ASE."""
     frames: list[Atoms] = []
     try:
         for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
@@ -149,26 +140,11 @@ def _frames(path: Path) -> tuple[list[Atoms], list[str]]:
         ) from error
     if not frames:
         raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
-    return frames[:MOST], _too_many(len(frames))
-
-
-def _too_many(count: int) -> list[str]:
-    """Make the note on `count` structures, if they are more than `MOST`."""
-    if count <= MOST:
-        return []
-    return [
-        f"More than {MOST} structures: only the first {MOST} are used. Few labels are "
-        "the point here; take every tenth if they come from one run."
-    ]
-
-
-def _free(frames: Sequence[Atoms], notes: list[str]) -> None:
-    """Take constraints off, with a note."""
-    if count := unconstrained(frames):
-        notes.append(
-            f"{count} structures had ASE constraints, which were taken off: they would "
-            "hide the forces on fixed atoms."
-        )
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        if path.suffix in (".xyz", ".extxyz") and file.read() != b"\n":
+            notes.append("The last line does not end: is its last number whole?")
+    return frames
 
 
 def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
@@ -179,14 +155,12 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
     found: dict[int, str] = {}
     boxes = 0  # with an odd number of electrons
     for k, atoms in enumerate(frames):
-        if is_free(atoms):
-            continue
-        words, odd = _declared(atoms), int(atoms.numbers.sum()) % 2 == 1
-        if odd and atoms.pbc.any():
+        words, electrons = _declared(atoms), atoms.numbers.sum()
+        if electrons % 2 and atoms.pbc.any():
             boxes += 1
-        elif odd:
-            words.append(f"{atoms.numbers.sum()} electrons, an odd number")
-        if words:
+        elif electrons % 2:
+            words.append(f"{electrons} electrons, an odd number")
+        if words and not is_free(atoms):
             found[k] = ", ".join(words)
     if found:
         raise ValueError(
@@ -203,12 +177,13 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
 
 def _declared(atoms: Atoms) -> list[str]:
     """Say which charge or spin a structure comes with, where it is not zero."""
-    words = []
-    for keys, neutral in ((CHARGES, 0.5), (SPINS, 1)):
-        for key in keys:
-            value = atoms.info.get(key, 0)
-            if isinstance(value, (int, float, np.number)) and abs(value) > neutral:
-                words.append(f"{key}={value:g}")
+    limits = dict.fromkeys(CHARGES, 0.5) | dict.fromkeys(SPINS, 1)
+    values = {key: atoms.info.get(key, 0) for key in limits}
+    words = [
+        f"{key}={value:g}"
+        for key, value in values.items()
+        if isinstance(value, (int, float, np.number)) and abs(value) > limits[key]
+    ]
     for name in ("charges", "magnetic_moments"):
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
@@ -220,8 +195,9 @@ def _without_free_atoms(
     frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
 ) -> tuple[list[Atoms], dict[int, float]]:
     """Separate structures from frames of one atom, and read these atoms' energies."""
-    alone = [(a, _property(a, "energy")) for a in frames if is_free(a)]
-    known = [with_labels(a, energy * e) for a, e in alone if e is not None]
+    alone = [a for a in frames if is_free(a)]
+    known = [(a, _result(a, "energy")) for a in alone]
+    known = [with_labels(a, energy * e) for a, e in known if e is not None]
     try:
         _, atoms = split_free_atoms(known)
     except ValueError as error:
@@ -238,9 +214,7 @@ def _labelled(
     frames: Sequence[Atoms], path: Path, notes: list[str], force: float, energy: float
 ) -> tuple[list[Atoms], bool]:
     """Copies with labels in eV and eV/Å, and whether all have forces."""
-    energies = [_property(a, "energy") for a in frames]
-    forces = [_property(a, "forces") for a in frames]
-    known = [k for k, e in enumerate(energies) if e is not None]
+    known = [a for a in frames if _result(a, "energy") is not None]
     if not known:
         raise ValueError(
             f"{path}: no structure has an energy that ASE finds; in extxyz it is "
@@ -249,47 +223,48 @@ def _labelled(
         )
     if len(known) < len(frames):
         notes.append(f"{len(frames) - len(known)} structures without energy left out.")
-    every = all(forces[k] is not None for k in known)
+    forces = [_result(a, "forces") for a in known]
+    every = all(f is not None for f in forces)
     if not every:
         notes.append(
             "Forces are missing (in some structures at least): tune on energies alone, "
             "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
         )
     labelled = [
-        with_labels(
-            frames[k], energy * energies[k], force * forces[k] if every else None
-        )
-        for k in known
+        with_labels(a, energy * _result(a, "energy"), force * f if every else None)
+        for a, f in zip(known, forces, strict=True)
     ]
     return labelled, every
 
 
-def _property(atoms: Atoms, name: str):
+def _result(atoms: Atoms, name: str):
     """A label, or None where there is none."""
-    try:
-        return atoms.calc and atoms.calc.get_property(name, atoms, False)
-    except PropertyNotImplementedError:
-        return None
+    return atoms.calc.results.get(name) if atoms.calc else None
 
 
-def _without_copies(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
+def _distinct(frames: Sequence[Atoms], path: Path, notes: list[str]) -> list[Atoms]:
+    """Leave out copies; refuse a mixture of open and periodic, and a single frame."""
+    if len({bool(a.pbc.any()) for a in frames}) > 1:
+        raise ValueError(
+            f"{path}: some structures are periodic and some are not; put them into two "
+            "files, and tune a potential for each"
+        )
     seen = {}
     for atoms in frames:
         key = atoms.numbers.tobytes() + atoms.positions.round(4).tobytes()
         seen.setdefault(key + np.round(atoms.cell, 4).tobytes(), atoms)
     if len(seen) < len(frames):
         notes.append(f"{len(frames) - len(seen)} copies of other structures left out.")
+    if len(seen) < 2:
+        raise ValueError(
+            f"{path}: needs at least 2 different structures (one to learn from, one to "
+            "test on; better 10 and more), got 1; label some more"
+        )
     return [*seen.values()]
 
 
-OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
-
-GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
-TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
-
-
 def start(frames: Sequence[Atoms]) -> str:
-    """The shipped checkpoint to tune, of liquid water or of molecules; else `OWN`.
+    """Choose the shipped checkpoint to tune, of water or of molecules; else `OWN`.
 
     `OWN` where MMFF94 knows the molecules and the checkpoint does not. Raises
     `ValueError`, with what there is, for other elements and other crystals.
@@ -302,12 +277,11 @@ def start(frames: Sequence[Atoms]) -> str:
     if not periodic and elements <= {1, 6, 7, 8}:
         return "molecules-mmff94"
     why = ""
-    if not periodic:
-        try:
-            if known_molecules(frames):
-                return OWN
-        except ValueError as error:
-            why = f" MMFF94 cannot teach one: {error}."
+    try:
+        if not periodic and known_molecules(frames):
+            return OWN
+    except ValueError as error:
+        why = f" MMFF94 cannot teach one: {error}."
     kind = "periodic" if periodic else "open"
     raise ValueError(
         f"frames: {kind} structures of the elements {sorted(elements)}; shipped "
@@ -317,25 +291,26 @@ def start(frames: Sequence[Atoms]) -> str:
 
 
 def known_molecules(frames: Sequence[Atoms]) -> list[str]:
-    """SMILES of the molecules in `frames`, one a composition, as MMFF94 knows them.
+    """Name the molecules in `frames`, one a composition, by SMILES for MMFF94.
 
     Bonds are read from distances, which fails for hot structures now and then: of each
     composition up to ten are tried. Raises `ValueError` where none of them will do.
     """
-    found: dict[str, str] = {}
-    tried: dict[str, list] = {}
+    compositions: dict[str, list[Atoms]] = {}
     for atoms in frames:
-        formula = atoms.get_chemical_formula()
-        if formula in found or len(tried.setdefault(formula, [])) == 10:
-            continue
-        try:
-            found[formula] = molecules.perceive(atoms)
-        except ValueError as error:
-            tried[formula].append(error)
-    for formula, errors in tried.items():
-        if formula not in found:
+        compositions.setdefault(atoms.get_chemical_formula(), []).append(atoms)
+    found = []
+    for alike in compositions.values():
+        errors = []
+        for atoms in alike[:10]:
+            try:
+                found.append(molecules.perceive(atoms))
+                break
+            except ValueError as error:
+                errors.append(error)
+        else:
             raise errors[0]
-    return [*dict.fromkeys(found.values())]
+    return [*dict.fromkeys(found)]
 
 
 def atom_energies(
@@ -343,29 +318,26 @@ def atom_energies(
 ) -> dict[int, float]:
     """Find energies (eV) of free atoms: those `known`, the rest from the labels.
 
-    Frames of one atom are free atoms, and come first. The rest are what is left of the
-    labels' energies, by least squares: right to some eV, which is where the fit of
+    Frames of one atom are free atoms, and come first. What is left of the labels'
+    energies gives the rest by least squares, right to some eV: there the fit of
     reference energies can begin. Where `known` cannot be free atoms of the labels'
-    method (an all-electron method, and labels with pseudopotentials, say), all of them
-    come from the labels, with a warning.
+    method, all come from the labels, with a warning.
     """
     structures, free = split_free_atoms(frames)
     elements = sorted({int(z) for a in structures for z in a.numbers})
     energies = np.array([labels(a, forces=False)[0] for a in structures])
     sizes = np.array([len(a) for a in structures])
-    far = []  # eV an atom, from both candidates
     for start in ({**known, **free}, free):
         new = [z for z in elements if z not in start]
-        atoms = {z: start.get(z, 0.0) for z in elements}
-        left = energies - compositions(structures, elements) @ [*atoms.values()]
+        atoms = [start.get(z, 0.0) for z in elements]
+        left = energies - compositions(structures, elements) @ atoms
         fitted, *_ = np.linalg.lstsq(compositions(structures, new), left)
         left = (left - compositions(structures, new) @ fitted) / sizes
-        far.append(np.abs(left).max())
-        if far[-1] < CHEMISTRY:
+        far = np.abs(left).max()  # eV an atom
+        if far < CHEMISTRY or start is free:
             break
-    if len(far) > 1:
         warnings.warn(
-            f"known: the labels are up to {far[0]:.0f} eV an atom from these free "
+            f"known: the labels are up to {far:.0f} eV an atom from these free "
             "atoms, so reference energies come from the labels alone. Are the atoms of "
             "another method, or the labels in Hartree, Ry or kcal/mol?",
             stacklevel=2,
@@ -374,9 +346,9 @@ def atom_energies(
 
 
 def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
-    """What the forces' unit seems to be, if not eV/Å, and what to do; else None.
+    """Say what the forces' unit seems to be, if not eV/Å, and what to do; else None.
 
-    The labels are held against what `potential` predicts: their ratio tells.
+    The ratio of the labels to what `potential` predicts tells.
     """
     some = frames[:: max(1, len(frames) // 50)]
     known = np.concatenate([a.get_forces(apply_constraint=False).ravel() for a in some])
@@ -389,33 +361,33 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
             f"(correlation {alike:.2f}): are they gradients (the sign), or of another "
             "molecule?"
         )
-    nearest_unit = min(UNITS, key=lambda u: abs(np.log(slope * UNITS[u][0])))
-    if nearest_unit == "eV/Å":
+    unit = min(UNITS, key=lambda u: abs(np.log(slope * UNITS[u][0])))
+    if unit == "eV/Å":
         return None
     return (
         f"The forces are {slope:.3g} times what the pretrained potential predicts, as "
-        f"if in {nearest_unit}: read them with unit={nearest_unit!r}."
+        f"if in {unit}: read them with unit={unit!r}."
     )
 
 
 def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], str]:
-    """Two parts that share as little as can be, and in words how they were split.
+    """Split into two parts that share as little as can be, and say how.
 
     By molecule or run where `Atoms.info` names them (`GROUPS`), by composition where
     there are eight and more; else the last quarter in the order of the file is the
     test, and what comes just before it is left out: neighbours in a run are copies.
     """
-    keys = next((k for k in GROUPS if all(k in a.info for a in frames)), None)
-    if keys:
-        names = [str(name) for name in groups_of(frames, keys)]
+    key = next((k for k in GROUPS if all(k in a.info for a in frames)), "composition")
+    if key in GROUPS:
+        names = [str(name) for name in groups_of(frames, key)]
     else:
-        keys, names = "composition", [a.get_chemical_formula() for a in frames]
+        names = [a.get_chemical_formula() for a in frames]
     groups = [*dict.fromkeys(names)]
     if len(groups) >= 8:
         last = set(groups[-max(1, round(TEST * len(groups))) :])
         test = [a for a, n in zip(frames, names, strict=True) if n in last]
         pool = [a for a, n in zip(frames, names, strict=True) if n not in last]
-        how = f"by {keys}: {len(groups) - len(last)} to learn from, {len(last)} to test"
+        how = f"by {key}: {len(groups) - len(last)} to learn from, {len(last)} to test"
     else:
         first = len(frames) - max(1, round(TEST * len(frames)))
         stop = max(1, first - round(GAP * len(frames)))
@@ -425,3 +397,27 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     if closest is not None:
         how += f"; the nearest pair of the two parts is {closest:.3f} Å apart"
     return pool, test, how
+
+
+def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
+    """Find the smallest RMS difference (Å) of distances between two lists.
+
+    Only structures of the same composition are compared; None if there is no pair.
+    """
+    known: dict[str, list[np.ndarray]] = {}
+    for atoms in other:
+        known.setdefault(atoms.get_chemical_formula(), []).append(_distances(atoms))
+    gaps = [
+        np.sqrt(((_distances(a) - alike) ** 2).mean(axis=1)).min()
+        for a in one
+        if (alike := known.get(a.get_chemical_formula()))
+    ]
+    return float(min(gaps)) if gaps else None
+
+
+def _distances(atoms: Atoms) -> np.ndarray:
+    """Sort distances (Å) by elements and length: blind to rotation and numbering."""
+    one, other = np.triu_indices(len(atoms), 1)
+    lengths = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[one, other]
+    pairs = np.sort([atoms.numbers[one], atoms.numbers[other]], axis=0)
+    return lengths[np.lexsort((lengths, pairs[1], pairs[0]))]

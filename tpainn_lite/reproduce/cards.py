@@ -11,6 +11,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
+from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
 
 LICENCE = "CC BY 4.0"
@@ -123,37 +124,3 @@ def _ranges(frames: Sequence[Atoms], atomic_energies: dict[int, float]) -> dict:
         ],
         "atomic_energies_eV": {str(z): e for z, e in atomic_energies.items()},
     }
-
-
-def fingerprint(atoms: Atoms) -> np.ndarray:
-    """Sorted distances (Å) of each pair of elements: blind to rotation and numbering.
-
-    In a box: nearest images.
-    """
-    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
-    numbers, upper = atoms.numbers, np.triu(np.ones((len(atoms),) * 2, bool), 1)
-    elements = np.unique(numbers)
-    parts = []
-    for k, a in enumerate(elements):
-        for b in elements[k:]:
-            pair = np.outer(numbers == a, numbers == b)
-            parts.append(np.sort(distances[(pair | pair.T) & upper]))
-    return np.concatenate(parts)
-
-
-def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
-    """Smallest RMS difference (Å) of `fingerprint` between two lists of structures.
-
-    Only structures of the same composition are compared; ``None`` if there is no pair.
-    """
-    groups: dict[str, list[np.ndarray]] = {}
-    for atoms in other:
-        formula = atoms.get_chemical_formula()
-        groups.setdefault(formula, []).append(fingerprint(atoms))
-    best = None
-    for atoms in one:
-        known = groups.get(atoms.get_chemical_formula())
-        if known is not None:
-            gaps = np.sqrt(((np.array(known) - fingerprint(atoms)) ** 2).mean(axis=1))
-            best = float(gaps.min()) if best is None else min(best, float(gaps.min()))
-    return best
