@@ -74,7 +74,7 @@ claims: setup
 
 # what the first cells state against what the last `make tutorial` measured
 times: setup
-	$(BIN)/python -m tpainn_lite.course.stated
+	$(BIN)/python -m tpainn_lite.course.build times
 
 editions: setup
 	$(BIN)/python -m tpainn_lite.course.editions

@@ -12,7 +12,7 @@ SMALL = [
     """import numpy as np, plotly.graph_objects as go
 from ipywidgets import IntSlider, interactive_output
 from IPython.display import display
-from tpainn_lite import figures
+from tpainn_lite.explorers import figures
 n = np.array([3, 10, 30, 100])
 figure = go.FigureWidget(figures.convergence({"scratch": (n, 900 / n**0.2)}, "E", "eV"))
 slider = IntSlider(1, 1, 9, description="power")
@@ -21,7 +21,7 @@ def move(power):
 interactive_output(move, {"power": slider})
 display(slider, figure)""",
     """from ase.build import molecule
-from tpainn_lite import viewers
+from tpainn_lite.explorers import viewers
 frames = [molecule("CH3CH2OH") for _ in range(5)]
 for k, atoms in enumerate(frames):
     atoms.rattle(0.02 * k, seed=k)

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 SCRIPT = Path(__file__).parents[1] / "limits.py"
 WITHIN = """
 import os
-from tpainn_lite import lessons
+from tpainn_lite.course import lessons
 assert len(os.sched_getaffinity(0)) == 1
 assert lessons.PROFILE == "binder"
 block = bytearray(300_000_000)

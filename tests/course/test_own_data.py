@@ -470,7 +470,7 @@ def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
     ]
     names = lesson(written(tmp_path, mine))
     assert names["start"] == own_data.OWN
-    assert names["training"].value is names["student"]
+    assert names["training"].value[0] is names["student"]
     assert set(names["student"].reference_energies) == {1, 6, 9}
     assert names["doubt"] is None
     assert len(names["pool"]) + len(names["test"]) == 11

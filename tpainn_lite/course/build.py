@@ -1,87 +1,81 @@
-"""Run the lessons: ``python -m tpainn_lite.course.build tutorial|notebooks|claims``.
+"""Run the lessons: ``python -m tpainn_lite.course.build MODE [LESSON ...]``.
 
 ``tutorial`` (readers, tests) runs ``notebooks/*.ipynb`` in order and writes to
-``build/`` the executed copies, ``claims.json`` and ``timings.json``. ``notebooks``
-(authors) also writes text and PNG outputs back into ``notebooks/``, normalised, and
-what they took into their first cells and the README. ``claims`` runs nothing: it lists
-sentences with a number that no claim covers. Before each solution its stub in
-the student edition runs. The exit status is 1 if a cell raised, a stub did anything but
-raise its `NotImplementedError`, or a claim does not hold.
+``build/`` the executed copies, ``claims.json`` and ``timings.json``; ``notebooks``
+(authors) also writes text and PNG outputs back into ``notebooks/``, normalised. The
+exit status is 1 if a cell raised or a claim is not true. Two modes run nothing:
+``claims`` lists sentences with a number that no claim covers, ``times`` compares the
+times that first cells state with those of the last run.
 """
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 
-from . import claims, normalise, stated
+from . import claims, normalise
 from .execution import environment, execute
 from .lessons import PROFILE
 
-
-def read_claims(path: Path) -> list[dict]:
-    """The records of a file that `lessons.claim` appended to."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+OUT = Path("build")
+FACTOR = 2.0  # a stated time may be wrong by so much
+TIME = r"^\| \*\*Running\*\* \|.*\b{} ([\d.]+) s\b"  # in a first cell, by profile
 
 
-def build(notebooks: list[Path], out: Path, write_back: bool) -> list[str]:
-    """Run `notebooks`, write ``out/``; a list of what went wrong, in words.
+def build(notebooks: list[Path], write_back: bool) -> list[str]:
+    """Run `notebooks`, write ``build/``; a list of what went wrong, in words.
 
     With `write_back` a notebook that ran well also gets its outputs, normalised.
     """
-    (out / "notebooks").mkdir(parents=True, exist_ok=True)
-    stated_claims, timings, problems = [], {}, []
+    (OUT / "notebooks").mkdir(parents=True, exist_ok=True)
+    results, timings, problems = [], {}, []
     for path in notebooks:
-        lesson, record = path.stem, out / "claims.part"
+        lesson, record = path.stem, OUT / "claims.part"
         record.unlink(missing_ok=True)
         print(f"{lesson} ...", flush=True)
         env = environment(lesson, record.resolve(), write_back)
         run = execute(path, env, claims.FOLDER / f"{lesson[:2]}.py")
-        notebook, timings[lesson] = run.notebook, run.cost
-        nbformat.write(notebook, out / "notebooks" / path.name)
+        nbformat.write(run.notebook, OUT / "notebooks" / path.name)
         for picture in path.parent.glob("*.svg"):  # lessons show them
-            shutil.copy(picture, out / "notebooks")
-        found = read_claims(record)
-        false = [c for c in found if not c["holds"]]
-        wrong = [f"{lesson}: claim does not hold: {c['name']}" for c in false]
-        wrong += [f"{lesson}: {p}" for p in claims.problems(notebook, run.claims)]
-        wrong += [f"{lesson}, {run.error}"] if run.error else []
-        keys = "text", "holds"
-        found += [{"lesson": lesson} | {k: c[k] for k in keys} for c in run.claims]
+            shutil.copy(picture, OUT / "notebooks")
+        found, wrong = read_claims(record), claims.problems(run.notebook, run.claims)
+        wrong += [f"claim does not hold: {c['name']}" for c in found if not c["holds"]]
+        found += [
+            {"lesson": lesson, "text": c["text"], "holds": c["holds"]}
+            for c in run.claims
+        ]
+        wrong += [run.error] if run.error else []
         if write_back and not wrong:
-            notebook = stated.restated(notebook, PROFILE, timings[lesson])
-            wrong = [f"{lesson}: {p}" for p in normalise.write_back(notebook, path)]
-            _update_table(Path("README.md"), path)
-        cost = ", ".join(f"{k} {v}" for k, v in timings[lesson].items())
+            wrong = normalise.write_back(run.notebook, path)
+        cost = ", ".join(f"{k} {v}" for k, v in run.cost.items())
         print(f"{lesson}: {cost}, {len(found)} claims, {len(wrong)} problems")
-        stated_claims, problems = stated_claims + found, problems + wrong
+        problems += [f"{lesson}: {words}" for words in wrong]
+        results, timings[lesson] = results + found, run.cost
     record.unlink(missing_ok=True)
-    _merge(out, [path.stem for path in notebooks], stated_claims, timings)
+    _merge(results, timings)
     return problems
 
 
-def _update_table(readme: Path, path: Path) -> None:
-    """Let the README say of a lesson what its first cell says."""
-    if readme.is_file():
-        text = readme.read_text("utf-8")
-        readme.write_text(stated.table(text, path), "utf-8")
+def read_claims(path: Path) -> list[dict]:
+    """The records of a file that `lessons.claim` appended to."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
-def _merge(out: Path, ran: list[str], claims: list[dict], timings: dict) -> None:
-    """Replace the results of the lessons that ran; keep those of the others."""
-    for name, new in (("claims", claims), ("timings", timings)):
-        file = out / f"{name}.json"
+def _merge(results: list[dict], timings: dict) -> None:
+    """Write what the lessons gave; keep what those gave that did not run now."""
+    for name, new in (("claims", results), ("timings", timings)):
+        file = OUT / f"{name}.json"
         old = json.loads(file.read_text("utf-8")) if file.exists() else type(new)()
-        if isinstance(new, list):
-            kept = [c for c in old if c["lesson"] not in ran]
-            new = sorted(kept + new, key=lambda c: c["lesson"])
+        if name == "claims":
+            old = [c for c in old if c["lesson"] not in timings]
+            new = sorted(old + new, key=lambda c: c["lesson"])
         else:
-            new = dict(sorted({**old, **new}.items()))
+            new = dict(sorted((old | new).items()))
         file.write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
@@ -102,21 +96,34 @@ def select(folder: Path, lessons: list[str]) -> list[Path]:
     return [path for path in every if path.stem.startswith(chosen)]
 
 
-def list_claims(notebooks: list[Path]) -> int:
-    """Print what no claim covers, and how much that is; return the exit status."""
-    count = 0
+def seconds(path: Path, profile: str) -> float | None:
+    """Read the time that a lesson's first cell states for a profile, if it does."""
+    first = nbformat.read(path, as_version=4).cells[0].source
+    found = re.search(TIME.format(profile), first, re.M)
+    return float(found[1]) if found else None
+
+
+def doubts(notebooks: list[Path]) -> list[str]:
+    """Say which stated times the last run, of this profile, does not bear out."""
+    file = OUT / "timings.json"
+    if not file.is_file():
+        raise SystemExit(f"{file}: is missing; run make tutorial first")
+    timings, found = json.loads(file.read_text("utf-8")), []
     for path in notebooks:
-        found = claims.uncovered(path)
-        print(*(f"{path.stem}: {words}" for words in found), sep="\n")
-        count += len(found)
-    print(f"{count} sentences or claims of {len(notebooks)} lessons to look at")
-    return 0
+        measured = (timings.get(path.stem) or {}).get("cpu_s")
+        stated = seconds(path, PROFILE)
+        if measured and stated and not 1 / FACTOR <= measured / stated <= FACTOR:
+            found.append(
+                f"{path.stem}: states {stated:g} s for {PROFILE}, took {measured:.0f} "
+                "s of one core; state that in its first cell and in the README"
+            )
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tpainn_lite.course.build")
-    parser.add_argument("mode", choices=["tutorial", "notebooks", "claims"])
+    parser.add_argument("mode", choices=["tutorial", "notebooks", "claims", "times"])
     parser.add_argument("lesson", nargs="*", help="e.g. 00 or 03_autotuning; else all")
     options = parser.parse_args(arguments)
     try:
@@ -124,13 +131,18 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if options.mode == "claims":
-        return list_claims(notebooks)
-    out = Path("build")
+        found = [f"{p.stem}: {s}" for p in notebooks for s in claims.uncovered(p)]
+        print(*found, f"{len(found)} sentences or claims to look at", sep="\n")
+        return 0
+    if options.mode == "times":
+        found = doubts(notebooks)
+        print("\n".join(found) or "The times of the lessons are as stated.")
+        return 1 if found else 0
     if not options.lesson:  # a full run leaves nothing of an older one
         for name in ("claims.json", "timings.json"):
-            (out / name).unlink(missing_ok=True)
-    problems = build(notebooks, out, options.mode == "notebooks")
-    print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {out}/")
+            (OUT / name).unlink(missing_ok=True)
+    problems = build(notebooks, options.mode == "notebooks")
+    print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {OUT}/")
     return 1 if problems else 0
 
 

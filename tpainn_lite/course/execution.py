@@ -1,8 +1,4 @@
-"""Run one lesson in a fresh kernel, and what it took; called by ``build``.
-
-Before each solution its stub in the student edition runs: in the lessons nothing but
-solutions follows a solution, so that this runs the student editions as well.
-"""
+"""Run one lesson in a fresh kernel, then its claims, and measure what it took."""
 
 import json
 import os
@@ -14,9 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from . import editions
-
-THREADS = ["OMP", "MKL", "OPENBLAS"]
+STOPS = CellExecutionError, DeadKernelError, TimeoutError
 SECONDS_A_CELL = 1800
 MEASURE = """
 import pathlib as _p, re as _r, resource as _u, sys as _s
@@ -34,18 +28,17 @@ _claims.run({!r}, globals())
 
 def environment(lesson: str, claims: Path, static: bool) -> dict[str, str]:
     """The variables of a lesson's kernel: one thread, and where its claims go."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in THREADS}
-    own = {"TPAINN_LESSON": lesson, "TPAINN_CLAIMS": str(claims)}
+    own = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    own |= {"TPAINN_LESSON": lesson, "TPAINN_CLAIMS": str(claims)}
     own |= {"OPENMM_CPU_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
-    own |= {"TPAINN_STATIC": "1"} if static else {}
-    return os.environ | threads | own
+    return os.environ | own | ({"TPAINN_STATIC": "1"} if static else {})
 
 
 @dataclass
 class Run:
-    """A lesson that was run: what it took (s, MB), claims, and the error that ended it.
+    """A lesson that was run: what it took, its claims, and the error that ended it.
 
-    `cost` has "cpu_s", "wall_s" and "peak_mb" of the kernel process.
+    `cost` has "cpu_s", "wall_s" (s) and "peak_mb" (MB) of the kernel process.
     """
 
     notebook: nbformat.NotebookNode
@@ -55,7 +48,7 @@ class Run:
 
 
 def execute(path: Path, env: dict[str, str], claims: Path | None = None) -> Run:
-    """Run a notebook in its folder, in a fresh kernel, then its file of claims."""
+    """Run a notebook in its folder, in a fresh kernel, then a file of claims."""
     run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
     client = NotebookClient(
         run.notebook,
@@ -65,61 +58,33 @@ def execute(path: Path, env: dict[str, str], claims: Path | None = None) -> Run:
         interrupt_on_timeout=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
-    cost: dict[str, float] = {}
     with client.setup_kernel(env=env):
         try:
-            for index, cell in enumerate(list(run.notebook.cells)):
-                for stub in editions.stubs(cell):
-                    _refuse(client, stub)
+            for index, cell in enumerate(run.notebook.cells):
                 client.execute_cell(cell, index)
             client.set_widgets_metadata()
         except STOPS as stopped:
             run.error = f"cell {index}: {type(stopped).__name__}: {stopped}"
         wall = time.monotonic() - start
-        if "DeadKernel" not in run.error:
-            cost = _printed(client, MEASURE) or {}
+        cost = {} if "DeadKernel" in run.error else _printed(client, MEASURE) or {}
         if claims and claims.is_file() and not run.error:
-            code = CLAIMS.format(str(claims.resolve()))
-            run.claims = _printed(client, code)
-            if run.claims is None:
-                run.claims, run.error = [], f"{claims} could not be run"
+            found = _printed(client, CLAIMS.format(str(claims.resolve())))
+            run.claims = found or []
+            run.error = f"{claims} could not be run" if found is None else ""
     cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
     run.cost = {k: v and round(v, 1) for k, v in cost.items()}
     return run
 
 
-class StubError(Exception):
-    """A stub of the student edition did not raise what it should."""
-
-
-STOPS = CellExecutionError, DeadKernelError, TimeoutError, StubError
-
-
-def _refuse(client: NotebookClient, stub: nbformat.NotebookNode) -> None:
-    """Run a stub as a student would who skips the exercise; it may only refuse."""
-    try:
-        _aside(client, stub)
-    except CellExecutionError as error:
-        if error.ename == NotImplementedError.__name__:
-            return
-        raise
-    raise StubError(f"nothing is raised by the stub {stub.source!r}")
-
-
-def _aside(client: NotebookClient, cell: nbformat.NotebookNode):
-    """Run a cell that is not kept."""
-    client.nb.cells.append(cell)
-    try:
-        return client.execute_cell(cell, len(client.nb.cells) - 1)
-    finally:
-        client.nb.cells.pop()
-
-
 def _printed(client: NotebookClient, code: str):
     """Run code that is not kept; the JSON in its last line, None if it failed."""
+    cell = nbformat.v4.new_code_cell(code)
+    client.nb.cells.append(cell)
     try:
-        cell = _aside(client, nbformat.v4.new_code_cell(code))
+        client.execute_cell(cell, len(client.nb.cells) - 1)
     except STOPS:
         return None
+    finally:
+        client.nb.cells.pop()
     text = "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
     return json.loads(text.splitlines()[-1])
