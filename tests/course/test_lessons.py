@@ -41,7 +41,8 @@ def profile_of_a_new_session(value: str | None) -> subprocess.CompletedProcess:
     env = {k: v for k, v in os.environ.items() if k != "TPAINN_PROFILE"}
     env |= {} if value is None else {"TPAINN_PROFILE": value}
     values = "ci=1, binder=2, laptop=3, full=4"
-    code = f"from tpainn_lite.course import lessons as l; print(l.PROFILE, l.pick({values}))"
+    code = "from tpainn_lite.course import lessons as l; "
+    code += f"print(l.PROFILE, l.pick({values}))"
     run = [sys.executable, "-c", code]
     return subprocess.run(run, capture_output=True, text=True, env=env)
 

@@ -151,9 +151,10 @@ def report(build: bool = False) -> bool:
     return all(fine for fine, *_ in checks)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    return 0 if report("--build" in sys.argv[1:]) else 1
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return 0 if report("--build" in arguments) else 1
 
 
 if __name__ == "__main__":
