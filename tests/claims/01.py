@@ -74,3 +74,4 @@ claim(
     "(The outermost bars collect everything beyond ±0.3 eV.)",
     max(np.abs(part).max() for part in parts.values()) <= 0.3,
 )
+claim("at the relaxed length (0.972 Å)", abs(r0 - 0.972) < 0.001)

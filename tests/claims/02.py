@@ -49,3 +49,12 @@ claim(
     shipped.config.features == 64 and dv.shape == (9, 3, 64),
 )
 claim("Three rounds, and an atom has heard", shipped.config.layers == 3)
+outside = distance[:, 0] >= cutoff
+claim(
+    "Notice that everything is exactly zero from 5 Å on.",
+    all(float(curve[outside].abs().max()) == 0 for curve in curves.values()),
+)
+claim(
+    "connects every pair of atoms that are closer than a cutoff (5 Å here)",
+    len(idx_i) == (ethanol.get_all_distances() < 5).sum() - len(ethanol),
+)
