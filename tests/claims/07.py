@@ -12,7 +12,7 @@ TIED += [older["ATBagging", n] for n in SIZES[:3]]
 claim(
     "In our experiments no way of choosing what to label beats drawing lots by more "
     "than five per cent, and going for the oddest structures loses more than that",
-    best > -5 and worst > 8 and worst == molecules["farthest points", 10][0],
+    best > -5 and worst > 8 and molecules["farthest points", 10][0] > 5,
 )
 scalars = selection_data.ridge_head.atom_scalars(
     selection_data.student("molecules-dft"), pool[:1]
