@@ -198,3 +198,11 @@ claim(
     all(abs(imitation[t] - 300) < 5 for t in ("MMFF94", "GFN2-xTB"))
     and imitation["GFN2-xTB"] > 1.3 * itself["GFN2-xTB"],
 )
+claim(
+    "with 128 random features $\\boldsymbol\\phi$ of the atom's 64 scalars",
+    ridge_head.HeadConfig().features == 128,
+)
+claim(
+    "We let some of the potentials run ethanol at 1000 K for five picoseconds",
+    HOT_PS == 5,
+)
