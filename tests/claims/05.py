@@ -154,7 +154,6 @@ claim(
     "tuned-80's within three per cent?",
     all(0.97 < r["tuned-8"] < 1 for r in (tall, bonded)),
 )
-claim("D is fitted from 10 to 40 % of a stretch", properties.FIT == (0.1, 0.4))
 claim("**64 molecules.**", len(nvt["tuned-8"][0]) == 3 * 64)
 claim("We fit from 2 to 10 ps", FIT == (2000.0, 10_000.0))
 claim("we use that of real water, 0.89 mPa s, and say so", VISCOSITY == 0.89)
