@@ -90,10 +90,11 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
         open_[points] = -np.inf
         i = int(open_.argmax()) if len(B) else 0
         if len(points) == len(B) or not open_[i] > floor:
-            _check_rank(n, len(points), len(B))
+            break
         row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])
         rows, gain = np.vstack([rows, row]), gain - row**2
         points.append(i)
+    _check_rank(n, len(points), len(B))
     return np.array(points)
 
 
