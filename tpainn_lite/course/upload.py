@@ -35,7 +35,11 @@ def write_example(path: Path) -> Path:
     """Write eighty structures of ethanol in the units of a colleague, kcal/mol/Å."""
     force, energy = own_data.UNITS["kcal/mol/Å"]
     sent = [
-        with_labels(a, a.get_potential_energy() / energy, a.get_forces() / force)
+        with_labels(
+            a,
+            a.get_potential_energy() / energy,
+            a.get_forces(apply_constraint=False) / force,
+        )
         for a in datasets.load("ethanol-dft")["pool"][:80]
     ]
     for atoms in sent:
