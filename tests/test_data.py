@@ -25,13 +25,18 @@ def labelled(atoms, energy=-1.0, forces=None):
     return data.with_labels(atoms, energy, forces)
 
 
-def test_label(dimer):
+def test_label_and_a_stale_label(dimer):
     atoms, spring = dimer
     (frame,) = data.label([atoms], spring)
     energy, forces = data.labels(frame)
     assert energy == pytest.approx(15 * 0.06**2)
     np.testing.assert_allclose(forces, [[0, 0, 1.8], [0, 0, -1.8]])
     assert atoms.calc is None  # the original is left as it was
+    frame.positions[0, 0] += 0.1
+    with pytest.raises(PropertyNotImplementedError):
+        frame.get_potential_energy()
+    with pytest.raises(ValueError, match="needs an energy and forces"):
+        data.labels(frame)
 
 
 class Failing(Calculator):
@@ -47,7 +52,7 @@ class Failing(Calculator):
     "error",
     [
         CalculationFailed("SCF did not converge in 50 cycles"),
-        RuntimeError("CUDA error: out of memory"),
+        NotImplementedError("No EMT-potential for Si"),  # as ASE's EMT says it
         KeyError("charge"),
     ],
 )
@@ -60,65 +65,45 @@ def test_a_calculator_that_fails_is_heard(error):
     assert caught.value.__cause__ is error
 
 
-def test_a_stale_label_is_refused(dimer):
-    (frame,) = data.label([dimer[0]], dimer[1])
-    frame.positions[0, 0] += 0.1
-    with pytest.raises(PropertyNotImplementedError):
-        frame.get_potential_energy()
-    with pytest.raises(ValueError, match="needs an energy and forces"):
-        data.labels(frame)
-
-
 def test_label_passes_the_cell():
-    seen = []
+    seen, box = [], WATER.copy()
 
     def spy(numbers, positions, cell):
         seen.append(cell)
         return 0.0, np.zeros_like(positions)
 
-    box = WATER.copy()
     box.set_cell([4, 5, 6])
-    data.label([box], spy)
-    box.pbc = True
-    data.label([box], spy)
+    for pbc in (False, True):
+        box.pbc = pbc
+        data.label([box], spy)
     assert seen[0] is None
     np.testing.assert_array_equal(seen[1], np.diag([4, 5, 6]))
+    box.pbc = [True, True, False]
+    with pytest.raises(ValueError, match="periodic in all three directions or in none"):
+        data.label([box], spy)
 
 
 @pytest.mark.parametrize("bad", [(np.nan, 0.0), (0.0, np.inf)])
 def test_labels_that_are_not_finite_are_not_written(bad):
-    def broken(numbers, positions, cell):
-        return bad[0], np.full(positions.shape, bad[1])
-
     with pytest.raises(ValueError, match=r"frames\[0\] \(H2O\)"):
-        data.label([WATER], broken)
+        data.label([WATER], lambda n, x, cell: (bad[0], np.full(x.shape, bad[1])))
 
 
-def test_constraints_do_not_hide_forces():
-    atoms = WATER.copy()
-    atoms.set_constraint(FixAtoms([0]))
-    frame = labelled(atoms, forces=np.ones((3, 3)))
-    np.testing.assert_array_equal(data.labels(frame)[1], 1)
+def test_what_labels_must_be_a_potential():
+    for wrong in (EMT, "mmff94", labelled(WATER).calc):
+        with pytest.raises(ValueError, match="needs a Potential, an ASE calculator"):
+            data.label([WATER], wrong)
 
 
-def fixed(atoms=WATER):
-    """A labelled copy whose first atom is fixed, as ASE's readers give it."""
-    frame = labelled(atoms, forces=np.ones((len(atoms), 3)))
-    frame.set_constraint(FixAtoms([0]))
-    assert (frame.get_forces()[0] == 0).all()
-    return frame
-
-
-def test_labelled_copies_carry_no_constraint():
-    frame = fixed()
-    relabelled = data.with_labels(frame, -1.0, np.ones((3, 3)))
+def test_constraints_do_not_hide_forces(tmp_path):
+    fixed = labelled(WATER, forces=np.ones((3, 3)))
+    fixed.set_constraint(FixAtoms([0]))
+    assert (fixed.get_forces()[0] == 0).all()
+    np.testing.assert_array_equal(data.labels(fixed)[1], 1)
+    relabelled = data.with_labels(fixed, -1.0, np.ones((3, 3)))
     np.testing.assert_array_equal(relabelled.get_forces(), 1)
-    assert relabelled.constraints == []
-    assert len(frame.constraints) == 1  # the original is left as it was
-
-
-def test_reading_takes_constraints_off(tmp_path):
-    write(tmp_path / "fixed.extxyz", [fixed(), labelled(METHANE), fixed(METHANE)])
+    assert len(fixed.constraints) == 1  # the original is left as it was
+    write(tmp_path / "fixed.extxyz", [fixed, labelled(METHANE), fixed])
     with pytest.warns(UserWarning, match=r"fixed\.extxyz: 2 structures .*constraints"):
         frames = data.read(tmp_path / "fixed.extxyz")
     assert [a.constraints for a in frames] == [[], [], []]
@@ -131,48 +116,40 @@ def test_the_library_never_lets_a_constraint_hide_forces():
     assert hiding == []
 
 
-def bad_position(value):
+def moved(value):
     atoms = WATER.copy()
     atoms.positions[1, 2] = value
-    return atoms
-
-
-def only_energy():
-    atoms = WATER.copy()
-    frame = labelled(atoms)
-    del frame.calc.results["forces"]
-    return frame
+    return labelled(atoms)
 
 
 def in_cell(atoms, cell, pbc=True):
     atoms = atoms.copy()
     atoms.set_cell(cell)
     atoms.pbc = pbc
-    return atoms
+    return labelled(atoms)
 
 
 BAD = {
     "unlabelled": (WATER, "needs an energy and forces"),
-    "only energy": (only_energy(), "needs an energy and forces"),
+    "only energy": (data.with_labels(WATER, -1.0), "needs an energy and forces"),
     "NaN energy": (labelled(WATER, np.nan), "NaN or infinite"),
     "infinite force": (labelled(WATER, 0, np.full((3, 3), np.inf)), "NaN or infinite"),
-    "NaN position": (labelled(bad_position(np.nan)), "position is NaN"),
-    "infinite position": (labelled(bad_position(np.inf)), "position is NaN"),
+    "NaN position": (moved(np.nan), "position is NaN"),
+    "infinite position": (moved(np.inf), "position is NaN"),
     "clash": (
         labelled(Atoms("OH", [[0, 0, 0], [0, 0, 0.49]])),
         "atoms 0 and 1 are 0.49 Å apart",
     ),
     "clash across the boundary": (
-        labelled(in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5, 5, 5])),
+        in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5, 5, 5]),
         "atoms 0 and 1 are 0.30 Å apart",
     ),
     "clash with its own image": (
-        labelled(in_cell(Atoms("H"), [0.4, 5, 5])),
+        in_cell(Atoms("H"), [0.4, 5, 5]),
         "atoms 0 and 0 are 0.40 Å apart",
     ),
-    "same place": (labelled(Atoms("OH", np.zeros((2, 3)))), "0.00 Å apart"),
-    "slab": (labelled(in_cell(WATER, [5, 5, 5], [1, 1, 0])), "all three directions"),
-    "no cell": (labelled(in_cell(WATER, [0, 0, 0])), "all three directions"),
+    "slab": (in_cell(WATER, [5, 5, 5], [1, 1, 0]), "all three directions"),
+    "no cell": (in_cell(WATER, [0, 0, 0]), "all three directions"),
     "empty frame": (Atoms(), "has no atoms"),
 }
 
@@ -185,11 +162,8 @@ def test_check_names_the_frame(name):
 
 
 def test_check_lets_good_frames_pass():
-    data.check([labelled(WATER), labelled(in_cell(WATER, [4, 4, 4]))])
+    data.check([labelled(WATER), in_cell(WATER, [4, 4, 4])])
     data.check([WATER, Atoms("OH", [[0, 0, 0], [0, 0, 0.51]])], labelled=False)
-
-
-def test_no_frames():
     with pytest.raises(ValueError, match="at least one structure"):
         data.check([])
 
@@ -199,30 +173,24 @@ def test_read(tmp_path, rng):
         labelled(a, -40.0, rng.normal(size=(len(a), 3))) for a in (WATER, METHANE)
     ]
     write(tmp_path / "two.extxyz", frames)
-    for a, b in zip(data.read(tmp_path / "two.extxyz"), frames, strict=True):
+    for a, b in zip(data.read(str(tmp_path / "two.extxyz")), frames, strict=True):
         np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
         np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
         assert data.labels(a)[0] == -40.0
-    write(tmp_path / "energies.extxyz", data.with_labels(WATER, -1.0))
-    with pytest.raises(ValueError, match="energies.extxyz.*an energy and forces"):
-        data.read(tmp_path / "energies.extxyz")
-    assert len(data.read(tmp_path / "energies.extxyz", forces=False)) == 1
-    assert len(data.read(str(tmp_path / "two.extxyz"))) == 2
-
-
-def test_read_says_which_frame(tmp_path):
-    write(tmp_path / "mixed.extxyz", [labelled(WATER), WATER])
-    with pytest.raises(ValueError, match=r"mixed\.extxyz, frame 1: needs an energy"):
+    write(tmp_path / "mixed.extxyz", [labelled(WATER), data.with_labels(WATER, -1.0)])
+    with pytest.raises(
+        ValueError, match=r"mixed\.extxyz, frame 1: needs an energy and"
+    ):
         data.read(tmp_path / "mixed.extxyz")
-    assert len(data.read(tmp_path / "mixed.extxyz", labelled=False)) == 2
+    assert len(data.read(tmp_path / "mixed.extxyz", forces=False)) == 2
+    with pytest.raises(ValueError, match="no such file"):
+        data.read(tmp_path)
 
 
 FILES = {
-    "missing.extxyz": None,
     "empty.extxyz": b"",
     "blank.xyz": b"\n\n",
     "short.extxyz": b"3\nProperties=species:S:1:pos:R:3\nO 0 0 0\nH 0 0 1\n",
-    "words.xyz": b"three atoms of water, somewhere\n",
     "cut.xyz": b"2\n\nO 0 0 0\nH 0 0",
     "odd.unknown": b"nothing ASE knows",
     "binary.traj": b"\x00\x01\x02" * 50,
@@ -231,38 +199,25 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_unreadable_files(tmp_path, name):
-    path = tmp_path / name
-    if FILES[name] is not None:
-        path.write_bytes(FILES[name])
+    (tmp_path / name).write_bytes(FILES[name])
     with pytest.raises(ValueError, match=name):
-        data.read(path)
+        data.read(tmp_path / name)
 
 
-def test_read_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
-        data.read(tmp_path)
-
-
-def molecules_of_frames(part):
-    return {a.info["smiles"] for a in part}
-
-
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_split_by_group_never_leaks(rng, seed):
-    frames = [Atoms("H", info={"smiles": str(k)}) for k in rng.integers(0, 12, 80)]
-    pool, test, rest = data.split(frames, 5, 4, 2, seed=seed, group="smiles")
-    names = [molecules_of_frames(part) for part in (pool, test, rest)]
+    frames = [Atoms("H", info={"run": str(k)}) for k in rng.integers(0, 12, 80)]
+    parts = data.split(frames, 5, 4, 2, seed=seed, group="run")
+    names = [{a.info["run"] for a in part} for part in parts]
     assert [len(n) for n in names] == [5, 4, 2]
     assert len(set.union(*names)) == 11
-    for part in (pool, test, rest):  # a group comes whole
-        wanted = molecules_of_frames(part)
-        assert len(part) == sum(a.info["smiles"] in wanted for a in frames)
+    for part, wanted in zip(parts, names, strict=True):  # a group comes whole
+        assert len(part) == sum(a.info["run"] in wanted for a in frames)
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("CCO", "C(O)C"),
         ("CCO", "[H]OC([H])([H])C"),
         ("c1ccccc1", "C1=CC=CC=C1"),
         ("C[C@H](N)O", "C[C@@H](N)O"),  # a mirror image has the same energies
@@ -271,10 +226,9 @@ def test_split_by_group_never_leaks(rng, seed):
 def test_one_molecule_in_two_spellings_is_one_group(one, other):
     names = [one, "CCN", other, "COC", one, "no SMILES"]
     frames = [Atoms("H", info={"smiles": name, "k": k}) for k, name in enumerate(names)]
-    for seed in range(4):
-        parts = data.split(frames, 1, 1, 1, 1, seed=seed, group="smiles")
-        parts = sorted([a.info["k"] for a in part] for part in parts)
-        assert parts == [[0, 2, 4], [1], [3], [5]]
+    parts = data.split(frames, 1, 1, 1, 1, seed=0, group="smiles")
+    parts = sorted([a.info["k"] for a in part] for part in parts)
+    assert parts == [[0, 2, 4], [1], [3], [5]]
     with pytest.raises(ValueError, match="at most 4"):
         data.split(frames, 5, seed=0, group="smiles")
     assert frames[2].info["smiles"] == other
@@ -292,35 +246,22 @@ def test_split():
     assert numbers(6, 4, seed=0) == [a, b]
     assert numbers(6, 4, seed=1) != [a, b]
     assert numbers(3, seed=0)[0] == a[:3]  # small sets are parts of larger ones
-
-
-@pytest.mark.parametrize("sizes", [(0,), (-1, 2), (8, 3), ()])
-def test_split_sizes(sizes):
-    with pytest.raises(ValueError, match="sizes"):
-        data.split([WATER] * 10, *sizes, seed=0)
-
-
-def test_split_without_the_group():
+    for sizes in ((0,), (-1, 2), (8, 3), ()):
+        with pytest.raises(ValueError, match="sizes"):
+            data.split(frames, *sizes, seed=0)
     with pytest.raises(ValueError, match="'smiles'"):
-        data.split([WATER] * 3, 1, seed=0, group="smiles")
+        data.split(frames, 1, seed=0, group="smiles")
 
 
 PRIOR = {1: -13.0, 6: -1030.0, 7: -1480.0, 8: -2040.0}
 TRUE = {1: -13.7, 6: -1031.5, 7: -1479.0, 8: -2043.0}
-NAMES = ["H2O", "CH4", "NH3", "CH3OH", "C2H6", "HCN", "H2CO", "C2H4"]
+FRAMES = list(
+    map(molecule, ["H2O", "CH4", "NH3", "CH3OH", "C2H6", "HCN", "H2CO", "C2H4"])
+)
 
 
 def total(atoms, energies):
     return sum(energies[z] for z in atoms.numbers)
-
-
-def test_references_stay_near_the_prior_with_one_frame():
-    methanol = molecule("CH3OH")
-    energy = total(methanol, PRIOR) - 20.0  # eV: its atomization energy
-    fitted = data.fit_reference_energies([methanol], [energy], PRIOR)
-    assert total(methanol, fitted) == pytest.approx(energy, abs=1.0)
-    assert fitted == pytest.approx(PRIOR, abs=10.0)
-    assert fitted[7] == pytest.approx(PRIOR[7], abs=10.0)
 
 
 def test_references_know_that_each_bond_binds():
@@ -346,11 +287,11 @@ def test_water_determines_only_its_sum():
 
 def test_labels_come_before_a_prior_that_they_contradict():
     """Least squares where labels determine; its null space keeps the prior."""
-    frames = [molecule(name) for name in NAMES]
-    energies = [total(a, TRUE) for a in frames]
+    energies = [total(a, TRUE) for a in FRAMES]
     wrong = {z: e + 6.0 * (-1) ** z for z, e in TRUE.items()}  # eV
-    fitted = data.fit_reference_energies(frames, energies, wrong)
-    assert fitted == pytest.approx(TRUE, abs=1e-6)
+    for prior in (wrong, None):
+        fitted = data.fit_reference_energies(FRAMES, energies, prior)
+        assert fitted == pytest.approx(TRUE, abs=1e-6)
     # C2H6, C2H4 and CH4 know C and H, and nothing of N and O
     some = [molecule(name) for name in ("C2H6", "C2H4", "CH4")]
     fitted = data.fit_reference_energies(some, [total(a, TRUE) for a in some], wrong)
@@ -358,29 +299,18 @@ def test_labels_come_before_a_prior_that_they_contradict():
     assert fitted[8] - wrong[8] == pytest.approx(2 / 3 * (fitted[7] - wrong[7]))
 
 
-def test_without_a_prior_the_labels_alone():
-    frames = [molecule(name) for name in NAMES]
-    fitted = data.fit_reference_energies(frames, [total(a, TRUE) for a in frames], None)
-    assert fitted == pytest.approx(TRUE, abs=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("unit", "what"),
-    [
-        (1 / units.HARTREE, "Hartree"),
-        (1 / units.KCAL_MOL, "kcal/mol"),
-        (2 / units.HARTREE, "Ry"),
-    ],
-)
-def test_energies_that_are_no_chemistry_are_refused(unit, what):
-    frames = [molecule(name) for name in NAMES]
-    energies = [unit * (total(a, PRIOR) - 3.0 * len(a)) for a in frames]
-    with pytest.raises(ValueError, match=rf"eV an atom from .*{what}"):
-        data.fit_reference_energies(frames, energies, PRIOR)
-    energies = [total(a, PRIOR) for a in frames]
+@pytest.mark.parametrize("unit", ["Hartree", "kcal/mol"])
+def test_energies_that_are_no_chemistry_are_refused(unit):
+    unit = 1 / {"Hartree": units.HARTREE, "kcal/mol": units.KCAL_MOL}[unit]
+    energies = [unit * (total(a, PRIOR) - 3.0 * len(a)) for a in FRAMES]
+    with pytest.raises(ValueError, match=r"eV an atom from .*not Hartree, Ry or kcal"):
+        data.fit_reference_energies(FRAMES, energies, PRIOR)
+    energies = [total(a, PRIOR) for a in FRAMES]
     energies[3] *= unit  # one frame of another unit
     with pytest.raises(ValueError, match=r"frame \d+ is .* from any sum"):
-        data.fit_reference_energies(frames * 3, energies * 3, None)
+        data.fit_reference_energies(FRAMES * 3, energies * 3, None)
+    with pytest.raises(ValueError, match=r"missing \[9\]"):
+        data.fit_reference_energies([molecule("HF")], [-1.0], PRIOR)
 
 
 def test_frames_of_one_atom_are_free_atoms():
@@ -395,35 +325,10 @@ def test_frames_of_one_atom_are_free_atoms():
         data.split_free_atoms([*atoms, water, data.with_labels(Atoms("H"), -12.0)])
 
 
-def test_reference_elements():
-    with pytest.raises(ValueError, match=r"missing \[9\]"):
-        data.fit_reference_energies([molecule("HF")], [-1.0], PRIOR)
-
-
-def crystal(scale):
-    atoms = bulk("Al", "fcc", 4.05 * scale)
-    return data.label([atoms], EMT())[0]
-
-
 def test_an_atom_of_a_crystal_is_not_free():
-    crystals = [crystal(scale) for scale in (0.98, 1.0, 1.02)]
-    boxed = Atoms("Al", cell=[12.0] * 3, pbc=True)
-    alone = data.label([boxed], EMT())[0]
+    crystals = data.label([bulk("Al", a=a) for a in (3.97, 4.05, 4.13)], EMT())
+    (alone,) = data.label([Atoms("Al", cell=[12.0] * 3, pbc=True)], EMT())
     structures, free = data.split_free_atoms([*crystals, alone])
     assert structures == crystals
     assert free == {13: pytest.approx(alone.get_potential_energy())}
     assert data.split_free_atoms(crystals) == (crystals, {})
-
-
-def test_a_slab_is_not_labelled_as_a_crystal():
-    slab = crystal(1.0)
-    slab.pbc = [True, True, False]
-    with pytest.raises(ValueError, match="periodic in all three directions or in none"):
-        data.label([slab], EMT())
-
-
-def test_a_calculator_that_does_not_know_an_element_is_heard():
-    silane = molecule("SiH4")
-    silane.calc = EMT()
-    with pytest.raises(RuntimeError, match="frame: .*No EMT-potential for Si"):
-        data.labels(silane)

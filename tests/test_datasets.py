@@ -1,33 +1,15 @@
-"""Shipped assets by name: whole, labelled, and refused in words where they are not."""
+"""Shipped assets by name, whole or refused in words; packed trajectories."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from ase.build import molecule
 
-from tpainn_lite import datasets
-from tpainn_lite.data import check
-
-
-@pytest.mark.parametrize("name", ["molecules-dft", "methanol-scan"])
-def test_a_set_is_what_its_card_says(name):
-    splits, card = datasets.load(name), datasets.card(name)
-    assert {split: len(frames) for split, frames in splits.items()} == card[
-        "structures"
-    ]
-    frames = [atoms for part in splits.values() for atoms in part]
-    check(frames)
-    forces = np.concatenate([a.get_forces() for a in frames])
-    assert np.abs(forces).max() == pytest.approx(card["largest_force_eV_per_A"])
-    assert max(np.abs(a.get_forces().sum(0)).max() for a in frames) < 1e-6  # eV/Å
-    positions = [a.positions.round(3).tobytes() for a in frames]
-    assert len(set(positions)) == len(frames)  # no frame twice
-
-
-def test_atomic_energies_are_those_of_free_atoms():
-    energies = datasets.atomic_energies("molecules-dft")
-    assert sorted(energies) == [1, 6, 7, 8]
-    assert energies[1] == pytest.approx(-13.6, abs=0.1)  # eV
+from tpainn_lite import analysis, datasets, dynamics, water
+from tpainn_lite.analysis import nearest_image
 
 
 def test_names_that_are_wrong():
@@ -51,3 +33,94 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
     file.write_text(file.read_text().replace("1", "2", 1))
     with pytest.raises(ValueError, match="altered or truncated"):
         datasets.load("methanol-scan")
+
+
+def test_data_and_datasets_import_nothing_heavy_and_set_nothing():
+    show = (
+        "import logging, os, sys; before = dict(os.environ), logging.root.level\n"
+        "import tpainn_lite; from tpainn_lite import data, datasets\n"
+        "datasets.load('methanol-scan'); print(sorted({'torch', 'schnetpack', 'openmm',"
+        " 'rdkit', 'plotly', 'pooch'} & {*sys.modules}))\n"
+        "print(before == (dict(os.environ), logging.root.level))"
+    )
+    run = [sys.executable, "-c", show]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True"]
+
+
+@pytest.fixture(scope="module", params=[None, 1.0], ids=["NVT", "NPT"])
+def run(request):
+    box = water.water_box(8, density=0.8, seed=0)
+    system = water.water_system(water.MODELS["spc-fw"], box)
+    how = dict(steps=200, every=20, pressure=request.param, seed=1)
+    return dynamics.simulate(box, system, **how)
+
+
+@pytest.fixture
+def path(run, tmp_path):
+    path = tmp_path / "run.npz"
+    path.write_bytes(datasets.pack(run))
+    return path
+
+
+def test_a_packed_run_is_the_run(run, path):
+    found = datasets.read(path)
+    assert len(found) == len(run)
+    for a, b in zip(run, found, strict=True):
+        np.testing.assert_array_equal(a.cell.array, b.cell.array)
+        gap = nearest_image(b.positions - a.positions, a.cell.array)
+        assert np.abs(gap).max() < 1.01 * a.cell.lengths().max() / 2**17
+        assert b.get_potential_energy() == pytest.approx(a.get_potential_energy())
+        for key in ("time_fs", "kinetic_energy"):
+            assert b.info[key] == pytest.approx(a.info[key])
+    for quantity, rtol in ((dynamics.temperatures, 1e-9), (analysis.densities, 1e-12)):
+        np.testing.assert_allclose(quantity(found), quantity(run), rtol=rtol)
+    if np.ptp(analysis.densities(run)) == 0:
+        paths = [R - R[0] for R in map(analysis.unwrap, (run, found))]
+        np.testing.assert_allclose(*paths, atol=2e-4)
+    assert path.stat().st_size < 0.4 * run[0].positions.nbytes * len(run) + 4000
+
+
+def test_heavy_water_stays_heavy(run, path, tmp_path):
+    heavy = [a.copy() for a in run]
+    for atoms, light in zip(heavy, run, strict=True):
+        atoms.set_masses(np.where(atoms.numbers == 1, 2.014, 15.999))
+        atoms.calc = light.calc
+    (tmp_path / "heavy").write_bytes(datasets.pack(heavy))
+    found = datasets.read(tmp_path / "heavy")
+    np.testing.assert_array_equal(found[3].get_masses(), heavy[3].get_masses())
+    # per volume as many molecules, each of 20.027 u instead of 18.015
+    ratio = analysis.densities(found) / analysis.densities(datasets.read(path))
+    np.testing.assert_allclose(ratio, 20.027 / 18.015, rtol=1e-9)
+    with np.load(path) as plain:  # what has usual masses is packed as it always was
+        assert "masses" not in plain
+    heavy[1].set_masses(run[1].get_masses())
+    with pytest.raises(ValueError, match="frame 1 has other masses"):
+        datasets.pack(heavy)
+
+
+def test_frames_that_are_no_run_are_refused(run):
+    without = [a.copy() for a in run]
+    with pytest.raises(ValueError, match="frame 0: needs an energy"):
+        datasets.pack(without)
+    del without[2].info["time_fs"]
+    with pytest.raises(ValueError, match="frame 2 needs time_fs"):
+        datasets.pack(without)
+    with pytest.raises(ValueError, match="same atoms"):
+        datasets.pack([run[0], run[1][3:]])
+    for frames in ([molecule("H2O")], []):
+        with pytest.raises(ValueError, match="at least one, periodic"):
+            datasets.pack(frames)
+
+
+def test_what_is_no_packed_run_is_refused(path, tmp_path):
+    whole, damaged = path.read_bytes(), tmp_path / "damaged"
+    altered = whole[:600] + bytes(200) + whole[800:]
+    with pytest.raises(ValueError, match="no packed trajectory"):
+        datasets.read(damaged)  # missing
+    for content in (whole[: len(whole) // 2], altered, b"", b"192\nwater\n"):
+        damaged.write_bytes(content)
+        with pytest.raises(ValueError, match="no packed trajectory"):
+            datasets.read(damaged)
+    with pytest.raises(ValueError, match="SHA-256"):
+        datasets.read(path, sha256="0" * 64)

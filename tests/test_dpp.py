@@ -41,12 +41,10 @@ def test_polynomials_are_the_sums_of_products(rng):
             assert E[k, m] == pytest.approx(exact, rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_of_blocks_of_copies_one_each(seed):
+def test_of_blocks_of_copies_one_each():
     B = np.repeat(np.eye(5), [3, 1, 4, 2, 6], axis=0)  # 16 points, 5 kinds
-    for points in (dpp.sample(B, 5, seed), dpp.greedy(B, 5)):
-        kinds = B[points].argmax(1)
-        assert sorted(kinds.tolist()) == [0, 1, 2, 3, 4]
+    for points in (dpp.greedy(B, 5), *(dpp.sample(B, 5, seed) for seed in range(10))):
+        assert sorted(B[points].argmax(1).tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_greedy_is_the_best_where_points_do_not_overlap(rng):
@@ -88,13 +86,10 @@ def test_quality_draws():
 
 
 @pytest.mark.parametrize("pick", [lambda B, n: dpp.sample(B, n, 0), dpp.greedy])
-@pytest.mark.parametrize(("n", "rank"), [(3, 2), (0, 2), (9, 2)])
-def test_more_than_there_are(pick, n, rank):
+@pytest.mark.parametrize("n", [3, 9])
+def test_more_than_there_are(pick, n):
     B = np.repeat(np.eye(2), 2, axis=0)
-    if n == 0 and pick is dpp.greedy:
-        assert len(pick(B, 0)) == 0
-        return
-    with pytest.raises(ValueError, match=f"n: needs a number from 1 to {rank}, got"):
+    with pytest.raises(ValueError, match="n: needs a number from 1 to 2, got"):
         pick(B, n)
 
 

@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 
 from tpainn_lite import data
-from tpainn_lite.graphs import Graphs, Samples, batches, collate, graph, vectors
+from tpainn_lite.graphs import Samples, batches, collate, graph, vectors
 
 
 def brute_force(atoms, cutoff):
@@ -119,12 +119,3 @@ def test_samples_subtract_references_in_float64(ethanol):
 def test_samples_need_labels(ethanol):
     with pytest.raises(ValueError, match="train, frame 0"):
         Samples([ethanol], 4.0, np.zeros(1))
-
-
-def test_graphs_of_frames_that_changed_places_are_made_anew(potential, ethanol):
-    other = ethanol.copy()
-    other.rattle(0.1, seed=3)
-    both = Graphs([ethanol, other], potential.config.cutoff, labelled=False)
-    energies, _ = potential.predict([other, ethanol])
-    both.reverse()
-    np.testing.assert_allclose(potential.predict(both)[0], energies, atol=1e-9)

@@ -7,7 +7,6 @@ import pytest
 from ase.build import molecule
 from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds, rdForceFieldHelpers
-from rdkit.Geometry import Point3D
 
 from tpainn_lite import data, datasets, dynamics, molecules, units
 
@@ -24,7 +23,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("field", [ours for ours, _ in FIELDS])
-@pytest.mark.parametrize("smiles", ["CCO", "c1ccncc1", "CC(=O)N", "C#N", "CS(=O)C"])
+@pytest.mark.parametrize("smiles", ["CCO", "c1ccncc1", "CS(=O)C"])
 def test_forces_are_the_derivative(smiles, field, numeric_forces):
     (atoms,) = molecules.conformers(smiles, seed=1)
     atoms.rattle(0.1, seed=2)
@@ -40,10 +39,8 @@ def test_energy_is_rdkits(smiles, field, theirs):
     (atoms,) = molecules.conformers(smiles, seed=0)
     atoms.rattle(0.05, seed=0)
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    conformer = Chem.Conformer(mol.GetNumAtoms())
-    for i, position in enumerate(atoms.positions):
-        conformer.SetAtomPosition(i, Point3D(*position))
-    mol.AddConformer(conformer)
+    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
+    mol.GetConformer().SetPositions(atoms.positions)
     known = theirs(mol)
     energy, forces = field(smiles)(atoms.numbers, atoms.positions, None)
     assert energy == pytest.approx(known.CalcEnergy() / 23.060548, rel=1e-6)  # kcal/mol
@@ -65,35 +62,20 @@ def test_ethane_has_its_barrier():
 
 
 @pytest.mark.parametrize(
-    "smiles", ["", "not a molecule", "C(C", "C(C)(C)(C)(C)C", None]
-)
-def test_smiles_that_do_not_parse(smiles):
-    for use in (molecules.parse, molecules.skeleton, molecules.mmff94):
-        with pytest.raises(ValueError, match="RDKit cannot read"):
-            use(smiles)
-
-
-@pytest.mark.parametrize("smiles", ["[Xe]", "[Fe]", "B(O)O"])
-def test_smiles_that_mmff94_cannot_type(smiles):
-    for use in (molecules.mmff94, lambda s: molecules.conformers(s, seed=0)):
-        with pytest.raises(ValueError, match="MMFF94 has no parameters"):
-            use(smiles)
-
-
-@pytest.mark.parametrize(
     ("smiles", "words"),
     [
-        ("O.O", "one molecule.*2 that share no bond"),
+        ("", "RDKit cannot read"),
+        ("not a molecule", "RDKit cannot read"),
+        ("C(C)(C)(C)(C)C", "RDKit cannot read"),
+        (None, "RDKit cannot read"),
         ("[Na+].[Cl-]", "one molecule.*2 that share no bond"),
         ("[CH3]", "radical.*1 unpaired electron"),
-        ("[OH]", "radical.*1 unpaired electron"),
         ("[CH2]", "radical.*2 unpaired electron"),
-        ("[N]=O", "radical.*1 unpaired electron"),
         ("[OH3+]", r"ion.*charge \+1"),
         ("[OH-]", "ion.*charge -1"),
     ],
 )
-def test_no_second_molecule_no_radical_no_ion(smiles, words):
+def test_no_nonsense_no_second_molecule_no_radical_no_ion(smiles, words):
     for use in (
         molecules.parse,
         molecules.skeleton,
@@ -103,6 +85,13 @@ def test_no_second_molecule_no_radical_no_ion(smiles, words):
         lambda s: molecules.reorder(molecule("H2O"), s),
     ):
         with pytest.raises(ValueError, match=f"smiles: .*{words}"):
+            use(smiles)
+
+
+@pytest.mark.parametrize("smiles", ["[Xe]", "B(O)O"])
+def test_smiles_that_mmff94_cannot_type(smiles):
+    for use in (molecules.mmff94, lambda s: molecules.conformers(s, seed=0)):
+        with pytest.raises(ValueError, match="MMFF94 has no parameters"):
             use(smiles)
 
 
@@ -120,20 +109,14 @@ def test_two_molecules_are_not_one():
         molecules.perceive(pair)
 
 
-@pytest.mark.parametrize("n", [0, -1])
-def test_sizes(n):
+@pytest.mark.parametrize("name", ["n", "temperature", "spacing"])
+def test_sizes(name):
+    for value in (0, -5):
+        options = {"n": 1, "temperature": 300.0, "spacing": 10.0} | {name: value}
+        with pytest.raises(ValueError, match=name):
+            molecules.sample("CCO", seed=0, **options)
     with pytest.raises(ValueError, match="n: needs a positive"):
-        molecules.conformers("CCO", n, seed=0)
-    with pytest.raises(ValueError, match="n: needs a positive"):
-        molecules.sample("CCO", n, temperature=300, seed=0)
-
-
-@pytest.mark.parametrize("name", ["temperature", "spacing"])
-@pytest.mark.parametrize("value", [0.0, -5.0])
-def test_sample_arguments(name, value):
-    options = {"temperature": 300.0, "spacing": 10.0} | {name: value}
-    with pytest.raises(ValueError, match=name):
-        molecules.sample("CCO", 1, seed=0, **options)
+        molecules.conformers("CCO", 0, seed=0)
 
 
 def test_the_wrong_molecule(ethanol):
@@ -222,7 +205,7 @@ def test_reorder_moves_the_labels(ethanols, rng):
     assert molecules.reorder(frame[order], "CCO").calc is None
 
 
-@pytest.mark.parametrize("smiles", ["COC", "CO", "C=C", "CC"])
+@pytest.mark.parametrize("smiles", ["COC", "CO"])
 def test_reorder_refuses_another_molecule(smiles, ethanol):
     with pytest.raises(ValueError, match="is not the molecule of"):
         molecules.reorder(ethanol, smiles)
@@ -264,10 +247,8 @@ def test_conformers():
     "family",
     [
         ("CC=O", "C=CO", "CCO"),  # keto, enol, alcohol
-        ("NC=O", "N=CO"),
         ("c1ccccc1", "C1CCCCC1", "C1=CCC=CC1"),
         ("C[C@H](N)O", "C[C@@H](N)O", "CC(N)O", "CC(N)=O"),
-        ("F/C=C/F", "F/C=C\\F"),
         ("NCC(=O)O", "[NH3+]CC(=O)[O-]"),
     ],
 )
@@ -315,3 +296,51 @@ def test_double_bonds_go_to_the_short_ones():
         back = molecules.reorder(atoms[order], smiles)
         found, _ = field(back.numbers, back.positions)
         assert found == pytest.approx(energy, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def enumerated():
+    small = molecules.enumerate_smiles(4)
+    return small, molecules.enumerate_smiles(6, keep=15, seed=3)
+
+
+def heavy(smiles):
+    return Chem.MolFromSmiles(smiles).GetNumAtoms()
+
+
+def test_enumeration_is_complete_where_small(enumerated):
+    expected = {"C", "N", "O", "CC", "C=C", "C#C", "CN", "C=N", "C#N", "CO", "C=O"}
+    found = {smiles for smiles in enumerated[0] if heavy(smiles) <= 2}
+    assert expected <= found <= expected | {"NN", "NO"}  # MMFF94 may lack these two
+    assert molecules.enumerate_smiles(2) == [s for s in enumerated[0] if heavy(s) <= 2]
+    for smiles in ("CCO", "COC", "CC(N)=O", "CC(=O)O", "C1CC1", "CC(C)=O", "C=CC=C"):
+        assert Chem.CanonSmiles(smiles) in enumerated[0], smiles
+    # from hexane's ring by raising bonds alone the aromatic ring has to come out
+    found, new = set(), {"C1CCCCC1"}
+    while new:
+        found |= new
+        new = {child for smiles in new for child in molecules._bonded(smiles)} - found
+    assert "c1ccccc1" in found
+
+
+def test_enumerated_molecules_are_sorted_stable_and_reproducible(enumerated):
+    peroxide = Chem.MolFromSmarts("O~O")
+    for found in enumerated:
+        sizes = [heavy(s) for s in found]
+        assert sizes == sorted(sizes)
+        assert len(set(found)) == len(found)
+        assert all(Chem.CanonSmiles(s) == s for s in found)
+        for smiles in found:
+            mol = molecules.parse(smiles)  # neutral, closed-shell
+            assert not mol.HasSubstructMatch(peroxide)
+            assert {a.GetSymbol() for a in mol.GetAtoms()} <= set("CNOH")
+            molecules.mmff94(smiles)
+    four, six = enumerated
+    assert max(map(heavy, six)) == 6
+    assert max(sum(heavy(s) == n for s in six) for n in range(1, 7)) <= 15
+    assert molecules.enumerate_smiles(6, keep=15, seed=3) == six
+    assert molecules.enumerate_smiles(6, keep=15, seed=4) != six
+    assert molecules.enumerate_smiles(4, keep=10**6) == four
+    for how in ({"max_heavy": 0}, {"max_heavy": 10}, {"max_heavy": 3, "keep": 0}):
+        with pytest.raises(ValueError, match=[*how][-1]):
+            molecules.enumerate_smiles(**how)

@@ -24,8 +24,12 @@ TEST_TOOLS |= {"jupyter-repo2docker", "black", "pre-commit", "nbconvert", "dask"
 PROVIDED = {"jupyterlab"}  # repo2docker's own image brings it
 
 
+def text(path: str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
 def lock() -> list[Requirement]:
-    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    lines = text("requirements.lock").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -36,38 +40,27 @@ def pinned(python: str) -> dict[str, str]:
     return {r.name: str(r.specifier).removeprefix("==") for r in chosen}
 
 
-def torch_pin() -> str:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    return re.search(r"^TORCH := torch==(\S+)$", makefile, re.MULTILINE)[1]
+TORCH = re.search(r"^TORCH := torch==(\S+)$", text("Makefile"), re.MULTILINE)[1]
 
 
-def pip_lines(path: str) -> list[str]:
-    """The pip section of a conda environment file."""
-    dependencies = yaml.safe_load((ROOT / path).read_text("utf-8"))["dependencies"]
-    return next(d["pip"] for d in dependencies if isinstance(d, dict))
-
-
-def test_lock_pins_every_version_and_names_no_index():
-    for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines():
+def test_lock_pins_every_version_and_names_no_index_no_torch_and_no_cuda():
+    for line in text("requirements.lock").splitlines():
         assert not line.startswith("-"), f"an option in the lock: {line}"
         assert "://" not in line, f"an address in the lock: {line}"
     for requirement in lock():
         assert [s.operator for s in requirement.specifier] == ["=="], requirement
         assert requirement.name == canonicalize_name(requirement.name)
-
-
-def test_lock_holds_no_torch_and_no_cuda():
-    names = {r.name for r in lock()}
-    assert "torch" not in names  # the Makefile installs it, from the CPU index
-    assert not [name for name in names if CUDA.search(name)]
+        # the Makefile installs torch, from the CPU index
+        assert requirement.name != "torch"
+        assert not CUDA.search(requirement.name)
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_lock_satisfies_pyproject(python):
-    have = pinned(python) | {"torch": torch_pin()}
+    have = pinned(python) | {"torch": TORCH}
     extras = PROJECT["optional-dependencies"]
-    for text in PROJECT["dependencies"] + sum(extras.values(), []):
-        needed = Requirement(text)
+    for line in PROJECT["dependencies"] + sum(extras.values(), []):
+        needed = Requirement(line)
         if needed.marker and not needed.marker.evaluate({"python_version": python}):
             continue
         name = canonicalize_name(needed.name)
@@ -81,48 +74,33 @@ def test_environment_here_is_the_lock():
         pytest.skip("this environment was not made by make setup")
     for name, version in pinned(python).items():
         assert importlib.metadata.version(name) == version, name
-    assert importlib.metadata.version("torch").split("+")[0] == torch_pin()
-
-
-def test_no_cuda_package_is_installed():
+    assert importlib.metadata.version("torch").split("+")[0] == TORCH
     names = {d.metadata["Name"] for d in importlib.metadata.distributions()}
-    if "+cpu" not in importlib.metadata.version("torch"):
-        pytest.skip("this torch is not a CPU build of ours")
     assert not [name for name in names if CUDA.search(name)]
 
 
-def test_binder_takes_the_versions_of_the_lock():
-    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
-    assert f" torch=={torch_pin()}+cpu\n" in post_build
+def test_binder_takes_what_readers_need_from_the_lock_and_no_test_tool():
+    post_build, names = text("binder/postBuild"), listed()
+    assert f" torch=={TORCH}+cpu\n" in post_build
     assert "$get -r binder/packages.txt -c requirements.lock\n" in post_build
-    names = listed()
     assert names == sorted({canonicalize_name(name) for name in names})
     assert {*names} <= pinned("3.12").keys()
-
-
-def test_binder_has_what_readers_need_and_no_test_tool():
-    names = {*listed(), "torch"}
     direct = {canonicalize_name(Requirement(r).name) for r in PROJECT["dependencies"]}
-    assert direct - PROVIDED <= names
-    assert not names & TEST_TOOLS
+    assert direct - PROVIDED <= {*names, "torch"}
+    assert not {*names} & TEST_TOOLS
     assert not [name for name in names if CUDA.search(name)]
 
 
 def test_binder_scripts():
-    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
-    start = (ROOT / "binder/start").read_text("utf-8")
+    post_build, start = text("binder/postBuild"), text("binder/start")
     assert "set -euo pipefail" in post_build  # else repo2docker hides its errors
     assert 'get="pip install --no-deps --no-cache-dir' in post_build
-    for name in ("OMP", "MKL", "OPENBLAS"):
-        assert f"export {name}_NUM_THREADS=1" in start
+    for line in ("OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"):
+        assert f"export {line}" in start
     assert "export OPENMM_CPU_THREADS=1" in start
     assert "export TPAINN_PROFILE=binder" in start
-    assert start.splitlines()[-1] == 'exec "$@"'
     for name in ("postBuild", "start"):
         assert os.access(ROOT / "binder" / name, os.X_OK), f"{name}: not executable"
-
-
-def test_start_runs_the_command_it_is_given():
     show = "import os; print(os.environ['OMP_NUM_THREADS'])"
     run = [ROOT / "binder/start", sys.executable, "-c", show]
     out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
@@ -130,11 +108,11 @@ def test_start_runs_the_command_it_is_given():
 
 
 def test_conda_environment_takes_the_lock():
-    lines = pip_lines("environment.yml")
-    assert f"torch=={torch_pin()}" in lines
+    environment = yaml.safe_load(text("environment.yml"))
+    lines = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert f"torch=={TORCH}" in lines
     assert "-r requirements.lock" in lines
-    text = (ROOT / "environment.yml").read_text("utf-8")
-    assert yaml.safe_load(text)["variables"]["OMP_NUM_THREADS"] == "1"
+    assert environment["variables"]["OMP_NUM_THREADS"] == "1"
     assert not [line for line in lines if CUDA.search(line)]
 
 
@@ -152,24 +130,23 @@ def test_an_activated_conda_environment_is_used_as_it_is():
 
 
 def test_the_readmes_doors_are_tried_in_a_workflow():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    readme, workflow = text("README.md"), text(".github/workflows/ci.yml")
     windows = r".venv\Scripts\python -m pip install -c requirements.lock"
-    assert f"{windows} torch=={torch_pin()} -e ." in readme
-    for text in (readme, (ROOT / "environment.yml").read_text("utf-8")):
-        assert "conda activate tpainn-lite && make lab" in text
-    assert f"{windows} torch=={torch_pin()} -e ." in workflow
+    for place in (readme, workflow):
+        assert f"{windows} torch=={TORCH} -e ." in place
+    for place in (readme, text("environment.yml")):
+        assert "conda activate tpainn-lite && make lab" in place
     assert "conda env create -f environment.yml" in workflow
 
 
-def copy_lessons(folder: Path) -> subprocess.CompletedProcess:
-    run = [sys.executable, "-m", "tpainn_lite", "lessons", str(folder)]
+def command(*arguments) -> subprocess.CompletedProcess:
+    run = [sys.executable, "-m", "tpainn_lite", *map(str, arguments)]
     return subprocess.run(run, capture_output=True, text=True)
 
 
 def test_lessons_are_copied_and_never_overwritten(tmp_path):
     folder, here = tmp_path / "new/lessons", ROOT / "notebooks"
-    done = copy_lessons(folder)
+    done = command("lessons", folder)
     assert done.returncode == 0, done.stderr
     assert f"9 lessons are in {folder}. Open them:" in done.stdout
     assert f"python -m jupyterlab {folder}" in done.stdout
@@ -180,7 +157,7 @@ def test_lessons_are_copied_and_never_overwritten(tmp_path):
         if path != mine:
             path.unlink()
     mine.write_text("my answers")
-    again, file = copy_lessons(folder), copy_lessons(mine)
+    again, file = command("lessons", folder), command("lessons", mine)
     assert again.returncode == file.returncode == 2
     assert "has 03_autotuning.ipynb already" in again.stderr
     assert "needs a folder, got the file" in file.stderr
@@ -203,10 +180,10 @@ def test_repo2docker_accepts_the_repository():
 def test_no_file_names_another_index():
     """The one address of an index stands where it is used, and nowhere else."""
     allowed = {"Makefile", "environment.yml", "binder/postBuild"}
-    allowed |= {".github/workflows/weekly.yml"}
-    listed = ["git", "-C", str(ROOT), "grep", "-lE", r"download\.pytorch\.org"]
-    done = subprocess.run(listed, capture_output=True, text=True)
-    assert set(done.stdout.split()) - {"tests/test_packaging.py"} <= allowed
+    allowed |= {".github/workflows/weekly.yml", "tests/test_packaging.py"}
+    asked = ["git", "-C", str(ROOT), "grep", "-lE", r"download\.pytorch\.org"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    assert set(done.stdout.split()) <= allowed
 
 
 def test_without_a_browser_its_tests_are_skipped():

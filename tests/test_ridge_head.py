@@ -180,7 +180,7 @@ def test_labels_that_are_missing_are_asked_for(start, ethanols, phi):
 
 @pytest.fixture
 def refit(start, ethanols):
-    return explorers.refit(start, ethanols[:6], ethanols[6:], CONFIG)
+    return explorers.Refit(start, ethanols[:6], ethanols[6:], CONFIG)
 
 
 def test_the_explorer_solves_as_the_head_does(refit, start, ethanols):
@@ -189,7 +189,7 @@ def test_the_explorer_solves_as_the_head_does(refit, start, ethanols):
     shifted = [
         with_labels(a, a.get_potential_energy() + 7.0, a.get_forces()) for a in some
     ]  # another zero of energy is another constant
-    moved = explorers.refit(start, shifted, test, CONFIG)
+    moved = explorers.Refit(start, shifted, test, CONFIG)
     moved.n.value = 6
     assert moved.numbers["after"] == pytest.approx(refit.numbers["after"], rel=1e-6)
     phi = ridge_head.draw_features(start, some, CONFIG, seed=0)
@@ -229,4 +229,4 @@ def test_the_explorer_moves_with_its_controls(refit):
 
 def test_the_explorer_wants_one_composition(start, ethanols):
     with pytest.raises(ValueError, match=r"one composition.*C2H6O.*H16O8"):
-        explorers.refit(start, ethanols[:2], [water.water_box(8, seed=0)], CONFIG)
+        explorers.Refit(start, ethanols[:2], [water.water_box(8, seed=0)], CONFIG)

@@ -29,10 +29,7 @@ CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
 
 
 def cell_of(atoms: Atoms) -> np.ndarray | None:
-    """Return the cell (3, 3) Å of a periodic structure, ``None`` of an open one.
-
-    Raises `ValueError` for one that is periodic in some directions only.
-    """
+    """Return the cell (3, 3) Å of a periodic structure, ``None`` of an open one."""
     return np.asarray(atoms.cell) if periodic(atoms) else None
 
 
@@ -58,10 +55,7 @@ def from_calculator(calculator) -> EnergyForces:
 
 
 def energy_forces_of(source) -> EnergyForces:
-    """Return the `EnergyForces` of a Potential, of an ASE calculator, or `source`.
-
-    Raises `ValueError` for what is none of them.
-    """
+    """Return the `EnergyForces` of a Potential, of an ASE calculator, or `source`."""
     if not isinstance(source, type | Atoms | SinglePointCalculator):
         if hasattr(source, "energy_forces"):
             return source.energy_forces
@@ -127,8 +121,7 @@ def labels(
 
 def digest_of(frames: Sequence[Atoms]) -> str:
     """Hash the structures: elements, positions (Å), and cells of periodic ones."""
-    parts = [(a.numbers, a.positions, cell_of(a)) for a in frames]
-    return _sha256(x for part in parts for x in part)
+    return _sha256(x for a in frames for x in (a.numbers, a.positions, cell_of(a)))
 
 
 def digest_of_labels(frames: Sequence[Atoms], forces: bool = True) -> str:
@@ -146,10 +139,7 @@ def _sha256(values) -> str:
 
 
 def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
-    """Find the nearest two atoms, images included, and their distance (Å).
-
-    Returns None where no two are nearer than `cutoff` (Å).
-    """
+    """Find the nearest two atoms, images included, within `cutoff`, and how far (Å)."""
     first, second, distance = neighbours("ijd", atoms, cutoff)
     if not len(distance):
         return None
@@ -188,17 +178,16 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
 
 def unconstrained(frames: Sequence[Atoms]) -> int:
     """Take ASE's constraints off `frames`, in place; return how many had one."""
-    constrained = [atoms for atoms in frames if atoms.constraints]
-    for atoms in constrained:
+    count = sum(bool(atoms.constraints) for atoms in frames)
+    for atoms in frames:
         atoms.set_constraint()
-    return len(constrained)
+    return count
 
 
 def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     """Read every frame of a file that ASE can read, and `check` it.
 
-    Constraints are taken off, with a warning, so that the forces on fixed atoms show.
-    Raises `ValueError` that names the file (and frame).
+    Constraints are taken off, with a warning. Errors name the file (and frame).
     """
     path = Path(path)
     if not path.is_file():
@@ -250,21 +239,18 @@ def split(
     sizes count groups, and a group never falls into two parts: a random split over the
     frames of one molecule or run leaks the test set into training.
     """
-    keys = groups_of(frames, group) if group else [*range(len(frames))]
-    groups = list(dict.fromkeys(keys))
+    members: dict = {}
+    keys = groups_of(frames, group) if group else range(len(frames))
+    for key, atoms in zip(keys, frames, strict=True):
+        members.setdefault(key, []).append(atoms)
+    groups = [*members.values()]
     if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
         raise ValueError(
             f"sizes: need positive numbers that add up to at most {len(groups)}, got "
             f"{sizes}"
         )
-    order = np.random.default_rng(seed).permutation(len(groups))
-    parts, start = [], 0
-    for size in sizes:
-        chosen = {groups[k]: rank for rank, k in enumerate(order[start : start + size])}
-        members = [(chosen[k], i) for i, k in enumerate(keys) if k in chosen]
-        parts.append([frames[i] for _, i in sorted(members)])
-        start += size
-    return parts
+    order = iter(np.random.default_rng(seed).permutation(len(groups)))
+    return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
@@ -281,17 +267,17 @@ TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
 
 
 def is_free(atoms: Atoms) -> bool:
-    """Return whether a frame is one atom without an image nearer than `FREE` Å."""
+    """Tell whether a frame is one atom without an image nearer than `FREE` Å."""
     return len(atoms) == 1 and closest_pair(atoms, FREE) is None
 
 
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
-    """Separate structures from free atoms (`is_free`) and their energies (eV).
+    """Separate structures from free atoms (`is_free`), by element their energies (eV).
 
-    Returns `frames` itself where none is free. Raises `ValueError` where two energies
-    of one element differ.
+    `frames` itself comes back where none is free. Raises `ValueError` where two
+    energies of one element differ.
     """
     free = [is_free(atoms) for atoms in frames]
     if not any(free):
@@ -309,9 +295,7 @@ def split_free_atoms(
 
 
 def fit_reference_energies(
-    frames: Sequence[Atoms],
-    energies: np.ndarray,
-    prior: Mapping[int, float] | None,
+    frames: Sequence[Atoms], energies: np.ndarray, prior: Mapping[int, float] | None
 ) -> dict[int, float]:
     """Fit one energy per element (eV) so that their sums are near the `energies`.
 

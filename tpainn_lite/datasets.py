@@ -38,6 +38,10 @@ def _public():
     return download
 
 
+def _is_public(name: str) -> bool:
+    return not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS
+
+
 def card(name: str) -> dict:
     """Read what a shipped asset is: level of theory, programs, counts, limits.
 
@@ -55,15 +59,14 @@ def card(name: str) -> dict:
 
 def digest(name: str) -> str:
     """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
-    if (SHIPPED / f"{name}.json").is_file() or name not in _public().SETS:
-        return card(name)["sha256"]
-    return hashlib.sha256(repr(_public().SETS[name].files).encode()).hexdigest()
+    if _is_public(name):
+        return hashlib.sha256(repr(_public().SETS[name].files).encode()).hexdigest()
+    return card(name)["sha256"]
 
 
 def mark(name: str) -> str:
     """First digits of an asset's digest, for file names; none where it is not made."""
-    made = (SHIPPED / f"{name}.json").is_file()
-    return digest(name)[:8] if made else ""
+    return digest(name)[:8] if (SHIPPED / f"{name}.json").is_file() else ""
 
 
 def sources(names: Sequence[str]) -> list[dict]:
@@ -76,18 +79,16 @@ def load(
 ) -> dict[str, list[Atoms]]:
     """Load labelled structures by split ("pool", "test") of a shipped or a public set.
 
-    Shipped ones have ``info["smiles"]``. Public ones (`public/sets.toml`) are
-    downloaded once to `cache`, or read from the folder `mirror`: see
-    `public.download.load`, also for the errors of a missing network or a full disk.
-    Raises `ValueError` for an unknown name or a file that is not the shipped or
-    published one.
+    Public ones (`public/sets.toml`) are downloaded once to `cache`, or read from the
+    folder `mirror`: see `public.download.load`, also for the errors of a missing
+    network or a full disk. Raises `ValueError` for an unknown name or a file that is
+    not the shipped or published one.
     """
-    if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
+    if _is_public(name):
         return _public().load(name, mirror, cache)
     about = card(name)
-    path = SHIPPED / f"{name}.extxyz"
-    path = path if path.is_file() else SHIPPED / f"{name}.extxyz.xz"
-    if not path.is_file():
+    path = next(SHIPPED.glob(f"{name}.extxyz*"), None)
+    if path is None:
         raise ValueError(
             f"name: {name!r} holds no structures; a checkpoint is read with "
             "datasets.checkpoint(), a grid with datasets.card()"
@@ -122,8 +123,8 @@ def checkpoint(name: str) -> "Potential":
 def pack(frames: Sequence[Atoms]) -> bytes:
     """Pack a run of a periodic box, its frames labelled as `dynamics.simulate` does.
 
-    Raises `ValueError` for frames that are not periodic in all directions or not of the
-    same atoms, and for frames without an energy, a time or a kinetic energy.
+    Raises `ValueError` for frames that are not periodic in all directions, not of the
+    same atoms, or without an energy, a time or a kinetic energy.
     """
     if not frames or not all(a.pbc.all() for a in frames):
         raise ValueError(
@@ -192,11 +193,8 @@ def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
 
 
 def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
-    """Read the frames of shipped runs: "NVT" or "NPT" -> model -> frames in time order.
-
-    Raises `ValueError` for a file that is missing or is not the shipped one.
-    """
-    found: dict[str, dict[str, list[Atoms]]] = {"NVT": {}, "NPT": {}}
+    """Read shipped runs: "NVT" or "NPT" -> model -> frames in time order."""
+    found: dict[str, dict] = {"NVT": {}, "NPT": {}}
     for row in card(name)["rows"]:
         frames = read(SHIPPED / row["file"], row["sha256"])
         found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames

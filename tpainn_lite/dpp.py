@@ -1,9 +1,8 @@
-"""Determinantal point processes: subsets that are good and unlike each other.
+"""Draw subsets that are good and unlike each other: determinantal point processes.
 
 An L-ensemble gives a subset S the probability det(L_S) / Z with L = B Bᵀ, where row i
-of B (N, R) is sqrt(quality_i) times features of candidate i: large for good candidates,
-zero for two alike. Memory is linear in N. Kulesza & Taskar, Found. Trends Mach. Learn.
-5, 123 (2012), arXiv 1207.6083.
+of B (N, R) is sqrt(quality_i) times features of candidate i. Memory is linear in N.
+Kulesza & Taskar, Found. Trends Mach. Learn. 5, 123 (2012), arXiv 1207.6083.
 """
 
 import numpy as np
@@ -14,14 +13,13 @@ RANK = 1e-10  # of the largest eigenvalue: smaller ones are zero
 def fourier_features(
     X: np.ndarray, n_features: int, length_scale: float, seed: int
 ) -> np.ndarray:
-    """Random Fourier features (N, R) of X (N, d).
+    """Draw random Fourier features (N, R) of X (N, d).
 
     Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
     NeurIPS 2007.
     """
-    for name, value in dict(n_features=n_features, length_scale=length_scale).items():
-        if not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
+    if not length_scale > 0:
+        raise ValueError(f"length_scale: needs a positive number, got {length_scale}")
     rng = np.random.default_rng(seed)
     W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
     b = rng.uniform(0, 2 * np.pi, n_features)
@@ -29,32 +27,33 @@ def fourier_features(
 
 
 def weighted(features: np.ndarray, quality: np.ndarray | None) -> np.ndarray:
-    """B: features (N, R) times the square root of qualities (N,)."""
+    """Multiply features (N, R) by the square root of qualities (N,)."""
     if quality is None:
         return features
     quality = np.asarray(quality, float)
     if quality.shape != (len(features),) or not (quality >= 0).all():
-        raise ValueError(
-            f"quality: needs {len(features)} numbers, none negative, got shape "
-            f"{quality.shape}"
-        )
+        needed = f"needs {len(features)} numbers, none negative"
+        raise ValueError(f"quality: {needed}, got shape {quality.shape}")
     return features * np.sqrt(quality)[:, None]
 
 
 def sample(B: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Indices (n,) of one exact draw from the k-DPP with L = B Bᵀ and k = n.
+    """Draw (n,) indices, exactly, from the k-DPP with L = B Bᵀ and k = n.
 
     Eigenvectors are drawn by elementary symmetric polynomials, points one by one from
     the projection on them; in the dual, so that nothing is (N, N).
-
-    Raises `ValueError` where L has fewer than `n` eigenvalues above zero.
     """
     rng = np.random.default_rng(seed)
     values, vectors = np.linalg.eigh(B.T @ B)  # (R,), (R, R)
     keep = values > RANK * max(values[-1], 0)
     _check_rank(n, int(keep.sum()), len(B))
     values, vectors = values[keep], vectors[:, keep]
-    chosen = _draw_eigenvectors(np.log(values), n, rng)
+    logs, k, chosen = np.log(values), n, []
+    E = _log_polynomials(logs, n)
+    for m in range(len(logs), 0, -1):  # a set weighs the product of its eigenvalues
+        if k and np.log(rng.uniform()) < logs[m - 1] + E[k - 1, m - 1] - E[k, m]:
+            chosen.append(m - 1)
+            k -= 1
     V = B @ (vectors[:, chosen] / np.sqrt(values[chosen]))  # (N, n), orthonormal
     left, directions, points = (V**2).sum(1), np.empty((0, n)), []
     for _ in range(n):
@@ -69,21 +68,8 @@ def sample(B: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.array(points)
 
 
-def _draw_eigenvectors(logs: np.ndarray, n: int, rng) -> list[int]:
-    """Numbers of `n` eigenvectors; a set weighs the product of its eigenvalues."""
-    E = _log_polynomials(logs, n)
-    chosen, k = [], n
-    for m in range(len(logs), 0, -1):
-        if k == 0:
-            break
-        if np.log(rng.uniform()) < logs[m - 1] + E[k - 1, m - 1] - E[k, m]:
-            chosen.append(m - 1)
-            k -= 1
-    return chosen
-
-
 def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
-    """Log e_k(first m values), (n + 1, M + 1): elementary symmetric polynomials."""
+    """Return log e_k(first m values), (n + 1, M + 1): symmetric polynomials."""
     E = np.full((n + 1, len(logs) + 1), -np.inf)
     E[0] = 0.0
     for m, value in enumerate(logs, 1):
@@ -92,10 +78,9 @@ def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
 
 
 def greedy(B: np.ndarray, n: int) -> np.ndarray:
-    """Indices (n,): at each step the point that raises det(L_S) the most.
+    """Choose at each of n steps the point that raises det(L_S) the most.
 
-    Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky). Raises
-    `ValueError` where no further point raises it from zero.
+    Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky).
     """
     gain = (B**2).sum(1)  # (N,)
     floor = RANK * max(gain.max(initial=0), 0)
@@ -105,10 +90,11 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
         open_[points] = -np.inf
         i = int(open_.argmax()) if len(B) else 0
         if len(points) == len(B) or not open_[i] > floor:
-            _check_rank(n, len(points), len(B))
+            break
         row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])
         rows, gain = np.vstack([rows, row]), gain - row**2
         points.append(i)
+    _check_rank(n, len(points), len(B))
     return np.array(points)
 
 

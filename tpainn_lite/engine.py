@@ -6,7 +6,6 @@ outside.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import openmm
@@ -131,17 +130,6 @@ class Guard:
         return energy, forces
 
 
-def _compute(
-    energy_forces: EnergyForces, numbers, periodic: bool, box: Box, state: openmm.State
-):
-    """Compute energy in kJ/mol and forces (N, 3) in kJ/mol/nm, as OpenMM calls it."""
-    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)  # (N, 3)
-    cell = box.cell(cell_of_state(state)) if periodic else None
-    energy, forces = energy_forces(numbers, positions @ box.turn, cell)
-    forces = np.asarray(forces, float) @ box.turn.T
-    return energy / units.KJ_MOL, forces * PER_NM
-
-
 def cell_of_state(state: openmm.State) -> np.ndarray:
     """Read the box vectors (3, 3) Å."""
     return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
@@ -152,9 +140,17 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    cell = cell_of(atoms)
-    given = energy_forces, atoms.numbers.copy(), cell is not None, (box := Box.of(cell))
-    force = openmm.PythonForce(partial(_compute, *given))
+    numbers, cell = atoms.numbers.copy(), cell_of(atoms)
+    box = Box.of(cell)
+
+    def compute(state: openmm.State):  # energy in kJ/mol, forces (N, 3) in kJ/mol/nm
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+        now = None if cell is None else box.cell(cell_of_state(state))
+        energy, forces = energy_forces(numbers, positions @ box.turn, now)
+        forces = np.asarray(forces, float) @ box.turn.T
+        return energy / units.KJ_MOL, forces * PER_NM
+
+    force = openmm.PythonForce(compute)
     if cell is not None:
         force.setUsesPeriodicBoundaryConditions(True)
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
@@ -198,17 +194,7 @@ def make_context(
             f"atoms: the System has {particles} particles, the structure {n} atoms; "
             "build both from the same structure"
         )
-    threads = {"Threads": "1"} if platform == "CPU" else {}
-    where = openmm.Platform.getPlatformByName(platform)
     box = Box.of(cell_of(atoms))
-    _keeps_axes(system, box)
-    context = openmm.Context(system, integrator, where, threads)
-    place(context, atoms.positions, box)
-    return context
-
-
-def _keeps_axes(system: openmm.System, box: Box) -> None:
-    """Refuse to turn a box in which a force knows x, y and z."""
     fixed = {f.getName() for f in system.getForces() if isinstance(f, DIRECTED)}
     if fixed and not np.array_equal(box.turn, np.eye(3)):
         raise ValueError(
@@ -216,6 +202,11 @@ def _keeps_axes(system: openmm.System, box: Box) -> None:
             f"System's {sorted(fixed)} would not turn with the box; write the cell so "
             "yourself, and build the System from it"
         )
+    threads = {"Threads": "1"} if platform == "CPU" else {}
+    where = openmm.Platform.getPlatformByName(platform)
+    context = openmm.Context(system, integrator, where, threads)
+    place(context, atoms.positions, box)
+    return context
 
 
 def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:

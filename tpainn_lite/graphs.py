@@ -1,4 +1,4 @@
-"""Structures as tensors: neighbour list once, then batches by concatenation.
+"""Structures as graphs: neighbour lists, batches, and PaiNN's messages along pairs.
 
 Tensors are made from NumPy's arrays, so torch's default type and device do not matter.
 
@@ -9,8 +9,7 @@ float64, because float32 positions far from the origin lose the bond lengths. It
 idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from .data import check, labels
-
-torch.set_num_threads(1)  # two threads on shared cores were 6-8 times slower
 
 Graph = dict[str, torch.Tensor]
 
@@ -34,10 +31,9 @@ def best_device(now: torch.device) -> torch.device:
 
 
 def graph(atoms: Atoms, cutoff: float) -> Graph:
-    """Tensors of one structure; positions in float64, indices in int32 to save memory.
+    """Build the graph of one structure: floats in float64, indices in int32.
 
-    matscipy lists every pair i, j (both directions) and every periodic image within
-    `cutoff` Å.
+    Lists every pair i, j (both directions) and every periodic image within `cutoff` Å.
     """
     if not cutoff > 0:
         raise ValueError(f"cutoff: needs a positive length in Å, got {cutoff}")
@@ -52,14 +48,20 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
         numbers=atoms.numbers.astype(np.int32),
     )
     g = {
-        "Z": torch.from_numpy(atoms.numbers.astype(np.int64)),  # (N,)
-        "R": torch.from_numpy(atoms.positions.copy()),  # (N, 3) Å
-        "idx_i": torch.from_numpy(i.astype(np.int32)),  # (E,)
-        "idx_j": torch.from_numpy(j.astype(np.int32)),  # (E,)
+        "Z": torch.from_numpy(atoms.numbers.astype(np.int64)),
+        "R": torch.from_numpy(atoms.positions.copy()),
+        "idx_i": torch.from_numpy(i.astype(np.int32)),
+        "idx_j": torch.from_numpy(j.astype(np.int32)),
     }
     if atoms.pbc.any():
-        g["offsets"] = torch.from_numpy(S @ cell)  # (E, 3) Å
+        g["offsets"] = torch.from_numpy(S @ cell)
     return g
+
+
+def vectors(g: Graph) -> torch.Tensor:
+    """Compute r_ij (E, 3) Å of a graph's pairs, from atom i to atom j, in float64."""
+    R = g["R"]
+    return R[g["idx_j"]] - R[g["idx_i"]] + g.get("offsets", 0.0)
 
 
 def batches(graphs: Iterable[Graph], most: int) -> Iterator[list[Graph]]:
@@ -67,18 +69,19 @@ def batches(graphs: Iterable[Graph], most: int) -> Iterator[list[Graph]]:
 
     One core took twice the time, and 700 MB more, for 28 boxes of 96 atoms at once.
     """
-    batch: list[Graph] = []
+    batch, atoms = [], 0
     for g in graphs:
-        if batch and sum(len(other["Z"]) for other in [*batch, g]) > most:
+        if batch and atoms + len(g["Z"]) > most:
             yield batch
-            batch = []
+            batch, atoms = [], 0
         batch.append(g)
+        atoms += len(g["Z"])
     if batch:
         yield batch
 
 
 def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
-    """One batch out of several graphs, floats as `dtype`, on the device `to`."""
+    """Join graphs to one batch, floats as `dtype`, on the device `to`."""
     sizes = torch.from_numpy(np.array([len(g["Z"]) for g in graphs]))
     pairs = torch.from_numpy(np.array([len(g["idx_i"]) for g in graphs]))
     first = torch.cumsum(sizes, 0) - sizes  # (B,) number of each structure's first atom
@@ -94,57 +97,46 @@ def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
     return {key: value.to(to) for key, value in batch.items()} if to else batch
 
 
-def vectors(g: Graph) -> torch.Tensor:
-    """Compute r_ij (E, 3) Å of a graph's pairs, from atom i to atom j, in float64."""
-    R = g["R"]
-    return R[g["idx_j"]] - R[g["idx_i"]] + g.get("offsets", 0.0)
+def pair_forces(slope: torch.Tensor, batch: Graph) -> torch.Tensor:
+    """Sum `slope` (..., E, 3) = dE/dr_ij eV/Å to the forces on atoms (..., N, 3)."""
+    forces = slope.new_zeros(*slope.shape[:-2], len(batch["Z"]), 3)
+    forces = forces.index_add(-2, batch["idx_i"], slope)
+    return forces.index_add(-2, batch["idx_j"], -slope)
 
 
-def pair_forces(pull: torch.Tensor, batch: Graph) -> torch.Tensor:
-    """Sum `pull` (..., E, 3) = dE/dr_ij eV/Å to the forces on atoms (..., N, 3)."""
-    forces = pull.new_zeros(*pull.shape[:-2], len(batch["Z"]), 3)
-    forces = forces.index_add(-2, batch["idx_i"], pull)
-    return forces.index_add(-2, batch["idx_j"], -pull)
+class Graphs(tuple[Atoms, ...]):
+    """Checked frames with their graphs, which must not be moved any more.
 
-
-class Graphs(list[Atoms]):
-    """Checked frames, each with its graph: what takes frames need not do it again.
-
-    `Potential.predict`, `tune.with_references` and `train.fit` do so for a potential
-    of the same `cutoff` (Å). The frames must not be moved any more.
+    `Potential.predict`, `tune.with_references` and `train.fit` neither check them again
+    nor build their graphs again, for a potential of the same `cutoff` (Å).
     """
 
-    def __init__(self, frames: Sequence[Atoms], cutoff: float, **how):
-        """Check `frames` as ``data.check(frames, **how)`` does, and build each graph.
+    def __new__(cls, frames: Sequence[Atoms], *_, **__):
+        """Hold `frames`."""
+        return super().__new__(cls, frames)
 
-        Those that are `Graphs` already are taken as they are.
-        """
-        super().__init__(frames)
-        self.cutoff = cutoff
-        if (known := graphs_of(frames, cutoff)) is not None:
-            self.graphs = known
-        else:
+    def __init__(
+        self, frames: Sequence[Atoms], cutoff: float, graphs=None, **how
+    ) -> None:
+        """Check `frames` by ``data.check(frames, **how)`` and build each graph once."""
+        self.cutoff, self.graphs = cutoff, graphs or graphs_of(frames, cutoff)
+        if self.graphs is None:
             check(frames, **how)
             self.graphs = [graph(a, cutoff) for a in frames]
-        self.made_of = [id(a) for a in self]
 
     def relabelled(self, frames: Sequence[Atoms]) -> "Graphs":
         """Take the same structures with other labels."""
-        other = copy.copy(self)
-        other[:] = frames
-        other.made_of = [id(a) for a in frames]
-        return other
+        return Graphs(frames, self.cutoff, self.graphs)
 
 
 def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:
-    """Return the graphs that `frames` carry; None where they are not these frames'."""
-    if not isinstance(frames, Graphs) or frames.cutoff != cutoff:
-        return None
-    return frames.graphs if frames.made_of == [id(a) for a in frames] else None
+    """Return the graphs that `frames` carry for this cutoff; None where they do not."""
+    known = isinstance(frames, Graphs) and frames.cutoff == cutoff
+    return frames.graphs if known else None
 
 
 class Samples(Graphs):
-    """Labelled structures in memory, ready for training, handed out in batches."""
+    """Labelled structures ready for training, handed out in batches."""
 
     def __init__(
         self,
@@ -156,27 +148,118 @@ class Samples(Graphs):
     ):
         """Build every graph once; subtract `references` (frames,) eV in float64.
 
-        Raises `ValueError`, naming the frame, for structures nothing can learn from:
-        without energy or, unless not `forces`, without forces.
+        Raises `ValueError`, naming the frame, for a missing energy or, where `forces`
+        are asked for, missing forces.
         """
         super().__init__(frames, cutoff, name=name, labelled=False)
         truth = [labels(a, f"{name}, frame {k}", forces) for k, a in enumerate(frames)]
-        energies = np.array([e for e, _ in truth]) - references
-        self.energies = torch.from_numpy(energies)  # (frames,) eV, float64
-        # (N, 3) eV/Å each
+        self.energies = torch.from_numpy(np.array([e for e, _ in truth]) - references)
         self.forces = [torch.from_numpy(f) for _, f in truth] if forces else None
 
     def batch(self, chosen: Sequence[int], dtype=torch.float32, to=None):
-        """The batch of the `chosen` structures, its energies (B,) and forces (N, 3).
-
-        The forces are ``None`` where none were asked for.
-        """
+        """Return the batch of the `chosen`, energies (B,), forces (N, 3) or None."""
         batch = collate([self.graphs[i] for i in chosen], dtype, to)
+        forces = self.forces and torch.cat([self.forces[i] for i in chosen])
         energies = self.energies[chosen].to(to, dtype)
-        if self.forces is None:
-            return batch, energies, None
-        return (
-            batch,
-            energies,
-            torch.cat([self.forces[i] for i in chosen]).to(to, dtype),
-        )
+        return batch, energies, None if forces is None else forces.to(to, dtype)
+
+
+def radials(painn: torch.nn.Module, d: torch.Tensor) -> torch.Tensor:
+    """Compute radial functions (..., B) at distances `d` (...) Å, the last a bias."""
+    inside = painn.cutoff_fn(d)[..., None]
+    return torch.cat([painn.radial_basis(d), torch.ones_like(inside)], -1) * inside
+
+
+def filter_weights(painn: torch.nn.Module) -> torch.Tensor:
+    """Return the matrix from `radials` to the filters of all layers, (B, 3F layers)."""
+    net = painn.filter_net
+    return torch.cat([net.weight.T, net.bias[None]])
+
+
+def message_passing(
+    painn: torch.nn.Module, Z: torch.Tensor, filters: Iterable, receive: Callable
+) -> torch.Tensor:
+    """Compute scalar features (N, F) of atoms Z (N,) after the last layer.
+
+    ``receive(s, v, x, W)`` adds the messages of one layer to scalars s (N, F) and
+    vectors v (N, 3, F), None before the first; x (N, 3F) is what atoms send, W that
+    layer's of the `filters`. Then the scalars and vectors of each atom mix.
+    arXiv 2102.03150, equations 7 to 10, with SchNetPack's layers.
+    """
+    s, v = painn.embedding(Z), None
+    layers = zip(painn.interactions, painn.mixing, filters, strict=True)
+    for interaction, mixing, W in layers:
+        s, v = receive(s, v, interaction.interatomic_context_net(s), W)
+        V, U = mixing.mu_channel_mix(v).chunk(2, dim=-1)  # (N, 3, F) each
+        length = (V.square().sum(1) + mixing.epsilon).sqrt()
+        x = mixing.intraatomic_context_net(torch.cat([s, length], -1))
+        ds, dv, dsv = x.chunk(3, dim=-1)  # (N, F) each
+        s, v = s + ds + dsv * (V * U).sum(1), v + dv[:, None] * U
+    return s
+
+
+def pairwise(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
+    """Pass one message a pair: Z (N,); idx_i, idx_j (E,); r_ij (E, 3) Å -> (N, F).
+
+    SchNetPack's own pass fails where torch's default type is not that of the weights.
+    """
+    d = r_ij.norm(dim=-1)  # (E,)
+    arrow = (r_ij / d[:, None])[..., None]  # (E, 3, 1)
+    filters = radials(painn, d) @ filter_weights(painn)
+
+    def receive(s, v, x, W):
+        to_scalar, to_arrow, to_vector = (W * x[idx_j]).chunk(3, dim=-1)  # (E, F)
+        push = to_arrow[:, None] * arrow  # (E, 3, F)
+        if v is None:
+            v = s.new_zeros(len(s), *push.shape[1:])
+        else:
+            push = push + to_vector[:, None] * v[idx_j]
+        return s.index_add(0, idx_i, to_scalar), v.index_add(0, idx_i, push)
+
+    return message_passing(painn, Z, filters.split(3 * painn.n_atom_basis, -1), receive)
+
+
+def padded(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
+    """Pass the messages of `pairwise` (for sorted idx_i), sums over neighbours first.
+
+    A filter is linear in the radial functions b(d), so that sum_j W(d_ij) x_j, the
+    message from features x_j, is sum_k W_k sum_j b_k(d_ij) x_j: a batched matrix
+    product, without a filter for every pair. 2-3 times as fast as `pairwise` in a
+    liquid (many neighbours, few radial functions), slower in molecules.
+    """
+    n, F = len(Z), painn.n_atom_basis
+    neighbours, r = _padded_pairs(idx_i, idx_j, r_ij, n, float(painn.cutoff))
+    d = r.norm(dim=-1)  # (N, K)
+    radial = radials(painn, d).transpose(1, 2)  # (N, B, K), zero at the cutoff
+    arrows = (r / d[..., None]).transpose(1, 2)  # (N, 3, K)
+    vector = (arrows[:, :, None] * radial[:, None]).flatten(1, 2)  # (N, 3B, K)
+
+    def receive(s, v, x, W):
+        to_scalar, to_arrow, to_vector = x.chunk(3, dim=-1)  # (N, F) each
+        W_scalar, W_arrow, W_vector = W.chunk(3, dim=-1)  # (B, F) each
+        if v is not None:
+            to_scalar = torch.cat([to_scalar, (to_vector[:, None] * v).flatten(1)], -1)
+        summed = torch.bmm(radial, to_scalar[neighbours])  # (N, B, F) or (N, B, 4F)
+        s = s + (summed[..., :F] * W_scalar).sum(1)
+        push = torch.bmm(vector, to_arrow[neighbours]).view(n, 3, len(W), F)
+        dv = (push * W_arrow).sum(2)
+        if v is None:
+            return s, dv
+        others = summed[..., F:].unflatten(-1, (3, F))  # (N, B, 3, F)
+        return s, v + (dv + (others * W_vector[:, None]).sum(1))
+
+    return message_passing(painn, Z, filter_weights(painn).split(3 * F, -1), receive)
+
+
+def _padded_pairs(idx_i, idx_j, r_ij, n: int, far: float):
+    """Arrange pairs as neighbours (n, K) of each atom and vectors to them (n, K, 3).
+
+    `idx_i` (E,) is sorted. Empty places hold atom 0 at a distance of `far`.
+    """
+    count = torch.bincount(idx_i, minlength=n)  # (n,)
+    place = torch.arange(len(idx_i), device=idx_i.device)
+    place = place - (count.cumsum(0) - count)[idx_i]
+    size = (n, int(count.max()) if len(idx_i) else 0)
+    neighbours = idx_j.new_zeros(size).index_put((idx_i, place), idx_j)
+    empty = r_ij.new_tensor([far, 0.0, 0.0]).expand(*size, 3)
+    return neighbours, empty.index_put((idx_i, place), r_ij)

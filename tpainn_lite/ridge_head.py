@@ -62,18 +62,15 @@ def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Te
 def draw_features(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> RandomFeatures:
-    """Random features with the spread that the scalars of `frames` have."""
+    """Draw random features with the spread that the scalars of `frames` have."""
     h = torch.cat(atom_scalars(potential, frames))  # (atoms, F)
     rng, F = np.random.default_rng(seed), h.shape[1]
     omega = rng.normal(size=(F, config.features)) / (config.length * F**0.5)
     phase = rng.uniform(0, 2 * np.pi, config.features)
     spread = h.std(dim=0, correction=0)
     spread[spread == 0] = 1
-    phi = RandomFeatures(F, config.features).to(h)
-    phi.mean.copy_(h.mean(dim=0))
-    phi.omega.copy_(torch.from_numpy(omega).to(h) / spread[:, None])
-    phi.phase.copy_(torch.from_numpy(phase))
-    return phi
+    omega, phase = torch.from_numpy(omega).to(h), torch.from_numpy(phase).to(h)
+    return RandomFeatures(h.mean(dim=0), omega / spread[:, None], phase)
 
 
 def design(

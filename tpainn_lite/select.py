@@ -1,8 +1,8 @@
-"""Which candidates to label first: ATBagging and its rivals, one signature for all.
+"""Select which candidates to label first: ATBagging and its rivals.
 
 ATBagging (arXiv 2602.02415): a bagged regressor on *cheap* labels says how much each
 candidate informs; a determinantal point process then picks candidates that inform and
-differ. Only the abstract and the released code could be read; what is ours is said so.
+differ. Only the abstract and the released code could be read; ours is marked so.
 """
 
 import numpy as np
@@ -14,26 +14,20 @@ from sklearn.tree import DecisionTreeRegressor
 
 from . import dpp
 
-PROBES, COMPONENTS, SHRINKAGE = 300, 10, 0.1
+PROBES, COMPONENTS, SHRINKAGE, FEATURES = 300, 10, 0.1, 1000
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
 
 
 def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
-    """Bagged trees, a ``BaggingRegressor``, that learnt y (N,) from X (N, d)."""
-    return BaggingRegressor(
-        DecisionTreeRegressor(), n_estimators, random_state=seed
-    ).fit(X, y)
+    """Fit bagged trees, a ``BaggingRegressor``, to y (N,) of X (N, d)."""
+    bag = BaggingRegressor(DecisionTreeRegressor(), n_estimators, random_state=seed)
+    return bag.fit(X, y)
 
 
 def informativeness(
-    X: np.ndarray,
-    y: np.ndarray,
-    *,
-    seed: int,
-    n_estimators: int = 100,
-    variant="corrected",
+    X: np.ndarray, y: np.ndarray, *, seed: int, n_estimators=100, variant="corrected"
 ) -> np.ndarray:
-    """How far each candidate's presence moves the predictions, (N,) nats.
+    """Score how far each candidate's presence moves the predictions, (N,) nats.
 
     Trees that saw candidate i in their bootstrap sample and trees that did not predict
     at probe points; the score is the Kullback-Leibler divergence KL(in-bag || out-of-
@@ -46,15 +40,12 @@ def informativeness(
     """
     X, y = np.asarray(X, float), np.asarray(y, float)
     if y.shape != (len(X),) or not np.isfinite(y).all():
-        raise ValueError(
-            f"y: needs {len(X)} finite cheap labels, got {y.shape}"
-            f"{'' if np.isfinite(y).all() else ' with NaN or infinity'}"
-        )
+        nan = "" if np.isfinite(y).all() else " with NaN or infinity"
+        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {y.shape}{nan}")
     if variant not in ("corrected", "released"):
         raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
     bag = forest(X, y, seed, n_estimators)
-    rng = np.random.default_rng(seed)
-    probes = X[rng.permutation(len(X))[:PROBES]]
+    probes = X[np.random.default_rng(seed).permutation(len(X))[:PROBES]]
     P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)
     inside = np.zeros((len(X), n_estimators), bool)
     for t, drawn in enumerate(bag.estimators_samples_):
@@ -73,10 +64,8 @@ def _corrected(P: np.ndarray, inside: np.ndarray) -> np.ndarray:
     if rank == 0:  # every tree says the same
         return np.zeros(len(inside))
     Q = centred @ axes[:rank].T  # (T, r)
-    mean_in, S_in = _moments(Q, inside)
-    mean_out, S_out = _moments(Q, ~inside)
-    inverse = np.linalg.inv(S_out)
-    d = mean_in - mean_out
+    (mean_in, S_in), (mean_out, S_out) = _moments(Q, inside), _moments(Q, ~inside)
+    inverse, d = np.linalg.inv(S_out), mean_in - mean_out
     trace = np.einsum("nij,nji->n", inverse, S_in)
     distance = np.einsum("ni,nij,nj->n", d, inverse, d)
     determinants = np.linalg.slogdet(S_out)[1] - np.linalg.slogdet(S_in)[1]
@@ -84,15 +73,13 @@ def _corrected(P: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _moments(Q: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means (N, r) and shrunk covariances (N, r, r) of the trees `which` (N, T)."""
+    """Return means (N, r) and shrunk covariances (N, r, r) of the trees `which`."""
     r, count = Q.shape[1], which.sum(1)[:, None]  # (N, 1)
     mean = which @ Q / count
-    second = (which @ (Q[:, :, None] * Q[:, None]).reshape(len(Q), -1)).reshape(
-        -1, r, r
-    )
-    S = (second - count[..., None] * mean[:, :, None] * mean[:, None]) / (
-        count[..., None] - 1
-    )
+    squares = (Q[:, :, None] * Q[:, None]).reshape(len(Q), -1)
+    S = (which @ squares).reshape(-1, r, r)
+    S = S - count[..., None] * mean[:, :, None] * mean[:, None]
+    S = S / (count[..., None] - 1)
     sphere = (Q**2).sum() / (len(Q) - 1) / r  # of all trees: it never vanishes
     return mean, (1 - SHRINKAGE) * S + SHRINKAGE * sphere * np.eye(r)
 
@@ -100,15 +87,12 @@ def _moments(Q: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _released(P: np.ndarray, inside: np.ndarray) -> np.ndarray:
     scores = []
     for row in inside:
-        means, covariances = [], []
-        for part in (P[row], P[~row]):
-            means.append(part.mean(0))
-            covariances.append(np.cov(part.T, ddof=1) + 1e-12 * np.eye(P.shape[1]))
-        inverse = np.linalg.pinv(covariances[1], hermitian=True)
-        d = means[1] - means[0]
-        logs = [_pseudo_logdet(S) for S in covariances]
-        trace = np.trace(inverse @ covariances[0])
-        scores.append((trace + d @ inverse @ d - len(d) + logs[0] - logs[1]) / 2)
+        parts = P[row], P[~row]
+        S, T = (np.cov(p.T, ddof=1) + 1e-12 * np.eye(P.shape[1]) for p in parts)
+        inverse = np.linalg.pinv(T, hermitian=True)
+        d = parts[1].mean(0) - parts[0].mean(0)
+        score = np.trace(inverse @ S) + d @ inverse @ d - len(d)
+        scores.append((score + _pseudo_logdet(S) - _pseudo_logdet(T)) / 2)
     return np.array(scores)
 
 
@@ -119,64 +103,37 @@ def _pseudo_logdet(S: np.ndarray) -> float:
 
 
 def standardised(X: np.ndarray) -> np.ndarray:
-    """X (N, d) with mean 0 and spread 1 in each column; constant columns are zero."""
+    """Give X (N, d) mean 0 and spread 1 in each column; constant columns are zero."""
     X = np.asarray(X, float)
     if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
         raise ValueError(
-            f"X: needs a table (candidates, features) of finite numbers, got shape "
-            f"{X.shape}{' with NaN or infinity' if X.size else ''}"
+            "X: needs a table (candidates, features) of finite numbers, got shape "
+            f"{X.shape}, {np.isfinite(X).sum()} finite"
         )
     return StandardScaler().fit_transform(X)
 
 
 def atbagging(
-    X: np.ndarray,
-    y: np.ndarray,
-    n: int,
-    *,
-    seed: int,
-    power: float = 2.0,
-    length_scale: float = 2.0,
-    n_features: int = 1000,
-    n_estimators: int = 100,
-    variant: str = "corrected",
-    deterministic: bool = False,
+    X, y, n, *, seed, power=2.0, length_scale=2.0, n_estimators=100, deterministic=False
 ) -> np.ndarray:
-    """Indices (n,) of candidates to label: informative on the cheap y, and diverse.
+    """Choose n candidates of X (N, d): informative on the cheap y (N,), and diverse.
 
     Quality is (KL - min KL)^power; the kernel is Gaussian with `length_scale` in units
     of the standardised features. `deterministic` takes the greedy maximum instead of a
-    draw. Defaults are the released code's but for `n_features` (2000 there).
+    draw. Defaults are the released code's but for 1,000 features (2,000 there).
     """
-    scores = informativeness(
-        X, y, seed=seed, n_estimators=n_estimators, variant=variant
-    )
+    scores = informativeness(X, y, seed=seed, n_estimators=n_estimators)
     quality = (scores - scores.min()) ** power
-    if not quality.max() > 0:
-        quality = np.ones(len(X))
-    return diverse(
-        X,
-        n,
-        seed=seed,
-        quality=quality / quality.max(),
-        length_scale=length_scale,
-        n_features=n_features,
-        deterministic=deterministic,
-    )
+    quality = quality / quality.max() if quality.max() > 0 else None
+    how = dict(length_scale=length_scale, deterministic=deterministic)
+    return diverse(X, n, seed=seed, quality=quality, **how)
 
 
 def diverse(
-    X: np.ndarray,
-    n: int,
-    *,
-    seed: int,
-    quality: np.ndarray | None = None,
-    length_scale: float = 2.0,
-    n_features: int = 1000,
-    deterministic: bool = False,
+    X, n: int, *, seed: int, quality=None, length_scale=2.0, deterministic=False
 ) -> np.ndarray:
-    """Indices (n,) by a k-DPP; `quality` (N,), e.g. the spread of a committee."""
-    features = dpp.fourier_features(standardised(X), n_features, length_scale, seed)
+    """Choose candidates (n,) by a k-DPP; `quality` (N,), e.g. a committee's spread."""
+    features = dpp.fourier_features(standardised(X), FEATURES, length_scale, seed)
     B = dpp.weighted(features, quality)
     return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
 
@@ -193,19 +150,14 @@ METHODS = (
 
 
 def choose(
-    method: str,
-    X: np.ndarray,
-    y: np.ndarray,
-    n: int,
-    *,
-    seed: int,
-    power: float = 2.0,
-    length_scale: float = 2.0,
+    method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
 ) -> np.ndarray:
-    """Indices (n,) by one of `METHODS`; each takes of the arguments what it needs.
+    """Choose candidates (n,) by one of `METHODS`; each takes what it needs.
 
     "DPP" is diverse only, "information" informative only.
     """
+    if method not in METHODS:
+        raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
     how = dict(seed=seed, length_scale=length_scale)
     if method == "random":
         return random(X, n, seed=seed)
@@ -217,26 +169,24 @@ def choose(
         return diverse(X, n, **how)
     if method == "information":
         return top(informativeness(X, y, seed=seed), n)
-    if method in METHODS:
-        greedy = method.endswith("greedy")
-        return atbagging(X, y, n, power=power, deterministic=greedy, **how)
-    raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
+    greedy = method.endswith("greedy")
+    return atbagging(X, y, n, power=power, deterministic=greedy, **how)
 
 
 def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Indices (n,) of candidates drawn at random."""
+    """Draw candidates (n,) at random."""
     _check(X, n)
     return np.random.default_rng(seed).permutation(len(X))[:n]
 
 
 def top(scores: np.ndarray, n: int) -> np.ndarray:
-    """Indices (n,) of the largest scores (N,): informative, or a committee's spread."""
+    """Choose the largest scores (N,): informative, or a committee's spread."""
     _check(scores, n)
     return np.argsort(-np.asarray(scores, float), kind="stable")[:n]
 
 
 def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Indices (n,): each the farthest from those before; the first at random."""
+    """Choose candidates (n,), each the farthest from those before; draw the first."""
     _check(X, n)
     X = standardised(X)
     points = [int(np.random.default_rng(seed).integers(len(X)))]
@@ -249,7 +199,7 @@ def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
 
 
 def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Indices (n,): of each of `n` k-means clusters the member nearest its centre."""
+    """Choose of each of `n` k-means clusters the member nearest to its centre."""
     _check(X, n)
     X = standardised(X)
     centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
@@ -270,14 +220,14 @@ ACQUISITIONS = ("random", "committee", "DPP of the committee")
 
 
 def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:
-    """Standard deviation of the trees' predictions, (N,), in the unit of y."""
+    """Return the standard deviation of the trees' predictions, (N,), in y's unit."""
     return np.std([tree.predict(X) for tree in bag.estimators_], axis=0)
 
 
 def acquire(
     way: str, bag: BaggingRegressor, X: np.ndarray, n: int, seed: int
 ) -> np.ndarray:
-    """Indices (n,) of the candidates X to label next, by one of `ACQUISITIONS`."""
+    """Choose candidates (n,) of X to label next, by one of `ACQUISITIONS`."""
     if way not in ACQUISITIONS:
         raise ValueError(f"way: needs one of {ACQUISITIONS}, got {way!r}")
     if way == "random":
@@ -290,19 +240,11 @@ def acquire(
 
 
 def learn(
-    X: np.ndarray,
-    y: np.ndarray,
-    test: tuple[np.ndarray, np.ndarray],
-    first: np.ndarray,
-    way: str,
-    *,
-    rounds: int,
-    batch: int,
-    seed: int,
+    X, y, test, first, way: str, *, rounds: int, batch: int, seed: int
 ) -> tuple[list[float], np.ndarray]:
-    """Label `first`, then `batch` more a round, by `way`.
+    """Label the candidates `first`, then `batch` more a round, by `way`.
 
-    Returns the mean absolute error on `test` (X, y) at the start and after each round,
+    Return the mean absolute error on `test` (X, y) at the start and after each round,
     and the indices that were labelled, in order.
     """
     known, errors = [int(k) for k in first], []
@@ -316,10 +258,9 @@ def learn(
 
 
 def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
-    """Mean of ours - theirs over repeats, and its 95 % confidence interval.
+    """Return the mean of ours - theirs (repeats,), and its 95 % confidence interval.
 
-    Student's t of the differences, repeat by repeat (repeats,): where the interval does
-    not hold zero, the two differ.
+    By Student's t: where the interval does not hold zero, the two differ.
     """
     gaps = np.asarray(ours, float) - np.asarray(theirs, float)
     if gaps.ndim != 1 or len(gaps) < 2:

@@ -5,6 +5,7 @@ a new `Potential` (the exponential moving average of the weights) and a `History
 """
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,19 +17,14 @@ from ase import Atoms
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from . import model, units
+from . import units
 from .data import digest_of, digest_of_labels, labels, split_free_atoms
 from .graphs import Samples, best_device
 from .model import Potential
 
-MAY_BE_ZERO = (
-    "energy_weight",
-    "force_weight",
-    "ema_decay",
-    "l2_sp",
-    "lr_decay",
-    "unfreeze",
-)
+OnEpoch = Callable[[Potential, list[dict]], bool | None]
+BELOW_ONE = ("ema_decay", "warmup_fraction", "l2_sp")
+POSITIVE = ("steps", "lr", "batch_size", "max_grad_norm", "warmup_fraction", "patience")
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,8 @@ class FitConfig:
     ema_decay: float = 0.99  # decay of the averaged weights per step; 0: none
     max_grad_norm: float = 10.0  # largest norm of the gradient
     warmup_fraction: float = 0.1  # fraction of the steps with a rising rate
-    l2_sp: float = (
-        0.0  # towards the first weights, per step and divided by n structures
-    )
-    lr_decay: float = (
-        1.0  # of the rate, per block down from the read-out (see `blocks`)
-    )
+    l2_sp: float = 0.0  # towards the first weights, per step, over n structures
+    lr_decay: float = 1.0  # of the rate, per block down from the read-out: `blocks`
     unfreeze: int = 0  # steps until the next block down joins; 0: all at once
     patience: int | None = None  # validations without a gain before stopping
     validate_every: int = 1  # epochs
@@ -56,18 +48,13 @@ class FitConfig:
     def __post_init__(self):
         """Refuse values that cannot be."""
         for name, value in asdict(self).items():
-            least = 0 if name in MAY_BE_ZERO else 1e-12
-            if value is not None and not value >= least:
+            zero = name not in (*POSITIVE, "validate_every")
+            if value is not None and not (value > 0 or (zero and value == 0)):
                 raise ValueError(f"{name}: needs a positive number, got {value}")
+            if name in BELOW_ONE and not value < 1:
+                raise ValueError(f"{name}: needs a number below 1, got {value}")
         if self.lr_decay > 1:
             raise ValueError(f"lr_decay: needs a number up to 1, got {self.lr_decay}")
-        for name, value in dict(
-            ema_decay=self.ema_decay,
-            warmup_fraction=self.warmup_fraction,
-            l2_sp=self.l2_sp,
-        ).items():
-            if not value < 1:
-                raise ValueError(f"{name}: needs a number below 1, got {value}")
         if self.energy_weight == self.force_weight == 0:
             raise ValueError("energy_weight, force_weight: one must be above 0")
 
@@ -79,16 +66,13 @@ class History:
     rows: list[dict] = field(default_factory=list)
 
     def column(self, name: str) -> np.ndarray:
-        """One column; NaN in epochs that did not measure it."""
+        """Return one column; NaN in epochs that did not measure it."""
         return np.array([row.get(name, math.nan) for row in self.rows])
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Errors of a potential on labelled frames; energies after reference energies.
-
-    Those of forces are ``None`` where only energies were compared.
-    """
+    """Errors of a potential on labelled frames; None where forces were not compared."""
 
     energy_mae: float  # meV/atom
     energy_rmse: float  # meV/atom
@@ -101,7 +85,7 @@ class Metrics:
 def evaluate(
     potential: Potential, frames: Sequence[Atoms], forces: bool = True
 ) -> Metrics:
-    """`Metrics` of the potential on labelled frames; unless not `forces`, of both.
+    """Measure the `Metrics` of a potential on labelled frames, or of energies alone.
 
     Free atoms among the frames do not count: reference energies are not meant for them.
     Raises `ValueError`, naming the frame, where a label is missing.
@@ -109,23 +93,19 @@ def evaluate(
     frames, _ = split_free_atoms(frames)
     truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
     energies, predicted = potential.predict(frames, forces=forces)
-    sizes = np.array([len(a) for a in frames])
     dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
-    per_atom = dE / sizes / units.MEV
-    found = dict(
+    per_atom = dE / np.array([len(a) for a in frames]) / units.MEV
+    of_energies = dict(
         energy_mae=float(np.abs(per_atom).mean()),
         energy_rmse=float(np.sqrt((per_atom**2).mean())),
         energy_mae_kcal=float(np.abs(dE).mean() / units.KCAL_MOL),
     )
-    if forces:
-        dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
-        found |= _of_forces(dF / units.MEV, np.concatenate([a.numbers for a in frames]))
-    return Metrics(**found)
-
-
-def _of_forces(dF: np.ndarray, numbers: np.ndarray) -> dict:
-    """From errors (N, 3) meV/Å of atoms of these atomic numbers (N,)."""
-    return dict(
+    if not forces:
+        return Metrics(**of_energies)
+    dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
+    dF, numbers = dF / units.MEV, np.concatenate([a.numbers for a in frames])
+    return Metrics(
+        **of_energies,
         force_mae=float(np.abs(dF).mean()),
         force_rmse=float(np.sqrt((dF**2).mean())),
         force_mae_by_element={
@@ -135,7 +115,7 @@ def _of_forces(dF: np.ndarray, numbers: np.ndarray) -> dict:
 
 
 def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
-    """All parameters, by block: embedding and filters, the layers, the read-out."""
+    """Sort all parameters by block: embedding and filters, the layers, the read-out."""
     painn = potential.representation
     parts = {"embedding, filters": [painn.embedding, painn.filter_net]}
     pairs = zip(painn.interactions, painn.mixing, strict=True)
@@ -148,112 +128,55 @@ def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
 
 
 def parameter_groups(potential: Potential, config: FitConfig) -> list[dict]:
-    """What an optimiser takes: each block with its rate, ``lr * decay**depth``.
-
-    The read-out, whose depth is 0, comes last. Without decay it is one group.
-    """
+    """Give each block its rate, ``lr * lr_decay**depth``; the read-out has depth 0."""
     if config.lr_decay == 1:
         return [{"params": list(potential.parameters()), "lr": config.lr}]
-    parts = list(blocks(potential).values())
+    parts = [*blocks(potential).values()]
     return [
         {"params": part, "lr": config.lr * config.lr_decay ** (len(parts) - 1 - k)}
         for k, part in enumerate(parts)
     ]
 
 
-def drop_frozen(potential: Potential, config: FitConfig, step: int) -> None:
-    """Drop the gradients of blocks that still wait for their turn at `step`."""
-    if config.unfreeze:
-        parts = list(blocks(potential).values())
-        awake = 1 + step // config.unfreeze
-        for part in parts[: max(0, len(parts) - awake)]:
-            for parameter in part:
-                parameter.grad = None
-
-
 def moved(before: Potential, after: Potential) -> dict[str, float]:
-    """How far the weights of each block went, relative to their size before."""
-    first, last = blocks(before), blocks(after)
-    found = {}
-    for name in first:
-        size = sum(p.detach().square().sum().item() for p in first[name])
-        pairs = zip(first[name], last[name], strict=True)
+    """Measure how far the weights of each block went, relative to their size before."""
+    found, last = {}, blocks(after)
+    for name, first in blocks(before).items():
+        size = sum(p.detach().square().sum().item() for p in first)
+        pairs = zip(first, last[name], strict=True)
         gap = sum((p - q).detach().square().sum().item() for p, q in pairs)
         found[name] = (gap / size) ** 0.5
     return found
 
 
-def _off_integer(warmup: float, total: int) -> float:
-    """`warmup`, a hair off where OneCycleLR would divide by a phase of zero steps."""
-    return warmup * (1 + 1e-9) if warmup * total == 1 else warmup
-
-
 class _Run:
     """Everything that must survive a kill: weights, optimiser, schedule, history."""
-
-    def __init__(self, potential: Potential, config: FitConfig, seed: int):
-        self.config, self.seed = config, seed
-        self.identity = {}  # what decides the result: see `identify`
-        self.home = potential.device  # the result goes back there
-        away = best_device(self.home)
-        self.potential = copy.deepcopy(potential).to(away).train()
-        self.first = [p.detach().clone() for p in self.potential.parameters()]
-        groups = parameter_groups(self.potential, config)
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            [group["lr"] for group in groups],
-            total_steps=config.steps + 1,
-            pct_start=_off_integer(config.warmup_fraction, config.steps + 1),
-            cycle_momentum=False,
-        )
-        self.average = AveragedModel(
-            self.potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)
-        )
-        self.step, self.epoch, self.bad, self.n = 0, 0, 0, 1
-        self.rows: list[dict] = []
-        self.best = {"score": math.inf, "state": None}
-
-    def identify(self, frames: Sequence[Atoms], valid: Sequence[Atoms] | None) -> None:
-        """Note what decides the result, so that `load` can refuse another run."""
-        forces = self.config.force_weight > 0
-        watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
-        self.identity = {
-            "settings": {"seed": self.seed}
-            | asdict(self.config)
-            | asdict(self.potential.config),
-            "inputs": {
-                "frames": digest_of(frames),
-                "labels": digest_of_labels(frames, forces),
-                "validation frames": watched,
-                "first weights": model.digest_of(self.potential.state_dict()),
-                "reference energies": self.potential.reference_energies,
-            },
-        }
 
     PARTS = ("potential", "optimizer", "schedule", "average")
     PLAIN = ("step", "epoch", "bad", "rows", "best")
 
-    def save(self, path: Path) -> None:
-        """Write the whole state, in one step."""
-        state = {name: getattr(self, name).state_dict() for name in self.PARTS}
-        state |= {name: getattr(self, name) for name in self.PLAIN}
-        model.write_run(path, state | {"identity": self.identity})
-
-    def load(self, path: Path) -> None:
-        """Go on where `save` left off; refuse the state of another run."""
-        state = model.read_run(path, self.identity, torch.device("cpu"))
-        for name in self.PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        for name in self.PLAIN:
-            setattr(self, name, state[name])
-
-    def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
-        """Go on from `path`, if it is there and of this run."""
-        if path is not None:
-            self.identify(frames, valid)
-            if Path(path).exists():
-                self.load(Path(path))
+    def __init__(self, potential: Potential, config: FitConfig, seed: int):
+        self.config, self.seed = config, seed
+        self.home = potential.device  # the result goes back there
+        self.potential = copy.deepcopy(potential).to(best_device(self.home)).train()
+        self.first = [p.detach().clone() for p in self.potential.parameters()]
+        groups = parameter_groups(self.potential, config)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+        total, warmup = config.steps + 1, config.warmup_fraction
+        # OneCycleLR would divide by a phase of zero steps
+        warmup *= 1 + 1e-9 if warmup * total == 1 else 1
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            [group["lr"] for group in groups],
+            total_steps=total,
+            pct_start=warmup,
+            cycle_momentum=False,
+        )
+        average = get_ema_multi_avg_fn(config.ema_decay)
+        self.average = AveragedModel(self.potential, multi_avg_fn=average)
+        self.step, self.epoch, self.bad = 0, 0, 0
+        self.rows: list[dict] = []
+        self.best = {"score": math.inf, "state": None}
 
     def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
         """Check `frames` and build their graphs, once; free atoms are left out."""
@@ -261,18 +184,75 @@ class _Run:
         known, forces = self.potential.reference_sum(frames), self.config.force_weight
         return Samples(frames, self.potential.config.cutoff, known, forces > 0, name)
 
+    def identify(self, frames: Samples, valid: Samples | None) -> dict:
+        """Return what decides the result: settings, and digests of the inputs."""
+        forces = self.config.force_weight > 0
+        watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
+        weights = hashlib.sha256()
+        for value in self.potential.state_dict().values():
+            weights.update(value.cpu().numpy().tobytes())
+        return {
+            "seed": self.seed,
+            **asdict(self.config),
+            **asdict(self.potential.config),
+            "other frames": digest_of(frames),
+            "other labels": digest_of_labels(frames, forces),
+            "other validation frames": watched,
+            "other first weights": weights.hexdigest(),
+            "other reference energies": self.potential.reference_energies,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the whole state, in one step."""
+        state = {name: getattr(self, name).state_dict() for name in self.PARTS}
+        state |= {name: getattr(self, name) for name in self.PLAIN}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        torch.save(state | {"identity": self.identity}, part)
+        part.replace(path)
+
+    def resume(self, path: Path, frames: Samples, valid: Samples | None) -> None:
+        """Go on where `save` left off; refuse a broken state, or one of another run."""
+        self.identity = identity = self.identify(frames, valid)
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            found = state.get("identity", {})
+        except Exception as error:  # whatever torch's unpickler raises
+            raise ValueError(
+                f"checkpoint: {path} is no whole training state; delete it, start anew"
+            ) from error
+        if found != identity:
+            words = ["another version of this library"]
+            if found.keys() == identity.keys():
+                words = [
+                    key
+                    if key.startswith("other")
+                    else f"{key} {found[key]} (now {now})"
+                    for key, now in identity.items()
+                    if found[key] != now
+                ]
+            raise ValueError(
+                f"checkpoint: {path} was written with {' and '.join(words)}; use what "
+                "it was written with, or another file, or delete it"
+            )
+        for name in self.PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        for name in self.PLAIN:
+            setattr(self, name, state[name])
+
     def run_epoch(self, samples: Samples, bar: tqdm) -> None:
-        """One pass over the samples, or what is left of the budget."""
-        self.n = n = len(samples.graphs)
-        size = self.config.batch_size
+        """Pass once over the samples, or until the budget is spent."""
+        n, size = len(samples), self.config.batch_size
         order = np.random.default_rng([self.seed, self.epoch]).permutation(n)
         dtype, device = self.potential.dtype, self.potential.device
         losses = []
         for start in range(0, n, size):
             if self.step >= self.config.steps:
                 break
-            chosen = order[start : start + size]
-            losses.append(self.run_step(*samples.batch(chosen, dtype, device)))
+            batch = samples.batch(order[start : start + size], dtype, device)
+            losses.append(self.run_step(*batch, n))
             bar.update()
         self.epoch += 1
         rate = self.schedule.get_last_lr()[-1]
@@ -280,13 +260,12 @@ class _Run:
             dict(epoch=self.epoch, step=self.step, lr=rate, loss=float(np.mean(losses)))
         )
 
-    def run_step(self, batch, energies, forces) -> float:
-        """One optimiser step; returns the loss."""
+    def run_step(self, batch, energies, forces, n: int) -> float:
+        """Take one optimiser step towards `n` structures; return the loss."""
         config = self.config
-        with_forces = config.force_weight > 0
-        energy, force = self.potential(batch, forces=with_forces)
+        energy, force = self.potential(batch, forces=config.force_weight > 0)
         loss = config.energy_weight * (energy - energies).square().mean()
-        if with_forces:
+        if force is not None:
             loss = loss + config.force_weight * (force - forces).square().mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -295,28 +274,22 @@ class _Run:
             )
         self.optimizer.zero_grad()
         loss.backward()
-        drop_frozen(self.potential, config, self.step)
-        torch.nn.utils.clip_grad_norm_(
-            self.potential.parameters(), config.max_grad_norm
-        )
+        parts = [*blocks(self.potential).values()] if config.unfreeze else []
+        for part in parts[: -1 - self.step // (config.unfreeze or 1)]:
+            for parameter in part:
+                parameter.grad = None  # its block still waits for its turn
+        weights = [*self.potential.parameters()]
+        torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
         self.optimizer.step()
-        self.pull_back()
+        if config.l2_sp > 0:
+            # L2-SP (arXiv 1802.01483): a prior around the first weights, as decay,
+            # decoupled and scheduled; against the mean loss of n structures it is 1/n
+            share = self.schedule.get_last_lr()[-1] / config.lr * config.l2_sp / n
+            torch._foreach_lerp_([p.data for p in weights], self.first, share)
         self.schedule.step()
         self.average.update_parameters(self.potential)
         self.step += 1
         return loss.item()
-
-    def pull_back(self) -> None:
-        """L2-SP (arXiv 1802.01483): a prior around the first weights, as decay.
-
-        Decoupled and scheduled; against the mean loss of n structures it weighs 1/n.
-        """
-        if self.config.l2_sp > 0:
-            share = self.schedule.get_last_lr()[-1] / self.config.lr
-            weights = [p.data for p in self.potential.parameters()]
-            torch._foreach_lerp_(
-                weights, self.first, share * self.config.l2_sp / self.n
-            )
 
     def validate(self, valid: Samples) -> None:
         """Note the errors, keep the best weights."""
@@ -325,24 +298,23 @@ class _Run:
         names = ("energy_mae", "force_mae")[: 1 + with_forces]
         self.rows[-1] |= {name: getattr(errors, name) for name in names}
         score = getattr(errors, names[-1])
+        self.bad += 1
         if score < self.best["score"]:
             state = copy.deepcopy(self.average.module.state_dict())
             self.best, self.bad = {"score": score, "state": state}, 0
-        else:
-            self.bad += 1
 
     def finished(self) -> bool:
-        """Whether the steps are spent or patience has run out."""
+        """Return whether the steps are spent or patience has run out."""
         patience = self.config.patience
         impatient = patience is not None and self.bad >= patience
         return impatient or self.step >= self.config.steps
 
     def due(self, every: int) -> bool:
-        """Whether this epoch is one of every `every`, or the last."""
+        """Return whether this epoch is one of every `every`, or the last."""
         return self.epoch % every == 0 or self.finished()
 
     def result(self) -> tuple[Potential, History]:
-        """The best weights validation saw, else the averaged ones."""
+        """Return the best weights validation saw, else the averaged ones."""
         potential = copy.deepcopy(self.average.module).eval()
         if self.best["state"] is not None:
             potential.load_state_dict(self.best["state"])
@@ -358,15 +330,15 @@ def fit(
     valid: Sequence[Atoms] | None = None,
     checkpoint: Path | None = None,
     checkpoint_every: int = 10,
-    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
     progress: bool = False,
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
     Trains on a GPU where there is one; what comes back is where `potential` was.
-    Reference energies stay: set them first (see `tune`). `valid` frames make
-    `config.patience` count, and the best weights so far, by force error (energy error
-    where forces weigh nothing), come back; else the last. The state goes to
+    Reference energies stay: set them first (see `tune`). With `valid` frames
+    `config.patience` counts, and the best weights so far come back, by force error
+    (energy error where forces weigh nothing); else the last. The state goes to
     `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
     other frames, labels, first weights or settings raise `ValueError`.
     `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
@@ -374,10 +346,11 @@ def fit(
     run = _Run(potential, config or FitConfig(), seed)
     config, samples = run.config, run.samples(frames, "train")
     watched = None if valid is None else run.samples(valid, "valid")
-    run.resume(checkpoint, samples, watched)
-    total, done = config.steps, run.step
+    if checkpoint is not None:
+        run.resume(Path(checkpoint), samples, watched)
+    bar = tqdm(total=config.steps, initial=run.step, desc="fit", disable=not progress)
     try:
-        with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
+        with bar:
             while not run.finished():
                 run.run_epoch(samples, bar)
                 if watched is not None and run.due(config.validate_every):

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +25,26 @@ from .graphs import Graphs
 from .model import EnergyForcesCalculator, Potential, PotentialConfig
 from .molecules import sample
 from .ridge_head import HeadConfig, instant
-from .train import FitConfig, History, fit
+from .train import FitConfig, History, OnEpoch, fit
 
+# The same steps for both. The rates and l2_sp come from short trials, judged on pool
+# structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
+TUNED = FitConfig(steps=600, lr=1e-4, l2_sp=0.3)
+SCRATCH = FitConfig(steps=600, lr=1e-3, l2_sp=0.0)
+ARMS = ("composition", "zero-shot", "scratch", "tuned")
+CONFIGS = {"scratch": SCRATCH, "tuned": TUNED}
+FIT = FitConfig(  # of the shipped checkpoints
+    steps=15_000,
+    lr=1e-3,
+    batch_size=10,
+    energy_weight=0.05,
+    force_weight=0.95,
+    ema_decay=0.999,
+    warmup_fraction=0.05,
+)
+HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
+KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
+AGREE = 0.1  # eV: two energies of one free atom by one method
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 
 
@@ -39,21 +57,6 @@ def classical_labels(
     """
     classical = energy_forces_of(classical)
     return [classical(a.numbers, a.positions, cell_of(a)) for a in frames]
-
-
-def differences(
-    frames: Sequence[Atoms], classical: EnergyForces, forces: bool = True
-) -> list[Atoms]:
-    """Copies of `frames`, labelled with what `classical` leaves over of their labels.
-
-    Without `forces` labels are energies only.
-    """
-    rest = []
-    known = classical_labels(classical, frames)
-    for k, (atoms, (energy, force)) in enumerate(zip(frames, known, strict=True)):
-        e, f = labels(atoms, f"frame {k}", forces)
-        rest.append(with_labels(atoms, e - energy, f - force if forces else None))
-    return rest
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,24 @@ class DeltaPotential:
     probe: Atoms | None = None
 
     def energy_forces(self, numbers, positions, cell=None) -> tuple[float, np.ndarray]:
-        """The sum as an `EnergyForces`."""
+        """Compute the sum as an `EnergyForces`."""
         energy, forces = self.network.energy_forces(numbers, positions, cell)
-        classical = energy_forces_of(self.classical)
-        more, push = classical(numbers, positions, cell)
-        return energy + more, forces + push
+        more, rest = energy_forces_of(self.classical)(numbers, positions, cell)
+        return energy + more, forces + rest
 
     def predict(
         self, frames: Sequence[Atoms], forces: bool = True
     ) -> tuple[np.ndarray, list[np.ndarray] | None]:
-        """Predict energies (frames,) eV and `forces`, (N, 3) eV/Å each, or None."""
-        energies, pulls = self.network.predict(frames, forces=forces)
+        """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None."""
+        energies, found = self.network.predict(frames, forces=forces)
         more = classical_labels(self.classical, frames)
         energies = energies + np.array([e for e, _ in more])
         if not forces:
             return energies, None
-        return energies, [f + push for f, (_, push) in zip(pulls, more, strict=True)]
+        return energies, [f + rest for f, (_, rest) in zip(found, more, strict=True)]
 
     def calculator(self) -> EnergyForcesCalculator:
-        """An ASE calculator."""
+        """Make an ASE calculator."""
         return EnergyForcesCalculator(self.energy_forces)
 
     def save(self, path: str | Path, card: dict | None = None) -> None:
@@ -105,7 +107,7 @@ class DeltaPotential:
         where = {"numbers": a.numbers, "positions": a.positions, "cell": cell_of(a)}
         rows = where | {"energy": energy, "forces": forces}  # Å, eV, eV/Å
         plain = {k: v if v is None else np.asarray(v).tolist() for k, v in rows.items()}
-        self.network._save(path, {"difference": plain, "card": card or {}})
+        self.network.save(path, card, difference=plain)
 
     @staticmethod
     def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
@@ -139,11 +141,8 @@ class DeltaPotential:
         return DeltaPotential(network, classical, probe)
 
 
-# The same steps for both. The rates and the pull come from short trials, judged on pool
-# structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
-TUNED = FitConfig(steps=600, lr=1e-4, l2_sp=0.3)
-SCRATCH = FitConfig(steps=600, lr=1e-3, l2_sp=0.0)
-AGREE = 0.1  # eV: two energies of one free atom by one method
+class ReferenceWarning(UserWarning):
+    """The labels do not determine the reference energies of their elements."""
 
 
 def with_references(
@@ -151,7 +150,7 @@ def with_references(
     frames: Sequence[Atoms],
     atomic_energies: Mapping[int, float] | None,
 ) -> Potential:
-    """A copy whose reference energies fit the labels of `frames`.
+    """Copy a potential, with reference energies fitted to the labels of `frames`.
 
     Fits what the network leaves over, E_label - E_network, with `atomic_energies`
     (isolated atoms, same method as the labels; None: labels alone) where labels leave
@@ -184,7 +183,7 @@ def with_references(
 def _prior(
     frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
 ) -> tuple[Sequence[Atoms], dict[int, float] | None]:
-    """Structures, and the free atoms that were given and those among `frames`."""
+    """Separate structures, and join free atoms that were given or are in `frames`."""
     structures, free = split_free_atoms(frames)
     if not structures:
         raise ValueError(
@@ -202,12 +201,8 @@ def _prior(
     return structures, {**atomic_energies, **free}
 
 
-class ReferenceWarning(UserWarning):
-    """The labels do not determine the reference energies of their elements."""
-
-
 def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
-    """A `ReferenceWarning` where compositions cannot tell the elements apart."""
+    """Warn (`ReferenceWarning`) where compositions cannot tell the elements apart."""
     elements = sorted({int(z) for a in frames for z in a.numbers})
     rank = np.linalg.matrix_rank(compositions(frames, elements))
     if rank < len(elements):
@@ -225,7 +220,7 @@ def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
 
 @dataclass(frozen=True)
 class Delta:
-    """A fresh network learns what `classical` leaves over (see `delta`).
+    """A fresh network learns what `classical` leaves over.
 
     Free atoms of the classical method (eV) are taken off those of the labels; a force
     field, whose zero is arbitrary, has none, and a Potential brings its own.
@@ -259,7 +254,7 @@ def autotune(
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
-    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
     progress: bool = False,
 ) -> tuple[Potential | DeltaPotential, History]:
     """Tune a copy of `potential` on labelled quantum `frames`.
@@ -276,25 +271,26 @@ def autotune(
     valid = valid and split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed=seed)
-        frames, valid = (_left(strategy, part) for part in (frames, valid))
+        frames, valid = _left(strategy, frames), valid and _left(strategy, valid)
         prior = _without_classical(prior, strategy, frames)
     start = with_references(potential, frames, prior)
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
         return instant(start, frames, strategy, seed=seed), History()
+    config = getattr(strategy, "config", strategy)
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
     how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
+    tuned, history = fit(start, frames, config, **how)
     if isinstance(strategy, Delta):
-        tuned, history = fit(start, frames, strategy.config, **how)
         return DeltaPotential(tuned, strategy.classical, frames[0]), history
-    return fit(start, frames, getattr(strategy, "config", strategy), **how)
+    return tuned, history
 
 
 def _without_classical(
     prior: Mapping[int, float] | None, strategy: Delta, frames: Sequence[Atoms]
 ) -> Mapping[int, float] | None:
-    """Free atoms (eV) of the differences that a Delta strategy learns."""
+    """Subtract the classical method's free atoms (eV) from those of the labels."""
     own = getattr(strategy.classical, "reference_energies", None)
     classical = own if strategy.atomic_energies is None else strategy.atomic_energies
     if prior is None or classical is None:
@@ -308,29 +304,27 @@ def _without_classical(
     return {z: e - classical[z] for z, e in prior.items() if z in classical}
 
 
-def _left(strategy: Delta, frames: Sequence[Atoms] | None) -> list[Atoms] | None:
-    """What the classical part leaves over, where there is anything."""
-    with_forces = strategy.config.force_weight > 0
-    rest = frames and differences(frames, strategy.classical, with_forces)
+def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
+    """Label copies of `frames` with what the classical part leaves over."""
+    forces, rest = strategy.config.force_weight > 0, []
+    known = classical_labels(strategy.classical, frames)
+    for k, (energy, force) in enumerate(known):
+        e, f = labels(frames[k], f"frame {k}", forces)
+        left = f - force if forces else None
+        rest.append(with_labels(frames[k], e - energy, left))
     return frames.relabelled(rest) if isinstance(frames, Graphs) else rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
-    """`frames` with energies on the zero of the reference energies of `new`."""
+    """Move the energies of `frames` to the zero of the reference energies of `new`."""
     shift = new.reference_sum(frames) - old.reference_sum(frames)
     known = [labels(a, f"replay, frame {k}") for k, a in enumerate(frames)]
-    return [
-        with_labels(a, e + s, f)
-        for a, (e, f), s in zip(frames, known, shift, strict=True)
-    ]
-
-
-ARMS = ("composition", "zero-shot", "scratch", "tuned")
-CONFIGS = {"scratch": SCRATCH, "tuned": TUNED}
+    moved = zip(frames, known, shift, strict=True)
+    return [with_labels(a, e + s, f) for a, (e, f), s in moved]
 
 
 def untrained(like: Potential, *, seed: int) -> Potential:
-    """A fresh network of the same size and precision that knows the same elements."""
+    """Draw a fresh network of the same size and precision, for the same elements."""
     fresh = Potential(like.config, like.reference_energies, seed=seed)
     return fresh.to(like.device, like.dtype)
 
@@ -344,9 +338,9 @@ def train_arm(
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
-    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[Potential | DeltaPotential, History]:
-    """One arm of a fair comparison, from the same `frames`.
+    """Train one arm of a fair comparison, from the same `frames`.
 
     "composition": reference energies and nothing else, forces zero; "zero-shot": the
     pretrained `teacher` with new reference energies; "scratch": an untrained network of
@@ -360,30 +354,10 @@ def train_arm(
         with torch.no_grad():
             for parameter in start.readout.parameters():
                 parameter.zero_()
-    if arm in ("composition", "zero-shot"):
+    if arm not in CONFIGS:
         return with_references(start, frames, atomic_energies), History()
-    return autotune(
-        start,
-        frames,
-        atomic_energies,
-        config or CONFIGS[arm],
-        seed=seed,
-        valid=valid,
-        on_epoch=on_epoch,
-    )
-
-
-KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
-FIT = FitConfig(  # of the shipped checkpoints
-    steps=15_000,
-    lr=1e-3,
-    batch_size=10,
-    energy_weight=0.05,
-    force_weight=0.95,
-    ema_decay=0.999,
-    warmup_fraction=0.05,
-)
-HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
+    how = dict(seed=seed, valid=valid, on_epoch=on_epoch)
+    return autotune(start, frames, atomic_energies, config or CONFIGS[arm], **how)
 
 
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
@@ -393,7 +367,7 @@ def references(frames: Sequence[Atoms]) -> dict[int, float]:
 
 
 def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
-    """About `n` MMFF94-labelled structures of these molecules, from dynamics.
+    """Sample about `n` MMFF94-labelled structures of these molecules, by dynamics.
 
     At least one of each molecule at each of `KELVIN`.
     """
@@ -412,9 +386,9 @@ def pretrain(
     size: PotentialConfig | None = None,
     *,
     seed: int,
-    on_epoch: Callable[[Potential, list[dict]], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> tuple[Potential, History]:
-    """A fresh potential taught by classically labelled `frames`; a tenth validate.
+    """Teach a fresh potential classically labelled `frames`; a tenth validate.
 
     It knows their elements and no others.
     """

@@ -300,3 +300,17 @@ claim(
     "trained three times as long",
     int(of_students["longer"]["steps"]) == 3 * int(of_students["first"]["steps"]),
 )
+claim(
+    "The race for n = 1, 3, 8, 30 and 80 boxes, three seeds and two teachers",
+    [*tuned] == [1, 3, 8, 30, 80]
+    and {row["seed"] for row in grid["rows"]} == {0, 1, 2}
+    and len(grid["teachers"]) == 2,
+)
+claim(
+    "same boxes, same test, same 600 steps",
+    {config.steps for config in configs.values()} == {600},
+)
+claim(
+    "32 molecules, revPBE-D3 with a double-zeta basis.",
+    card["level"].startswith("revPBE-D3") and "DZVP" in card["level"],
+)

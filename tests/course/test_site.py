@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import re
+from pathlib import Path
 
 import nbformat
 import plotly.graph_objects as go
@@ -11,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from tpainn_lite import dpp
 from tpainn_lite.course import lessons, site
 
 COLAB = "[Colab](https://colab.research.google.com/github/x/y/blob/main/a/03_s.ipynb)"
@@ -71,6 +73,7 @@ def written(lesson, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="run make tutorial first"):
         site.main()
+    monkeypatch.setattr(site, "reference", lambda folder: folder.mkdir())
     (tmp_path / "build/notebooks").mkdir(parents=True)
     nbformat.write(lesson, tmp_path / "build/notebooks/03_squares.ipynb")
     site.main()
@@ -82,6 +85,18 @@ def test_the_index_names_the_lessons(written):
     assert (
         '<li value="3"><a href="03_squares.html">Squares &amp; more</a></li>' in index
     )
+    core = {p.stem for p in Path(site.__file__).parents[1].glob("[a-z]*.py")}
+    assert set(site.CORE.split()) == core
+    for name in (*core, *site.ROOMS):
+        assert f'href="api/tpainn_lite/{name}.html"' in index
+
+
+def test_the_reference_has_the_docstrings(tmp_path, monkeypatch):
+    monkeypatch.setenv("PDOC_ALLOW_EXEC", "1")
+    site.reference(tmp_path, "tpainn_lite.dpp", "tpainn_lite.units")
+    page = (tmp_path / "tpainn_lite/dpp.html").read_text("utf-8")
+    assert dpp.greedy.__doc__.splitlines()[0].strip(".") in page
+    assert (tmp_path / "tpainn_lite/units.html").is_file()
 
 
 @pytest.mark.browser

@@ -24,53 +24,56 @@ from tpainn_lite import datasets, explorers
 sets, teacher = datasets.load("molecules-dft"), datasets.checkpoint("molecules-mmff94")
 grid, free = datasets.card("molecules-grid"), datasets.atomic_energies("molecules-dft")
 def make():
-    return explorers.low_data(grid, sets["pool"], sets["test"][:8], teacher, free)"""
+    return explorers.LowData(grid, sets["pool"], sets["test"][:8], teacher, free)"""
 ROTATION = """
 from tpainn_lite import datasets, explorers
 def make():
     atoms = datasets.load("ethanol-dft")["test"][0]
-    return explorers.rotation(datasets.checkpoint("molecules-mmff94"), atoms)"""
+    return explorers.Rotation(datasets.checkpoint("molecules-mmff94"), atoms)"""
 REFIT = """
 from tpainn_lite import datasets, explorers, tune
 sets, free = datasets.load("ethanol-dft"), datasets.atomic_energies("ethanol-dft")
 few = sets["pool"][:12]
 student = tune.with_references(datasets.checkpoint("molecules-mmff94"), few, free)
 def make():
-    return explorers.refit(student, few, sets["test"][:6])"""
+    return explorers.Refit(student, few, sets["test"][:6])"""
 SELECTION = """
-from tpainn_lite import explorers, selection_data
+from tpainn_lite import explorers
+from tpainn_lite.course import selection_data
 X, cheap = selection_data.candidates("molecules-dft")
 pool, _ = selection_data.frames("molecules-dft")
 def make():
-    return explorers.selection_map(X, cheap, "meV/atom", pool)"""
+    return explorers.SelectionMap(X, cheap, "meV/atom", pool)"""
 ROUNDS = """
 import numpy as np
-from tpainn_lite import explorers, selection_data
+from tpainn_lite import explorers
+from tpainn_lite.course import selection_data
 X, _, y = selection_data.energies("molecules-dft")
 held = selection_data.held_out("molecules-dft", 0)
 def make():
     test = X[held], y[held]
-    return explorers.rounds(X[~held], y[~held], "meV/atom", test, np.arange(10))"""
+    return explorers.Rounds(X[~held], y[~held], "meV/atom", test, np.arange(10))"""
 PARITY = """
 from tpainn_lite import datasets, explorers
 student = datasets.checkpoint("molecules-mmff94")
 frames = datasets.load("molecules-dft")["test"][:60:12]
 def make():
-    return explorers.parity(frames, {"zero-shot": student})"""
+    return explorers.Parity(frames, {"zero-shot": student})"""
 PROPERTIES = """
 from tpainn_lite import datasets, explorers
 runs = datasets.runs("water-runs")
 some = {k: {m: f[:200] for m, f in v.items()} for k, v in runs.items()}
 def make():
-    return explorers.properties(some["NVT"], some["NPT"])"""
+    return explorers.Properties(some["NVT"], some["NPT"])"""
 DYNAMICS = """
 from tpainn_lite import explorers, water
 box = water.water_box(16, density=0.9, seed=0)
 def make():
     system = water.water_system(water.MODELS["spc-fw"], box)
-    return explorers.dynamics(system, box, longest=1000.0)"""
+    return explorers.LiveMD(system, box, longest=1000.0)"""
 TRAINING = [
-    """from tpainn_lite import datasets, explorers, live, train
+    """from tpainn_lite import datasets, train
+from tpainn_lite.explorers import live
 from tpainn_lite.model import Potential, PotentialConfig
 frames = datasets.load("ethanol-dft")["pool"]
 new = Potential(PotentialConfig(features=8), dict.fromkeys((1, 6, 8), 0.0), seed=0)
@@ -86,13 +89,13 @@ training.widget""",
 
 
 @contextmanager
-def two(folder: Path, source: str) -> Iterator[tuple]:
+def two(folder: Path, source: str, drawn: str = browser.PLOT) -> Iterator[tuple]:
     """The cells of two explorers; what is done to the first leaves the second alone."""
     cells = [source + "\none = make()\none.widget", "other = make()\nother.widget"]
     with browser.lab(browser.write(folder / "two.ipynb", cells)) as page:
         browser.run_all(page)
         assert browser.tracebacks(page) == []
-        plots = page.locator(browser.PLOT)
+        plots = page.locator(drawn)
         assert browser.until(page, lambda: plots.count() == 2)
         assert all(browser.not_blank(plot) for plot in plots.all())
         one, other = page.locator(".jp-CodeCell", has=plots).all()
@@ -168,13 +171,16 @@ def test_dynamics_runs_rests_and_stops(tmp_path):
 
 @slow
 def test_rotation_turns(tmp_path):
-    with two(tmp_path, ROTATION) as (box, _):
-        words = box.inner_text()
-        with changes(box):
-            browser.move_slider(box)
-        assert box.inner_text() != words
-        with changes(box):
-            box.get_by_label("Mirror").check()
+    with two(tmp_path, ROTATION, drawn=browser.VIEWER) as (box, _):
+        words, view = box.inner_text(), box.locator(browser.VIEWER)
+        before = view.screenshot()
+        browser.move_slider(box)
+        assert browser.until(box.page, lambda: box.inner_text() != words)
+        assert browser.until(box.page, lambda: view.screenshot() != before)
+        before = view.screenshot()
+        box.get_by_label("Mirror").check()
+        assert browser.until(box.page, lambda: view.screenshot() != before)
+        assert browser.not_blank(view)
 
 
 @slow
@@ -262,7 +268,8 @@ def test_rounds_label_and_start_again(tmp_path):
 def test_a_closed_kernel_leaves_picture_and_twin(tmp_path):
     png = "viewers.snapshot(datasets.load('ethanol-dft')['test'][0])"
     show = f"lessons.show(make().widget, 'Ethanol, turned', {png})"
-    imports = "from tpainn_lite import lessons, viewers"
+    imports = """from tpainn_lite.course import lessons
+from tpainn_lite.explorers import viewers"""
     path = browser.write(tmp_path / "closed.ipynb", [ROTATION, imports, show])
     with browser.lab(path) as page:
         browser.run_all(page)

@@ -15,27 +15,23 @@ TUNED = np.array([493.0, 446.0, 377.0, 303.0])
 SCRATCH = np.array([1140.0, 885.0, 723.0, 529.0])
 
 
-def learning_curve(**more):
-    curves = {
-        "scratch": (N, SCRATCH, 0.9 * SCRATCH, 1.2 * SCRATCH),
-        "tuned": (N, TUNED, 0.9 * TUNED, 1.1 * TUNED),
-    }
-    return figures.learning_curve(curves, "force MAE", "meV/Å", **more)
-
-
 def every_figure():
     x = np.linspace(0.1, 1, 40)
     pair = {"scratch": x, "tuned": x**2}
     curves = {name: (x, y) for name, y in pair.items()}
+    errors = {
+        "scratch": (N, SCRATCH, 0.9 * SCRATCH, 1.2 * SCRATCH),
+        "tuned": (N, TUNED, 0.9 * TUNED, 1.1 * TUNED),
+    }
     return {
         "parity": figures.parity(x, pair, "force", "eV/Å"),
         "overlay": figures.parity(x, pair, "force", "eV/Å", overlay=True),
-        "learning_curve": learning_curve(points={"yours": (20, 400.0)}),
+        "learning_curve": figures.learning_curve(errors, "force MAE", "meV/Å"),
         "convergence": figures.convergence(curves, "force MAE", "meV/Å"),
-        "loss": figures.loss(x, x + 1),
         "histogram": figures.histogram(pair, "force", "eV/Å"),
-        "bars": figures.bars({"scratch": 3.0, "tuned": 1.0}, "error", "eV", "who"),
+        "bars": figures.bars({"scratch": 3.0, "tuned": 1.0}, "E", "eV", "who"),
         "series": figures.series(x, pair, "energy", "eV"),
+        "points": figures.lines(curves, "Two", "t (fs)", "E (eV)", mode="markers"),
     }
 
 
@@ -46,31 +42,25 @@ def test_palette_is_okabe_ito():
 
 
 @pytest.mark.parametrize("name", every_figure())
-def test_title_axes_and_legend(name):
+def test_title_axes_legend_and_looks(name):
     figure = every_figure()[name]
     assert figure.layout.title.text
     assert figure.layout.showlegend
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
-    units = {"learning_curve": (None, "meV/Å"), "convergence": (None, "meV/Å")}
-    units |= {"loss": (None, "no unit"), "series": ("fs", "eV"), "bars": (None, "eV")}
-    x_unit, y_unit = units.get(name, ("eV/Å", "eV/Å"))
-    assert x
-    assert y
-    assert f"({y_unit})" in y
-    assert x_unit is None or f"({x_unit})" in x
+    units = {"learning_curve": ("", "(meV/Å)"), "convergence": ("", "(meV/Å)")}
+    units |= dict.fromkeys(("series", "points"), ("(fs)", "(eV)"))
+    units["bars"] = "", "(eV)"
+    x_unit, y_unit = units.get(name, ("(eV/Å)", "(eV/Å)"))
+    assert y_unit in y
+    assert x_unit in x != ""
     go.Figure(figure.to_dict())  # plotly accepts all of it again
-
-
-@pytest.mark.parametrize("name", every_figure())
-def test_curves_differ_by_more_than_colour(name):
-    traces = [t for t in every_figure()[name].data if t.name != "y = x"]
-    if name == "bars":  # hatched
-        patterns = {(t.marker.color, t.marker.pattern.shape) for t in traces}
-        assert len(patterns) == len(traces)
-        return
-    colours = {t.line.color if "lines" in t.mode else t.marker.color for t in traces}
-    shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}
+    traces = [t for t in figure.data if t.name != "y = x"]
+    colours = {t.marker.color or t.line.color for t in traces}
+    if name == "bars":
+        shapes = {t.marker.pattern.shape for t in traces}
+    else:
+        shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}
     assert len(colours) == len(shapes) == len(traces)
     assert colours <= OKABE_ITO
 
@@ -81,6 +71,17 @@ def test_an_arm_looks_the_same_in_every_figure():
     assert len(set(figures.looks([*"abcd", *figures.ARMS]).values())) == 8
     with pytest.raises(ValueError, match="1 to 8"):
         figures.looks([*"abcdefghi"])
+
+
+def test_panels_share_one_legend():
+    curves = {"tuned": (N, TUNED, 0.1 * TUNED)}
+    shown = {"at 300 K": curves, "at 500 K": curves | {"scratch": (N, SCRATCH)}}
+    figure = figures.panels(shown, "Two", "n", "error (meV/Å)")
+    assert [t.showlegend for t in figure.data] == [True, False, True]
+    assert [t.xaxis for t in figure.data] == ["x", "x2", "x2"]
+    assert figure.data[0].line == figure.data[1].line
+    assert [a.text for a in figure.layout.annotations] == [*shown]
+    np.testing.assert_allclose(figure.data[1].error_y.array, 0.1 * TUNED)
 
 
 def test_parity_carries_the_data_and_its_error():
@@ -102,33 +103,20 @@ def test_parity_carries_the_data_and_its_error():
 
 
 def test_parity_of_many_points_uses_webgl():
-    many = np.zeros(figures.MANY + 1)
-    assert figures.parity(many, {"a": many}, "E", "eV").data[0].type == "scattergl"
-    assert (
-        figures.parity(many[:9], {"a": many[:9]}, "E", "eV").data[0].type == "scatter"
-    )
+    for size, kind in ((figures.MANY + 1, "scattergl"), (9, "scatter")):
+        x = np.zeros(size)
+        assert figures.parity(x, {"a": x}, "E", "eV").data[0].type == kind
 
 
-def test_learning_curve_shows_spread_and_stars():
-    scratch, tuned, star = learning_curve(points={"yours": (20, 400.0)}).data
+def test_learning_curve_shows_the_spread():
+    figure = every_figure()["learning_curve"]
+    scratch, tuned = figure.data
     np.testing.assert_array_equal(scratch.x, N)
     np.testing.assert_array_equal(tuned.y, TUNED)
     np.testing.assert_allclose(scratch.error_y.array, 0.2 * SCRATCH)
     np.testing.assert_allclose(scratch.error_y.arrayminus, 0.1 * SCRATCH)
-    assert star.marker.symbol == "star"
-    assert (star.x[0], star.y[0]) == (20, 400)
-    layout = learning_curve().layout
-    assert layout.xaxis.type == layout.yaxis.type == "log"
-    assert list(layout.xaxis.tickvals) == list(N)
-
-
-def test_loss_is_live():
-    widget = go.FigureWidget(figures.loss())
-    assert len(widget.data[0].x) == 0
-    figures.update_loss(widget, [1.0, 0.5, 0.2], [2.0, 1.0, 0.7])
-    np.testing.assert_array_equal(widget.data[0].x, [1, 2, 3])
-    np.testing.assert_array_equal(widget.data[1].y, [2.0, 1.0, 0.7])
-    assert [t.name for t in widget.data] == ["training", "validation"]
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert list(figure.layout.xaxis.tickvals) == list(N)
 
 
 def test_histogram_is_a_density_over_common_bins():
@@ -152,24 +140,16 @@ def test_convergence_and_series_carry_the_data():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("function", "values", "words"),
     [
-        (
-            lambda: figures.parity([1, 2], {"a": [1]}, "E", "eV"),
-            "predictions.*one size",
-        ),
-        (lambda: figures.parity([1], {"a": [np.nan]}, "E", "eV"), "predictions.*NaN"),
-        (lambda: figures.parity([1], {}, "E", "eV"), "1 to 8 named"),
-        (lambda: figures.learning_curve({"a": ([1], [1])}, "E", "eV"), "'a'.*4 arrays"),
-        (
-            lambda: figures.learning_curve({"a": ([1], [1], [0], [2])}, "E", "eV"),
-            "'a'.*positive",
-        ),
-        (lambda: figures.convergence({"a": ([1], [1, 2])}, "E", "eV"), "'a'.*one size"),
-        (lambda: figures.histogram({"a": []}, "E", "eV"), "'a'.*not empty"),
-        (lambda: figures.series([1, 2], {"a": [1]}, "E", "eV"), "'a'.*one size"),
+        ("parity", ([1, 2], {"a": [1]}), "predictions.*one size"),
+        ("parity", ([1], {"a": [np.nan]}), "predictions.*NaN"),
+        ("parity", ([1], {}), "1 to 8 named"),
+        ("learning_curve", ({"a": ([1], [1])},), "'a'.*4 arrays"),
+        ("learning_curve", ({"a": ([1], [1], [0], [2])},), "'a'.*positive"),
+        ("histogram", ({"a": []},), "'a'.*not empty"),
     ],
 )
-def test_bad_input_is_refused_in_words(call, words):
+def test_bad_input_is_refused_in_words(function, values, words):
     with pytest.raises(ValueError, match=words):
-        call()
+        getattr(figures, function)(*values, "E", "eV")

@@ -33,7 +33,7 @@ def potentials(frames):
 
 @pytest.fixture
 def explorer(frames, potentials):
-    return explorers.parity(frames, potentials)
+    return explorers.Parity(frames, potentials)
 
 
 def circles(explorer):
@@ -121,7 +121,7 @@ def test_energies_are_compared_after_their_constants(explorer, frames, potential
 
 def test_the_legend_gives_the_error_of_all_points(frames, potentials, monkeypatch):
     monkeypatch.setattr(parity, "MOST", 200)
-    explorer = explorers.parity(frames, potentials)
+    explorer = explorers.Parity(frames, potentials)
     points = explorer.figure.data[1]
     assert len(points.x) == 100
     mae = evaluate(potentials["zero-shot"], frames).force_mae
@@ -143,19 +143,19 @@ def test_thinning_keeps_the_worst_and_the_whole_range():
 
 
 def test_two_do_not_disturb_each_other_and_one_goes_on(explorer, frames, potentials):
-    other = explorers.parity(frames, potentials)
+    other = explorers.Parity(frames, potentials)
     before = str(other.figure.to_dict())
     explorer.frame.value = 5
     explorer.potential.value = "classical zero"
     explorer.quantity.value = "energy per atom"
     assert str(other.figure.to_dict()) == before
-    again = explorers.parity(frames, potentials, before=explorer)
+    again = explorers.Parity(frames, potentials, before=explorer)
     for one, its in zip(again.figure.data, explorer.figure.data, strict=True):
         assert one.name == its.name
         np.testing.assert_array_equal([one.x, one.y], [its.x, its.y])
     assert again._text.value == explorer._text.value
     assert arrows_of(again) == arrows_of(explorer)
-    fewer = explorers.parity(
+    fewer = explorers.Parity(
         frames[:4], {"new": potentials["zero-shot"]}, before=explorer
     )
     assert fewer.quantity.value == "energy per atom"
@@ -166,11 +166,11 @@ def test_two_do_not_disturb_each_other_and_one_goes_on(explorer, frames, potenti
 def test_what_is_wrong_is_said(frames, potentials):
     energies, forces = potentials["classical zero"]
     with pytest.raises(ValueError, match=r"potentials\['x'\]: needs an energy and"):
-        explorers.parity(frames, {"x": (energies, forces[1:])})
+        explorers.Parity(frames, {"x": (energies, forces[1:])})
     with pytest.raises(ValueError, match=r"potentials\['x'\], forces: needs shape"):
-        explorers.parity(frames, {"x": (energies, forces[::-1])})
+        explorers.Parity(frames, {"x": (energies, forces[::-1])})
     with pytest.raises(ValueError, match="frame 0"):
-        explorers.parity([frames[0].copy()], potentials)
+        explorers.Parity([frames[0].copy()], potentials)
 
 
 def test_every_control_has_a_sentence(explorer):

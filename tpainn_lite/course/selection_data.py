@@ -1,7 +1,7 @@
-"""What the selection experiments share: descriptors, cheap labels, designs of heads.
+"""Describe the candidates of lesson 07, label them cheaply, fit heads to a choice.
 
-Computed once in a process. A design is independent of which structures are chosen, so
-that tuning on any choice is one linear solve (see `head`).
+All is computed once in a process. The design of a head is the same whatever is chosen,
+so tuning on a choice is one linear solve.
 """
 
 from functools import cache
@@ -22,14 +22,14 @@ TESTED = 1 / 3  # of the molecules
 
 @cache
 def frames(name: str) -> tuple[list[Atoms], list[Atoms]]:
-    """The candidates, and the structures to be judged on."""
+    """Return the candidates, and the structures to be judged on."""
     sets = datasets.load(name)
     return sets["pool"], sets["test"]
 
 
 @cache
 def student(name: str) -> Potential:
-    """The pretrained potential that describes, and is tuned on, the set `name`."""
+    """Return the pretrained potential that describes the set `name`."""
     return datasets.checkpoint(STUDENTS[name])
 
 
@@ -39,7 +39,7 @@ def described(name: str) -> tuple:
 
 
 def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
-    """Principal components (frames, COMPONENTS) of the scalars' means over atoms."""
+    """Find principal components (frames, COMPONENTS) of scalars averaged over atoms."""
     pooled = [
         h.mean(dim=0).numpy() for h in ridge_head.atom_scalars(potential, structures)
     ]
@@ -48,18 +48,18 @@ def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
 
 
 def classical(structures: list[Atoms]) -> list[Atoms]:
-    """The same structures with the labels of MMFF94, water with those of q-TIP4P/F."""
+    """Label structures by MMFF94, water by q-TIP4P/F."""
     if "smiles" in structures[0].info:
         return [label([a], molecules.mmff94(a.info["smiles"]))[0] for a in structures]
-    model = water.MODELS["q-tip4p-f"]
+    systems = [water.water_system(water.MODELS["q-tip4p-f"], a) for a in structures]
     return [
-        label([a], engine.system_energy_forces(water.water_system(model, a), a))[0]
-        for a in structures
+        label([a], engine.system_energy_forces(system, a))[0]
+        for system, a in zip(systems, structures, strict=True)
     ]
 
 
 def left_over(structures: list[Atoms]) -> np.ndarray:
-    """Energies after the best sum of energies per element, (frames,) meV/atom."""
+    """Return energies less the best sum over elements, (frames,) meV/atom."""
     E = np.array([a.get_potential_energy() for a in structures])
     reference = fit_reference_energies(structures, E, None)
     return 1e3 * (E - _sums(reference, structures)) / [len(a) for a in structures]
@@ -67,14 +67,14 @@ def left_over(structures: list[Atoms]) -> np.ndarray:
 
 @cache
 def energies(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors, and classical and quantum energies (meV/atom), of all structures."""
+    """Return descriptors, classical and quantum energies (meV/atom) of all."""
     both = [a for part in frames(name) for a in part]
     X = descriptors(student(name), both)
     return X, left_over(classical(both)), left_over(both)
 
 
 def held_out(name: str, seed: int) -> np.ndarray:
-    """Which structures are judged on, (frames,) bool: a third of the molecules."""
+    """Draw a third of the molecules to be judged on, (frames,) bool."""
     names = np.array([a.info["smiles"] for part in frames(name) for a in part])
     known = np.unique(names)
     drawn = np.random.default_rng(seed).permutation(known)
@@ -83,23 +83,22 @@ def held_out(name: str, seed: int) -> np.ndarray:
 
 @cache
 def candidates(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Descriptors and classical energies (meV/atom) of the pool."""
+    """Return descriptors and classical energies (meV/atom) of the pool."""
     pool, _ = frames(name)
     return descriptors(student(name), pool), left_over(classical(pool))
 
 
 @cache
 def designs(name: str) -> tuple[list[ridge_head.Rows], list[ridge_head.Rows]]:
-    """Rows of pool and test; the slow part."""
-    pool, test = frames(name)
-    phi = ridge_head.draw_features(student(name), pool, ridge_head.HeadConfig(), seed=0)
-    return ridge_head.design(student(name), pool, phi), ridge_head.design(
-        student(name), test, phi
-    )
+    """Design the rows of pool and test, which is the slow part."""
+    like, parts = student(name), frames(name)
+    phi = ridge_head.draw_features(like, parts[0], ridge_head.HeadConfig(), seed=0)
+    rows, tested = (ridge_head.design(like, part, phi) for part in parts)
+    return rows, tested
 
 
 def head_error(name: str, chosen: np.ndarray) -> float:
-    """Force MAE (meV/Å) on the test set of a head fitted to the `chosen` of the pool.
+    """Return the test set's force MAE (meV/Å) of a head fitted to the `chosen`.
 
     Each energy's row is moved to the reference energies that fit the chosen ones.
     """

@@ -1,11 +1,13 @@
-"""Make web pages of the lessons: ``python -m tpainn_lite.course.site``.
+"""Make web pages of lessons and library: ``python -m tpainn_lite.course.site``.
 
-Writes ``build/site`` from the lessons as they were last built (``make tutorial``). What
-plotly drew stays alive, other widgets are their pictures, formulas are MathML, and
-nothing needs a network: a folder to open from disk, or to put on any server.
+Writes ``build/site`` from the lessons as they were last built (``make tutorial``), and
+the library's reference from its docstrings. What plotly drew stays alive, other widgets
+are their pictures, formulas are MathML, and nothing needs a network: a folder to open
+from disk, or to put on any server.
 """
 
 import copy
+import os
 import re
 import shutil
 from html import escape
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import latex2mathml.converter
 import nbformat
+import pdoc
 import plotly.graph_objects as go
 import plotly.io
 from jinja2 import DictLoader
@@ -22,6 +25,9 @@ from plotly.offline import get_plotlyjs
 
 from .lessons import PLOTLY, WIDGET
 
+CORE = "units data datasets molecules water engine dynamics analysis graphs model train"
+CORE += " tune ridge_head select dpp"
+ROOMS = ("inference", "public", "explorers", "course")
 LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
 INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
@@ -33,7 +39,9 @@ padding: 0 1rem }}</style></head>
 far fewer quantum labels afterwards. To run the lessons, install the package.</p>
 <ol start="0">
 {lessons}
-</ol></body></html>
+</ol>
+<p>The library, in the order to read it: {modules}. Around it: {rooms}.</p>
+</body></html>
 """
 TEMPLATE = """{% extends 'lab/index.html.j2' %}
 {% block html_head_js_requirejs %}<script src="plotly.js"></script>{% endblock %}
@@ -88,6 +96,19 @@ def _alive(data: dict) -> dict:
     return {kind: v for kind, v in data.items() if kind != WIDGET}
 
 
+def reference(folder: Path, *modules: str) -> None:
+    """Write a page for each module of the library, from its docstrings."""
+    os.environ["PDOC_ALLOW_EXEC"] = "1"  # some imports ask the system what it is
+    pdoc.render.configure(docformat="google")
+    modules = modules or ("tpainn_lite", "!tpainn_lite.reproduce")
+    pdoc.pdoc(*modules, output_directory=folder)
+
+
+def _links(names) -> str:
+    pages = ((f"api/tpainn_lite/{name}.html", name) for name in names)
+    return ", ".join(f'<a href="{page}">{name}</a>' for page, name in pages)
+
+
 def main() -> None:
     """Write the site."""
     built, site = Path("build/notebooks"), Path("build/site")
@@ -105,7 +126,10 @@ def main() -> None:
         title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
         link = f'<a href="{path.stem}.html">{escape(title)}</a>'
         links.append(f'<li value="{int(path.stem[:2])}">{link}</li>')
-    (site / "index.html").write_text(INDEX.format(lessons="\n".join(links)), "utf-8")
+    modules = {"modules": _links(CORE.split()), "rooms": _links(ROOMS)}
+    index = INDEX.format(lessons="\n".join(links), **modules)
+    (site / "index.html").write_text(index, "utf-8")
+    reference(site / "api")
     print(f"{len(paths)} lessons: open build/site/index.html")
 
 

@@ -6,22 +6,22 @@ None keeps anything outside itself: two in one notebook do not disturb each othe
 again with ``before=``, the explorer of before, one goes on where its reader was.
 """
 
-from .low_data import LowData as low_data
-from .parity import Parity as parity
-from .properties import Properties as properties
-from .refit import Refit as refit
-from .rotation import Rotation as rotation
-from .rounds import Rounds as rounds
-from .running import LiveRun as dynamics
-from .selection_map import SelectionMap as selection_map
+from .live_md import LiveMD
+from .low_data import LowData
+from .parity import Parity
+from .properties import Properties
+from .refit import Refit
+from .rotation import Rotation
+from .rounds import Rounds
+from .selection_map import SelectionMap
 
 __all__ = [
-    "dynamics",
-    "low_data",
-    "parity",
-    "properties",
-    "refit",
-    "rotation",
-    "rounds",
-    "selection_map",
+    "LiveMD",
+    "LowData",
+    "Parity",
+    "Properties",
+    "Refit",
+    "Rotation",
+    "Rounds",
+    "SelectionMap",
 ]

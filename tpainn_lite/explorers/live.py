@@ -5,9 +5,6 @@ Everything is shown through widgets, so it works with and without a browser.
 """
 
 import asyncio
-import html
-import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,20 +12,19 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from ipywidgets import HTML, Button, HBox, IntProgress, VBox
-from plotly.subplots import make_subplots
 
-from . import controls, figures
+from . import base, figures
 
 OnEpoch = Callable[[Any, Sequence[dict]], bool]
 PAUSE = 0.5  # s: least time between two updates of the widgets
 SHARE = 0.03  # of the run's time that updates may take
-PANELS = (  # column of the history, title of its axis, labels of its axis
-    ("loss", "weighted loss (eV², eV²/Å²)", {"dtick": "D2"}),  # spans decades
-    ("force_mae", "validation MAE (meV/Å)", {}),
-)
+PANELS = {  # column of the history -> title of its panel
+    "loss": "weighted loss (eV², eV²/Å²)",
+    "force_mae": "validation MAE (meV/Å)",
+}
 
 
-class LiveTraining:
+class LiveTraining(base.Live):
     """A training that starts at once, in a thread, and is watched through `widget`.
 
     `start` is called with the `on_epoch` to pass on, for example ``lambda on_epoch:
@@ -49,38 +45,32 @@ class LiveTraining:
         """Build the widgets and start."""
         if not steps > 0:
             raise ValueError(f"steps: needs a positive number, got {steps}")
-        self.steps, self.rows, self.error = steps, [], None
-        self.value, self._start, self.on_end = None, start, on_end
-        self._stop, self._next_update = threading.Event(), 0.0
+        super().__init__()
+        self.steps, self.rows, self.value = steps, [], None
+        self._start, self.on_end, self._next_update = start, on_end, 0.0
         self._bar = IntProgress(0, 0, steps, description="Steps")
         self._button = Button(
             description="Stop and keep", icon="stop", tooltip="Ends after this epoch"
         )
         self._button.on_click(lambda _: self.stop())
-        self._status = HTML("Starting.")
-        self.figure = go.FigureWidget(_curves(PANELS[: 1 + validated]))
-        self.widget = VBox([HBox([self._bar, self._button, self._status]), self.figure])
+        self._text = HTML("Starting.")
+        titles = [*PANELS.values()][: 1 + validated]
+        shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
+        figure = figures.panels(shown, "Training", "epoch", "")
+        figure.update_traces(x=[], y=[]).update_layout(height=340)
+        figure.update_yaxes(figures.LOG)
+        self.figure = go.FigureWidget(figure.update_yaxes(dtick="D2", col=1))
+        self.widget = VBox([HBox([self._bar, self._button, self._text]), self.figure])
         self._begun = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        """Whether the training goes on."""
-        return self._thread.is_alive()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to stop before its end."""
-        return self._stop.is_set()
+        self.launch()
 
     def stop(self) -> None:
         """Ask the training to end after the current epoch and keep its best weights."""
-        self._stop.set()
+        super().stop()
         self._button.disabled = True
 
     def result(self) -> Any:
-        """Wait for the end; what `start` returned, or raise what it raised.
+        """Wait for the end; return what `start` returned, or raise what it raised.
 
         Interrupting the wait (the kernel's stop button, Ctrl-C) stops the training and
         keeps its best weights.
@@ -95,7 +85,7 @@ class LiveTraining:
         return self.value
 
     def __await__(self):
-        """``await training`` is `result` for a cell: it waits, and Stop works.
+        """Wait as `result` does, in a cell: ``await training``; there Stop works.
 
         While a cell waits in `result`, JupyterLab can deliver no click to the kernel.
         """
@@ -109,21 +99,24 @@ class LiveTraining:
                 self.stop()
         return self.result()
 
-    def twin(self) -> bytes | None:
-        """A PNG of the finished curve in the authors' build, else None at once."""
-        if os.environ.get("TPAINN_STATIC"):
-            self.result()
-        return controls.twin(self.figure)
+    def _picture(self) -> bytes:
+        self.result()  # the whole curve
+        return super()._picture()
 
-    def _run(self) -> None:
-        try:
-            self.value = self._start(self._on_epoch)
-        except BaseException as error:  # raised again by `result`, in another thread
-            self.error = error
-        self._update()
+    def work(self) -> None:
+        """Train."""
+        self.value = self._start(self._on_epoch)
+
+    def finish(self) -> None:
+        """Say how it ended."""
+        self.draw()
         self._button.disabled = True
         self._bar.bar_style = "danger" if self.error else "success"
-        self._status.value = self._last_words()
+        seconds = time.monotonic() - self._begun
+        how = f"<b>{'Stopped' if self.stopped else 'Finished'}</b>"
+        self._text.value = f"{how} at step {self._bar.value} after {seconds:.0f} s."
+        if self.error:
+            self._fail(self.error)
         if self.on_end:
             self.on_end(self)
 
@@ -131,49 +124,21 @@ class LiveTraining:
         self.rows = rows
         now = time.monotonic()
         if now >= self._next_update:
-            self._update()
+            self.draw()
             took = time.monotonic() - now
             self._next_update = now + max(PAUSE, took / SHARE)
-        return self._stop.is_set()
+        return self.stopped
 
-    def _update(self) -> None:
+    def draw(self) -> None:
         """Draw the rows so far. Only the training's thread calls this."""
         if not self.rows:
             return
         step = self._bar.value = self.rows[-1]["step"]
         left = (time.monotonic() - self._begun) * (self.steps - step) / step
-        self._status.value = f"{step} of {self.steps}, about {left:.0f} s left."
+        self._text.value = f"{step} of {self.steps}, about {left:.0f} s left."
         epochs = np.array([row["epoch"] for row in self.rows])
         with self.figure.batch_update():
-            for trace, (name, *_) in zip(self.figure.data, PANELS, strict=False):
+            for trace, name in zip(self.figure.data, PANELS, strict=False):
                 values = np.array([row.get(name, np.nan) for row in self.rows], float)
                 measured = np.isfinite(values)
                 trace.update(x=epochs[measured], y=values[measured])
-
-    def _last_words(self) -> str:
-        if self.error is not None:
-            words = f"{type(self.error).__name__}: {self.error}"
-            return f"<b>Failed.</b> {html.escape(words)}"
-        seconds = time.monotonic() - self._begun
-        how = "Stopped" if self.stopped else "Finished"
-        return f"<b>{how}</b> at step {self._bar.value} after {seconds:.0f} s."
-
-
-def _curves(panels: Sequence[tuple[str, str, dict]]) -> go.Figure:
-    """An empty panel for each quantity against epochs, logarithmic."""
-    figure = make_subplots(cols=len(panels), horizontal_spacing=0.13)
-    for k, (_, title, ticks) in enumerate(panels):
-        colour, symbol, dash, _ = figures.LOOKS[k]
-        style = dict(line=dict(color=colour, dash=dash), mode="lines+markers")
-        marker = dict(symbol=symbol, size=6, maxdisplayed=12)
-        name = title.partition(" (")[0]
-        figure.add_scatter(
-            x=[], y=[], name=name, marker=marker, row=1, col=k + 1, **style
-        )
-        figure.update_yaxes(figures.LOG | ticks, title=title, row=1, col=k + 1)
-    figure.update_xaxes(title="epoch").update_layout(
-        template=figures.TEMPLATE, title="Training", showlegend=True, height=340
-    )
-    return figure.update_layout(
-        legend=dict(orientation="h", y=1.12, x=1, xanchor="right")
-    )

@@ -3,6 +3,7 @@
 Units: Å, eV, eV/Å.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -10,14 +11,20 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, VBox
+from ipywidgets import Button, Dropdown, HBox, IntSlider
+from PIL import Image
 
 from ..data import check, compositions
 from ..model import Potential
-from . import controls, figures, viewers
-from .viewers import per_atom
+from . import base, figures, viewers
 
+MOST = 2000  # points in all panels, so that the browser stays quick
 WORST = 0.2  # of the points that are drawn: the share kept for the largest errors
+INFO = {  # of `Atoms.info`, where it is of this type: how it is written
+    "smiles": (str, "{}"),
+    "temperature": (float, "{:.0f} K"),
+    "density": (float, "{:.2f} g/cm³"),
+}
 Predictions = tuple[np.ndarray, Sequence[np.ndarray]]
 """Energies (frames,) eV and forces [(N, 3) eV/Å], as `Potential.predict` gives them."""
 
@@ -31,11 +38,11 @@ class Values(NamedTuple):
     frame: np.ndarray  # (points,): which frame it is of
 
     def mae(self, name: str) -> float:
-        """Mean absolute error of a potential over all points."""
+        """Average a potential's absolute error over all points."""
         return float(np.abs(self.predicted[name] - self.reference).mean())
 
     def errors(self, name: str) -> np.ndarray:
-        """Mean absolute error of a potential in each frame, (frames,)."""
+        """Average a potential's absolute error in each frame, (frames,)."""
         miss = np.abs(self.predicted[name] - self.reference)
         return np.bincount(self.frame, miss) / np.bincount(self.frame)
 
@@ -43,7 +50,7 @@ class Values(NamedTuple):
 def predictions(
     frames: Sequence[Atoms], potential: Potential | Predictions, name: str
 ) -> Predictions:
-    """Of a potential, or as they were given."""
+    """Predict by a potential, or check the predictions that were given."""
     if hasattr(potential, "predict"):
         return potential.predict(frames)
     energies, forces = potential
@@ -55,42 +62,38 @@ def predictions(
         )
     about = f"potentials[{name!r}], forces"
     pairs = zip(frames, forces, strict=True)
-    return np.asarray(energies, float), [per_atom(a, f, about, (3,)) for a, f in pairs]
+    return np.asarray(energies, float), [
+        viewers.per_atom(a, f, about) for a, f in pairs
+    ]
 
 
 def compare(
     frames: Sequence[Atoms], said: Mapping[str, Predictions]
 ) -> dict[str, Values]:
-    """Forces, and energies that leave out what no potential is to be judged by."""
-    return {
-        "force component": _of_forces(frames, said),
-        "energy per atom": _of_energies(frames, said),
-    }
+    """Collect reference and predicted forces and energies.
 
-
-def _of_forces(frames: Sequence[Atoms], said: Mapping[str, Predictions]) -> Values:
-    reference = np.concatenate(
-        [a.get_forces(apply_constraint=False).ravel() for a in frames]
-    )
-    predicted = {name: np.concatenate(f).ravel() for name, (_, f) in said.items()}
-    frame = np.repeat(np.arange(len(frames)), [3 * len(a) for a in frames])
-    return Values("eV/Å", reference, predicted, frame)
-
-
-def _of_energies(frames: Sequence[Atoms], said: Mapping[str, Predictions]) -> Values:
-    """Less what elements account for; the mean error a potential makes is taken off."""
+    Energies are less what the elements account for (fitted to the labels); the mean
+    error that a potential makes is taken off.
+    """
     sizes = np.array([len(a) for a in frames])
+    forces = Values(
+        "eV/Å",
+        np.concatenate([a.get_forces(apply_constraint=False).ravel() for a in frames]),
+        {name: np.concatenate(f).ravel() for name, (_, f) in said.items()},
+        np.repeat(np.arange(len(frames)), 3 * sizes),
+    )
     truth = np.array([a.get_potential_energy() for a in frames])  # (frames,) eV
     N = compositions(frames, sorted({int(z) for a in frames for z in a.numbers}))
     by_element, *_ = np.linalg.lstsq(N, truth)
     reference = (truth - N @ by_element) / sizes
     gaps = {name: (energies - truth) / sizes for name, (energies, _) in said.items()}
     predicted = {name: reference + gap - gap.mean() for name, gap in gaps.items()}
-    return Values("eV/atom", reference, predicted, np.arange(len(frames)))
+    energies = Values("eV/atom", reference, predicted, np.arange(len(frames)))
+    return {"force component": forces, "energy per atom": energies}
 
 
 def thinned(values: Values, most: int) -> np.ndarray:
-    """At most `most` points, by index: the largest errors, and a draw of the others."""
+    """Choose at most `most` points: the largest errors, and a draw of the others."""
     misses = [np.abs(y - values.reference) for y in values.predicted.values()]
     order = np.argsort(-np.max(misses, axis=0))
     worst = round(WORST * most)
@@ -98,15 +101,7 @@ def thinned(values: Values, most: int) -> np.ndarray:
     return np.sort(np.r_[order[:worst], others[: most - worst]])
 
 
-MOST = 2000  # points in all panels, so that the browser stays quick
-INFO = {  # of `Atoms.info`, where it is of this type: how it is written
-    "smiles": (str, "{}"),
-    "temperature": (float, "{:.0f} K"),
-    "density": (float, "{:.2f} g/cm³"),
-}
-
-
-class Parity:
+class Parity(base.Explorer):
     """Predicted against reference values; a click on a point shows its structure.
 
     `frames` carry energies and forces; `potentials` are named potentials, or what their
@@ -121,36 +116,51 @@ class Parity:
         potentials: Mapping[str, Potential | Predictions],
         before: "Parity | None" = None,
     ):
-        """An explorer of these frames; it begins with the controls of `before`."""
+        """Predict, and begin with the controls of `before`."""
         check(frames)
         said = {name: predictions(frames, p, name) for name, p in potentials.items()}
         self._frames = frames
         self._forces = {name: forces for name, (_, forces) in said.items()}
         self._values = compare(frames, said)
-        self._make_controls([*said])
         self.numbers: dict[str, float] = {}
-        self.figure, self._text = go.FigureWidget(self._panels()), HTML()
+        sentences = self._make_controls([*said])
+        self.figure = go.FigureWidget(self._panels())
         self._box = viewers.view_forces(*self._drawn())
-        parts = [controls.rows(self._sentences), self.figure, self._text, self._box]
-        self.widget = VBox(parts)
+        self._now = self.quantity.value, self.potential.value, self.frame.value
         for k, trace in enumerate(self.figure.data):
             trace.on_click(partial(self._clicked, [*said][k % len(said)]))
-        self.quantity.observe(self._plot, "value")
-        self.potential.observe(self._show, "value")
-        self.frame.observe(self._show, "value")
-        self._mark()
-        controls.restore(self, before)
+        self.assemble(sentences, self.figure, self._box, before=before)
 
     def jump(self, place: int = 0) -> None:
         """Show the worst frame, or the one at another place in the order of errors."""
         self.frame.value = int(self._worst_first()[place])
 
-    def twin(self) -> bytes | None:
-        """Figure and structure as a PNG in the authors' build, else None."""
-        figure = controls.twin(self.figure)
-        return figure and controls.stacked(figure, viewers.snapshot(*self._drawn()))
+    def draw(self) -> None:
+        """Bring points, structure, circles and words to what the controls say."""
+        now = self.quantity.value, self.potential.value, self.frame.value
+        if now[0] != self._now[0]:
+            fresh = self._panels()
+            for trace, new in zip(self.figure.data, fresh.data, strict=True):
+                trace.update(x=new.x, y=new.y, name=new.name, customdata=new.customdata)
+            self.figure.update_layout(fresh.layout)
+        if now[1:] != self._now[1:]:
+            viewers.change_forces(self._box, *self._drawn())
+        self._now = now
+        self._mark()
 
-    def _make_controls(self, names: Sequence[str]) -> None:
+    def _picture(self) -> bytes:
+        """Put figure and structure one below the other."""
+        pngs = super()._picture(), viewers.snapshot(*self._drawn())
+        pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+        size = max(p.width for p in pictures), sum(p.height for p in pictures)
+        whole, content = Image.new("RGB", size, "white"), io.BytesIO()
+        whole.paste(pictures[0])
+        whole.paste(pictures[1], (0, pictures[0].height))
+        whole.save(content, "PNG")
+        return content.getvalue()
+
+    def _make_controls(self, names: Sequence[str]) -> dict:
+        """Make them, and return the sentence of each."""
         self.quantity = Dropdown(options=[*self._values], description="Quantity")
         self.potential = Dropdown(options=names, value=names[-1], description="Shown")
         last = len(self._frames) - 1
@@ -159,7 +169,8 @@ class Parity:
         self.next_worst = Button(description="Next worst", icon="arrow-right")
         self.worst.on_click(lambda _: self.jump())
         self.next_worst.on_click(lambda _: self.jump(self.numbers["rank"] % (last + 1)))
-        self._sentences = {
+        self.jump()
+        return {
             self.quantity: "What is compared. Energies: less what the elements account "
             "for (fitted to the labels), and less the potential's mean error.",
             self.potential: "Whose forces are drawn, and whose errors are ranked.",
@@ -167,24 +178,19 @@ class Parity:
             HBox([self.worst, self.next_worst]): "To the largest error of a whole "
             "frame, and on to the next largest.",
         }
-        self.jump()
 
     def _worst_first(self) -> np.ndarray:
         values = self._values[self.quantity.value]
         return np.argsort(-values.errors(self.potential.value), kind="stable")
 
     def _drawn(self) -> tuple[Atoms, np.ndarray, np.ndarray]:
-        """What `viewers.view_forces` takes."""
+        """Return what `viewers.view_forces` takes."""
         k = self.frame.value
-        atoms = self._frames[k]
-        return (
-            atoms,
-            self._forces[self.potential.value][k],
-            atoms.get_forces(apply_constraint=False),
-        )
+        atoms, forces = self._frames[k], self._forces[self.potential.value][k]
+        return atoms, forces, atoms.get_forces(apply_constraint=False)
 
     def _panels(self) -> go.Figure:
-        """A panel for each potential: points, lines y = x, circles for one frame."""
+        """Draw a panel for each potential: points, y = x, and circles for one frame."""
         values = self._values[self.quantity.value]
         some = thinned(values, MOST // len(self._forces))
         predicted = {name: y[some] for name, y in values.predicted.items()}
@@ -199,19 +205,8 @@ class Parity:
             figure.add_scatter(row=1, col=k + 1, showlegend=k == 0, **style)
         return figure
 
-    def _plot(self, _=None) -> None:
-        fresh = self._panels()
-        for trace, new in zip(self.figure.data, fresh.data, strict=True):
-            trace.update(x=new.x, y=new.y, name=new.name, customdata=new.customdata)
-        self.figure.update_layout(fresh.layout)
-        self._mark()
-
-    def _show(self, _=None) -> None:
-        viewers.change_forces(self._box, *self._drawn())
-        self._mark()
-
     def _mark(self) -> None:
-        """Circles around the points of the frame, and its numbers."""
+        """Draw circles around the points of the frame, and say its numbers."""
         k, name = self.frame.value, self.potential.value
         values = self._values[self.quantity.value]
         of = values.frame == k
@@ -234,7 +229,7 @@ class Parity:
             "Energy error": f"{energies:.1f} meV/atom (all: {mean[1]:.1f})",
             "Rank": f"{rank} of {n} by {self.quantity.value}; 1 is the worst",
         }
-        self._text.value = controls.table(rows)
+        self._text.value = base.table(rows)
 
     def _clicked(self, name: str, trace, points, _) -> None:
         if points.point_inds and trace.customdata is not None:

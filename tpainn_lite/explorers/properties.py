@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import HTML, Dropdown, FloatRangeSlider, SelectMultiple, VBox
-from plotly.subplots import make_subplots
+from ipywidgets import Dropdown, FloatRangeSlider, SelectMultiple
 
 from .. import analysis, dynamics, units
-from . import controls, figures
+from . import base, figures
 
 PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
 SERIES = {"density": "g/cm³", "temperature": "K", "hydrogen bonds": "per molecule"}
@@ -19,15 +18,16 @@ QUANTITIES = (*SERIES, *PAIRS, MSD)
 THIN = 4  # of what is slow to compute every fourth frame is enough
 REACH, BINS = 5.9, 90  # Å: how far g(r) is counted
 FIT = (0.1, 0.4)  # of the run: where the straight line of the MSD is fitted
+PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
 
 
 def stride(quantity: str) -> int:
-    """How many frames there are to one row of `sample`."""
+    """Say how many frames there are to one row of `sample`."""
     return THIN if quantity in PAIRS or quantity == "hydrogen bonds" else 1
 
 
 def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
-    """A row for every `stride`-th frame: a number, a g(r), or the frame itself."""
+    """Compute a row for every `stride`-th frame: a number, a g(r), or the frame."""
     frames = frames[:: stride(quantity)]
     if quantity == "density":
         return analysis.densities(frames)
@@ -43,7 +43,7 @@ def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
 
 
 def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """What to draw of `rows`, `step` ps apart: x and y, in the units of `axes`."""
+    """Compute x and y to draw of `rows`, `step` ps apart, in the units of `titles`."""
     if quantity in SERIES:
         return step * np.arange(len(rows)), rows
     if quantity in PAIRS:
@@ -53,7 +53,7 @@ def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.nd
 
 
 def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
-    """The property as one number, in the unit of `scalar`, and its standard error.
+    """Estimate the property as one number, in the unit of `titles`, and its error.
 
     A series gives its mean, with an error by its autocorrelation; a g(r) the height of
     its highest peak, with an error from its four quarters; the mean square displacement
@@ -81,28 +81,23 @@ def _diffusion(frames: Sequence[Atoms], step: float) -> analysis.Diffusion:
     return analysis.self_diffusion(frames, dt, fit_window=window)
 
 
-def scalar(quantity: str) -> tuple[str, str]:
-    """What `estimate` gives, and its unit."""
+def titles(quantity: str) -> tuple[str, str, str, str]:
+    """Name the axes of `curve`, what `estimate` gives, and its unit."""
     if quantity in SERIES:
-        return quantity, SERIES[quantity]
+        unit = SERIES[quantity]
+        return "time in the window (ps)", f"{quantity} ({unit})", quantity, unit
     if quantity in PAIRS:
-        return f"highest peak of {quantity}", "no unit"
-    return "diffusion coefficient", "1e-9 m²/s"
+        return (
+            "r (Å)",
+            f"{quantity} (no unit)",
+            f"highest peak of {quantity}",
+            "no unit",
+        )
+    x, y = "time between two frames (ps)", f"{MSD} (Å²)"
+    return x, y, "diffusion coefficient", "1e-9 m²/s"
 
 
-def axes(quantity: str) -> tuple[str, str]:
-    """The titles of the axes of `curve`."""
-    if quantity in SERIES:
-        return "time in the window (ps)", f"{quantity} ({SERIES[quantity]})"
-    if quantity in PAIRS:
-        return "r (Å)", f"{quantity} (no unit)"
-    return "time between two frames (ps)", "mean square displacement (Å²)"
-
-
-PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
-
-
-class Properties:
+class Properties(base.Explorer):
     """A property of several runs over a window of time, and its error bar.
 
     `nvt` and `npt` are runs by the name of their model, evenly spaced frames of water
@@ -116,68 +111,41 @@ class Properties:
         npt: Mapping[str, Sequence[Atoms]],
         before: "Properties | None" = None,
     ):
-        """An explorer of these runs; it computes what is asked for, when it is.
-
-        It begins with the controls of `before`.
-        """
+        """Begin with the controls of `before`; compute only what is asked for."""
         if not nvt or [*nvt] != [*npt]:
             raise ValueError(
                 "nvt, npt: need runs of the same models, one or more; got "
                 f"{[*nvt]} and {[*npt]}"
             )
-        self._runs = {True: npt, False: nvt}
-        self._make_controls([*nvt])
-        self.figure, self._text = go.FigureWidget(_panels([*nvt])), HTML()
-        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        self._sampled: dict[tuple[str, str], Sequence] = {}
-        controls.restore(self, before)
-        for control in self._sentences:
-            control.observe(self._draw, "value")
-        parts = [controls.rows(self._sentences), self.figure, self._text]
-        self.widget = VBox(parts)
-        self._draw()
-
-    def _make_controls(self, names: list[str]) -> None:
+        self._runs, names = {True: npt, False: nvt}, [*nvt]
         self.models = SelectMultiple(
             options=names, value=names, rows=len(names), description="Models"
         )
         self.quantity = Dropdown(options=QUANTITIES, description="Quantity")
-        runs = [
-            frames for of_kind in self._runs.values() for frames in of_kind.values()
-        ]
-        end = max(len(frames) * _step(frames) for frames in runs)
+        end = max(len(run) * _step(run) for run in [*nvt.values(), *npt.values()])
+        look = dict(step=1, readout_format=".0f", continuous_update=False)
         self.window = FloatRangeSlider(
-            value=(0, end),
-            min=0,
-            max=end,
-            step=1,
-            description="ps",
-            readout_format=".0f",
+            value=(0, end), min=0, max=end, description="ps", **look
         )
-        self.window.continuous_update = False
-        self._sentences = {
+        nothing = dict.fromkeys(names, ([0], [0]))
+        length = "length of the part used (ps)"  # the left panel's own title follows
+        figure = figures.panels({"": nothing, " ": nothing}, "", length, "")
+        self.figure = go.FigureWidget(figure.update_layout(width=980, height=420))
+        for trace in self.figure.data[: len(names)]:
+            trace.mode = "lines"
+        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._sampled: dict[tuple[str, str], Sequence] = {}
+        sentences = {
             self.models: "Ctrl and arrow keys choose several.",
             self.quantity: "What is computed from the frames in the window.",
             self.window: "From when to when; the right panel uses parts of it.",
         }
+        self.assemble(sentences, self.figure, before=before)
 
-    def twin(self) -> bytes | None:
-        """The figure as a PNG in the authors' build, else None."""
-        return controls.twin(self.figure)
-
-    def _rows(self, model: str) -> tuple[Sequence, float]:
-        """The rows in the window, and how many ps they are apart."""
-        quantity = self.quantity.value
-        key, frames = (model, quantity), self._runs[quantity == "density"][model]
-        if key not in self._sampled:
-            self._sampled[key] = sample(quantity, frames)
-        step = _step(frames) * stride(quantity)
-        start, end = (round(t / step) for t in self.window.value)
-        return self._sampled[key][start:end], step
-
-    def _draw(self, _=None) -> None:
+    def draw(self) -> None:
+        """Draw the property of each model and its estimates, and say the last."""
         quantity, words, self.estimates = self.quantity.value, {}, {}
-        what, unit = scalar(quantity)
+        x_title, y_title, what, unit = titles(quantity)
         for k, name in enumerate(self.models.options):
             x, y, found = (), (), np.empty((3, 0))
             if name in self.models.value:
@@ -191,42 +159,36 @@ class Properties:
                 x, y = curve(quantity, rows, step)
                 self.estimates[name] = tuple(found)
                 words[name] = f"{found[1, -1]:.4g} ± {found[2, -1]:.2g} {unit}"
-            left, right = self.figure.data[2 * k : 2 * k + 2]
+            left, right = self.figure.data[k :: len(self.models.options)]
             left.update(x=x, y=y)
             right.update(x=found[0], y=found[1], error_y=dict(array=found[2]))
-        x_title, y_title = axes(quantity)
         self.figure.update_layout(
             title=f"{quantity[0].upper()}{quantity[1:]}",
             xaxis_title=x_title,
             yaxis_title=y_title,
             yaxis2_title=f"{what} ({unit})",
         )
-        self._text.value = controls.table(words)
+        self._text.value = base.table(words)
+
+    def _rows(self, model: str) -> tuple[Sequence, float]:
+        """Sample the window; return the rows, and how many ps they are apart."""
+        quantity = self.quantity.value
+        key, frames = (model, quantity), self._runs[quantity == "density"][model]
+        if key not in self._sampled:
+            self._sampled[key] = sample(quantity, frames)
+        step = _step(frames) * stride(quantity)
+        start, end = (round(t / step) for t in self.window.value)
+        return self._sampled[key][start:end], step
 
 
 def _step(frames: Sequence[Atoms]) -> float:
-    """How far the frames of a run are apart, ps."""
+    """Return how far the frames of a run are apart, ps."""
     return analysis.frame_interval(frames, None) / units.PS
 
 
 def _growing(quantity: str, rows: Sequence, step: float) -> np.ndarray:
-    """(3, parts): lengths (ps), values and errors of growing parts of the rows."""
+    """Return (3, parts): lengths (ps), values and errors of growing parts of rows."""
     parts = [rows[: round(part * len(rows))] for part in PARTS]
     long = [part for part in parts if len(part) >= analysis.LEAST]
     found = [(len(p) * step, *estimate(quantity, p, step)) for p in long]
     return np.array(found).reshape(-1, 3).T
-
-
-def _panels(names: Sequence[str]) -> go.Figure:
-    """For each model a curve on the left and its estimates on the right."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.12)
-    for name, (colour, marker, dash, _) in figures.looks(names).items():
-        line = dict(color=colour, dash=dash)
-        figure.add_scatter(name=name, mode="lines", line=line, row=1, col=1)
-        style = dict(mode="lines+markers", marker_symbol=marker, showlegend=False)
-        figure.add_scatter(name=name, line=line, row=1, col=2, **style)
-    figure.update_xaxes(title="length of the part used (ps)", row=1, col=2)
-    figure.update_layout(template=figures.TEMPLATE, width=980, height=420)
-    return figure.update_layout(
-        legend=dict(orientation="h", y=1.14, x=1, xanchor="right"), showlegend=True
-    )

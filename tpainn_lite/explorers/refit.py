@@ -10,15 +10,15 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import HTML, Dropdown, IntSlider, VBox
+from ipywidgets import Dropdown, IntSlider
 
 from .. import ridge_head
 from ..data import labels
 from ..model import Potential
-from . import controls, figures
+from . import base, figures
 
 
-class Refit:
+class Refit(base.Explorer):
     """Forces of an instant head on test structures, for any n and any ridge.
 
     ``numbers`` holds what the last move gave: force errors ``before`` and ``after``
@@ -35,7 +35,7 @@ class Refit:
         config: ridge_head.HeadConfig | None = None,
         before: "Refit | None" = None,
     ):
-        """An explorer of heads; it begins with the controls of `before`, if given."""
+        """Compute the rows, and begin with the controls of `before`."""
         self._config = config or ridge_head.HeadConfig()
         compositions = {a.get_chemical_formula() for a in [*pool, *test]}
         if len(compositions) > 1:
@@ -59,58 +59,42 @@ class Refit:
             "potential is; 'left out': the one that predicts left-out structures best.",
             self.seed: "Draws the structures.",
         }
-        self.numbers: dict[str, float] = {}
-        self.figure, self._text = go.FigureWidget(self._parity()), HTML()
-        self.widget = VBox([controls.rows(sentences), self.figure, self._text])
-        for control in sentences:
-            control.observe(self._move, "value")
-        self._move()
-        controls.restore(self, before)
-
-    def twin(self) -> bytes | None:
-        """The figure as a PNG in the authors' build, else None."""
-        return controls.twin(self.figure)
-
-    def _parity(self) -> go.Figure:
         start = dict.fromkeys(("before", "instant head"), self._truth + self._before)
-        return figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
+        self.figure = go.FigureWidget(
+            figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
+        )
+        self.assemble(sentences, self.figure, before=before)
 
-    def _move(self, _=None) -> None:
+    def draw(self) -> None:
+        """Solve for the read-out on the structures drawn, and test it."""
         begin = time.perf_counter()
         rng = np.random.default_rng(self.seed.value)
         drawn = rng.permutation(len(self._rows))[: self.n.value]
         config, ridge = self._config, self.ridge.value
         if ridge is not None:
             config = replace(config, ridges=(ridge,))
-        rows = centred([self._rows[k] for k in drawn])
-        w, left_out = ridge_head.solve(rows, config)
-        after = ridge_head.force_errors(self._test, w, self._config)
+        w, left_out = ridge_head.solve(centred([self._rows[k] for k in drawn]), config)
+        errors = ridge_head.force_errors(self._test, w, self._config)
         best = min(left_out, key=left_out.get) if left_out else max(config.ridges)
-        self.numbers = {
-            "before": 1e3 * float(np.abs(self._before).mean()),
-            "after": 1e3 * float(np.abs(after).mean()),
-            "ridge": best,
-            "seconds": time.perf_counter() - begin,
-        }
-        self._draw(self._truth + after)
-
-    def _draw(self, predicted: np.ndarray) -> None:
-        found = self.numbers
+        before, after = (float(np.abs(e).mean()) for e in (self._before, errors))
+        seconds = time.perf_counter() - begin
+        self.numbers = dict(before=1e3 * before, after=1e3 * after)
+        self.numbers |= dict(ridge=best, seconds=seconds)
         with self.figure.batch_update():
-            after = f"instant head: MAE {found['after'] / 1e3:.3g} eV/Å"
-            self.figure.data[1].update(y=predicted, name=after)
+            name = f"instant head: MAE {after:.3g} eV/Å"
+            self.figure.data[1].update(y=self._truth + errors, name=name)
             self.figure.layout.title = f"Forces from {self.n.value} labelled structures"
         rows = {
-            "Force error before": f"{found['before']:.0f} meV/Å",
-            "Force error now": f"{found['after']:.0f} meV/Å",
-            "Ridge": f"{found['ridge']:g}",
-            "Solved in": f"{found['seconds']:.2f} s",
+            "Force error before": f"{1e3 * before:.0f} meV/Å",
+            "Force error now": f"{1e3 * after:.0f} meV/Å",
+            "Ridge": f"{best:g}",
+            "Solved in": f"{seconds:.2f} s",
         }
-        self._text.value = controls.table(rows)
+        self._text.value = base.table(rows)
 
 
 def centred(rows: Sequence[ridge_head.Rows]) -> list[ridge_head.Rows]:
-    """`rows` without their mean energy: so one constant is fitted along."""
+    """Take the mean energy off `rows`: so one constant is fitted along."""
     X = np.mean([row.X[0] for row in rows], axis=0)
     y = np.mean([row.y[0] for row in rows])
     return [

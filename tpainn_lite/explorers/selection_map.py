@@ -8,10 +8,10 @@ from ase import Atoms
 from ipywidgets import HTML, Dropdown, FloatLogSlider, FloatSlider, IntSlider, VBox
 
 from .. import select
-from . import controls, figures, viewers
+from . import base, figures, viewers
 
 
-class SelectionMap:
+class SelectionMap(base.Explorer):
     """Which candidates would be labelled, on a map of their first two descriptors.
 
     `X` (N, d) describes the candidates, most important columns first, as principal
@@ -27,7 +27,7 @@ class SelectionMap:
         frames: Sequence[Atoms] | None = None,
         before: "SelectionMap | None" = None,
     ):
-        """An explorer of one table; it begins with the controls of `before`."""
+        """Show one table, with the controls of `before`."""
         self._X, self._cheap, self._frames = np.asarray(X, float), cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")
@@ -42,65 +42,45 @@ class SelectionMap:
             self.length: "ATBagging and DPP: from what distance on two are unlike.",
             self.seed: "Draws the trees and the choice.",
         }
-        self.chosen = np.array([], int)
-        self.figure, self._text = go.FigureWidget(_map(X, cheap, unit)), HTML()
-        self._slot = VBox()
-        parts = [controls.rows(sentences), self.figure, self._text, self._slot]
-        self.widget = VBox(parts)
         for control in sentences:
             control.continuous_update = False
-            control.observe(self._move, "value")
+        self.chosen = np.array([], int)
+        self.figure, self._slot = go.FigureWidget(_map(X, cheap, unit)), VBox()
         for trace in self.figure.data:
             trace.on_click(self._clicked)
-        self._move()
-        controls.restore(self, before)
+        self.assemble(sentences, self.figure, self._slot, before=before)
 
     def show(self, k: int) -> None:
         """Show candidate `k`, as a click on its point does."""
         about = f"Candidate {k}: {self._cheap[k]:.3g}"
-        parts = [HTML(controls.table({"Shown": about}))]
-        if self._frames is not None:
-            parts.append(viewers.view(self._frames[k]))
-        self._slot.children = parts
+        view = [] if self._frames is None else [viewers.view(self._frames[k])]
+        self._slot.children = [HTML(base.table({"Shown": about})), *view]
 
-    def twin(self) -> bytes | None:
-        """The figure as a PNG in the authors' build, else None."""
-        return controls.twin(self.figure)
-
-    def _move(self, _=None) -> None:
+    def draw(self) -> None:
+        """Choose, and say how near the chosen are to each other and all are to them."""
         how = dict(power=self.power.value, length_scale=self.length.value)
+        n, seed = self.n.value, self.seed.value
         try:
-            chosen = select.choose(
-                self.method.value,
-                self._X,
-                self._cheap,
-                self.n.value,
-                seed=self.seed.value,
-                **how,
+            self.chosen = chosen = select.choose(
+                self.method.value, self._X, self._cheap, n, seed=seed, **how
             )
-        except ValueError as error:  # too few candidates that differ: say so
-            self._text.value = controls.table({"Cannot": str(error)})
+        except ValueError as error:  # too few candidates that differ
+            self._fail(error)
             return
-        self.chosen = chosen
         x, y = self._X[chosen, 0], self._X[chosen, 1]
-        title = f"{self.method.value}: {self.n.value} of {len(self._X)} candidates"
         self.figure.data[1].update(x=x, y=y, customdata=chosen)
+        title = f"{self.method.value}: {n} of {len(self._X)} candidates"
         self.figure.update_layout(title=title)
-        self._text.value = controls.table(self._words())
-
-    def _words(self) -> dict[str, str]:
-        """How near the chosen are to one another, and how near all are to them."""
         X = select.standardised(self._X)
-        chosen = X[self.chosen]
-        apart = np.linalg.norm(chosen[:, None] - chosen[None], axis=2)
-        np.fill_diagonal(apart, np.inf)
-        near = np.linalg.norm(X[:, None] - chosen[None], axis=2).min(axis=1)
-        return {
-            "Nearest two of the chosen": f"{apart.min():.2f} standard deviations",
-            "Candidates' mean distance to a chosen one": f"{near.mean():.2f}",
-            "Spread of the chosen cheap labels": f"{self._cheap[self.chosen].std():.3g}"
-            f" (all: {self._cheap.std():.3g})",
+        apart = np.linalg.norm(X[:, None] - X[chosen][None], axis=2)  # (N, n)
+        among = apart[chosen] + np.diag(np.full(n, np.inf))
+        spread = f"{self._cheap[chosen].std():.3g} (all: {self._cheap.std():.3g})"
+        rows = {
+            "Nearest two of the chosen": f"{among.min():.2f} standard deviations",
+            "Candidates' mean distance to a chosen one": f"{apart.min(1).mean():.2f}",
+            "Spread of the chosen cheap labels": spread,
         }
+        self._text.value = base.table(rows)
 
     def _clicked(self, trace, points, _) -> None:
         if points.point_inds:
@@ -108,25 +88,14 @@ class SelectionMap:
 
 
 def _map(X: np.ndarray, cheap: np.ndarray, unit: str) -> go.Figure:
-    """Candidates coloured by cheap label, and circles for the chosen."""
-    colours = dict(
-        color=cheap,
-        colorscale="Cividis",
-        size=7,
-        opacity=0.8,
-        colorbar=dict(title=f"cheap label<br>({unit})"),
-    )
+    """Draw candidates coloured by cheap label, and circles for the chosen."""
+    bar = dict(title=f"cheap label<br>({unit})")
+    colours = dict(color=cheap, colorscale="Cividis", size=7, opacity=0.8, colorbar=bar)
     circle = dict(symbol="circle-open", size=15, color="#D55E00", line_width=3)
-    points = dict(mode="markers", customdata=np.arange(len(X)))
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=X[:, 0], y=X[:, 1], name="candidates", marker=colours, **points
-            ),
-            go.Scatter(name="chosen", mode="markers", marker=circle),
-        ]
-    )
-    figure.update_layout(template=figures.TEMPLATE, legend=dict(orientation="h", y=1.1))
+    figure = go.Figure(layout=dict(template=figures.TEMPLATE))
+    points = dict(x=X[:, 0], y=X[:, 1], customdata=np.arange(len(X)), marker=colours)
+    figure.add_scatter(name="candidates", mode="markers", **points)
+    figure.add_scatter(name="chosen", mode="markers", marker=circle)
+    figure.update_layout(legend=dict(orientation="h", y=1.1))
     figure.update_xaxes(title="descriptor, principal component 1 (no unit)")
-    figure.update_yaxes(title="descriptor, principal component 2 (no unit)")
-    return figure
+    return figure.update_yaxes(title="descriptor, principal component 2 (no unit)")

@@ -24,54 +24,50 @@ from matplotlib.textpath import TextPath
 
 from ..analysis import neighbours
 
+with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
+    warnings.simplefilter("ignore")
+    import nglview
+
 LONGEST = 2.0  # Å: about the length of the longest arrow
+CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
 
 
 class Arrows(NamedTuple):
-    """One arrow for the force on each atom, as `viewers` draws it."""
+    """One arrow for the force on each atom, and one for its reference, if there is."""
 
     start: np.ndarray  # (N, 3) Å
-    end: np.ndarray  # (N, 3) Å
-    reference_end: np.ndarray | None  # (N, 3) Å
-    values: np.ndarray  # (N,): what the colours mean, in the unit that `label` names
-    label: str
+    ends: list[np.ndarray]  # (N, 3) Å each
+    values: np.ndarray  # (N,) eV/Å: what the colours mean
+    label: str  # says what they mean
     legend: str  # says how long an arrow is
 
 
 def arrows(
-    atoms: Atoms,
-    forces: np.ndarray,
-    reference: np.ndarray | None = None,
-    color_by: tuple[str, np.ndarray] | None = None,
-    scale: float | None = None,
+    atoms: Atoms, forces: np.ndarray, reference: np.ndarray | None = None
 ) -> Arrows:
-    """The arrows of `forces` on N atoms, and the two scales that a reader needs.
+    """Make the arrows of `forces` on N atoms, with the two scales that a reader needs.
 
-    `forces` (N, 3) eV/Å are drawn thick and coloured (cividis), `reference` (N, 3) eV/Å
-    thin and grey. `color_by` is a label with its unit, and (N,) values from 0 up; by
-    default the error ``|forces - reference|``, or without a reference ``|forces|``, in
-    eV/Å. 1 Å of arrow stands for `scale` eV/Å; by default a round number.
+    `forces` (N, 3) eV/Å are drawn thick and coloured (cividis) by their error
+    ``|forces - reference|``, or without a reference by ``|forces|``; `reference` (N, 3)
+    eV/Å is drawn thin and grey. 1 Å of arrow stands for a round number of eV/Å.
     """
-    both = [per_atom(atoms, forces, "forces", (3,))]
+    both = [per_atom(atoms, forces, "forces")]
     if reference is not None:
-        both.append(per_atom(atoms, reference, "reference", (3,)))
+        both.append(per_atom(atoms, reference, "reference"))
     label = "force (eV/Å)" if reference is None else "force error (eV/Å)"
-    label, values = color_by or (label, np.linalg.norm(both[0] - sum(both[1:]), axis=1))
-    values = per_atom(atoms, values, "color_by", ())
-    if scale is None:  # the next of 1, 2, 5, 10, ... that keeps arrows short enough
-        needed = np.linalg.norm(both, axis=2).max() / LONGEST or 1.0
-        decade = 10.0 ** math.floor(math.log10(needed))
-        scale = next(k * decade for k in (1, 2, 5, 10) if k * decade >= needed)
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale: needs a positive number of eV/Å, got {scale}")
-    start, ends = atoms.positions, [atoms.positions + f / scale for f in both]
+    values = np.linalg.norm(both[0] - sum(both[1:]), axis=1)
+    # the next of 1, 2, 5, 10, ... that keeps arrows short enough
+    needed = np.linalg.norm(both, axis=2).max() / LONGEST or 1.0
+    decade = 10.0 ** math.floor(math.log10(needed))
+    scale = next(k * decade for k in (1, 2, 5, 10) if k * decade >= needed)
+    ends = [atoms.positions + f / scale for f in both]
     legend = f"1 Å of arrow = {scale:g} eV/Å" + "; thin grey: reference" * len(both[1:])
-    return Arrows(start, ends[0], *(ends[1:] or [None]), values, label, legend)
+    return Arrows(atoms.positions, ends, values, label, legend)
 
 
-def per_atom(atoms: Atoms, values, name: str, shape: tuple) -> np.ndarray:
-    """`values` as numbers of this shape for each atom; else `ValueError`."""
-    values, shape = np.asarray(values, float), (len(atoms), *shape)
+def per_atom(atoms: Atoms, values: np.ndarray, name: str) -> np.ndarray:
+    """Return `values` as a finite (N, 3) array, or raise `ValueError`."""
+    values, shape = np.asarray(values, float), (len(atoms), 3)
     if values.shape != shape:
         raise ValueError(f"{name}: needs shape {shape}, got {values.shape}")
     if not np.isfinite(values).all():
@@ -79,18 +75,11 @@ def per_atom(atoms: Atoms, values, name: str, shape: tuple) -> np.ndarray:
     return values
 
 
-with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
-    warnings.simplefilter("ignore")
-    import nglview
-
-CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
-
-
 def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
-    """Balls and sticks of one structure, or of a trajectory.
+    """Show one structure, or a trajectory of the same atoms, as balls and sticks.
 
-    `frames` are of the same atoms in the same order; a periodic cell is drawn too. The
-    slider of a trajectory shows when the pointer is over the view.
+    A periodic cell is drawn too. The slider of a trajectory shows when the pointer is
+    over the view.
     """
     frames = _frames(frames)
     widget = nglview.show_asetraj(frames)
@@ -98,34 +87,36 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.layout.width, widget.layout.height = "600px", "360px"
     _represent(widget, frames[0])
+    widget.center()
     return widget
 
 
-def view_forces(atoms, forces, reference=None, color_by=None, scale=None) -> VBox:
-    """One structure with its forces as arrows; arguments as in `arrows`.
+def view_forces(atoms, forces, reference=None) -> VBox:
+    """Show one structure with its forces as arrows; arguments as in `arrows`.
 
     Returns the view (``.children[0]``) above a text that states both scales.
     """
-    drawn = arrows(atoms, forces, reference, color_by, scale)
+    drawn = arrows(atoms, forces, reference)
     box = VBox([view(atoms), HTML()])
     _add_arrows(box, drawn)
     return box
 
 
-def change_forces(
-    box, atoms, forces, reference=None, color_by=None, scale=None
-) -> None:
+def change_forces(box, atoms, forces, reference=None, centre=True) -> None:
     """Show another structure in what `view_forces` returned; arguments as there.
 
-    The view stays: a new one for each structure would use up the browser's few.
+    The view stays: a new one for each structure would use up the browser's few. Without
+    `centre` the camera stays, too.
     """
-    drawn = arrows(atoms, forces, reference, color_by, scale)
+    drawn = arrows(atoms, forces, reference)
     widget, _ = box.children
     for component in reversed([*widget._ngl_component_ids]):
         widget.remove_component(component)
     trajectory = nglview.ASETrajectory(_frames(atoms))
     widget.add_trajectory(trajectory, default_representation=False)
     _represent(widget, atoms)
+    if centre:
+        widget.center()
     _add_arrows(box, drawn)
 
 
@@ -133,26 +124,26 @@ def _represent(widget: nglview.NGLWidget, atoms: Atoms) -> None:
     widget.add_ball_and_stick()
     if atoms.pbc.any():
         widget.add_unitcell()
-    widget.center()
 
 
 def _add_arrows(box: VBox, drawn: Arrows) -> None:
     """Put arrows into the view of `box`, and both scales into its text."""
     top = drawn.values.max() or 1.0
     colours = CIVIDIS(drawn.values / top)[:, :3].tolist()
-    ends = zip(drawn.start.tolist(), drawn.end.tolist(), colours, strict=True)
-    shapes = [("arrow", start, end, colour, 0.1) for start, end, colour in ends]
-    if drawn.reference_end is not None:
-        ends = zip(drawn.start.tolist(), drawn.reference_end.tolist(), strict=True)
-        shapes += [("arrow", start, end, [0.5, 0.5, 0.5], 0.05) for start, end in ends]
+    styles = [(colours, 0.1), ([[0.5, 0.5, 0.5]] * len(colours), 0.05)]
+    shapes = [
+        ("arrow", *arrow, radius)
+        for ends, (colours, radius) in zip(drawn.ends, styles, strict=False)
+        for arrow in zip(drawn.start.tolist(), ends.tolist(), colours, strict=True)
+    ]
     widget, text = box.children
     widget._add_shape(shapes, name="forces")  # all arrows are one component
     colour = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)."
     text.value = f"{drawn.legend}. {colour}"
 
 
-def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> bytes:
-    """A PNG of what `view` or `view_forces` shows; arguments as in `arrows`.
+def snapshot(frames, forces=None, reference=None) -> bytes:
+    """Draw what `view` or `view_forces` shows as a PNG; arguments as in `arrows`.
 
     A trajectory shows its first, middle and last frame, and takes no forces.
     """
@@ -169,15 +160,14 @@ def snapshot(frames, forces=None, reference=None, color_by=None, scale=None) -> 
         if len(frames) > 1:
             panel.set_title(f"frame {k + 1} of {len(frames)}")
     if forces is not None:
-        drawn = arrows(frames[0], forces, reference, color_by, scale)
-        _draw_arrows(figure, panels[0], drawn, turn)
+        _draw_arrows(figure, panels[0], arrows(frames[0], forces, reference), turn)
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight")  # titles whole
     return png.getvalue()
 
 
 def _orientation(atoms: Atoms) -> np.ndarray:
-    """Rotation (3, 3): rows are the directions right, up and towards the reader."""
+    """Return a rotation (3, 3): its rows point right, up and towards the reader."""
     tilt = rotate("15x,-20y,0z").T  # so that atoms behind others show
     if atoms.pbc.any():
         return tilt
@@ -186,7 +176,7 @@ def _orientation(atoms: Atoms) -> np.ndarray:
 
 
 def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
-    """Balls in CPK colours with their element's letters, bonds, and the unit cell."""
+    """Draw balls in CPK colours with letters, bonds, and the unit cell."""
     xyz = atoms.positions @ turn.T
     first, second, image = neighbours("ijS", atoms, natural_cutoffs(atoms, mult=1.2))
     for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
@@ -207,27 +197,27 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
 
 
 def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None:
-    """Arrows in front of the atoms, the colour scale, and the length scale as title."""
+    """Draw arrows in front of the atoms, the colour scale, and the length as title."""
     style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
     x, y, _ = turn @ drawn.start.T
-    u, v, _ = turn @ (drawn.end - drawn.start).T
+    (u, v, _), *others = (turn @ (end - drawn.start).T for end in drawn.ends)
     thick = dict(style, cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
     quiver = panel.quiver(x, y, u, v, drawn.values, **thick)
     quiver.set_clim(0, drawn.values.max() or 1.0)
-    if drawn.reference_end is not None:
-        tips = turn @ (drawn.reference_end - drawn.start).T
-        panel.quiver(x, y, *tips[:2], width=0.005, color="gray", **style)
+    for reference in others:
+        panel.quiver(x, y, *reference[:2], width=0.005, color="gray", **style)
     panel.update_datalim(np.c_[x + u, y + v])
     figure.colorbar(quiver, ax=panel, label=drawn.label)
     panel.set_title(drawn.legend, fontsize=9)
 
 
 def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
+    """Check that frames are of the same atoms."""
     frames = [frames] if isinstance(frames, Atoms) else list(frames)
     if not frames or not all(isinstance(a, Atoms) and len(a) for a in frames):
         raise ValueError("frames: needs one ase.Atoms with atoms, or several")
     for i, atoms in enumerate(frames):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
             raise ValueError(f"frames: frame {i} has other atoms than frame 0")
-        per_atom(atoms, atoms.positions, f"frames, positions of frame {i}", (3,))
+        per_atom(atoms, atoms.positions, f"frames, positions of frame {i}")
     return frames

@@ -1,4 +1,4 @@
-"""PaiNN's messages pair by pair, compiled by Numba: for `compiled`, where weights rest.
+"""PaiNN's messages pair by pair, compiled by Numba, for `frozen`.
 
 A filter depends on distance alone, so it is read from a table: rows of values and
 slopes (times the grid's step) at evenly spaced distances up to the cutoff, between
@@ -6,8 +6,8 @@ which a cubic goes (Hermite). Features `h` (N, 5, F) of an atom are what its nei
 take from it: to their scalars, along the line between the two, and three components to
 their vectors (none of these before the first layer: (N, 2, F)). Messages, and gradients
 `g` by them, are (N, 4, F): to the scalars, and three components to the vectors.
-Schütt, Unke & Gastegger, arXiv 2102.03150, equations 7 and 8. Each pair i, j is listed
-once, with r (P, 3) Å from i to j.
+arXiv 2102.03150, equations 7 and 8. Each pair i, j is listed once, with r (P, 3) Å from
+i to j.
 
 Rows lie flat and their length F is a constant to the compiler, so that it sees which
 stretches do not overlap and works on many features at once: twice as fast.
@@ -23,14 +23,14 @@ _inlined = njit(inline="always")  # or F would be no constant in it
 
 
 def messages(i, j, r, table, h, cutoff):
-    """What the neighbours add, (N, 4, F)."""
+    """Sum the messages of all neighbours, (N, 4, F)."""
     n, kinds, F = h.shape
     run = _messages(F, kinds > 2)
     return run(i, j, r, table.ravel(), h.reshape(n, -1), cutoff).reshape(n, 4, F)
 
 
 def gradients(i, j, r, table, h, cutoff, g):
-    """Of ``(g * messages).sum()`` by h and by r (P, 3)."""
+    """Differentiate ``(g * messages).sum()`` by h and by r (P, 3)."""
     n, kinds, F = h.shape
     flat = h.reshape(n, -1), cutoff, g.reshape(n, -1)
     to_h, to_r = _gradients(F, kinds > 2)(i, j, r, table.ravel(), *flat)
@@ -85,9 +85,9 @@ def _direction(r):
 
 @_inlined
 def _filter(table, d, cutoff, w, dw, F):
-    """The filter at a distance, and its derivative by it.
+    """Write the filter at a distance to w, its derivative to dw.
 
-    In single precision: whole numbers would make all they meet double, and slow.
+    Without whole numbers, which would make all they meet double, and slow.
     """
     one, intervals = table.dtype.type(1), len(table) // (6 * F) - 1
     place = d / cutoff * intervals
@@ -106,7 +106,7 @@ def _filter(table, d, cutoff, w, dw, F):
 
 @_inlined
 def _send(w, h, out, x, y, z, F, vectors):
-    """From one atom of a pair to the other."""
+    """Add the message from one atom of a pair to the other."""
     for f in range(F):
         along = w[F + f] * h[F + f]
         out[f] += w[f] * h[f]
@@ -121,7 +121,7 @@ def _send(w, h, out, x, y, z, F, vectors):
 
 @_inlined
 def _send_back(w, g, to_h, x, y, z, F, vectors):
-    """The gradient of what was sent, by what it was made of."""
+    """Add the gradient of what was sent, by what it was made of."""
     for f in range(F):
         g1, g2, g3 = g[F + f], g[2 * F + f], g[3 * F + f]
         to_h[f] += w[f] * g[f]
@@ -134,7 +134,7 @@ def _send_back(w, g, to_h, x, y, z, F, vectors):
 
 @_inlined
 def _turn(w, dw, ends, x, y, z, F, vectors):
-    """By distance, and by the three components of the direction."""
+    """Differentiate by distance, and by the three components of the direction."""
     ga, gb, ha, hb = ends
     along = u = v = q = w.dtype.type(0)
     for f in range(F):

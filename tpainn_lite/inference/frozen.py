@@ -1,9 +1,9 @@
-"""A potential whose weights rest, for dynamics: the same numbers, four times as fast.
+"""A potential with frozen weights, for dynamics: four times as fast in a liquid.
 
-That is in a liquid, against `Potential.energy_forces`; ``make bench`` measures it.
-Filters come from a table, each pair is visited once for both of its atoms, and
-neighbours are listed with a skin, again when an atom has moved by half of it (Verlet).
-In single precision, and nearer to the potential in double than its own single is.
+``make bench`` measures it against `Potential.energy_forces`. Filters come from a table,
+each pair is visited once for both of its atoms, and neighbours are listed with a skin,
+again when an atom has moved by half of it (Verlet). In single precision, and nearer to
+the potential in double than its own single is.
 """
 
 import copy
@@ -13,21 +13,16 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ..graphs import graph
+from ..graphs import filter_weights, graph, message_passing, radials
 from ..model import Potential
 from . import kernels
-from .painn import filter_weights, radials, update
 
 GRID = 1024  # steps of the table
 SKIN = 0.6  # Å: how much farther than the cutoff neighbours are listed
 
 
 class FrozenPotential:
-    """An `EnergyForces` of a copy of `potential`; each run needs one of its own.
-
-    Its weights are those that `potential` had when it was made. The first call compiles
-    for some seconds, unless a run before has.
-    """
+    """An `EnergyForces` of a copy of a potential; each run needs one of its own."""
 
     def __init__(self, potential: Potential):
         """Take the weights and tabulate the filters."""
@@ -40,24 +35,23 @@ class FrozenPotential:
     def __call__(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Energy (eV) and forces (N, 3) eV/Å; little checked: dynamics calls often.
+        """Compute energy (eV) and forces (N, 3) eV/Å.
 
-        Raises `FloatingPointError` for positions that are not finite: their distances
-        would be below no cutoff, and the atoms would quietly be alone.
+        Raises `FloatingPointError` for positions that are not finite.
         """
-        if not np.isfinite(positions).all():
+        if not np.isfinite(positions).all():  # or the atoms would quietly be alone
             raise FloatingPointError("a position is NaN or infinite")
         i, j, offsets = self._pairs(numbers, positions, cell)
         R = torch.from_numpy(np.array(positions, np.float64))
         r = (R[j] - R[i] + offsets).float().requires_grad_()
         Z = torch.from_numpy(np.array(numbers, np.int64))
         energy = self._atoms(Z, i.numpy(), j.numpy(), r).double().sum()
-        pull = torch.autograd.grad(energy, r)[0].double()  # on i, towards j
-        forces = torch.zeros_like(R).index_add_(0, i, pull).index_add_(0, j, -pull)
+        slope = torch.autograd.grad(energy, r)[0].double()
+        forces = torch.zeros_like(R).index_add_(0, i, slope).index_add_(0, j, -slope)
         return float(energy.detach()) + self._constant(numbers), forces.numpy()
 
     def _pairs(self, numbers, positions, cell):
-        """Pairs that may be within the cutoff, each once, and their offsets (P, 3)."""
+        """List pairs that may be within the cutoff, once each, and offsets (P, 3) Å."""
         if self._listed is not None:
             known, where, box, pairs = self._listed
             still = np.array_equal(known, numbers) and np.array_equal(box, cell)
@@ -75,20 +69,19 @@ class FrozenPotential:
         return pairs
 
     def _atoms(self, Z, i, j, r) -> torch.Tensor:
-        """What the read-out says of each atom, (N, 1)."""
-        painn = self._potential.representation
-        s, F = painn.embedding(Z), painn.n_atom_basis
-        v = None  # zero, and left out
-        layers = zip(painn.interactions, painn.mixing, self._tables, strict=True)
-        for interaction, mixing, table in layers:
-            x = interaction.interatomic_context_net(s).unflatten(-1, (3, F))
+        """Read each atom out, (N, 1) eV."""
+
+        def receive(s, v, x, table):
+            x = x.unflatten(-1, (3, -1))
             h = x[:, :2] if v is None else torch.cat([x[:, :2], x[:, 2:] * v], dim=1)
             ds, dv = _Messages.apply(h, r, i, j, table, self._cutoff)
-            s, v = update(mixing, s + ds, dv if v is None else v + dv)
-        return self._potential.readout.outnet(s)
+            return s + ds, dv if v is None else v + dv
+
+        painn, readout = self._potential.representation, self._potential.readout
+        return readout.outnet(message_passing(painn, Z, self._tables, receive))
 
     def _constant(self, numbers: np.ndarray) -> float:
-        """Reference energies (eV), less what the network says of the atoms alone."""
+        """Sum reference energies (eV), less what the network says of atoms alone."""
         kinds, counts = np.unique(numbers, return_counts=True)
         total = 0.0
         for z, count in zip(kinds.tolist(), counts.tolist(), strict=True):
@@ -103,7 +96,7 @@ class FrozenPotential:
 
 
 def tables(painn: torch.nn.Module) -> list[np.ndarray]:
-    """For each layer the filters and their slopes, (GRID + 1, 2, 3F), float32."""
+    """Tabulate filters and their slopes for each layer, (GRID + 1, 2, 3F), float32."""
     cutoff = float(painn.cutoff)
     d = torch.from_numpy(np.linspace(0, cutoff, GRID + 1))
     d[0] = 1e-6  # Bessel functions divide by it
@@ -120,16 +113,18 @@ class _Messages(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, h, r, *rest):
-        """Pairs, table and cutoff come as NumPy's."""
+        """Compute the messages; pairs, table and cutoff come as NumPy's."""
         i, j, table, cutoff = rest
         h = h.detach().contiguous().numpy()
         ctx.inputs = i, j, r.detach().numpy(), table, h, cutoff
         out = torch.from_numpy(kernels.messages(*ctx.inputs))
-        return out[:, 0].contiguous(), out[:, 1:].contiguous()  # or `update` is slow
+        return out[:, 0].contiguous(), out[
+            :, 1:
+        ].contiguous()  # or what follows is slow
 
     @staticmethod
     def backward(ctx, to_ds, to_dv):
-        """By h and r."""
+        """Compute the gradients by h and r."""
         g = torch.cat([to_ds[:, None], to_dv], dim=1).numpy()
         found = kernels.gradients(*ctx.inputs, g)
         return *map(torch.from_numpy, found), None, None, None, None

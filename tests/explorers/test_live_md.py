@@ -18,7 +18,7 @@ def box():
 @pytest.fixture
 def run(box):
     system = water.water_system(water.MODELS["spc-fw"], box)
-    explorer = explorers.dynamics(system, box, every=25)
+    explorer = explorers.LiveMD(system, box, every=25)
     yield explorer
     explorer.stop()
     explorer.wait(10**6)
@@ -66,8 +66,8 @@ def test_controls_act_while_it_runs(run):
 
 def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
     monkeypatch.setattr(live, "PAUSE", 1e9)
-    drawn, draw = [], run._draw
-    monkeypatch.setattr(run, "_draw", lambda: drawn.append(len(run.frames)) or draw())
+    drawn, draw = [], run._show
+    monkeypatch.setattr(run, "_show", lambda: drawn.append(len(run.frames)) or draw())
     run.start()
     run.wait(20)
     run.stop()
@@ -78,7 +78,7 @@ def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
 
 def test_it_ends_by_itself(box):
     system = water.water_system(water.MODELS["spc-fw"], box)
-    explorer = explorers.dynamics(system, box, every=25, longest=0.125)
+    explorer = explorers.LiveMD(system, box, every=25, longest=0.125)
     explorer.start()
     explorer.wait(10**6)
     assert len(explorer.frames) == 5
@@ -90,7 +90,7 @@ def test_a_run_that_blows_up_is_told(box):
     def wild(numbers, positions, cell):
         return 0.0, np.full_like(positions, np.nan)
 
-    explorer = explorers.dynamics(wild, box)
+    explorer = explorers.LiveMD(wild, box)
     explorer.start()
     explorer.wait(10**6)
     assert isinstance(explorer.error, dynamics.BlowUp)
@@ -100,23 +100,23 @@ def test_a_run_that_blows_up_is_told(box):
 def test_constraints_are_refused_before_it_runs(box):
     box.set_constraint(FixAtoms([0]))
     with pytest.raises(ValueError, match=r"atoms: carries constraints .*\(FixAtoms\)"):
-        explorers.dynamics(lambda *_: None, box)
+        explorers.LiveMD(lambda *_: None, box)
 
 
 def test_what_is_no_potential_is_refused_before_it_runs(box):
     with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
-        explorers.dynamics("spc-fw", box)
+        explorers.LiveMD("spc-fw", box)
 
 
 def test_distances_are_counted_up_to_the_height_of_the_box(box):
     box.set_cell([[8, 0, 0], [6, 8, 0], [0, 0, 9]], scale_atoms=True)  # |b| is 10 Å
-    run = explorers.dynamics(lambda *_: None, box)  # b - a is shorter: (-2, 8, 0)
+    run = explorers.LiveMD(lambda *_: None, box)  # b - a is shorter: (-2, 8, 0)
     assert run._reach == pytest.approx(0.42 * 64 / 68**0.5)
 
 
 def test_frames_too_close_for_the_barostat(box):
     with pytest.raises(ValueError, match="every: needs 25 steps or more"):
-        explorers.dynamics(lambda *_: None, box, every=20)
+        explorers.LiveMD(lambda *_: None, box, every=20)
 
 
 def test_made_again_it_keeps_its_controls_and_stops_the_run_before(run, box):
@@ -124,7 +124,7 @@ def test_made_again_it_keeps_its_controls_and_stops_the_run_before(run, box):
     run.start()
     run.wait(2)
     system = water.water_system(water.MODELS["spc-fw"], box)
-    new = explorers.dynamics(system, box, before=run)
+    new = explorers.LiveMD(system, box, before=run)
     assert (new.temperature.value, new.pressure.value) == (425, "1 bar")
     run.wait(10**6)
     assert not run.running

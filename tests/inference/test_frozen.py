@@ -7,8 +7,8 @@ import pytest
 from conftest import REFERENCES, SMALL
 
 from tpainn_lite import datasets, dynamics, model, water
-from tpainn_lite.inference import compiled
-from tpainn_lite.inference.compiled import SKIN
+from tpainn_lite.inference import frozen
+from tpainn_lite.inference.frozen import SKIN
 from tpainn_lite.model import Potential
 
 CLOSE = {"rtol": 0, "atol": 1e-5}  # eV/Å: single precision
@@ -125,8 +125,8 @@ def test_forces_are_the_derivative_of_its_energy(potential, ice):
 
 
 def test_the_table_has_the_filters_and_their_slopes(potential):
-    table = compiled.tables(potential.representation.requires_grad_(False))[0]
-    assert table.shape == (compiled.GRID + 1, 2, 3 * SMALL.features)
+    table = frozen.tables(potential.representation.requires_grad_(False))[0]
+    assert table.shape == (frozen.GRID + 1, 2, 3 * SMALL.features)
     rise = np.gradient(table[:, 0].astype(float), axis=0)[1:-1]
     np.testing.assert_allclose(table[1:-1, 1], rise, atol=2e-5)
     np.testing.assert_array_equal(table[-1, 0], 0)  # at the cutoff

@@ -1,0 +1,32 @@
+"""The file that lesson 08 works on, and the alt texts that stand beside the package."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ase.io
+import nbformat
+import pytest
+
+from tpainn_lite.course import lessons, upload
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_upload_comes_before_a_path_and_a_path_before_the_example(tmp_path):
+    bring = upload.Upload("A file")
+    assert bring.path() == bring.example
+    assert len(ase.io.read(bring.example, ":")) == 80
+    assert bring.path(str(tmp_path / "mine.xyz")) == tmp_path / "mine.xyz"
+    sent = dict(name="../odd.xyz", content=memoryview(b"2"), type="", size=1)
+    bring.button.value = [sent | dict(last_modified=datetime.now(UTC))]
+    assert bring.path("mine.xyz") == bring.folder / "odd.xyz"
+    assert (bring.folder / "odd.xyz").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tpainn_lite/course/alts").iterdir()))
+def test_every_figure_that_names_an_alt_text_finds_it(file):
+    (path,) = (ROOT / "notebooks").glob(f"{file.stem}_*.ipynb")
+    code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    names = set(lessons.re.findall(rf'"{file.stem}\.([\w-]+)"', "\n".join(code)))
+    assert names <= set(lessons.tomllib.loads(file.read_text("utf-8")))
+    assert all(len(lessons._alt(f"{file.stem}.{name}")) > 20 for name in names)

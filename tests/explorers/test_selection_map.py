@@ -1,0 +1,64 @@
+"""The explorers of lesson 07: the map of a selection, and rounds of labelling."""
+
+import nglview
+import numpy as np
+import pytest
+
+from tpainn_lite import explorers, select
+from tpainn_lite.molecules import sample
+
+
+@pytest.fixture
+def line(rng):
+    """A step on the first of three columns: all there is to learn is at zero."""
+    X = rng.uniform(-1, 1, (120, 3))
+    return X, np.sign(X[:, 0])
+
+
+def test_the_map_follows_its_controls(line):
+    X, y = line
+    explorer = explorers.SelectionMap(X, y, "no unit")
+    before = explorer.chosen
+    assert len(before) == len(explorer.figure.data[1].x) == 10
+    explorer.n.value = 14
+    assert len(explorer.chosen) == 14
+    explorer.method.value = "farthest points"
+    assert set(explorer.chosen) == set(select.farthest_points(X, 14, seed=0))
+    assert "farthest points: 14 of 120" in explorer.figure.layout.title.text
+    np.testing.assert_array_equal(explorer.figure.data[1].x, X[explorer.chosen, 0])
+
+
+def test_the_map_says_what_cannot_be(line):
+    X = np.repeat(line[0][:4], 5, axis=0)
+    explorer = explorers.SelectionMap(X, np.arange(20.0), "eV")
+    explorer.method.value = "DPP"
+    assert "no more differ from each other" in explorer._text.value
+
+
+def test_a_click_shows_the_structure(line):
+    frames = sample("CO", 3, temperature=300, seed=0, equilibration=10)
+    explorer = explorers.SelectionMap(line[0][:3], np.array([1.0, 2, 3]), "eV", frames)
+    explorer.n.value = 1
+    explorer.show(2)
+    label, viewer = explorer._slot.children
+    assert "Candidate 2: 3" in label.value
+    assert isinstance(viewer, nglview.NGLWidget)
+
+
+def test_rounds_are_learning(line):
+    X, y = line
+    test, first = (X[100:], y[100:]), np.arange(6)
+    explorer = explorers.Rounds(X[:100], y[:100], "no unit", test, first, batch=4)
+    for _ in range(3):
+        explorer.step()
+    errors, known = select.learn(
+        X[:100], y[:100], test, first, "committee", rounds=1, batch=4, seed=0
+    )
+    assert explorer.errors["committee"][:2] == errors
+    assert len(explorer.known["committee"]) == 18
+    assert len(explorer.errors["random"]) == 1
+    line = next(t for t in explorer.figure.data if t.name == "committee")
+    assert list(line.x) == [6, 10, 14, 18]
+    assert list(line.y) == explorer.errors["committee"]
+    explorer.again.click()
+    assert len(explorer.errors["committee"]) == 1

@@ -1,0 +1,48 @@
+"""The file that lesson 08 works on: uploaded, named by its path, or its example."""
+
+import tempfile
+from pathlib import Path
+
+import ase.io
+from ipywidgets import FileUpload, Label, VBox
+
+from .. import datasets
+from ..data import with_labels
+from . import own_data
+
+
+class Upload:
+    """A button that uploads a file into a new `folder`; `widget` shows it."""
+
+    def __init__(self, label: str):
+        """Make the button under a label."""
+        self.folder = Path(tempfile.mkdtemp(prefix="tpainn-"))
+        self.example = self.folder / "ethanol.extxyz"
+        self.button = FileUpload(description="Upload", multiple=False)
+        self.widget = VBox([Label(label), self.button])
+
+    def path(self, named: str = "") -> Path:
+        """Return the uploaded file, else the one `named`, else the `example`."""
+        if self.button.value:
+            (sent,) = self.button.value
+            path = self.folder / Path(sent["name"]).name
+            path.write_bytes(bytes(sent["content"]))
+            return path
+        return Path(named) if named else write_example(self.example)
+
+
+def write_example(path: Path) -> Path:
+    """Write eighty structures of ethanol in the units of a colleague, kcal/mol/Å."""
+    force, energy = own_data.UNITS["kcal/mol/Å"]
+    sent = [
+        with_labels(
+            a,
+            a.get_potential_energy() / energy,
+            a.get_forces(apply_constraint=False) / force,
+        )
+        for a in datasets.load("ethanol-dft")["pool"][:80]
+    ]
+    for atoms in sent:
+        atoms.info = {}
+    ase.io.write(path, sent)
+    return path

@@ -1,0 +1,129 @@
+"""What explorers share: labelled controls, a figure, its twin, their state, errors."""
+
+import contextlib
+import html
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+from ipywidgets import HTML, HBox, ValueWidget, VBox, Widget
+from traitlets import TraitError
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """Lay out names and what they are as text that a screen reader can read."""
+    cells = (f"<tr><th align=left>{k}</th><td>{v}</td></tr>" for k, v in rows.items())
+    return f"<table>{''.join(cells)}</table>"
+
+
+class Explorer:
+    """A widget that answers a question when a control moves.
+
+    A subclass makes its controls (public attributes) and its ``figure``, defines `draw`
+    and ends its ``__init__`` with `assemble`. ``error`` is what the last move failed
+    with; the widget shows it.
+    """
+
+    figure: go.FigureWidget
+    widget: VBox
+    error: BaseException | None = None
+
+    def assemble(
+        self, sentences: Mapping[Widget, str], *parts: Widget, before: Any = None
+    ) -> None:
+        """Make ``widget`` of controls with sentences, a text and `parts`, and draw.
+
+        It begins with the controls of `before`, an explorer of the same kind, where
+        they fit. So a cell that is run again, ``before=globals().get("name of the
+        explorer")``, goes on where its reader was.
+        """
+        self._text = HTML()
+        rows = [HBox([control, HTML(text)]) for control, text in sentences.items()]
+        self.widget = VBox([VBox(rows), *parts[:1], self._text, *parts[1:]])
+        if isinstance(before, type(self)):
+            self._restore(before)
+            self.adopt(before)
+        self.draw()
+        for control in sentences:
+            if isinstance(control, ValueWidget):
+                control.observe(self._move, "value")
+
+    def draw(self) -> None:
+        """Bring figure and text to what the controls say."""
+
+    def adopt(self, before: Any) -> None:
+        """Take over from an explorer of the same kind what its controls do not hold."""
+
+    def twin(self) -> bytes | None:
+        """Return a PNG in the authors' build (``TPAINN_STATIC`` set), else None."""
+        return self._picture() if os.environ.get("TPAINN_STATIC") else None
+
+    def _picture(self) -> bytes:
+        return self.figure.to_image(format="png")
+
+    def _move(self, _: Any) -> None:
+        self.error = None
+        try:
+            self.draw()
+        except Exception as error:  # raised here, only the log would have it
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep an error and show it in words."""
+        words = html.escape(f"{type(error).__name__}: {error}")
+        self.error, self._text.value = error, f"<b>Failed.</b> {words}"
+
+    def _restore(self, before: Any) -> None:
+        for name, control in [*vars(self).items()]:
+            if name.startswith("_") or not isinstance(control, ValueWidget):
+                continue
+            own, value = control.value, getattr(before, name).value
+            with contextlib.suppress(TraitError):  # no longer offered: it stays
+                control.value = value
+            if control.value != value:  # a slider takes the nearest of its own
+                control.value = own
+
+
+class Live(Explorer):
+    """An explorer that computes in a thread, by `work`, until it ends or is stopped."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing runs before `launch`."""
+        self._stop, self._thread = threading.Event(), None
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread goes on."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop before its end."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ask it to end soon and keep what there is."""
+        self._stop.set()
+
+    def launch(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        except BaseException as error:  # shown, and kept for who asks
+            self.error = error
+        self.finish()
+
+    def _move(self, _: Any) -> None:
+        """Leave it to `work` to look at the controls."""
+
+    def work(self) -> None:
+        """Compute; look at `stopped` often."""
+
+    def finish(self) -> None:
+        """Show the end."""
