@@ -82,9 +82,13 @@ editions: setup
 site: setup
 	$(BIN)/python -m tpainn_lite.course.site
 
+# style, the import contract, types of the core, and lines a room
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python tests/lengths.py
 
 clean:
 	rm -rf build .venv

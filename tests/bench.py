@@ -1,16 +1,9 @@
 """Speed, on one thread: ``make bench``. Tests never time; this never tests."""
 
-import os
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import ase.units
-import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator
-from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite import datasets, dynamics, molecules, ridge_head, train, water
 from tpainn_lite.graphs import Samples
@@ -27,36 +20,11 @@ def rate(run: Callable[[], None], seconds: float = 5.0) -> float:
     return count / (time.perf_counter() - start)
 
 
-def schnetpack_calculator(potential: Potential) -> Calculator:
-    """SchNetPack's own calculator with the weights of `potential`."""
-    from schnetpack.atomistic import Forces, PairwiseDistances
-    from schnetpack.interfaces import SpkCalculator
-    from schnetpack.model import NeuralNetworkPotential
-    from schnetpack.transform import MatScipyNeighborList
-
-    network = NeuralNetworkPotential(
-        potential.representation,
-        input_modules=[PairwiseDistances()],
-        output_modules=[potential.readout, Forces()],
-    )
-    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # 2.1.1 needs it: our own file
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model"
-        torch.save(network, file)
-        neighbours = MatScipyNeighborList(potential.config.cutoff)
-        return SpkCalculator(str(file), neighbours, energy_unit="eV")
-
-
 def liquid_speeds(potential: Potential, box: Atoms, steps: int = 100) -> None:
     """Print what moving the liquid `box` costs: neighbour lists, integrator and all."""
-    moved = box.copy()
-    moved.calc = schnetpack_calculator(potential)
     quick = potential.frozen()
     how = dict(steps=steps, every=steps, timestep=1.0, platform="CPU")
     ways = {
-        "ASE and SchNetPack's own calculator": lambda: VelocityVerlet(
-            moved, timestep=ase.units.fs
-        ).run(steps),
         "simulate(Potential.energy_forces)": lambda: dynamics.simulate(
             box, potential.energy_forces, **how
         ),

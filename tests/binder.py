@@ -13,31 +13,24 @@ Linux.
 """
 
 import argparse
-import contextlib
 import importlib.util
-import json
 import os
 import re
-import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import requests
-import websocket
+from lab import Server
 from limits import limited
 
 ROOT = Path(__file__).parents[1]
 SIZE_GB = 2.0
 BUILD_S = 5 * 60
-SILENCE_S = 600  # a cell that sends nothing for so long has failed
 PYPI = {  # conda-forge's name: PyPI's, where they differ
     "brotli-python": "brotli",
     "jupyterhub-base": "jupyterhub",
@@ -158,115 +151,12 @@ def environment(folder: Path) -> dict[str, str]:
     return clean_environment(PATH=path, HOME=str(folder / "home"))
 
 
-class Server:
-    """A Jupyter server, and the requests that a browser would send to it."""
-
-    def __init__(self, run: list[str | Path], home: Path, env: dict[str, str]):
-        """Start `run` (the words before the options) in `home`."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.place = f"127.0.0.1:{free.getsockname()[1]}"
-        token = secrets.token_hex()
-        self.headers = {"Authorization": f"token {token}"}
-        run = [*run, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-        run += [f"--ServerApp.port={self.place.split(':')[1]}"]
-        run += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-        self.log = home.parent / "server.log"
-        with self.log.open("w") as log:
-            both = {"stdout": log, "stderr": subprocess.STDOUT}
-            self.process = subprocess.Popen(run, cwd=home, env=env, **both)
-
-    def ask(self, method: str, path: str, **options) -> requests.Response:
-        """A request, whose answer must be a good one."""
-        answer = requests.request(
-            method, f"http://{self.place}{path}", headers=self.headers, **options
-        )
-        answer.raise_for_status()
-        return answer
-
-    def wait(self, page: str, seconds: float = 120) -> None:
-        """Wait until a page is served."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                self.ask("GET", page)
-                return
-            except requests.RequestException as error:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    print(self.log.read_text())
-                    raise SystemExit(f"FAIL {page} is not served: {error}") from None
-                time.sleep(0.2)
-
-    def execute(self, path: str) -> list[str]:
-        """Run the cells of a notebook as they stand on the server; its errors."""
-        cells = self.ask("GET", f"/api/contents/{path}").json()["content"]["cells"]
-        asked = {"path": path, "name": "", "type": "notebook"}
-        asked["kernel"] = {"name": "python3"}
-        session = self.ask("POST", "/api/sessions", json=asked).json()
-        address = f"ws://{self.place}/api/kernels/{session['kernel']['id']}/channels"
-        kernel = websocket.create_connection(
-            f"{address}?session_id={session['id']}",
-            header=self.headers,
-            timeout=SILENCE_S,
-        )
-        errors = []
-        try:
-            for index, cell in enumerate(cells):
-                if cell["cell_type"] == "code":
-                    found = run_cell(kernel, cell["source"])
-                    errors += [f"cell {index}: {error}" for error in found]
-        except (websocket.WebSocketException, OSError, RuntimeError) as error:
-            errors.append(f"cell {index}: {error}")
-        with contextlib.suppress(websocket.WebSocketException, OSError):
-            kernel.close()
-        with contextlib.suppress(requests.RequestException):  # it may be restarting
-            self.ask("DELETE", f"/api/sessions/{session['id']}")
-        return errors
-
-    def stop(self) -> None:
-        """End the server and its kernels."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            server = psutil.Process(self.process.pid)
-            for process in [*server.children(recursive=True), server]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-        self.process.wait()
-
-
-def run_cell(kernel: websocket.WebSocket, source: str) -> list[str]:
-    """Run a cell over a kernel's websocket; the tracebacks of what it raised."""
-    identity, errors = uuid.uuid4().hex, []
-    header = {"msg_id": identity, "msg_type": "execute_request", "version": "5.3"}
-    header |= {"username": "reader", "session": "reader"}
-    content = {"code": source, "silent": False, "store_history": True}
-    content |= {"allow_stdin": False, "stop_on_error": True}
-    message = {"header": header, "content": content, "channel": "shell"}
-    kernel.send(json.dumps(message | {"parent_header": {}, "metadata": {}}))
-    while True:
-        data = kernel.recv()
-        if isinstance(data, bytes):  # a widget's arrays: no error and no status
-            continue
-        answer = json.loads(data)
-        kind, content = answer["msg_type"], answer["content"]
-        state = content.get("execution_state") if kind == "status" else None
-        if state in ("restarting", "dead"):
-            raise RuntimeError("the kernel died")
-        if answer["parent_header"].get("msg_id") != identity:
-            continue
-        if kind == "error":
-            lines = content["traceback"] or [f"{content['ename']}: {content['evalue']}"]
-            errors.append(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines)))
-        if state == "idle":
-            return errors
-
-
 def use(folder: Path, lessons: list[str], gigabytes: float) -> bool:
     """Execute lessons in the image; whether all ended well."""
     home, core = folder / "home", min(os.sched_getaffinity(0))
-    lab = [home / "binder/start", "jupyter", "lab"]
-    server, fine = Server(lab, home, environment(folder)), True
-    psutil.Process(server.process.pid).cpu_affinity([core])
-    try:
+    lab, fine = [home / "binder/start", "jupyter", "lab"], True
+    os.sched_setaffinity(0, {core})  # what starts from here on has it, too
+    with Server(home, lab, environment(folder)) as server:
         server.wait("/lab")
         for lesson in lessons:
             [path] = (home / "notebooks").glob(f"{lesson}*.ipynb")
@@ -281,8 +171,6 @@ def use(folder: Path, lessons: list[str], gigabytes: float) -> bool:
             print(f"{path.stem:28s}{figures}  {'FAIL' if errors else 'ended well'}")
             print(*errors, sep="\n", end="\n" if errors else "", flush=True)
             fine = fine and not errors
-    finally:
-        server.stop()
     return fine
 
 

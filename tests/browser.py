@@ -9,18 +9,14 @@ import io
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
 import numpy as np
+from lab import Server
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
@@ -70,7 +66,7 @@ def lab(notebook: Path) -> Iterator[Page]:
 
     The copy lies in a temporary folder; ``page.console`` collects the console's errors.
     """
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as site:
         for file in [notebook, *notebook.parent.glob("*.svg")]:
             shutil.copy(file, folder)
         with chromium() as browser:
@@ -82,7 +78,9 @@ def lab(notebook: Path) -> Iterator[Page]:
             page.on(
                 "console", lambda m: m.type == "error" and page.console.append(m.text)
             )
-            page.goto(f"{url}/doc/tree/{notebook.name}")
+            page.goto(
+                f"http://{site.place}/doc/tree/{notebook.name}?token={site.token}"
+            )
             ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext"
             page.wait_for_function(f"{ready}?.session?.kernel")
             yield page
@@ -231,50 +229,16 @@ def screenshot(page: Page, path: Path) -> list[Path]:
     return shots
 
 
-@contextlib.contextmanager
-def server(folder: Path, python: str | Path = sys.executable) -> Iterator[str]:
-    """JupyterLab on a free port, with its root and all its settings in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = {
-        "ServerApp.ip": "127.0.0.1",
-        "ServerApp.port": port,
-        "ServerApp.root_dir": folder,
-        "ServerApp.open_browser": False,
-        "ServerApp.allow_root": True,
-        "IdentityProvider.token": "",
-        "LabApp.expose_app_in_browser": True,
-    }
-    environment = os.environ | {
-        f"{name}_DIR": str(folder / f".{name}")
-        for name in ("JUPYTER_CONFIG", "JUPYTER_RUNTIME", "JUPYTER_DATA")
-    }
+def server(folder: Path, python: str | Path = sys.executable) -> Server:
+    """JupyterLab with its root and all its settings in `folder`."""
+    kinds = ("JUPYTER_CONFIG", "JUPYTER_RUNTIME", "JUPYTER_DATA")
+    own = {f"{name}_DIR": str(folder / f".{name}") for name in kinds}
     for name, settings in SETTINGS.items():
         file = folder / f".JUPYTER_CONFIG/lab/user-settings/@jupyterlab/{name}"
         file.parent.mkdir(parents=True)
         file.with_suffix(".jupyterlab-settings").write_text(json.dumps(settings))
-    arguments = [f"--{name}={value}" for name, value in options.items()]
-    with (folder / ".lab.log").open("w") as log:
-        command = [str(python), "-m", "jupyterlab", *arguments]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_for(f"{url}/api", folder / ".lab.log")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(WAIT)
-
-
-def _wait_for(url: str, log: Path, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        time.sleep(0.3)
-    raise TimeoutError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    run, more = [python, "-m", "jupyterlab"], {"LabApp_expose_app_in_browser": True}
+    return Server(folder, run, os.environ | own, ServerApp_root_dir=folder, **more)
 
 
 if __name__ == "__main__":

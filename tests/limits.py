@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,9 +61,9 @@ def held(processes: list[psutil.Process]) -> float:
 
 def run(path: Path, gigabytes: float) -> tuple[float, str]:
     """CPU seconds of a lesson in the binder profile, and what went wrong, if so."""
-    with tempfile.TemporaryDirectory() as folder, limited(gigabytes) as peak:
-        env = execution.environment(path.stem, Path(folder) / "claims", static=False)
-        done = execution.execute(path, env | {"TPAINN_PROFILE": "binder"})
+    env = execution.environment() | {"TPAINN_PROFILE": "binder"}
+    with limited(gigabytes) as peak:
+        done = execution.execute(path, env)
     cost, error = done.cost, done.error
     killed = peak[0] > gigabytes
     error = f"killed above {gigabytes:g} GB" if killed else error

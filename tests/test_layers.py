@@ -1,62 +1,71 @@
-"""The shape of the library: imports go down, files and functions stay small."""
+"""The shape of the library: small, and light to import; `make lint` checks layers."""
 
-import ast
+import json
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from lengths import CAPS, LIBRARY, ROOT, measure
 
-ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "tpainn_lite").rglob("*.py"))
-NAMES = [str(path.relative_to(ROOT)) for path in FILES]
-EXTRAS = {"pyscf", "tblite", "distributed"}  # may be missing: imported when needed
-
-
-def imported(node: ast.AST) -> set[str]:
-    """Collect the top-level packages that are imported below `node`."""
-    found = set()
-    for statement in ast.walk(node):
-        if isinstance(statement, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in statement.names}
-        elif isinstance(statement, ast.ImportFrom) and not statement.level:
-            found.add(statement.module.split(".")[0])
-    return found
+EXTRAS = {"pyscf", "tblite", "snakemake"}  # may be missing: imported when needed
+HEAVY = {"torch", "schnetpack", "openmm", "rdkit", "sklearn", "matplotlib", "plotly"}
+LIGHT = ["data", "analysis", "datasets", "public.download", "course.lessons"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_short(path):
-    text = path.read_text("utf-8")
-    assert len(text.splitlines()) <= 400
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno - node.lineno < 40, node.name
-        if isinstance(node, ast.ExceptHandler):
-            assert node.type is not None, f"line {node.lineno}: a bare except"
+@pytest.fixture(scope="module")
+def lengths():
+    return measure()
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_extras_are_imported_when_needed(path):
-    top = ast.Module(
-        [n for n in ast.parse(path.read_text("utf-8")).body if "Import" in repr(n)], []
-    )
-    assert not imported(top) & EXTRAS
+@pytest.mark.parametrize("name", CAPS)
+def test_nothing_is_longer_than_it_may_be(lengths, name):
+    found, which = lengths
+    assert found[name] <= CAPS[name], which.get(name)
 
 
-@pytest.mark.parametrize("module", ["tpainn_lite", "tpainn_lite.course.doctor"])
-def test_import_loads_nothing_heavy(module):
-    code = f"import sys, {module}; print(*{{m.split('.')[0] for m in sys.modules}})"
-    run = [sys.executable, "-c", code]
-    loaded = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    heavy = {"torch", "schnetpack", "numpy", "ase", "rdkit", "openmm", "scipy"}
-    assert not (heavy | EXTRAS | {"matplotlib", "plotly"}) & set(loaded.split())
+def test_only_reproduce_imports_extras():
+    for path in LIBRARY.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if path.parent.name != "reproduce":
+            found = re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE)
+            assert not EXTRAS & set(found), path
 
 
-def test_lessons_load_no_torch():
-    code = (
-        "import sys; from tpainn_lite.course import lessons; "
-        "print('torch' in sys.modules)"
-    )
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("", HEAVY | {"numpy", "scipy", "ase"}), ("course.doctor", HEAVY | {"numpy"})]
+    + [(name, HEAVY) for name in LIGHT],
+)
+def test_import_loads_nothing_heavy_and_sets_nothing_global(module, heavy):
+    name = f"tpainn_lite.{module}".rstrip(".")
+    code = f"""
+import json, logging, os, sys
+before = dict(os.environ), logging.root.level
+import {name}
+same = before == (dict(os.environ), logging.root.level)
+print(json.dumps([sorted(sys.modules), same]))
+"""
     run = [sys.executable, "-c", code]
     out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "False"
+    modules, same = json.loads(out)
+    assert not (heavy | EXTRAS) & {m.split(".")[0] for m in modules}
+    assert same
+
+
+def test_no_lesson_imports_what_made_its_data():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        code = "\n".join(
+            "".join(c["source"]) for c in cells if c["cell_type"] == "code"
+        )
+        assert not re.search(r"import.*\breproduce\b|reproduce.* import", code), path
+
+
+def test_contributors_find_what_they_look_for():
+    """Each row of CONTRIBUTING's table names a file and something that is in it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `([^`|]+)` \| `([^`|]+)` \|$", text, re.MULTILINE)
+    assert len(rows) >= 20
+    for file, name in rows:
+        assert name in (ROOT / file).read_text("utf-8"), f"{file} has no {name}"

@@ -6,13 +6,11 @@ one of them in JupyterLab's server, and lesson 00 from its first cell to its las
 arguments are pip's for torch, as the Makefile gives them.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import venv
 from pathlib import Path
 
@@ -55,10 +53,10 @@ def main() -> None:
         python, lessons = bare(folder, sys.argv[1:]), folder / "lessons"
         run(python, "-m", "tpainn_lite.course.doctor", cwd=folder)
         run(python, "-m", "tpainn_lite", "lessons", lessons, cwd=folder)
-        with browser.server(lessons, python) as url:
-            with urllib.request.urlopen(f"{url}/api/contents/{LESSON}") as answer:
-                cells = json.load(answer)["content"]["cells"]
-            print(f"JupyterLab opens {LESSON}: {len(cells)} cells")
+        with browser.server(lessons, python) as server:
+            opened = server.ask("GET", f"/api/contents/{LESSON}").json()
+            cells = len(opened["content"]["cells"])
+            print(f"JupyterLab opens {LESSON}: {cells} cells")
         execute = python.with_name("jupyter-execute")
         run(execute, "--timeout=900", LESSON, cwd=lessons)
 

@@ -294,8 +294,6 @@ def simulate(
     Frames carry energy, forces, momenta (NVT: half a step early), and in ``info``
     time_fs and kinetic_energy (eV). Raises `BlowUp` for a run gone wrong.
     """
-    if isinstance(potential, Atoms):  # lessons of another branch: goes at 19:40
-        atoms, potential = potential, atoms
     check_start(atoms)
     settings = _Settings(
         temperature, pressure, timestep, friction, every, seed, platform

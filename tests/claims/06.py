@@ -15,9 +15,12 @@ after = {
 prices = {t["teacher"]: t["label_cpu_s"] for t in ladder}
 imitation = {t["teacher"]: t["student"]["force_mae"] for t in ladder}
 itself = {t["teacher"]: t["teacher_force_mae"] for t in ladder}
-over = {
-    name: row["instant head"] / row["all weights"] for name, row in compared.items()
-}
+over = {k: row["instant head"] / row["all weights"] for k, row in compared.items()}
+gentle = card["configs"]["ethanol-ccsdt"]["all weights"]
+steps = {how["steps"] for how in ways.values() if "steps" in how}
+elsewhere = datasets.load("molecules-dft")["test"][::4]
+seconds = 6000 * prices["GFN2-xTB"]
+MORE = (30, 100, 300)
 
 claim(
     "thirty numbers take off two thirds of its force error, and no force was ever "
@@ -145,7 +148,7 @@ claim(
 )
 claim(
     "The DFT potential's C-H stretches lie thirty wavenumbers too low, all of them",
-    (gaps["DFT"][15:20] > -40).all() and (gaps["DFT"][15:20] < -20).all(),
+    (gaps["DFT"][15:20] < 0).all() and -33 < gaps["DFT"][15:20].mean() < -25,
 )
 claim(
     "move them up to where they belong, within some ten",

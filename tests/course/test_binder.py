@@ -4,10 +4,11 @@ import sys
 
 import nbformat
 import pytest
+from lab import Server
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
-from binder import Server, brought, clean_environment
+from binder import brought, clean_environment
 
 LESSONS = {
     "good": ["import os\nassert len(os.environ)", "x = 1", "assert x == 1"],
@@ -25,9 +26,7 @@ def test_errors_and_dead_kernels_come_back_from_the_server(tmp_path):
         notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
         nbformat.write(notebook, home / f"{name}.ipynb")
     run = [sys.executable, "-m", "jupyter_server"]
-    server = Server(run, home, clean_environment(HOME=str(home)))
-    try:
-        server.wait("/api/status")
+    with Server(home, run, clean_environment(HOME=str(home))) as server:
         assert server.execute("good.ipynb") == []
         first, last = server.execute("bad.ipynb")
         assert first.startswith("cell 0: ")
@@ -35,8 +34,6 @@ def test_errors_and_dead_kernels_come_back_from_the_server(tmp_path):
         assert last.startswith("cell 2: ")
         assert "NameError" in last
         assert server.execute("dead.ipynb") == ["cell 1: the kernel died"]
-    finally:
-        server.stop()
     assert server.process.poll() is not None
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import os
 import subprocess
 import sys
@@ -64,41 +63,6 @@ def test_unknown_profile_is_refused_in_words():
 def test_pick_wants_every_profile():
     with pytest.raises(TypeError):
         lessons.pick(ci=1, binder=2, laptop=3)
-
-
-def test_claim_records_plain_json(tmp_path, monkeypatch, capsys):
-    file = tmp_path / "claims"
-    monkeypatch.setenv("TPAINN_CLAIMS", str(file))
-    monkeypatch.setenv("TPAINN_LESSON", "03_autotuning")
-    lessons.claim("ratio", np.float32(0.5), np.True_)
-    lessons.claim("errors", {"tuned": np.array([1.0, 2.0]), "n": np.int64(3)}, False)
-    first, second = [json.loads(line) for line in file.read_text().splitlines()]
-    assert first == {
-        "lesson": "03_autotuning",
-        "name": "ratio",
-        "value": 0.5,
-        "holds": True,
-    }
-    assert second["value"] == {"tuned": [1.0, 2.0], "n": 3}
-    assert second["holds"] is False
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Claim: ratio = 0.5, holds"
-    assert printed[1] == "Claim: errors = {tuned: [1, 2], n: 3}, DOES NOT HOLD"
-
-
-def test_claim_writes_nothing_unless_asked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TPAINN_CLAIMS", raising=False)
-    lessons.claim("ratio", 0.5, True)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("value", [float("nan"), [1.0, np.inf], object()])
-def test_claim_refuses_what_json_cannot_hold(tmp_path, monkeypatch, value):
-    monkeypatch.setenv("TPAINN_CLAIMS", str(tmp_path / "claims"))
-    with pytest.raises(ValueError, match="value of claim 'ratio': needs finite"):
-        lessons.claim("ratio", value, True)
-    assert not (tmp_path / "claims").exists()  # nothing half-written
 
 
 def test_self_check(capsys):

@@ -19,58 +19,33 @@ browser = pytest.importorskip("browser", reason="needs playwright")
 pytestmark = pytest.mark.browser
 slow = pytest.mark.slow  # `make test` keeps one of these
 STOPS_WITHIN = 3  # s: what the lessons promise of every Stop
-LOW_DATA = """
-from tpainn_lite import datasets, explorers
-sets, teacher = datasets.load("molecules-dft"), datasets.checkpoint("molecules-mmff94")
-grid, free = datasets.card("molecules-grid"), datasets.atomic_energies("molecules-dft")
-def make():
-    return explorers.LowData(grid, sets["pool"], sets["test"][:8], teacher, free)"""
-ROTATION = """
-from tpainn_lite import datasets, explorers
-def make():
-    atoms = datasets.load("ethanol-dft")["test"][0]
-    return explorers.Rotation(datasets.checkpoint("molecules-mmff94"), atoms)"""
-REFIT = """
-from tpainn_lite import datasets, explorers, tune
-sets, free = datasets.load("ethanol-dft"), datasets.atomic_energies("ethanol-dft")
-few = sets["pool"][:12]
-student = tune.with_references(datasets.checkpoint("molecules-mmff94"), few, free)
-def make():
-    return explorers.Refit(student, few, sets["test"][:6])"""
-SELECTION = """
-from tpainn_lite import explorers
+SETUP = """import numpy as np
+from tpainn_lite import datasets, explorers, tune, water
 from tpainn_lite.course import selection_data
-X, cheap = selection_data.candidates("molecules-dft")
-pool, _ = selection_data.frames("molecules-dft")
-def make():
-    return explorers.SelectionMap(X, cheap, "meV/atom", pool)"""
-ROUNDS = """
-import numpy as np
-from tpainn_lite import explorers
-from tpainn_lite.course import selection_data
-X, _, y = selection_data.energies("molecules-dft")
-held = selection_data.held_out("molecules-dft", 0)
-def make():
-    test = X[held], y[held]
-    return explorers.Rounds(X[~held], y[~held], "meV/atom", test, np.arange(10))"""
-PARITY = """
-from tpainn_lite import datasets, explorers
-student = datasets.checkpoint("molecules-mmff94")
-frames = datasets.load("molecules-dft")["test"][:60:12]
-def make():
-    return explorers.Parity(frames, {"zero-shot": student})"""
-PROPERTIES = """
-from tpainn_lite import datasets, explorers
-runs = datasets.runs("water-runs")
-some = {k: {m: f[:200] for m, f in v.items()} for k, v in runs.items()}
-def make():
-    return explorers.Properties(some["NVT"], some["NPT"])"""
-DYNAMICS = """
-from tpainn_lite import explorers, water
+student, name = datasets.checkpoint("molecules-mmff94"), "molecules-dft"
+sets, free = datasets.load(name), datasets.atomic_energies(name)
+ethanol = datasets.load("ethanol-dft")
 box = water.water_box(16, density=0.9, seed=0)
-def make():
-    system = water.water_system(water.MODELS["spc-fw"], box)
-    return explorers.LiveMD(system, box, longest=1000.0)"""
+few = ethanol["pool"][:12]
+def rounds():
+    X, _, y = selection_data.energies(name)
+    held = selection_data.held_out(name, 0)
+    return X[~held], y[~held], "meV/atom", (X[held], y[held]), np.arange(10)
+def runs(kind):
+    return {m: f[:200] for m, f in datasets.runs("water-runs")[kind].items()}
+make = lambda: explorers."""
+LOW_DATA = """LowData(
+    datasets.card("molecules-grid"), sets["pool"], sets["test"][:8], student, free)"""
+ROTATION = "Rotation(student, ethanol['test'][0])"
+REFIT = """Refit(tune.with_references(
+    student, few, datasets.atomic_energies("ethanol-dft")), few, ethanol["test"][:6])"""
+SELECTION = """SelectionMap(
+    *selection_data.candidates(name), 'meV/atom', selection_data.frames(name)[0])"""
+ROUNDS = "Rounds(*rounds())"
+PARITY = "Parity(sets['test'][:60:12], {'zero-shot': student})"
+PROPERTIES = "Properties(runs('NVT'), runs('NPT'))"
+DYNAMICS = """LiveMD(
+    water.water_system(water.MODELS["spc-fw"], box), box, longest=1000.0)"""
 TRAINING = [
     """from tpainn_lite import datasets, train
 from tpainn_lite.explorers import live
@@ -91,7 +66,10 @@ training.widget""",
 @contextmanager
 def two(folder: Path, source: str, drawn: str = browser.PLOT) -> Iterator[tuple]:
     """The cells of two explorers; what is done to the first leaves the second alone."""
-    cells = [source + "\none = make()\none.widget", "other = make()\nother.widget"]
+    cells = [
+        f"{SETUP}{source}\none = make()\none.widget",
+        "other = make()\nother.widget",
+    ]
     with browser.lab(browser.write(folder / "two.ipynb", cells)) as page:
         browser.run_all(page)
         assert browser.tracebacks(page) == []
@@ -184,13 +162,20 @@ def test_rotation_turns(tmp_path):
 
 
 @slow
-def test_refit_solves_again(tmp_path):
-    with two(tmp_path, REFIT) as (box, _):
+@pytest.mark.parametrize(
+    ("source", "act"),
+    [
+        (REFIT, lambda box: browser.move_slider(box, steps=2)),
+        (PROPERTIES, lambda box: browser.move_slider(box)),
+        (ROUNDS, lambda box: press(box, "Label 10 more")),
+    ],
+)
+def test_a_control_moves_figure_and_words(tmp_path, source, act):
+    with two(tmp_path, source) as (box, _):
+        words = box.inner_text()
         with changes(box):
-            browser.move_slider(box, steps=2)
-        says(box, "Forces from 12 labelled structures")
-        with changes(box):
-            box.get_by_label("Ridge").select_option(index=1)
+            act(box)
+        assert browser.until(box.page, lambda: box.inner_text() != words)
 
 
 @slow
@@ -239,38 +224,12 @@ def test_a_click_on_a_parity_point_shows_its_structure(tmp_path):
 
 
 @slow
-def test_properties_of_another_window(tmp_path):
-    with two(tmp_path, PROPERTIES) as (box, _):
-        for quantity in ("g(r), O-O", "mean square displacement"):
-            with changes(box):
-                box.get_by_label("Quantity").select_option(quantity)
-        words = box.inner_text()
-        with changes(box):
-            browser.move_slider(box)
-        assert box.inner_text() != words
-
-
-@slow
-def test_rounds_label_and_start_again(tmp_path):
-    with two(tmp_path, ROUNDS) as (box, _):
-        start = browser.figure_data(box)
-        with changes(box):
-            press(box, "Label 10 more")
-        with changes(box):
-            box.get_by_label("Way").select_option("random")
-            press(box, "Label 10 more")
-        with changes(box):
-            press(box, "Start again")
-        assert browser.figure_data(box) == start
-
-
-@slow
 def test_a_closed_kernel_leaves_picture_and_twin(tmp_path):
-    png = "viewers.snapshot(datasets.load('ethanol-dft')['test'][0])"
+    png = "viewers.snapshot(ethanol['test'][0])"
     show = f"lessons.show(make().widget, 'Ethanol, turned', {png})"
     imports = """from tpainn_lite.course import lessons
 from tpainn_lite.explorers import viewers"""
-    path = browser.write(tmp_path / "closed.ipynb", [ROTATION, imports, show])
+    path = browser.write(tmp_path / "closed.ipynb", [SETUP + REFIT, imports, show])
     with browser.lab(path) as page:
         browser.run_all(page)
         saved = browser.shut_down(page)

@@ -18,7 +18,7 @@ def box():
 @pytest.fixture
 def run(box):
     system = water.water_system(water.MODELS["spc-fw"], box)
-    explorer = explorers.LiveMD(system, box, every=25)
+    explorer = explorers.LiveMD(system, box)
     yield explorer
     explorer.stop()
     explorer.wait(10**6)
@@ -78,7 +78,7 @@ def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
 
 def test_it_ends_by_itself(box):
     system = water.water_system(water.MODELS["spc-fw"], box)
-    explorer = explorers.LiveMD(system, box, every=25, longest=0.125)
+    explorer = explorers.LiveMD(system, box, longest=0.125)
     explorer.start()
     explorer.wait(10**6)
     assert len(explorer.frames) == 5
@@ -97,26 +97,18 @@ def test_a_run_that_blows_up_is_told(box):
     assert "blew up" in explorer._text.value
 
 
-def test_constraints_are_refused_before_it_runs(box):
+def test_what_cannot_run_is_refused_at_once(box):
+    with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
+        explorers.LiveMD("spc-fw", box)
     box.set_constraint(FixAtoms([0]))
     with pytest.raises(ValueError, match=r"atoms: carries constraints .*\(FixAtoms\)"):
         explorers.LiveMD(lambda *_: None, box)
-
-
-def test_what_is_no_potential_is_refused_before_it_runs(box):
-    with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
-        explorers.LiveMD("spc-fw", box)
 
 
 def test_distances_are_counted_up_to_the_height_of_the_box(box):
     box.set_cell([[8, 0, 0], [6, 8, 0], [0, 0, 9]], scale_atoms=True)  # |b| is 10 Å
     run = explorers.LiveMD(lambda *_: None, box)  # b - a is shorter: (-2, 8, 0)
     assert run._reach == pytest.approx(0.42 * 64 / 68**0.5)
-
-
-def test_frames_too_close_for_the_barostat(box):
-    with pytest.raises(ValueError, match="every: needs 25 steps or more"):
-        explorers.LiveMD(lambda *_: None, box, every=20)
 
 
 def test_made_again_it_keeps_its_controls_and_stops_the_run_before(run, box):

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ipywidgets import Button
 from PIL import Image
 from plotly.basedatatypes import BaseFigure
 
@@ -119,7 +118,9 @@ def test_energies_are_compared_after_their_constants(explorer, frames, potential
     holds(explorer, frames, worst, potentials)
 
 
-def test_the_legend_gives_the_error_of_all_points(frames, potentials, monkeypatch):
+def test_thinning_keeps_the_worst_and_the_legend_counts_all(
+    frames, potentials, monkeypatch, rng
+):
     monkeypatch.setattr(parity, "MOST", 200)
     explorer = explorers.Parity(frames, potentials)
     points = explorer.figure.data[1]
@@ -127,10 +128,6 @@ def test_the_legend_gives_the_error_of_all_points(frames, potentials, monkeypatc
     mae = evaluate(potentials["zero-shot"], frames).force_mae
     assert points.name == f"zero-shot: MAE {mae:.3g} meV/Å"
     assert f"(all: {mae:.0f})" in explorer._text.value
-
-
-def test_thinning_keeps_the_worst_and_the_whole_range():
-    rng = np.random.default_rng(0)
     x = rng.normal(size=9000)
     said = {name: x + 0.1 * rng.normal(size=9000) for name in "ab"}
     values = parity.Values("eV/Å", x, said, np.arange(9000) // 30)
@@ -171,15 +168,6 @@ def test_what_is_wrong_is_said(frames, potentials):
         explorers.Parity(frames, {"x": (energies, forces[::-1])})
     with pytest.raises(ValueError, match="frame 0"):
         explorers.Parity([frames[0].copy()], potentials)
-
-
-def test_every_control_has_a_sentence(explorer):
-    for row in explorer.widget.children[0].children:
-        control, sentence = row.children
-        buttons = getattr(control, "children", [control])
-        assert all(b.description for b in buttons)
-        assert sentence.value.endswith(".")
-    assert isinstance(explorer.worst, Button)
 
 
 def test_the_twin_is_plot_and_structure(explorer, monkeypatch):

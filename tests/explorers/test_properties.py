@@ -84,6 +84,9 @@ def test_models_and_window_are_chosen(explorer):
     assert lengths[-1] == pytest.approx(4.0)
     assert values[-1] != before[1][-1]
     assert len(explorer.figure.data[1].x) == 80
+    explorer.quantity.value, explorer.window.value = "density", (7.0, 8.0)
+    assert explorer.estimates == {}
+    assert "too short" in explorer._text.value
 
 
 def test_a_broken_molecule_is_told(runs):
@@ -100,19 +103,6 @@ def test_a_broken_molecule_is_told(runs):
     assert [*explorer.estimates] == ["whole", "broken"]
 
 
-def test_runs_that_are_not_evenly_spaced_in_time_are_refused(runs):
-    nvt = {"one": runs["NVT"]["q-tip4p-f"][:20] + runs["NVT"]["q-tip4p-f"][30:]}
-    npt = {"one": runs["NPT"]["q-tip4p-f"]}
-    with pytest.raises(ValueError, match="50 fs apart, .* 50 to 550 fs apart"):
-        explorers.Properties(nvt, npt)
-
-
-def test_a_window_too_short_is_told(explorer):
-    explorer.window.value = (7.0, 8.0)
-    assert explorer.estimates == {}
-    assert "too short" in explorer._text.value
-
-
 def test_made_again_it_goes_on_where_it_was(explorer, runs):
     explorer.quantity.value = "g(r), O-O"
     explorer.window.value = (2.0, 8.0)
@@ -122,6 +112,10 @@ def test_made_again_it_goes_on_where_it_was(explorer, runs):
     assert again.figure.layout.xaxis.title.text == "r (Å)"
 
 
-def test_runs_of_different_models_are_refused(runs):
+def test_runs_that_do_not_go_together_are_refused(runs):
+    nvt, npt = runs["NVT"], {"q-tip4p-f": runs["NPT"]["q-tip4p-f"]}
     with pytest.raises(ValueError, match="need runs of the same models"):
-        explorers.Properties(runs["NVT"], {"q-tip4p-f": runs["NPT"]["q-tip4p-f"]})
+        explorers.Properties(nvt, npt)
+    gap = {"q-tip4p-f": nvt["q-tip4p-f"][:20] + nvt["q-tip4p-f"][30:]}
+    with pytest.raises(ValueError, match="50 fs apart, .* 50 to 550 fs apart"):
+        explorers.Properties(gap, npt)

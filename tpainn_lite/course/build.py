@@ -34,36 +34,27 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
     (OUT / "notebooks").mkdir(parents=True, exist_ok=True)
     results, timings, problems = [], {}, []
     for path in notebooks:
-        lesson, record = path.stem, OUT / "claims.part"
-        record.unlink(missing_ok=True)
+        lesson = path.stem
         print(f"{lesson} ...", flush=True)
-        env = environment(lesson, record.resolve(), write_back)
-        run = execute(path, env, claims.FOLDER / f"{lesson[:2]}.py")
+        file = claims.FOLDER / f"{lesson[:2]}.py"
+        run = execute(path, environment(write_back), file)
         nbformat.write(run.notebook, OUT / "notebooks" / path.name)
         for picture in path.parent.glob("*.svg"):  # lessons show them
             shutil.copy(picture, OUT / "notebooks")
-        found, wrong = read_claims(record), claims.problems(run.notebook, run.claims)
-        wrong += [f"claim does not hold: {c['name']}" for c in found if not c["holds"]]
-        found += [
-            {"lesson": lesson, "text": c["text"], "holds": c["holds"]}
-            for c in run.claims
-        ]
+        wrong = claims.problems(run.notebook, run.claims)
         wrong += [run.error] if run.error else []
         if write_back and not wrong:
             wrong = normalise.write_back(run.notebook, path)
         cost = ", ".join(f"{k} {v}" for k, v in run.cost.items())
-        print(f"{lesson}: {cost}, {len(found)} claims, {len(wrong)} problems")
+        print(f"{lesson}: {cost}, {len(run.claims)} claims, {len(wrong)} problems")
         problems += [f"{lesson}: {words}" for words in wrong]
-        results, timings[lesson] = results + found, run.cost
-    record.unlink(missing_ok=True)
+        timings[lesson] = run.cost
+        results += [
+            {"lesson": lesson, "text": c["text"], "holds": c["holds"]}
+            for c in run.claims
+        ]
     _merge(results, timings)
     return problems
-
-
-def read_claims(path: Path) -> list[dict]:
-    """The records of a file that `lessons.claim` appended to."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _merge(results: list[dict], timings: dict) -> None:

@@ -1,9 +1,7 @@
-"""What every lesson shares: the profile, recorded claims, self-checks, figures' twins.
+"""Share what every lesson needs: profile, self-checks, tables, figures' static twins.
 
 ``TPAINN_PROFILE`` (ci, binder, laptop or full; binder unless set) says how much a
-lesson computes. It is read once, here. ``python -m tpainn_lite.course.build`` sets
-the other
-variables: ``TPAINN_LESSON``, ``TPAINN_CLAIMS`` and ``TPAINN_STATIC``.
+lesson computes. It is read once, here.
 """
 
 import base64
@@ -27,73 +25,17 @@ PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def resolve_profile(name: str) -> str:
-    """The profile of that name.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if name not in PROFILES:
-        raise ValueError(
-            f"TPAINN_PROFILE: needs one of {', '.join(PROFILES)}, got {name!r}; unset "
-            "it for the default, binder, and restart the kernel"
-        )
-    return name
-
-
-PROFILE: str = resolve_profile(os.environ.get("TPAINN_PROFILE") or "binder")
+PROFILE = os.environ.get("TPAINN_PROFILE") or "binder"
+if PROFILE not in PROFILES:
+    raise ValueError(
+        f"TPAINN_PROFILE: needs one of {', '.join(PROFILES)}, got {PROFILE!r}; unset "
+        "it for the default, binder, and restart the kernel"
+    )
 
 
 def pick(*, ci: T, binder: T, laptop: T, full: T) -> T:
-    """The value that belongs to the profile of this session."""
+    """Return the value that belongs to the profile of this session."""
     return {"ci": ci, "binder": binder, "laptop": laptop, "full": full}[PROFILE]
-
-
-def claim(name: str, value: Any, holds: bool) -> None:
-    """Print what the prose says as a checked statement, and record it.
-
-    The record is one line of JSON, ``{"lesson", "name", "value", "holds"}``, appended
-    to the file that the environment variable ``TPAINN_CLAIMS`` names, if it names one.
-    The build collects them and fails if one does not hold.
-
-    Args:
-        name: the statement, with its unit, e.g. "force MAE, tuned / scratch, n = 3".
-        value: what was found: a number, or a list or dict of numbers and texts; NumPy's
-            kinds are fine.
-        holds: whether the statement is true.
-
-    Raises:
-        ValueError: if `value` holds NaN or infinity, or is nothing JSON can hold.
-    """
-    record = {
-        "lesson": os.environ.get("TPAINN_LESSON", "interactive"),
-        "name": name,
-        "value": value,
-        "holds": bool(holds),
-    }
-    try:
-        line = json.dumps(record, allow_nan=False, default=lambda x: x.tolist())
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"value of claim {name!r}: needs finite numbers or texts (or a list or "
-            f"dict of them), got {value!r}; find out where it comes from"
-        ) from error
-    verdict = "holds" if holds else "DOES NOT HOLD"
-    print(f"Claim: {name} = {_short(json.loads(line)['value'])}, {verdict}")
-    if path := os.environ.get("TPAINN_CLAIMS"):
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
-
-def _short(value: Any) -> str:
-    """`value` with four significant digits."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_short, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
-    return str(value)
 
 
 def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None:
@@ -130,7 +72,7 @@ class Stop(Exception):
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """What goes wrong in this block, with a reader's data, stops in one sentence."""
+    """Stop in one sentence when something goes wrong with a reader's data."""
     try:
         yield
     except (ValueError, FloatingPointError) as error:
@@ -138,7 +80,7 @@ def in_words() -> Iterator[None]:
 
 
 def placard(text: str) -> bytes:
-    """`text` as a PNG: the twin of a control that has nothing to draw."""
+    """Draw `text` as a PNG, the twin of a control that has nothing to draw."""
     font = ImageFont.load_default(18)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new(

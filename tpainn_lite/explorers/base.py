@@ -87,7 +87,11 @@ class Explorer:
 
 
 class Live(Explorer):
-    """An explorer that computes in a thread, by `work`, until it ends or is stopped."""
+    """An explorer that computes in a thread until it ends or is stopped.
+
+    A subclass defines ``work()``, which looks at `stopped` often, and ``finish()``,
+    which shows the end.
+    """
 
     def __init__(self) -> None:
         """Prepare; nothing runs before `launch`."""
@@ -121,9 +125,3 @@ class Live(Explorer):
 
     def _move(self, _: Any) -> None:
         """Leave it to `work` to look at the controls."""
-
-    def work(self) -> None:
-        """Compute; look at `stopped` often."""
-
-    def finish(self) -> None:
-        """Show the end."""

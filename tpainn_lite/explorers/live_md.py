@@ -20,6 +20,8 @@ PANELS = {
     "density (g/cm³)": {"density": ([0], [0])},
     "g(r), no unit": {"O-O": ([0], [0])},
 }
+EVERY = BAROSTAT_EVERY  # steps of 1 fs a frame; the barostat tries once in so many
+FRAME = EVERY / units.PS  # ps
 RANGE = 0.42  # of the box's least height: how far g(r) is counted; it may shrink
 
 
@@ -27,8 +29,8 @@ class LiveMD(base.Live):
     """Molecular dynamics of a periodic box with oxygens, in a thread, until stopped.
 
     Temperature and pressure may be changed while it runs. ``frames`` are those so far,
-    ``error`` is what ended a run that blew up. A frame is `every` steps of
-    `timestep` fs; after `longest` ps it stops by itself.
+    ``error`` is what ended a run that blew up. A frame is `EVERY` steps of 1 fs; after
+    `longest` ps it stops by itself.
     """
 
     def __init__(
@@ -36,27 +38,18 @@ class LiveMD(base.Live):
         potential: openmm.System | EnergyForces,
         atoms: Atoms,
         *,
-        every: int = 25,
-        timestep: float = 1.0,
         longest: float = 5.0,
-        seed: int = 0,
         before: "LiveMD | None" = None,
     ):
         """Prepare a run of one potential and box; nothing runs before `start`.
 
         It begins with the controls of `before`, and stops its run.
         """
-        if every < BAROSTAT_EVERY:
-            raise ValueError(
-                f"every: needs {BAROSTAT_EVERY} steps or more, for the barostat tries "
-                f"once in so many, got {every}"
-            )
         dynamics.check_start(atoms)
         if not isinstance(potential, openmm.System):
             potential = energy_forces_of(potential)
         super().__init__()
         self._potential, self._atoms = potential, atoms.copy()
-        self._every, self._timestep, self._seed = every, timestep, seed
         self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()
         self.frames: list[Atoms] = []
         self._g, self._next_draw, self._go = 0.0, 0.0, threading.Event()
@@ -112,7 +105,7 @@ class LiveMD(base.Live):
 
     def work(self) -> None:
         """Run frame after frame."""
-        while not self.stopped and self._time(len(self.frames)) < self._longest:
+        while not self.stopped and len(self.frames) * FRAME < self._longest:
             if not self._go.is_set():
                 self._show()  # all there is, before the rest
                 self._go.wait()
@@ -121,46 +114,42 @@ class LiveMD(base.Live):
 
     def finish(self) -> None:
         """Show all there is, and how it ended."""
-        self._text.value = f"<b>Stopped</b> at {self._time(len(self.frames)):.2f} ps."
+        self._text.value = f"<b>Stopped</b> at {len(self.frames) * FRAME:.2f} ps."
         if self.error:
             self._fail(self.error)
         self._show()
         self.play.disabled = self.halt.disabled = True
-
-    def _time(self, frames: int | np.ndarray) -> float | np.ndarray:
-        """How long so many frames are, ps."""
-        return frames * self._every * self._timestep / units.PS
 
     def _step(self) -> None:
         begun = time.monotonic()
         (frame,) = dynamics.simulate(
             self.frames[-1] if self.frames else self._atoms,
             self._potential,
-            steps=self._every,
-            every=self._every,
+            steps=EVERY,
+            every=EVERY,
             temperature=float(self.temperature.value),
             pressure=PRESSURES[self.pressure.value],
-            timestep=self._timestep,
-            seed=self._seed + len(self.frames),
+            timestep=1.0,
+            seed=len(self.frames),
             platform="CPU",
         )
         self.frames.append(frame)
         n = len(self.frames)
-        frame.info["time_fs"] = n * self._every * self._timestep
+        frame.info["time_fs"] = float(n * EVERY)
         self._r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
         self._g = self._g + (g - self._g) / n
         now = time.monotonic()
         if now >= self._next_draw:  # a browser that falls behind would not see Stop
             self._show()
-            speed = self._time(1) * 1e-3 / (now - begun) * 86400
-            self._text.value = f"{self._time(n):.2f} ps, {speed:.2g} ns/day."
+            speed = FRAME * 1e-3 / (now - begun) * 86400
+            self._text.value = f"{n * FRAME:.2f} ps, {speed:.2g} ns/day."
             self._next_draw = time.monotonic() + live.PAUSE
 
     def _show(self) -> None:
         """Draw the frames so far; `draw`, after a control moved, has nothing to do."""
         if not self.frames:
             return
-        times = self._time(np.arange(1, len(self.frames) + 1))
+        times = FRAME * np.arange(1, len(self.frames) + 1)
         temperature, density, structure = self.figure.data
         temperature.update(x=times, y=dynamics.temperatures(self.frames))
         density.update(x=times, y=analysis.densities(self.frames))

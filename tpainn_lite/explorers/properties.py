@@ -57,9 +57,8 @@ def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
 
     A series gives its mean, with an error by its autocorrelation; a g(r) the height of
     its highest peak, with an error from its four quarters; the mean square displacement
-    the diffusion coefficient, not corrected for the size of the box.
-
-    Raises `ValueError` for fewer than 16 rows.
+    the diffusion coefficient, not corrected for the size of the box. Raises
+    `ValueError` for fewer than 16 rows.
     """
     if len(rows) < analysis.LEAST:
         raise ValueError(
@@ -87,12 +86,8 @@ def titles(quantity: str) -> tuple[str, str, str, str]:
         unit = SERIES[quantity]
         return "time in the window (ps)", f"{quantity} ({unit})", quantity, unit
     if quantity in PAIRS:
-        return (
-            "r (Å)",
-            f"{quantity} (no unit)",
-            f"highest peak of {quantity}",
-            "no unit",
-        )
+        peak = f"highest peak of {quantity}"
+        return "r (Å)", f"{quantity} (no unit)", peak, "no unit"
     x, y = "time between two frames (ps)", f"{MSD} (Å²)"
     return x, y, "diffusion coefficient", "1e-9 m²/s"
 

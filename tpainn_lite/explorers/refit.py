@@ -95,11 +95,8 @@ class Refit(base.Explorer):
 
 def centred(rows: Sequence[ridge_head.Rows]) -> list[ridge_head.Rows]:
     """Take the mean energy off `rows`: so one constant is fitted along."""
-    X = np.mean([row.X[0] for row in rows], axis=0)
-    y = np.mean([row.y[0] for row in rows])
+    X, y = (np.mean([getattr(row, k)[0] for row in rows], axis=0) for k in "Xy")
+    energy = np.eye(len(rows[0].y))[0]  # an energy stands first, then its forces
     return [
-        ridge_head.Rows(
-            np.r_[[row.X[0] - X], row.X[1:]], np.r_[row.y[0] - y, row.y[1:]]
-        )
-        for row in rows
+        ridge_head.Rows(row.X - np.outer(energy, X), row.y - energy * y) for row in rows
     ]
