@@ -344,3 +344,23 @@ def test_enumerated_molecules_are_sorted_stable_and_reproducible(enumerated):
     for how in ({"max_heavy": 0}, {"max_heavy": 10}, {"max_heavy": 3, "keep": 0}):
         with pytest.raises(ValueError, match=[*how][-1]):
             molecules.enumerate_smiles(**how)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CF", "CS", "FCCF", "CC(=O)Cl", "c1ccsc1", "BrC#C", "CCO"]
+)
+def test_bonds_are_read_from_positions(smiles):
+    (atoms,) = molecules.conformers(smiles, seed=0)
+    shuffled = atoms[np.random.default_rng(0).permutation(len(atoms))]
+    shuffled.rattle(0.03, seed=0)
+    found = molecules.perceive(shuffled)
+    assert molecules.skeleton(found) == molecules.skeleton(smiles)
+    numbers = molecules.conformers(found, seed=0)[0].numbers
+    assert sorted(numbers) == sorted(atoms.numbers)
+
+
+def test_what_cannot_be_perceived_is_said():
+    with pytest.raises(ValueError, match="needs a neutral, closed-shell molecule"):
+        molecules.perceive(molecule("CH3"))
+    with pytest.raises(ValueError, match="MMFF94 has no parameters"):
+        molecules.perceive(molecule("BF3"))

@@ -35,12 +35,6 @@ def every_figure():
     }
 
 
-def test_palette_is_okabe_ito():
-    assert set(figures.PALETTE) == OKABE_ITO
-    markers = [marker for _, marker, _, _ in figures.LOOKS]
-    assert len(set(markers)) == len(figures.LOOKS) == 8
-
-
 @pytest.mark.parametrize("name", every_figure())
 def test_title_axes_legend_and_looks(name):
     figure = every_figure()[name]
@@ -66,6 +60,7 @@ def test_title_axes_legend_and_looks(name):
 
 
 def test_an_arm_looks_the_same_in_every_figure():
+    assert set(figures.PALETTE) == OKABE_ITO
     alone = figures.looks(["scratch"])["scratch"]
     assert alone == figures.looks(["mine", "tuned", "scratch"])["scratch"]
     assert len(set(figures.looks([*"abcd", *figures.ARMS]).values())) == 8
@@ -100,15 +95,11 @@ def test_parity_carries_the_data_and_its_error():
     overlay = figures.parity(reference, predictions, "force", "eV/Å", overlay=True)
     assert len(overlay.data) == 3
     assert {t.xaxis for t in overlay.data} == {"x"}
+    many = np.zeros(figures.MANY + 1)  # WebGL draws them
+    assert figures.parity(many, {"a": many}, "E", "eV").data[0].type == "scattergl"
 
 
-def test_parity_of_many_points_uses_webgl():
-    for size, kind in ((figures.MANY + 1, "scattergl"), (9, "scatter")):
-        x = np.zeros(size)
-        assert figures.parity(x, {"a": x}, "E", "eV").data[0].type == kind
-
-
-def test_learning_curve_shows_the_spread():
+def test_curves_carry_the_data_and_their_spread():
     figure = every_figure()["learning_curve"]
     scratch, tuned = figure.data
     np.testing.assert_array_equal(scratch.x, N)
@@ -117,6 +108,13 @@ def test_learning_curve_shows_the_spread():
     np.testing.assert_allclose(scratch.error_y.arrayminus, 0.1 * SCRATCH)
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     assert list(figure.layout.xaxis.tickvals) == list(N)
+    figure = figures.convergence({"scratch": (N, SCRATCH)}, "force MAE", "meV/Å")
+    np.testing.assert_array_equal(figure.data[0].y, SCRATCH)
+    assert figure.layout.yaxis.type == "log"
+    figure = figures.series(N, {"total": TUNED}, "energy", "eV", "distance (Å)")
+    np.testing.assert_array_equal(figure.data[0].x, N)
+    assert figure.layout.xaxis.title.text == "distance (Å)"
+    assert "distance" in figure.layout.title.text
 
 
 def test_histogram_is_a_density_over_common_bins():
@@ -126,17 +124,6 @@ def test_histogram_is_a_density_over_common_bins():
     np.testing.assert_array_equal(first.x, second.x)
     for trace in (first, second):
         assert np.sum(np.diff(trace.x) * trace.y[:-1]) == pytest.approx(1)
-
-
-def test_convergence_and_series_carry_the_data():
-    steps, error = np.array([1, 10, 100]), np.array([3.0, 2.0, 1.0])
-    figure = figures.convergence({"scratch": (steps, error)}, "force MAE", "meV/Å")
-    np.testing.assert_array_equal(figure.data[0].y, error)
-    assert figure.layout.yaxis.type == "log"
-    figure = figures.series(steps, {"total": error}, "energy", "eV", "distance (Å)")
-    np.testing.assert_array_equal(figure.data[0].x, steps)
-    assert figure.layout.xaxis.title.text == "distance (Å)"
-    assert "distance" in figure.layout.title.text
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,8 @@ def run(n: int) -> list:
 
 def test_the_star_of_a_movie_follows_the_frame_and_the_run():
     x = np.arange(20)
-    movie = Movie(
-        {"cold": run(4), "hot": run(10)},
-        {"cold": (x, x), "hot": (x, 2.0 * x)},
-        "q",
-        "u",
-    )
+    curves = {"cold": (x, x), "hot": (x, 2.0 * x)}
+    movie = Movie({"cold": run(4), "hot": run(10)}, curves, "q", "u")
     movie.frame.value = 3
     assert movie.view.frame == 3
     assert (movie.figure.data[1].x[0], movie.figure.data[1].y[0]) == (15, 15)

@@ -35,11 +35,6 @@ def explorer(frames, potentials):
     return explorers.Parity(frames, potentials)
 
 
-def circles(explorer):
-    """The last trace: around the frame shown, for the last potential."""
-    return explorer.figure.data[-1]
-
-
 def arrows_of(explorer) -> list:
     """Starts and ends of the arrows that the view holds, thick ones first."""
     archive = explorer._box.children[0]._ngl_msg_archive
@@ -52,8 +47,8 @@ def holds(explorer, frames, k, potentials):
     atoms = frames[k]
     known = atoms.get_forces()
     (said,) = potentials["zero-shot"].predict([atoms])[1]
-    np.testing.assert_allclose(circles(explorer).x, known.ravel())
-    np.testing.assert_allclose(circles(explorer).y, said.ravel(), atol=1e-5)
+    np.testing.assert_allclose(explorer.figure.data[-1].x, known.ravel())
+    np.testing.assert_allclose(explorer.figure.data[-1].y, said.ravel(), atol=1e-5)
     shapes = arrows_of(explorer)
     assert len(shapes) == 2 * len(atoms)
     np.testing.assert_allclose([s[1] for s in shapes[: len(atoms)]], atoms.positions)
@@ -109,7 +104,7 @@ def test_energies_are_compared_after_their_constants(explorer, frames, potential
     np.testing.assert_allclose(y - x, gap - gap.mean(), atol=1e-6)
     assert abs(x).max() < 1  # eV/atom, of four hundred
     assert "eV/atom" in explorer.figure.layout.xaxis.title.text
-    assert len(circles(explorer).x) == 1
+    assert len(explorer.figure.data[-1].x) == 1
     worst = int(np.argmax(abs(gap - gap.mean())))
     explorer.worst.click()
     assert explorer.frame.value == worst

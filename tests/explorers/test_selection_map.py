@@ -28,14 +28,7 @@ def test_the_map_follows_its_controls(line):
     np.testing.assert_array_equal(explorer.figure.data[1].x, X[explorer.chosen, 0])
 
 
-def test_the_map_says_what_cannot_be(line):
-    X = np.repeat(line[0][:4], 5, axis=0)
-    explorer = explorers.SelectionMap(X, np.arange(20.0), "eV")
-    explorer.method.value = "DPP"
-    assert "no more differ from each other" in explorer._text.value
-
-
-def test_a_click_shows_the_structure(line):
+def test_a_click_shows_the_structure_and_words_what_cannot_be(line):
     frames = sample("CO", 3, temperature=300, seed=0, equilibration=10)
     explorer = explorers.SelectionMap(line[0][:3], np.array([1.0, 2, 3]), "eV", frames)
     explorer.n.value = 1
@@ -43,6 +36,10 @@ def test_a_click_shows_the_structure(line):
     label, viewer = explorer._slot.children
     assert "Candidate 2: 3" in label.value
     assert isinstance(viewer, nglview.NGLWidget)
+    X = np.repeat(line[0][:4], 5, axis=0)
+    explorer = explorers.SelectionMap(X, np.arange(20.0), "eV")
+    explorer.method.value = "DPP"
+    assert "no more differ from each other" in explorer._text.value
 
 
 def test_rounds_are_learning(line):

@@ -58,8 +58,8 @@ class LiveTraining(base.Live):
         shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
         figure = figures.panels(shown, "Training", "epoch", "")
         figure.update_traces(x=[], y=[]).update_layout(height=340)
-        figure.update_yaxes(figures.LOG)
-        self.figure = go.FigureWidget(figure.update_yaxes(dtick="D2", col=1))
+        figure.update_yaxes(figures.LOG, dtick="D2")
+        self.figure = go.FigureWidget(figure)
         self.widget = VBox([HBox([self._bar, self._button, self._text]), self.figure])
         self._begun = time.monotonic()
         self.launch()
