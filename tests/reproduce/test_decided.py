@@ -115,9 +115,9 @@ def test_parts_read_what_decides_them():
 def test_all_parts_can_be_told_and_are_different():
     for module in parts.modules().values():
         for name in module.FILES:
-            told = [part.decided() for part in module.parts(name).values()]
+            told = [p.decided() for p in parts.parts_of(module, name).values()]
             assert len(set(told)) == len(told)
-            assert module.whole(name).decided()
+            assert parts.whole_of(module, name).decided()
 
 
 def test_what_has_no_value_is_refused():

@@ -40,7 +40,8 @@ def table() -> str:
     lines = [row("name", "family", "done", "parts", "files")]
     for family, module in parts.modules().items():
         for name, files in module.FILES.items():
-            wanted = [parts.path(family, module, name, p) for p in module.parts(name)]
+            every = parts.parts_of(module, name)
+            wanted = [parts.path(family, module, name, p) for p in every]
             done = sum(path.is_file() for path in wanted)
             short = family.rpartition(".")[2]
             lines.append(row(name, short, done, len(wanted), ", ".join(files)[:40]))

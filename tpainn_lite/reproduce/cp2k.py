@@ -50,37 +50,7 @@ SMOOTHING = """
     XC_SMOOTH_RHO NN10
     XC_DERIV SPLINE2_SMOOTH
    &END XC_GRID"""
-INPUT = """
-&FORCE_EVAL
- &DFT
-  WFN_RESTART_FILE_NAME {orbitals}
-  &QS
-   METHOD {method}
-   EPS_DEFAULT {eps_default}
-   EXTRAPOLATION USE_GUESS
-  &END QS
-  &MGRID
-   NGRIDS 5
-   REL_CUTOFF {rel_cutoff}
-  &END MGRID
-  &SCF
-   SCF_GUESS {guess}
-   EPS_SCF {eps_scf}
-   MAX_SCF {max_scf}
-   &OT ON
-    MINIMIZER DIIS
-    PRECONDITIONER FULL_ALL
-   &END OT
-   &OUTER_SCF
-    MAX_SCF 20
-    EPS_SCF {eps_scf}
-   &END OUTER_SCF
-  &END SCF
-  &XC{xc}
-  &END XC
- &END DFT
-&END FORCE_EVAL
-"""
+INPUT = Path(__file__).with_suffix(".inp").read_text()
 
 
 GUESS = dict(  # coarse and smoothed: only its orbitals are used
@@ -105,7 +75,7 @@ CONVERGED = FINAL | dict(method="GPW", eps_default="1e-14", rel_cutoff=80)
 
 
 def label_cp2k(atoms: Atoms, *, multiplicity: int = 1, converged: bool = False):
-    """A copy of `atoms` with energy (eV), forces (eV/Å) and, in a box, stress (eV/Å³).
+    """Label a copy of `atoms`: energy (eV), forces (eV/Å), in a box stress (eV/Å³).
 
     revPBE-D3(0), GTH-PBE pseudopotentials, DZVP-MOLOPT-SR-GTH, GAPW at 400 Ry; with
     `converged` instead plain GPW at 1000 Ry and tight thresholds, to measure the noise.
@@ -152,21 +122,21 @@ def _options(label: str, settings: dict, cutoff: float) -> dict:
 
 
 def _run(cp2k: CP2K, atoms: Atoms) -> dict:
-    """Energy, forces and, where asked for, stress."""
+    """Compute energy, forces and, where asked for, stress."""
     try:
         with cp2k:
             cp2k.calculate(atoms.copy())
             found = {key: np.copy(value) for key, value in cp2k.results.items()}
-            found["energy"] = float(found["energy"])
     except (AssertionError, ValueError) as error:  # what ASE's reader of replies raises
         log = Path(f"{cp2k.label}.out")
         tail = log.read_text()[-1500:] if log.is_file() else "no output"
         raise RuntimeError(f"CP2K failed ({error}): {tail}") from error
+    found["energy"] = float(found["energy"])
     return {key: found[key] for key in ("energy", "forces", "stress") if key in found}
 
 
 def isolated_atom_energies(width: float = 10.0) -> dict[int, float]:
-    """Energies (eV) of free hydrogen (doublet) and oxygen (triplet) atoms."""
+    """Compute energies (eV) of free hydrogen (doublet) and oxygen (triplet) atoms."""
     energies = {}
     for symbol, multiplicity in (("H", 2), ("O", 3)):
         atom = Atoms(symbol, cell=[width] * 3)
@@ -177,7 +147,7 @@ def isolated_atom_energies(width: float = 10.0) -> dict[int, float]:
 
 
 def version() -> str:
-    """Name and version of the CP2K that is installed."""
+    """Ask for the name and version of the CP2K that is installed."""
     text = subprocess.run(
         ["cp2k", "--version"], capture_output=True, text=True, check=True
     ).stdout

@@ -10,11 +10,6 @@ GRID = "molecules-grid"
 FILES = {"headline": ["headline.png"]}
 
 
-def parts(name: str) -> dict[str, Part]:
-    """List none: the figure is drawn at once."""
-    return {}
-
-
 def whole(name: str) -> Part:
     """Tell what the figure is drawn from."""
     return Part(name, (GRID,))

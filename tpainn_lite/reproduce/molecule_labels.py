@@ -190,7 +190,11 @@ def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
     kelvin = 300 * 3.166808578545117e-6 * units.HARTREE / units.KB  # its own constant
     options = {"method": "GFN2-xTB", "cache_api": False, "verbosity": 0}
     options |= {"electronic_temperature": kelvin, "multiplicity": unpaired + 1}
-    return from_calculator(TBLite(**options))
+
+    def energy_forces(numbers, positions, cell=None):  # anew: no guess from before
+        return from_calculator(TBLite(**options))(numbers, positions, cell)
+
+    return energy_forces
 
 
 def _dft(frame: Atoms) -> list[Atoms]:
@@ -259,11 +263,6 @@ def compute(name: str, tasks: Sequence, path: Path) -> None:
     """Label the structures of a part; write extxyz."""
     frames = [frame for task in tasks for frame in SETS[name][1](task)]
     ase.io.write(path, frames, format="extxyz")
-
-
-def whole(name: str) -> Part:
-    """Tell what decides the files beside their parts."""
-    return Part(name)
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:

@@ -1,9 +1,9 @@
 """What a job of the workflow is made from, and where its files lie.
 
-A family is a module with `FILES` (asset -> names of its shipped files), `parts(name)`
-(the pieces that are computed one by one), `compute(name, task, path)` for one of them,
-`write(name, results, folder, share)` for the shipped files, and `whole(name)`, what
-decides those files beside the pieces.
+A family is a module with `FILES` (asset -> names of its shipped files) and
+`write(name, results, folder, share)` for these. Where there are pieces to compute one
+by one, `parts(name)` lists them and `compute(name, task, path)` computes one.
+`whole(name)` tells what decides the files beside the pieces, if anything does.
 """
 
 import hashlib
@@ -45,6 +45,16 @@ class Part:
 
         public = {name: digest(name) for name in self.reads if name in SETS}
         return told(self.task, self.settings, public)
+
+
+def parts_of(module: ModuleType, name: str) -> dict[str, Part]:
+    """List the parts of an asset; a training or a figure has none."""
+    return module.parts(name) if hasattr(module, "parts") else {}
+
+
+def whole_of(module: ModuleType, name: str) -> Part:
+    """Tell what decides the files of an asset beside its parts."""
+    return module.whole(name) if hasattr(module, "whole") else Part(name)
 
 
 def told(*values) -> str:

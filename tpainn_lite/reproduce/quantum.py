@@ -5,33 +5,23 @@ need it, because its labels ship. PySCF works in Hartree and Bohr.
 """
 
 import os
-import platform
 from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
 
-
-def _has_avx2() -> bool:
-    info = Path("/proc/cpuinfo")
-    return platform.machine() == "x86_64" and "avx2" in (
-        info.read_text() if info.is_file() else ""
-    )
-
-
 # PySCF's wheel brings an OpenBLAS of 2018. It takes processors made since for machines
 # of 2004, and is then 2-3 times slower than with the name of one that it knows.
-if _has_avx2():
+CPU = Path("/proc/cpuinfo")
+if CPU.is_file() and "avx2" in CPU.read_text():
     os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 from pyscf import cc, dft, gto, lib, scf  # noqa: E402
 from pyscf.cc import ccsd_t_lambda  # noqa: E402
 from pyscf.grad import ccsd_t as ccsd_t_gradient  # noqa: E402
 
-from .. import units  # noqa: E402
 from ..data import EnergyForces  # noqa: E402
-from ..units import UNPAIRED  # noqa: E402
+from ..units import BOHR, HARTREE, UNPAIRED  # noqa: E402
 
-QM9_LEVEL = "B3LYP/6-31G(2df,p)"
 CCSDT_BASIS = "cc-pvdz"
 CORE = {1: 0, 6: 1, 7: 1, 8: 1}  # orbitals of the core, not correlated
 
@@ -39,7 +29,7 @@ CORE = {1: 0, 6: 1, 7: 1, 8: 1}  # orbitals of the core, not correlated
 def pyscf_dft(
     xc: str = "b3lyp", basis: str = "6-31g(2df,p)", grid_level: int = 2
 ) -> EnergyForces:
-    """Kohn-Sham DFT of an open, closed-shell, neutral molecule; near QM9's level.
+    """Make Kohn-Sham DFT of open, closed-shell, neutral molecules; near QM9's level.
 
     Density fitting (def2-universal-jkfit) with the response of the integration grid in
     the forces, so that they are the exact derivative of the energy. PySCF's `b3lyp`
@@ -55,8 +45,8 @@ def pyscf_dft(
         field = _mean_field(numbers, positions, xc, basis, grid_level, spin=0)
         gradient = field.nuc_grad_method()
         gradient.grid_response = True
-        forces = -gradient.kernel() * (units.HARTREE / units.BOHR)  # (N, 3) eV/Å
-        return float(field.e_tot) * units.HARTREE, forces
+        forces = -gradient.kernel() * (HARTREE / BOHR)  # (N, 3) eV/Å
+        return float(field.e_tot) * HARTREE, forces
 
     return energy_forces
 
@@ -89,7 +79,7 @@ def _converged(method, what: str, mol: gto.Mole):
 
 
 def _coupled_cluster(numbers, positions, basis: str, spin: int):
-    """Converged CCSD with frozen cores, and the energy (Hartree) with triples."""
+    """Converge CCSD with frozen cores; add the energy (Hartree) with triples."""
     mol = _molecule(numbers, positions, basis, spin)
     field = (scf.UHF if spin else scf.RHF)(mol)
     field.conv_tol = 1e-10  # Hartree
@@ -105,12 +95,12 @@ def _coupled_cluster(numbers, positions, basis: str, spin: int):
 
 
 def ccsdt_energy(numbers, positions, basis: str = CCSDT_BASIS) -> float:
-    """CCSD(T) energy (eV) of a closed-shell H, C, N, O molecule, cores frozen."""
-    return _coupled_cluster(numbers, positions, basis, 0)[1] * units.HARTREE
+    """Compute the CCSD(T) energy (eV) of a closed-shell molecule, cores frozen."""
+    return _coupled_cluster(numbers, positions, basis, 0)[1] * HARTREE
 
 
 def pyscf_ccsdt(basis: str = CCSDT_BASIS) -> EnergyForces:
-    """CCSD(T) with analytic forces, cores frozen; 20 times the cost of the energy.
+    """Make CCSD(T) with analytic forces, cores frozen; 20 times the cost of the energy.
 
     The left-hand amplitudes are those of CCSD(T), not PySCF's default of CCSD, with
     which forces miss the derivative of the energy by a per cent.
@@ -128,7 +118,7 @@ def pyscf_ccsdt(basis: str = CCSDT_BASIS) -> EnergyForces:
         gradient = ccsd_t_gradient.Gradients(ccsd).kernel(
             ccsd.t1, ccsd.t2, l1, l2, eris=integrals
         )
-        return energy * units.HARTREE, -gradient * (units.HARTREE / units.BOHR)
+        return energy * HARTREE, -gradient * (HARTREE / BOHR)
 
     return energy_forces
 
@@ -146,12 +136,12 @@ def isolated_atom_energies(
     xc: str = "b3lyp",
     basis: str = "6-31g(2df,p)",
 ) -> dict[int, float]:
-    """Energies (eV) of the free atoms in their ground-state multiplicities."""
+    """Compute energies (eV) of the free atoms in their ground-state multiplicities."""
     if not set(elements) <= set(UNPAIRED):
         raise ValueError(f"elements: need some of {list(UNPAIRED)}, got {elements}")
     return {
         z: float(_mean_field([z], [[0, 0, 0]], xc, basis, 3, UNPAIRED[z]).e_tot)
-        * units.HARTREE
+        * HARTREE
         for z in elements
     }
 
@@ -159,8 +149,8 @@ def isolated_atom_energies(
 def ccsdt_atom_energies(
     elements: tuple[int, ...] = (1, 6, 8), basis: str = CCSDT_BASIS
 ) -> dict[int, float]:
-    """CCSD(T) energies (eV) of free atoms (unrestricted, cores frozen)."""
+    """Compute CCSD(T) energies (eV) of free atoms (unrestricted, cores frozen)."""
     return {
-        z: _coupled_cluster([z], [[0, 0, 0]], basis, UNPAIRED[z])[1] * units.HARTREE
+        z: _coupled_cluster([z], [[0, 0, 0]], basis, UNPAIRED[z])[1] * HARTREE
         for z in elements
     }

@@ -75,11 +75,6 @@ def describe(density: np.ndarray, nvt: Sequence[Atoms]) -> dict:
     }
 
 
-def whole(name: str) -> Part:
-    """Tell what decides the card beside the runs."""
-    return Part(name)
-
-
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Write the card."""
     card = {

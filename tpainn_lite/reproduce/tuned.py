@@ -40,11 +40,6 @@ TUNINGS = {
 FILES = {name: [f"{name}.pt", f"{name}.json"] for name in TUNINGS}
 
 
-def parts(name: str) -> dict[str, Part]:
-    """List none: the training is one piece."""
-    return {}
-
-
 def whole(name: str) -> Part:
     """Tell what decides the potential."""
     spec = TUNINGS[name]

@@ -136,11 +136,6 @@ def label_scan(scan: str, value: float) -> Atoms:
     return cp2k.label_cp2k(scan_structure(scan, value))
 
 
-def whole(name: str) -> Part:
-    """Tell what decides the files beside their parts."""
-    return Part(name)
-
-
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Write a set and its card; of boxes with the noise and the energy of a monomer."""
     rows = {}
