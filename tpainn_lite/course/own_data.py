@@ -15,27 +15,17 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from .. import molecules, units
-from ..data import (
-    CHEMISTRY,
-    check,
-    compositions,
-    groups_of,
-    is_free,
-    labels,
-    split_free_atoms,
-    unconstrained,
-    with_labels,
-)
+from .. import data, molecules, units
+from ..data import is_free, with_labels
 from ..model import Potential
 from ..public import formats
 
 MOST = 5000  # structures; more are not read
-CHARGES = ("charge", "total_charge")  # keys of `Atoms.info`
+NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
+NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
-SPINS = ("spin", "total_spin", "multiplicity", "spin_multiplicity")  # 0 or 1: singlet
 UNITS = {  # force, and energy that goes with it, in eV/Å and eV
     "eV/Å": (1.0, 1.0),
     "kcal/mol/Å": (units.KCAL_MOL, units.KCAL_MOL),
@@ -62,16 +52,13 @@ class Intake:
 def read(path: str | Path, unit: str | None = None) -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
-    Args:
-        path: the file; its frames of one atom are free atoms.
-        unit: of the forces, one of `UNITS`; energies are in the unit that belongs to
-            it. None: the units that an npz names, else kcal/mol/Å for an npz and eV/Å
-            for all other files.
+    `unit` is that of the forces, one of `UNITS`; energies are in the unit that belongs
+    to it. None: the units that an npz names, else kcal/mol/Å for an npz and eV/Å for
+    all other files. Frames of one atom are free atoms.
 
-    Raises:
-        ValueError: saying what to do, for an empty or broken file, atoms that overlap,
-            NaN, ions and radicals, open structures beside periodic ones, no energies
-            at all, or fewer than two structures.
+    Raises `ValueError`, saying what to do, for an empty or broken file, atoms that
+    overlap, NaN, ions and radicals, open structures beside periodic ones, no energies
+    at all, or fewer than two structures.
     """
     path, notes = Path(path), []
     if unit is not None and unit not in UNITS:
@@ -82,20 +69,19 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
     frames = _npz(path, unit, notes) if npz else _frames(path, notes)
     if len(frames) > MOST:
         notes.append(
-            f"More than {MOST} structures: only the first {MOST} are used. Few labels "
-            "are the point here; take every tenth if they come from one run."
+            f"More than {MOST} structures: only the first {MOST} are used; take every "
+            "tenth if they come from one run."
         )
     frames = frames[:MOST]
-    if count := unconstrained(frames):
+    if count := data.unconstrained(frames):
         notes.append(
-            f"{count} structures had ASE constraints, which were taken off: they would "
-            "hide the forces on fixed atoms."
+            f"{count} structures had ASE constraints, which hide forces: taken off."
         )
     _refuse_ions(frames, path, notes)
     factors = UNITS["eV/Å" if npz or unit is None else unit]
     frames, atoms = _without_free_atoms(frames, path, notes, factors[1])
     frames, forces = _labelled(frames, path, notes, *factors)
-    check(frames, str(path), forces=forces)
+    data.check(frames, str(path), forces=forces)
     return Intake(_distinct(frames, path, notes), forces, notes, atoms)
 
 
@@ -119,10 +105,7 @@ def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
             f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
         ) from error
     if energy is None and not unit:
-        notes.append(
-            "The npz names no unit of energy: read as kcal/mol, as in rMD17; else name "
-            "it."
-        )
+        notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
     return frames
 
 
@@ -133,10 +116,10 @@ def _frames(path: Path, notes: list[str]) -> list[Atoms]:
         for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
             frames.append(atoms)
     except Exception as error:  # ASE's readers raise whatever their parsers raise
-        whole = f"the {len(frames)} structures before it are whole" if frames else ""
         raise ValueError(
             f"{path}: structure {len(frames)} cannot be read ({type(error).__name__}: "
-            f"{error}); is the file cut off, or its suffix not its format? {whole}"
+            f"{error}); is the file cut off, or its suffix not its format? the "
+            f"{len(frames)} structures before it are whole"
         ) from error
     if not frames:
         raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
@@ -170,20 +153,17 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
         )
     if boxes:
         notes.append(
-            f"{boxes} periodic structures have an odd number of electrons: are they "
-            "metals, or is an atom missing?"
+            f"{boxes} periodic structures have an odd number of electrons: metals?"
         )
 
 
 def _declared(atoms: Atoms) -> list[str]:
     """Say which charge or spin a structure comes with, where it is not zero."""
-    limits = dict.fromkeys(CHARGES, 0.5) | dict.fromkeys(SPINS, 1)
-    values = {key: atoms.info.get(key, 0) for key in limits}
-    words = [
-        f"{key}={value:g}"
-        for key, value in values.items()
-        if isinstance(value, (int, float, np.number)) and abs(value) > limits[key]
-    ]
+    words = []
+    for key, most in NEUTRAL.items():
+        value = atoms.info.get(key, 0)
+        if isinstance(value, (int, float, np.number)) and abs(value) > most:
+            words.append(f"{key}={value:g}")
     for name in ("charges", "magnetic_moments"):
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
@@ -195,11 +175,10 @@ def _without_free_atoms(
     frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
 ) -> tuple[list[Atoms], dict[int, float]]:
     """Separate structures from frames of one atom, and read these atoms' energies."""
-    alone = [a for a in frames if is_free(a)]
-    known = [(a, _result(a, "energy")) for a in alone]
-    known = [with_labels(a, energy * e) for a, e in known if e is not None]
+    alone = [(a, _result(a, "energy")) for a in frames if is_free(a)]
+    known = [with_labels(a, energy * e) for a, e in alone if e is not None]
     try:
-        _, atoms = split_free_atoms(known)
+        _, atoms = data.split_free_atoms(known)
     except ValueError as error:
         raise ValueError(f"{path}: of its frames of one atom, {error}") from None
     if alone:
@@ -301,15 +280,14 @@ def known_molecules(frames: Sequence[Atoms]) -> list[str]:
         compositions.setdefault(atoms.get_chemical_formula(), []).append(atoms)
     found = []
     for alike in compositions.values():
-        errors = []
         for atoms in alike[:10]:
             try:
                 found.append(molecules.perceive(atoms))
                 break
             except ValueError as error:
-                errors.append(error)
+                refused = error
         else:
-            raise errors[0]
+            raise refused
     return [*dict.fromkeys(found)]
 
 
@@ -323,18 +301,18 @@ def atom_energies(
     reference energies can begin. Where `known` cannot be free atoms of the labels'
     method, all come from the labels, with a warning.
     """
-    structures, free = split_free_atoms(frames)
+    structures, free = data.split_free_atoms(frames)
     elements = sorted({int(z) for a in structures for z in a.numbers})
-    energies = np.array([labels(a, forces=False)[0] for a in structures])
-    sizes = np.array([len(a) for a in structures])
+    energies = np.array([data.labels(a, forces=False)[0] for a in structures])
+    sizes = [len(a) for a in structures]
     for start in ({**known, **free}, free):
         new = [z for z in elements if z not in start]
         atoms = [start.get(z, 0.0) for z in elements]
-        left = energies - compositions(structures, elements) @ atoms
-        fitted, *_ = np.linalg.lstsq(compositions(structures, new), left)
-        left = (left - compositions(structures, new) @ fitted) / sizes
+        left = energies - data.compositions(structures, elements) @ atoms
+        fitted, *_ = np.linalg.lstsq(data.compositions(structures, new), left)
+        left = (left - data.compositions(structures, new) @ fitted) / sizes
         far = np.abs(left).max()  # eV an atom
-        if far < CHEMISTRY or start is free:
+        if far < data.CHEMISTRY or start is free:
             break
         warnings.warn(
             f"known: the labels are up to {far:.0f} eV an atom from these free "
@@ -379,11 +357,10 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     """
     key = next((k for k in GROUPS if all(k in a.info for a in frames)), "composition")
     if key in GROUPS:
-        names = [str(name) for name in groups_of(frames, key)]
+        names = [str(name) for name in data.groups_of(frames, key)]
     else:
         names = [a.get_chemical_formula() for a in frames]
-    groups = [*dict.fromkeys(names)]
-    if len(groups) >= 8:
+    if len(groups := [*dict.fromkeys(names)]) >= 8:
         last = set(groups[-max(1, round(TEST * len(groups))) :])
         test = [a for a, n in zip(frames, names, strict=True) if n in last]
         pool = [a for a, n in zip(frames, names, strict=True) if n not in last]

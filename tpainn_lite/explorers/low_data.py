@@ -5,7 +5,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import Button, Dropdown, IntSlider, VBox
@@ -61,10 +60,9 @@ class LowData(base.Explorer):
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._configs = {arm: FitConfig(**c) for arm, c in grid["configs"].items()}
         budget = self._configs["tuned"].steps
-        self._curve_of = [datasets.arm_name(row, budget) for row in grid["rows"]]
-        self._first: dict[str, dict] = {}  # row of each curve
-        for curve, row in zip(self._curve_of, grid["rows"], strict=True):
-            self._first.setdefault(curve, row)
+        rows = [(datasets.arm_name(row, budget), row) for row in grid["rows"]]
+        self._first = dict.fromkeys(curve for curve, _ in rows) | dict(rows[::-1])
+        self._rows = {(c, r["n"], r["seed"]): r for c, r in rows[::-1]}
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
         named = {self._arm(curve)[1] for curve in self._first}
         if missing := sorted(named - {*self._teachers}):
@@ -73,7 +71,8 @@ class LowData(base.Explorer):
         self.training: live.LiveTraining | None = None
         self._lock = threading.RLock()  # a training and a control may draw at once
         sentences = self._make_controls()
-        self.figure = go.FigureWidget(figures.learning_curve(self._curves(), "", ""))
+        curves = datasets.learning_curves(grid, "force_mae")
+        self.figure = go.FigureWidget(figures.learning_curve(curves, "", ""))
         for name, symbol in (("chosen point", "circle-open"), ("trained here", "star")):
             marker = dict(symbol=symbol, size=18, color="black", line_width=2)
             text = dict(mode="markers+text", textposition="top center")
@@ -161,25 +160,20 @@ class LowData(base.Explorer):
         own = self._configs.get(self._arm(curve)[0], self._configs["tuned"])
         return replace(own, steps=self._first[curve]["steps"])
 
-    def _curves(self) -> dict[str, np.ndarray]:
-        return datasets.learning_curves(self._grid, QUANTITIES[self.quantity.value][0])
-
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
         """Return n and the grid's error at the chosen point, if it has that point."""
         own = self._config(self.arm.value).lr, [*STRATEGIES][0]
-        point = self.arm.value, self.n.value, self.seed.value
-        return [
-            (row["n"], row[quantity])
-            for curve, row in zip(self._curve_of, self._grid["rows"], strict=True)
-            if (curve, row["n"], row["seed"]) == point
-            and (self.lr.value, self.strategy.value) == own
-        ][:1]
+        row = self._rows.get((self.arm.value, self.n.value, self.seed.value))
+        if not row or (self.lr.value, self.strategy.value) != own:
+            return []
+        return [(row["n"], row[quantity])]
 
     def draw(self) -> None:
         """Draw the curves, the chosen point and the stars, and say them in words."""
         name, unit = QUANTITIES[self.quantity.value]
         with self._lock:
-            chosen, curves = self._chosen(name), self._curves()
+            chosen = self._chosen(name)
+            curves = datasets.learning_curves(self._grid, name)
             stars = [(star["n"], getattr(star["errors"], name)) for star in self.stars]
             # One trace at a time: of a batch sent before the figure is on the page,
             # plotly.js empties what changed in some of the traces but not in others.
@@ -190,10 +184,9 @@ class LowData(base.Explorer):
             for trace, pairs in ((one, chosen), (several, stars)):
                 x, y = zip(*pairs, strict=True) if pairs else ((), ())
                 trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
-            title = f"Learning curve: {self.quantity.value}"
-            self.figure.update_layout(
-                title=title, yaxis_title=f"{self.quantity.value} ({unit})"
-            )
+            title = self.quantity.value
+            self.figure.update_layout(title=f"Learning curve: {title}")
+            self.figure.update_yaxes(title=f"{title} ({unit})")
             missing = "not in the grid; press Train this point"
             value = f"{chosen[0][1]:.4g} {unit}" if chosen else missing
             words = {"Chosen point": value}

@@ -52,7 +52,7 @@ def predictions(
 ) -> Predictions:
     """Predict by a potential, or check the predictions that were given."""
     if hasattr(potential, "predict"):
-        return potential.predict(frames)
+        potential = potential.predict(frames)
     energies, forces = potential
     if not len(energies) == len(forces) == len(frames):
         raise ValueError(
@@ -62,9 +62,8 @@ def predictions(
         )
     about = f"potentials[{name!r}], forces"
     pairs = zip(frames, forces, strict=True)
-    return np.asarray(energies, float), [
-        viewers.per_atom(a, f, about) for a, f in pairs
-    ]
+    forces = [viewers.per_atom(atoms, force, about) for atoms, force in pairs]
+    return np.asarray(energies, float), forces
 
 
 def compare(
@@ -122,7 +121,6 @@ class Parity(base.Explorer):
         self._frames = frames
         self._forces = {name: forces for name, (_, forces) in said.items()}
         self._values = compare(frames, said)
-        self.numbers: dict[str, float] = {}
         sentences = self._make_controls([*said])
         self.figure = go.FigureWidget(self._panels())
         self._box = viewers.view_forces(*self._drawn())
@@ -151,11 +149,11 @@ class Parity(base.Explorer):
     def _picture(self) -> bytes:
         """Put figure and structure one below the other."""
         pngs = super()._picture(), viewers.snapshot(*self._drawn())
-        pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
-        size = max(p.width for p in pictures), sum(p.height for p in pictures)
+        above, below = (Image.open(io.BytesIO(png)).convert("RGB") for png in pngs)
+        size = max(above.width, below.width), above.height + below.height
         whole, content = Image.new("RGB", size, "white"), io.BytesIO()
-        whole.paste(pictures[0])
-        whole.paste(pictures[1], (0, pictures[0].height))
+        whole.paste(above)
+        whole.paste(below, (0, above.height))
         whole.save(content, "PNG")
         return content.getvalue()
 

@@ -28,7 +28,6 @@ class Rotation(base.Explorer):
         self.axis = Dropdown(options=["x", "y", "z"], value="z", description="Axis")
         self.angle = IntSlider(0, -180, 180, 5, description="Angle (°)")
         self.mirror = Checkbox(False, description="Mirror (x to -x)")
-        self.numbers: dict[str, float] = {}
         self._potential, self._atoms = potential, atoms.copy()
         self._atoms.positions -= atoms.positions.mean(axis=0)
         self._start = potential.energy_forces(atoms.numbers, self._atoms.positions)
