@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.ship:  # its rules alone are forced: parts that are there stay
         every = [n for m in parts.modules().values() for n in m.FILES]
         chosen = every if options.name == "all" else names
-        names, config = [f"ship-{name}" for name in chosen], {"ship": 1}
+        names, config = [f"ship-{name}" for name in chosen], {"ship": options.name}
         rest += ["--force"]
     call = command(names, options.cores, **config) + rest
     print(shlex.join(call), flush=True)
