@@ -35,7 +35,8 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
     """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
-    labelled, known = atoms.copy(), {"energy": float(energy)}
+    labelled = atoms.copy()
+    known: dict = {"energy": float(energy)}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
     if forces is not None:
         known["forces"] = np.array(forces, dtype=float)
@@ -193,7 +194,7 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        frames = ase.io.read(path, index=":")
+        frames: list = ase.io.read(path, index=":")  # type: ignore[assignment]
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         raise ValueError(
             f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "

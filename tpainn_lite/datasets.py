@@ -154,7 +154,7 @@ def pack(frames: Sequence[Atoms]) -> bytes:
         potential=np.array(  # eV
             [labels(a, f"frame {k}", False)[0] for k, a in enumerate(frames)]
         ),
-        **({} if plain else {"masses": masses}),  # (N,) u
+        **({} if plain else {"masses": masses}),  # type: ignore[arg-type]  # (N,) u
     )
     return buffer.getvalue()
 

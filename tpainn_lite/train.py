@@ -252,7 +252,7 @@ class _Run:
             if self.step >= self.config.steps:
                 break
             batch = samples.batch(order[start : start + size], dtype, device)
-            losses.append(self.run_step(*batch, n))
+            losses.append(self.run_step(*batch, n=n))
             bar.update()
         self.epoch += 1
         rate = self.schedule.get_last_lr()[-1]
