@@ -20,7 +20,7 @@ CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
 ORIENTATIONS = 50  # tried for each molecule of a new box
-LATTICES: list = [  # sites in a cubic cell of edge 1, distance between neighbouring sites
+LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apart
     ([[0, 0, 0]], 1.0),
     ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
     ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
