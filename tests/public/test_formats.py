@@ -199,14 +199,11 @@ def test_qm9_in_its_own_dialect(tmp_path, capfd):
     ("right", "wrong"),
     [
         ("5\n", "6\n"),
-        ("5\n", "4\n"),
         ("5\n", "five\n"),
-        ("\t-40.47893\t", "\t"),
         ("\t-40.47893\t", "\tnan\t"),
         ("1.4637511618", "1.46*-3"),
         ("C\t-0.01", "Xy\t-0.01"),
         ("\t-0.535689", ""),
-        (METHANE[120:], ""),
     ],
 )
 def test_a_malformed_molecule_is_named(tmp_path, right, wrong):
