@@ -15,7 +15,6 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import chdtri
-from tqdm import tqdm
 
 from .analysis import neighbours, periodic
 
@@ -70,13 +69,13 @@ def energy_forces_of(source) -> EnergyForces:
     )
 
 
-def label(frames: Sequence[Atoms], potential, progress: bool = False) -> list[Atoms]:
+def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
     Raises `ValueError`, with the frame's number, for NaN.
     """
     labelled, energy_forces = [], energy_forces_of(potential)
-    for i, atoms in enumerate(tqdm(frames, desc="label", disable=not progress)):
+    for i, atoms in enumerate(frames):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise ValueError(
