@@ -60,11 +60,6 @@ def digest(name: str) -> str:
     return card(name)["sha256"]
 
 
-def mark(name: str) -> str:
-    """First digits of an asset's digest, for file names; none where it is not made."""
-    return digest(name)[:8] if (SHIPPED / f"{name}.json").is_file() else ""
-
-
 def sources(names: Sequence[str]) -> list[dict]:
     """Name, for a card, what something was made from, with digests."""
     return [{"name": name, "sha256": digest(name)} for name in names]
