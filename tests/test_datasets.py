@@ -1,8 +1,6 @@
 """Shipped assets by name, whole or refused in words; packed trajectories."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -33,19 +31,6 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
     file.write_text(file.read_text().replace("1", "2", 1))
     with pytest.raises(ValueError, match="altered or truncated"):
         datasets.load("methanol-scan")
-
-
-def test_data_and_datasets_import_nothing_heavy_and_set_nothing():
-    show = (
-        "import logging, os, sys; before = dict(os.environ), logging.root.level\n"
-        "import tpainn_lite; from tpainn_lite import data, datasets\n"
-        "datasets.load('methanol-scan'); print(sorted({'torch', 'schnetpack', 'openmm',"
-        " 'rdkit', 'plotly', 'pooch'} & {*sys.modules}))\n"
-        "print(before == (dict(os.environ), logging.root.level))"
-    )
-    run = [sys.executable, "-c", show]
-    done = subprocess.run(run, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "True"]
 
 
 @pytest.fixture(scope="module", params=[None, 1.0], ids=["NVT", "NPT"])

@@ -60,15 +60,9 @@ def equal(a, b, atol=1e-9):
 
 def everything(start, frames):
     """Predictions of `start`, of a trained copy, of one with a head, and errors."""
-    valid = frames[:3]
-    trained, history = train.fit(start, frames, CONFIG, seed=0, valid=valid)
-    headed, _ = tune.autotune(
-        start,
-        frames,
-        dict.fromkeys(REFERENCES, 0.0),
-        FEW,
-        seed=0,
-    )
+    trained, history = train.fit(start, frames, CONFIG, seed=0, valid=frames[:3])
+    zero = dict.fromkeys(REFERENCES, 0.0)
+    headed, _ = tune.autotune(start, frames, zero, FEW, seed=0)
     potentials = [start, trained, headed]
     return [p.predict(frames) for p in potentials], history, potentials
 

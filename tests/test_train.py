@@ -109,6 +109,13 @@ def test_the_budget_is_exact(start, ethanols):
     _, history = fit(start, ethanols, FitConfig(steps=4, batch_size=3), seed=0)
     assert history.column("step").tolist() == [3, 4]
     assert np.isnan(history.column("force_mae")).all()  # nothing was validated
+    config = FitConfig(steps=5, batch_size=8, validate_every=2)
+    _, history = fit(start, ethanols, config, seed=0, valid=ethanols[:2])
+    measured = np.isfinite(history.column("force_mae"))
+    assert measured.tolist() == [False, True, False, True, True]
+    stop = lambda p, rows: len(rows) == 2  # noqa: E731
+    _, history = fit(start, ethanols, SHORT, seed=0, on_epoch=stop)
+    assert history.column("step").tolist() == [3, 6]
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.1), (9, 0.1), (19, 0.05)])
@@ -131,35 +138,6 @@ def test_one_step_by_hand(start, ethanols):
     assert history.rows[0]["loss"] == pytest.approx(expected, rel=1e-9)
 
 
-def interrupt_after(epochs, error):
-    def on_epoch(potential, rows):
-        if len(rows) == epochs:
-            raise error
-
-    return on_epoch
-
-
-@pytest.mark.parametrize("with_valid", [False, True])
-def test_resume_equals_the_uninterrupted_run(start, ethanols, tmp_path, with_valid):
-    options = {"seed": 3, "valid": ethanols[5:] if with_valid else None}
-    frames = ethanols[:5]
-    whole, expected = fit(start, frames, SHORT, **options)
-    options |= {"checkpoint": tmp_path / "deep" / "state.pt", "checkpoint_every": 2}
-    on_epoch = interrupt_after(3, RuntimeError("power cut"))
-    with pytest.raises(RuntimeError, match="power"):  # dies in an epoch not saved
-        fit(start, frames, SHORT, on_epoch=on_epoch, **options)
-    seen = []
-    note = lambda potential, rows: seen.append(rows[-1]["epoch"])  # noqa: E731
-    resumed, history = fit(start, frames, SHORT, on_epoch=note, **options)
-    assert seen == [3, 4, 5, 6]
-    assert history.rows == expected.rows
-    assert same(resumed, whole)
-    again, history = fit(start, frames, SHORT, **options)  # finished: nothing to do
-    assert history.rows == expected.rows
-    assert same(again, whole)
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["state.pt"]
-
-
 KILLED = """
 import os, signal, sys
 import ase.io
@@ -168,35 +146,42 @@ from tpainn_lite.model import Potential
 from tpainn_lite.train import FitConfig, fit
 
 def kill(potential, rows):
-    if len(rows) == 3:
+    if len(rows) == 3:  # an epoch that is not saved
         os.kill(os.getpid(), signal.SIGKILL)
 
 frames = ase.io.read("frames.traj", ":")
 start = Potential(SMALL, dict.fromkeys((1, 6, 8), 0.0), seed=0).double()
+how = {"seed": 3, "valid": frames[5:], "checkpoint": "deep/state.pt"}
 config = FitConfig(steps=12, batch_size=3)
-saving = {"checkpoint": "state.pt", "checkpoint_every": 1}
-fit(start, frames, config, seed=0, on_epoch=kill, **saving)
+fit(start, frames[:5], config, checkpoint_every=2, on_epoch=kill, **how)
 """
 
 
-def test_resume_after_a_kill(ethanols, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_to_the_same_weights(ethanols, tmp_path):
     ase.io.write(tmp_path / "frames.traj", ethanols)
     tests = str(Path(__file__).parent)
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.append({tests!r}){KILLED}"],
-        cwd=tmp_path,
-        capture_output=True,
-    )
+    code = f"import sys; sys.path.append({tests!r}){KILLED}"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert done.returncode == -9, done.stderr.decode()
     frames = ase.io.read(tmp_path / "frames.traj", ":")
     start = Potential(SMALL, dict.fromkeys((1, 6, 8), 0.0), seed=0).double()
-    config = FitConfig(steps=12, batch_size=3)
-    whole, expected = fit(start, frames, config, seed=0)
-    resumed, history = fit(
-        start, frames, config, seed=0, checkpoint=tmp_path / "state.pt"
-    )
-    assert history.rows == expected.rows
-    assert same(resumed, whole)
+    config, seen = FitConfig(steps=12, batch_size=3), []
+    options = {"seed": 3, "valid": frames[5:]}
+    whole, expected = fit(start, frames[:5], config, **options)
+    options |= {"checkpoint": tmp_path / "deep" / "state.pt", "checkpoint_every": 2}
+    for _ in range(2):  # when it is finished there is nothing to do
+        resumed, history = fit(
+            start,
+            frames[:5],
+            config,
+            on_epoch=lambda potential, rows: seen.append(rows[-1]["epoch"]),
+            **options,
+        )
+        assert history.rows == expected.rows
+        assert same(resumed, whole)
+    assert seen == [3, 4, 5, 6]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["state.pt"]
 
 
 def test_a_state_that_is_not_whole_is_refused(start, ethanols, tmp_path):
@@ -212,78 +197,57 @@ def test_a_state_that_is_not_whole_is_refused(start, ethanols, tmp_path):
         fit(start, ethanols, SHORT, seed=0, checkpoint=path)
 
 
-def moved(frames, by=0.01):
-    """Copies of `frames` with the same labels and one atom moved by `by` Å."""
-    return [relabelled(a, shift=by) for a in frames]
+def changed(frames, energy=0.0, force=0.0, shift=0.0, pbc=None):
+    """Copies with labels (eV, eV/Å) or an atom (Å) shifted, or in a box that counts."""
+    found = []
+    for atoms in frames:
+        copy = atoms.copy()
+        copy.positions[0] += shift
+        if pbc is not None:
+            copy.cell, copy.pbc = [12.0] * 3, pbc
+        e, f = atoms.get_potential_energy() + energy, atoms.get_forces() + force
+        found.append(with_labels(copy, e, f))
+    return found
 
 
-def relabelled(atoms, energy=0.0, force=0.0, shift=0.0):
-    """A copy with one atom moved (Å), and energy (eV) and forces (eV/Å) shifted."""
-    copy = atoms.copy()
-    copy.positions[0] += shift
-    forces = atoms.get_forces() + force
-    return with_labels(copy, atoms.get_potential_energy() + energy, forces)
-
-
-def in_a_box(atoms, pbc):
-    """A copy with the same labels and a cell that counts only if `pbc`."""
-    copy = atoms.copy()
-    copy.set_cell([12.0] * 3)
-    copy.pbc = pbc
-    return with_labels(copy, atoms.get_potential_energy(), atoms.get_forces())
-
-
-def test_a_checkpoint_knows_its_frames_labels_and_first_weights(
-    start, ethanols, tmp_path
-):
+def test_a_checkpoint_knows_what_decides_its_result(start, ethanols, tmp_path):
     """Each input that decides the result is refused by its name when it differs."""
-    path = tmp_path / "state.pt"
     frames, valid = ethanols[:5], ethanols[5:]
-    fit(start, frames, SHORT, seed=0, valid=valid, checkpoint=path)
-    others = Potential(SMALL, start.reference_energies, seed=1).double()
+    how = {"seed": 0, "checkpoint": tmp_path / "state.pt"}
+    fit(start, frames, SHORT, valid=valid, **how)
+    weights = Potential(SMALL, start.reference_energies, seed=1).double()
     zero = Potential(SMALL, dict.fromkeys(REFERENCES, 0.0), seed=0).double()
-    boxed = [in_a_box(a, pbc=True) for a in frames]
-    changed = {
-        "other frames": [
-            (start, moved(frames), valid),
-            (start, boxed, valid),
-            (start, frames[::-1], valid),
-            (start, frames[:4], valid),
-        ],
-        "other labels": [
-            (start, [relabelled(a, energy=1e-3) for a in frames], valid),
-            (start, [relabelled(a, force=1e-3) for a in frames], valid),
-        ],
-        "other validation frames": [
-            (start, frames, None),
-            (start, frames, moved(valid)),
-            (start, frames, [relabelled(a, force=1e-3) for a in valid]),
-        ],
-        "other first weights": [(others, frames, valid)],
-        "other reference energies": [(zero, frames, valid)],
-    }
-    for words, calls in changed.items():
-        for potential, learnt, watched in calls:
-            with pytest.raises(ValueError, match=words) as refused:
-                fit(potential, learnt, SHORT, seed=0, valid=watched, checkpoint=path)
-            assert "seed" not in str(refused.value)
-            assert len(str(refused.value)) < 300 + len(str(path))
-    both = [relabelled(a, energy=1e-3) for a in frames]
+    for words, potential, learnt, watched in (
+        ("other frames", start, changed(frames, shift=0.01), valid),
+        ("other frames", start, changed(frames, pbc=True), valid),
+        ("other frames", start, frames[::-1], valid),
+        ("other frames", start, frames[:4], valid),
+        ("other labels", start, changed(frames, energy=1e-3), valid),
+        ("other labels", start, changed(frames, force=1e-3), valid),
+        ("other validation frames", start, frames, None),
+        ("other validation frames", start, frames, changed(valid, shift=0.01)),
+        ("other validation frames", start, frames, changed(valid, force=1e-3)),
+        ("other first weights", weights, frames, valid),
+        ("other reference energies", zero, frames, valid),
+    ):
+        with pytest.raises(ValueError, match=words) as refused:
+            fit(potential, learnt, SHORT, valid=watched, **how)
+        assert "seed" not in str(refused.value)
+    both = changed(frames, energy=1e-3)
     with pytest.raises(ValueError, match=r"seed 0 \(now 1\) and other labels;"):
-        fit(start, both, SHORT, seed=1, valid=valid, checkpoint=path)
+        fit(start, both, SHORT, valid=valid, **how | {"seed": 1})
 
 
 def test_the_same_frames_from_elsewhere_go_on(start, ethanols, tmp_path):
     """What decides nothing is no reason to refuse: info, unused cell and forces."""
     config = replace(SHORT, energy_weight=1.0, force_weight=0.0)
-    path = tmp_path / "state.pt"
-    potential, _ = fit(start, ethanols, config, seed=0, checkpoint=path)
-    again = [in_a_box(a, pbc=False) for a in ethanols]
+    how = {"seed": 0, "checkpoint": tmp_path / "state.pt"}
+    potential, _ = fit(start, ethanols, config, **how)
+    again = changed(ethanols, pbc=False)
     for atoms in again:
         atoms.info["note"] = "read again"
         del atoms.calc.results["forces"]
-    same_one, _ = fit(start, again, config, seed=0, checkpoint=path)
-    assert same(same_one, potential)
+    assert same(fit(start, again, config, **how)[0], potential)
 
 
 def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
@@ -305,48 +269,22 @@ def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
     assert "stopped at step 6" in capsys.readouterr().out
 
 
-def test_on_epoch_stops(start, ethanols):
-    _, history = fit(
-        start, ethanols, SHORT, seed=0, on_epoch=lambda p, rows: len(rows) == 2
-    )
-    assert len(history.rows) == 2
-
-
-def falling_then_rising(monkeypatch, errors):
-    """`evaluate` that returns the given force errors in turn."""
-    left = iter(errors)
-    real = train.evaluate
+def test_early_stopping(start, ethanols, monkeypatch, tmp_path):
+    left, real, kept = iter([5.0, 3.0, 4.0, 3.5, 1.0]), train.evaluate, []
 
     def scripted(potential, frames, forces):
         return replace(real(potential, frames), force_mae=next(left))
 
     monkeypatch.setattr(train, "evaluate", scripted)
-
-
-def test_early_stopping(start, ethanols, monkeypatch, tmp_path):
-    falling_then_rising(monkeypatch, [5.0, 3.0, 4.0, 3.5, 1.0])
     config = FitConfig(steps=100, batch_size=8, patience=2)
-    kept = []
     options = {"seed": 0, "valid": ethanols[:1], "checkpoint": tmp_path / "s.pt"}
-    potential, history = fit(
-        start,
-        ethanols,
-        config,
-        on_epoch=lambda p, rows: kept.append(weights(p)) and None,
-        **options,
-    )
+    note = lambda p, rows: kept.append(weights(p))  # noqa: E731
+    potential, history = fit(start, ethanols, config, on_epoch=note, **options)
     assert history.column("force_mae").tolist() == [5.0, 3.0, 4.0, 3.5]
     assert torch.equal(weights(potential), kept[1])
     again, rows = fit(start, ethanols, config, **options)  # it had stopped: it stays so
     assert len(rows.rows) == 4
     assert same(again, potential)
-
-
-def test_validate_every(start, ethanols):
-    config = FitConfig(steps=5, batch_size=8, validate_every=2)
-    _, history = fit(start, ethanols, config, seed=0, valid=ethanols[:2])
-    measured = np.isfinite(history.column("force_mae"))
-    assert measured.tolist() == [False, True, False, True, True]
 
 
 def test_energy_only_never_differentiates_by_positions(start, ethanols, monkeypatch):

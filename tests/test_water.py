@@ -3,7 +3,6 @@
 from dataclasses import asdict, replace
 
 import numpy as np
-import openmm
 import pytest
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -231,9 +230,7 @@ def test_parameters_may_come_from_numpy(model):
 @pytest.mark.parametrize("n", [2, 5, 17, 64, 125])
 def test_box_has_the_density_and_no_overlap(n):
     atoms = water.water_box(n, density=0.9, seed=n)
-    assert np.array_equal(
-        atoms.positions, water.water_box(n, density=0.9, seed=n).positions
-    )
+    assert atoms == water.water_box(n, density=0.9, seed=n)
     assert atoms.get_chemical_symbols() == ["O", "H", "H"] * n
     grams = atoms.get_masses().sum() / 6.02214076e23
     assert grams / (atoms.get_volume() * 1e-24) == pytest.approx(0.9, rel=1e-6)
@@ -313,44 +310,25 @@ def test_waters_made_whole_in_a_skewed_cell_and_in_none():
         water.ordered(box)
 
 
+def odd(formula, pbc):
+    return Atoms(formula, np.eye(3), cell=[9, 9, 9], pbc=pbc)
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: water.water_box(0, seed=0), "n_molecules"),
         (lambda: water.water_box(2.5, seed=0), "n_molecules"),
         (lambda: water.water_box(8, density=-1, seed=0), "density"),
-        (lambda: water.water_box(8, density=float("nan"), seed=0), "density"),
         (lambda: water.water_box(8, density=4, seed=0), "density"),
         (lambda: water.scaled(water.water_box(8, seed=0), 0.0), "density"),
-        (lambda: water.scaled(Atoms("OHH", np.eye(3)), 1.0), "periodic"),
-        (
-            lambda: water.scaled(Atoms("HOH", np.eye(3), cell=[9] * 3, pbc=True), 1.0),
-            "O H H",
-        ),
-        (lambda: water.ordered(Atoms()), "two hydrogens for each oxygen"),
+        (lambda: water.scaled(odd("OHH", False), 1.0), "periodic"),
+        (lambda: water.scaled(odd("HOH", True), 1.0), "O H H"),
         (lambda: water.ordered(Atoms("OHHHe")), "got 1 oxygens, 2 .* 4 atoms"),
-        (lambda: water.spc_fw(Atoms("HOH", np.eye(3))), "O H H"),
+        (lambda: water.spc_fw(odd("HOH", False)), "O H H"),
         (lambda: water.spc_fw(water.water_box(8, seed=0), cutoff=9.0), "cutoff"),
-        (lambda: water.spc_fw(water.water_box(8, seed=0), cutoff=-1.0), "cutoff"),
-        (
-            lambda: water.spc_fw(
-                Atoms("OHH", np.eye(3), cell=[9, 9, 9], pbc=[True, True, False])
-            ),
-            "three directions",
-        ),
+        (lambda: water.spc_fw(odd("OHH", [True, True, False])), "three directions"),
     ],
 )
 def test_bad_input_is_refused_in_words(call, word):
     with pytest.raises(ValueError, match=word):
         call()
-
-
-def test_it_is_particle_mesh_ewald_only_where_there_is_a_box(cluster, box):
-    for atoms, method in ((cluster, "NoCutoff"), (box, "PME")):
-        system = water.spc_fw(atoms)
-        assert system.getNumConstraints() == 0  # bonds are flexible
-        (nonbonded,) = (
-            f for f in system.getForces() if isinstance(f, openmm.NonbondedForce)
-        )
-        known = getattr(openmm.NonbondedForce, method)
-        assert nonbonded.getNonbondedMethod() == known

@@ -89,7 +89,7 @@ def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     return neighbor_list(quantities, atoms, cutoff)
 
 
-def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
     """List first atom (P,), second atom (P,), vector (P, 3) Å of bonds, both ways."""
     return neighbours("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
 

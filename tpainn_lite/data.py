@@ -15,7 +15,6 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import chdtri
-from tqdm import tqdm
 
 from .analysis import neighbours, periodic
 
@@ -35,7 +34,8 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
     """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
-    labelled, known = atoms.copy(), {"energy": float(energy)}
+    labelled = atoms.copy()
+    known: dict = {"energy": float(energy)}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
     if forces is not None:
         known["forces"] = np.array(forces, dtype=float)
@@ -69,13 +69,13 @@ def energy_forces_of(source) -> EnergyForces:
     )
 
 
-def label(frames: Sequence[Atoms], potential, progress: bool = False) -> list[Atoms]:
+def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
     Raises `ValueError`, with the frame's number, for NaN.
     """
     labelled, energy_forces = [], energy_forces_of(potential)
-    for i, atoms in enumerate(tqdm(frames, desc="label", disable=not progress)):
+    for i, atoms in enumerate(frames):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise ValueError(
@@ -193,7 +193,7 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
-        frames = ase.io.read(path, index=":")
+        frames: list = ase.io.read(path, index=":")  # type: ignore[assignment]
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         raise ValueError(
             f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "

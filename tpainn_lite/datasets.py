@@ -38,10 +38,6 @@ def _public():
     return download
 
 
-def _is_public(name: str) -> bool:
-    return not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS
-
-
 def card(name: str) -> dict:
     """Read what a shipped asset is: level of theory, programs, counts, limits.
 
@@ -59,14 +55,9 @@ def card(name: str) -> dict:
 
 def digest(name: str) -> str:
     """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
-    if _is_public(name):
-        return hashlib.sha256(repr(_public().SETS[name].files).encode()).hexdigest()
+    if about := _public().SETS.get(name):
+        return hashlib.sha256(repr(about.files).encode()).hexdigest()
     return card(name)["sha256"]
-
-
-def mark(name: str) -> str:
-    """First digits of an asset's digest, for file names; none where it is not made."""
-    return digest(name)[:8] if (SHIPPED / f"{name}.json").is_file() else ""
 
 
 def sources(names: Sequence[str]) -> list[dict]:
@@ -84,7 +75,7 @@ def load(
     network or a full disk. Raises `ValueError` for an unknown name or a file that is
     not the shipped or published one.
     """
-    if _is_public(name):
+    if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
         return _public().load(name, mirror, cache)
     about = card(name)
     path = next(SHIPPED.glob(f"{name}.extxyz*"), None)
@@ -154,7 +145,7 @@ def pack(frames: Sequence[Atoms]) -> bytes:
         potential=np.array(  # eV
             [labels(a, f"frame {k}", False)[0] for k, a in enumerate(frames)]
         ),
-        **({} if plain else {"masses": masses}),  # (N,) u
+        **({} if plain else {"masses": masses}),  # type: ignore[arg-type]  # (N,) u
     )
     return buffer.getvalue()
 
@@ -173,17 +164,11 @@ def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
             rows = dict(arrays)
         frames = []
         for k, cell in enumerate(rows["cells"]):
-            atoms = Atoms(
-                rows["numbers"],
-                rows["fractions"][k] / STEPS @ cell,
-                masses=rows.get("masses"),  # none: those of the elements
-                cell=cell,
-                pbc=True,
-                info={
-                    "time_fs": float(rows["time_fs"][k]),
-                    "kinetic_energy": float(rows["kinetic"][k]),
-                },
-            )
+            # no masses: those of the elements
+            how = {"masses": rows.get("masses"), "cell": cell, "pbc": True}
+            atoms = Atoms(rows["numbers"], rows["fractions"][k] / STEPS @ cell, **how)
+            atoms.info["time_fs"] = float(rows["time_fs"][k])
+            atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
             frames.append(with_labels(atoms, rows["potential"][k]))
     except DAMAGE as error:
         raise ValueError(
@@ -216,9 +201,8 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     for row in grid["rows"]:
         arm = arm_name(row, grid["configs"]["tuned"]["steps"])
         cells.setdefault(arm, {}).setdefault(row["n"], []).append(row[quantity])
-    return {
-        arm: np.array(
-            [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]
-        ).T
-        for arm, sizes in cells.items()
-    }
+    curves = {}
+    for arm, sizes in cells.items():
+        rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]
+        curves[arm] = np.array(rows).T
+    return curves

@@ -68,9 +68,8 @@ def hottest(temperature: float, n: int) -> float:
 def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     """Raise `FloatingPointError` for a frame that no sound run comes to.
 
-    With a thermostat (K) it must not be hotter than `hottest`. Without one, the total
-    energy must not have risen over that of the `first` frame by more than its kinetic
-    energy and what heats the atoms by `HOT`. Nor may two atoms sit on each other.
+    With a thermostat (K) the limit is `hottest`; without one, the total energy may rise
+    by the kinetic energy of the `first` frame and what heats the atoms by `HOT`.
     """
     if temperature is not None:
         found = temperatures([frame])[0]
@@ -113,8 +112,7 @@ def _digest(content) -> str:
 class Recording:
     """A trajectory that grows, with the state after its last frame.
 
-    The state is written first, in one step, and then the frame: if a kill comes in
-    between, the state can still tell the frame.
+    The state is written first: if a kill comes in between, it can tell the frame.
     """
 
     def __init__(self, path: str | Path, identity: dict):
@@ -141,8 +139,8 @@ class Recording:
     ) -> list[Atoms]:
         """Put `context` where the run stopped; return the frames there are.
 
-        ``snapshot(k)`` makes frame number k of the context, whose energy and forces
-        must be those of the last recorded frame.
+        ``snapshot(k)`` makes frame k; energy and forces of the last one must be those
+        that were recorded.
         """
         if not self.done:
             return []

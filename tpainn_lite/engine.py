@@ -52,10 +52,10 @@ class Box:
         if cell is None:
             return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
         box, turn, shortest = np.array(cell, float), np.eye(3), reduced(cell)
-        lengths = [np.sort(np.linalg.norm(c, axis=1)) for c in (box, shortest)]
+        found, least = (np.sort(np.linalg.norm(c, axis=1)) for c in (box, shortest))
         fits = not np.triu(box, 1).any() and (np.diag(box) > 0).all()
         fits &= all(abs(box[i, j]) <= box[j, j] / 2 * (1 + TIE) for i, j in BELOW)
-        if not (fits and np.allclose(*lengths, rtol=1e-9)):
+        if not (fits and np.allclose(found, least, rtol=1e-9)):
             triangle, turn = Cell(shortest).standard_form()
             box = np.tril(triangle) * np.sign(triangle[0, 0])  # -: left-handed
             for i, j in BELOW:

@@ -131,8 +131,9 @@ class Graphs(tuple[Atoms, ...]):
 
 def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:
     """Return the graphs that `frames` carry for this cutoff; None where they do not."""
-    known = isinstance(frames, Graphs) and frames.cutoff == cutoff
-    return frames.graphs if known else None
+    if isinstance(frames, Graphs) and frames.cutoff == cutoff:
+        return frames.graphs
+    return None
 
 
 class Samples(Graphs):

@@ -24,7 +24,7 @@ from .data import EnergyForces, cell_of, check
 from .graphs import Graph, best_device, collate, graph
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.0 imports a name that torch renamed
-    _loader.T_co = _loader._T_co
+    _loader.T_co = _loader._T_co  # type: ignore[attr-defined]
 _log = logging.root.level, logging.root.handlers[:]  # SchNetPack sets them on import
 from schnetpack.atomistic import Atomwise  # noqa: E402
 from schnetpack.nn import BesselRBF, CosineCutoff, GaussianRBF  # noqa: E402

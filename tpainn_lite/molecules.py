@@ -25,9 +25,8 @@ TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 def parse(smiles: str) -> Chem.Mol:
     """Read the one neutral, closed-shell molecule of a SMILES; hydrogens are added.
 
-    Raises `ValueError` where RDKit cannot read it, for more than one molecule (RDKit's
-    force fields leave out what acts between them), for radicals and for ions. A neutral
-    molecule may have charged atoms.
+    Raises `ValueError` where RDKit cannot read it, for several molecules (RDKit's force
+    fields leave out what acts between them), for radicals and for ions.
     """
     mol = Chem.MolFromSmiles(smiles) if smiles else None
     if mol is None:
@@ -53,8 +52,7 @@ def parse(smiles: str) -> Chem.Mol:
 def skeleton(smiles: str) -> str:
     """Reduce a SMILES to its graph of heavy atoms: no bond orders, charges, stereo.
 
-    Tautomers, stereoisomers, and a molecule and its unsaturated relatives share one;
-    splits by skeleton are stricter than splits by molecule.
+    Tautomers, stereoisomers, and a molecule and its unsaturated relatives share one.
     """
     mol = Chem.RemoveHs(parse(smiles))
     Chem.RemoveStereochemistry(mol)
@@ -72,11 +70,7 @@ def _unbonded(atoms: Atoms) -> Chem.RWMol:
 
 
 def perceive(atoms: Atoms) -> str:
-    """Read the SMILES of a neutral open structure, its bonds from distances.
-
-    Raises `ValueError` where RDKit finds no bonds that make sense, or MMFF94 cannot
-    type what it finds.
-    """
+    """Read the SMILES of a neutral open structure, its bonds from distances."""
     mol = _unbonded(atoms)
     try:
         rdDetermineBonds.DetermineBonds(mol, charge=0)
@@ -139,10 +133,7 @@ def _multiple(mol: Chem.Mol, positions: np.ndarray) -> float:
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
-    """Embed up to `n` conformers (ETKDG) and relax them with MMFF94.
-
-    Raises `ValueError` for SMILES that cannot be read, typed or embedded.
-    """
+    """Embed up to `n` conformers (ETKDG) and relax them with MMFF94."""
     if n < 1:
         raise ValueError(f"n: needs a positive number of conformers, got {n}")
     mol = parse(smiles)
@@ -183,10 +174,7 @@ def mmff94(smiles: str) -> EnergyForces:
 
 
 def uff(smiles: str) -> EnergyForces:
-    """Build UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040.
-
-    Parameters by rule for the whole periodic table, less exact than MMFF94's.
-    """
+    """Build UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040."""
     mol = parse(smiles)
     mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
     if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
@@ -263,7 +251,7 @@ def sample(
 
     Strong friction (1/20 fs) makes a single molecule forget its start quickly.
     """
-    for name, value in dict(n=n, spacing=spacing).items():
+    for name, value in {"n": n, "spacing": spacing}.items():
         if not value > 0:
             raise ValueError(f"{name}: needs a positive number, got {value}")
     (start,) = conformers(smiles, 1, seed=seed)

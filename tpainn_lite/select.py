@@ -2,7 +2,7 @@
 
 ATBagging (arXiv 2602.02415): a bagged regressor on *cheap* labels says how much each
 candidate informs; a determinantal point process then picks candidates that inform and
-differ. Only the abstract and the released code could be read; ours is marked so.
+differ. Only the abstract and the released code could be read.
 """
 
 import numpy as np
@@ -29,9 +29,8 @@ def informativeness(
 ) -> np.ndarray:
     """Score how far each candidate's presence moves the predictions, (N,) nats.
 
-    Trees that saw candidate i in their bootstrap sample and trees that did not predict
-    at probe points; the score is the Kullback-Leibler divergence KL(in-bag || out-of-
-    bag) of Gaussians fitted to both.
+    The score is the Kullback-Leibler divergence of two Gaussians: predictions, at probe
+    points, of trees that saw candidate i and of trees that did not.
 
     "corrected" (ours): in the leading `COMPONENTS` principal components of the trees'
     predictions, covariances shrunk by `SHRINKAGE` towards the sphere of all trees,
@@ -40,8 +39,7 @@ def informativeness(
     """
     X, y = np.asarray(X, float), np.asarray(y, float)
     if y.shape != (len(X),) or not np.isfinite(y).all():
-        nan = "" if np.isfinite(y).all() else " with NaN or infinity"
-        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {y.shape}{nan}")
+        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {y.shape} or NaN")
     if variant not in ("corrected", "released"):
         raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
     bag = forest(X, y, seed, n_estimators)
@@ -106,10 +104,8 @@ def standardised(X: np.ndarray) -> np.ndarray:
     """Give X (N, d) mean 0 and spread 1 in each column; constant columns are zero."""
     X = np.asarray(X, float)
     if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
-        raise ValueError(
-            "X: needs a table (candidates, features) of finite numbers, got shape "
-            f"{X.shape}, {np.isfinite(X).sum()} finite"
-        )
+        needed = "needs a table (candidates, features) of finite numbers"
+        raise ValueError(f"X: {needed}, got shape {X.shape} or NaN")
     return StandardScaler().fit_transform(X)
 
 
@@ -152,10 +148,7 @@ METHODS = (
 def choose(
     method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
 ) -> np.ndarray:
-    """Choose candidates (n,) by one of `METHODS`; each takes what it needs.
-
-    "DPP" is diverse only, "information" informative only.
-    """
+    """Choose candidates (n,) by one of `METHODS`; each takes what it needs."""
     if method not in METHODS:
         raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
     how = dict(seed=seed, length_scale=length_scale)
@@ -245,7 +238,7 @@ def learn(
     """Label the candidates `first`, then `batch` more a round, by `way`.
 
     Return the mean absolute error on `test` (X, y) at the start and after each round,
-    and the indices that were labelled, in order.
+    and the indices in the order of labelling.
     """
     known, errors = [int(k) for k in first], []
     for k in range(rounds + 1):

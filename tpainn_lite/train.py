@@ -251,8 +251,9 @@ class _Run:
         for start in range(0, n, size):
             if self.step >= self.config.steps:
                 break
-            batch = samples.batch(order[start : start + size], dtype, device)
-            losses.append(self.run_step(*batch, n))
+            chosen = order[start : start + size]
+            batch, energies, forces = samples.batch(chosen, dtype, device)
+            losses.append(self.run_step(batch, energies, forces, n))
             bar.update()
         self.epoch += 1
         rate = self.schedule.get_last_lr()[-1]

@@ -20,7 +20,7 @@ CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
 ORIENTATIONS = 50  # tried for each molecule of a new box
-LATTICES = [  # sites in a cubic cell of edge 1, distance between neighbouring sites
+LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apart
     ([[0, 0, 0]], 1.0),
     ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
     ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
@@ -108,9 +108,9 @@ def water_system(
 ) -> openmm.System:
     """Build the OpenMM System of `model`: springs, point charges, Lennard-Jones.
 
-    A periodic box has particle-mesh Ewald electrostatics, and a Lennard-Jones term that
-    is switched off over the last tenth of `cutoff`, with OpenMM's correction for the
-    tail. An open cluster has no cutoff. Molecules may be wrapped.
+    A periodic box has particle-mesh Ewald sums, and a Lennard-Jones term switched off
+    over the last tenth of `cutoff`, with OpenMM's correction for the tail. An open
+    cluster has no cutoff. Molecules may be wrapped.
 
     Args:
         model: one of `MODELS`.
@@ -118,9 +118,6 @@ def water_system(
         cutoff: Å; by default 9, or 0.45 of the shortest height of a smaller box (a
             barostat may then shrink it by a tenth).
         tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
-
-    Raises `ValueError` for what `analysis.check_water` refuses, and for a cutoff that
-    does not fit the box.
     """
     check_water(atoms)
     oxygens, system = range(0, len(atoms), 3), openmm.System()
@@ -169,8 +166,8 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
     has_site = model.gamma != 1
     for _ in oxygens:
         nonbonded.addParticle(0.0 if has_site else -2 * q, sigma, epsilon)
-        nonbonded.addParticle(q, 1.0, 0.0)
-        nonbonded.addParticle(q, 1.0, 0.0)
+        for _ in range(2):
+            nonbonded.addParticle(q, 1.0, 0.0)
     for o in oxygens:
         members = [o, o + 1, o + 2]
         if has_site:
@@ -206,9 +203,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """Build a cubic periodic box of `n_molecules` at `density` (g/cm³).
 
     Oxygens sit on the roomiest cubic lattice; each molecule (SPC/Fw's geometry) takes
-    the roomiest of 50 random orientations. This is no liquid yet: run some picoseconds
-    of dynamics first. Raises `ValueError` for sizes that are not positive, and for
-    densities at which molecules would overlap.
+    the roomiest of 50 random orientations. This is no liquid yet: run some picoseconds.
     """
     if not (isinstance(n_molecules, int | np.integer) and n_molecules > 0):
         raise ValueError(f"n_molecules: needs a positive integer, got {n_molecules}")
@@ -231,18 +226,13 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
 
 
 def scaled(atoms: Atoms, density: float) -> Atoms:
-    """Move molecules, undeformed, to another density (g/cm³) of the box; momenta stay.
-
-    Raises `ValueError` for a density that is not positive, and for what is no periodic
-    box of molecules in the order O, H, H.
-    """
+    """Move molecules, undeformed, to another density (g/cm³) of the box."""
     if not 0 < density < math.inf:
         raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
     check_water(atoms)
-    factor = (analysis.densities([atoms])[0] / density) ** (1 / 3)
-    moved = atoms.copy()
+    factor, moved = (analysis.densities([atoms])[0] / density) ** (1 / 3), atoms.copy()
     arms = analysis.bond_vectors(atoms).reshape(-1, 2, 3)
     molecules = atoms.positions[::3, None] + np.pad(arms, ((0, 0), (1, 0), (0, 0)))
     centres = molecules.mean(axis=1, keepdims=True)

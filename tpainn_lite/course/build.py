@@ -44,7 +44,7 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
         wrong = claims.problems(run.notebook, run.claims)
         wrong += [run.error] if run.error else []
         if write_back and not wrong:
-            wrong = normalise.write_back(run.notebook, path)
+            normalise.write_back(run.notebook, path)
         cost = ", ".join(f"{k} {v}" for k, v in run.cost.items())
         print(f"{lesson}: {cost}, {len(run.claims)} claims, {len(wrong)} problems")
         problems += [f"{lesson}: {words}" for words in wrong]

@@ -33,11 +33,6 @@ def student(name: str) -> Potential:
     return datasets.checkpoint(STUDENTS[name])
 
 
-def described(name: str) -> tuple:
-    """Return the digests of a set and its student, and the size of a descriptor."""
-    return *datasets.sources([name, STUDENTS[name]]), COMPONENTS
-
-
 def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
     """Find principal components (frames, COMPONENTS) of scalars averaged over atoms."""
     pooled = [

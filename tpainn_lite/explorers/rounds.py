@@ -98,8 +98,7 @@ class Rounds(base.Explorer):
         self._text.value = base.table(words)
 
     def _forget(self) -> None:
-        X, y, test = self._data
-        bag = select.forest(X[self._first], y[self._first], self._seed)
-        error = float(np.abs(bag.predict(test[0]) - test[1]).mean())
-        self.errors = {way: [error] for way in select.ACQUISITIONS}
+        start = dict(rounds=0, batch=self._batch, seed=self._seed)
+        errors, _ = select.learn(*self._data, self._first, "random", **start)
+        self.errors = {way: [*errors] for way in select.ACQUISITIONS}
         self.known = dict.fromkeys(select.ACQUISITIONS, self._first)
