@@ -289,7 +289,7 @@ _UNSTABLE = [  # for `enumerate_smiles`
 def enumerate_smiles(
     max_heavy: int, keep: int | None = None, seed: int = 0
 ) -> list[str]:
-    """Enumerate molecules of C, N, O with a hydrogen shell: canonical SMILES by size.
+    """Enumerate molecules of C, N, O and H: canonical SMILES, smallest first.
 
     In the manner of GDB (Fink & Reymond, J. Chem. Inf. Model. 47, 342 (2007)): attach
     an atom, then raise bond orders and close rings in every way that valence, a few

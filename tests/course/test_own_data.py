@@ -91,7 +91,7 @@ def test_no_forces(tmp_path, frames):
     assert "energies alone" in found.notes[0]
 
 
-def test_some_without_labels_and_copies(tmp_path, frames):
+def test_some_without_labels_copies_and_too_many(tmp_path, frames, monkeypatch):
     bare = frames[0].copy()
     bare.calc = None
     found = own_data.read(written(tmp_path, [*frames, bare, frames[1]]))
@@ -100,6 +100,10 @@ def test_some_without_labels_and_copies(tmp_path, frames):
         "1 structures without energy left out.",
         "1 copies of other structures left out.",
     ]
+    monkeypatch.setattr(own_data, "MOST", 7)
+    found = own_data.read(written(tmp_path, frames))
+    assert len(found.frames) == 7
+    assert "only the first 7" in found.notes[0]
 
 
 def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
@@ -207,13 +211,6 @@ def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
         own_data.read(written(tmp_path, frames), "eV")
 
 
-def test_far_too_many(tmp_path, frames, monkeypatch):
-    monkeypatch.setattr(own_data, "MOST", 7)
-    found = own_data.read(written(tmp_path, frames))
-    assert len(found.frames) == 7
-    assert "only the first 7" in found.notes[0]
-
-
 def test_where_to_start(frames):
     assert own_data.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
     strange = frames[0].copy()
@@ -244,9 +241,14 @@ def test_splits_do_not_leak(frames):
     assert test[-1] is run[-1]
     assert len(pool) == 48 - 12 - 2
     assert "order of the file, 2 in between left out" in how
-    some = datasets.load("molecules-dft")["pool"][:60]
+    some = [a.copy() for a in datasets.load("molecules-dft")["pool"][:60]]
+    plain = own_data.pool_and_test(some)[2]
+    assert plain.startswith("by smiles")
+    for atoms in some[::2]:  # two spellings, one molecule
+        mol = molecules.parse(atoms.info["smiles"])
+        atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
     pool, test, how = own_data.pool_and_test(some)
-    assert how.startswith("by smiles")
+    assert how == plain
     assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
     assert 5 < len(test) < 25
     nameless = [a.copy() for a in some]
@@ -256,17 +258,6 @@ def test_splits_do_not_leak(frames):
     assert how.startswith("by composition")
     formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
     assert not formulas[0] & formulas[1]
-
-
-def test_own_molecules_in_two_spellings_do_not_leak():
-    some = [a.copy() for a in datasets.load("molecules-dft")["pool"]]
-    plain = own_data.pool_and_test(some)
-    for atoms in some[::2]:
-        mol = molecules.parse(atoms.info["smiles"])
-        atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
-    pool, test, how = own_data.pool_and_test(some)
-    assert how == plain[2]
-    assert [len(pool), len(test)] == [len(part) for part in plain[:2]]
 
 
 def arrays_of(frames, energy=1.0, length=1.0):
@@ -380,12 +371,11 @@ def test_an_npz_of_boxes(tmp_path):
 def test_an_npz_with_numbers_per_frame(tmp_path, frames):
     plain = arrays_of(frames) | dict(e_unit="eV")
     numbers = np.tile(frames[0].numbers, (len(frames), 1))
-    np.savez(tmp_path / "mine.npz", **plain | dict(z=numbers))
-    same(own_data.read(tmp_path / "mine.npz").frames, frames)
     padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
     padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
-    np.savez(tmp_path / "mine.npz", **plain | padded)
-    same(own_data.read(tmp_path / "mine.npz").frames, frames)
+    for more in (dict(z=numbers), padded):
+        np.savez(tmp_path / "mine.npz", **plain | more)
+        same(own_data.read(tmp_path / "mine.npz").frames, frames)
 
 
 @pytest.mark.parametrize(

@@ -34,21 +34,15 @@ def versions() -> list[Check]:
     """Check Python, the packages, and what draws widgets in JupyterLab."""
     python, found = sys.version.split()[0], {name: version(name) for name in PACKAGES}
     missing = [name for name, v in found.items() if v is None]
-    known = ", ".join(f"{name} {v}" for name, v in found.items())
+    packages = ", ".join(f"{name} {v}" for name, v in found.items())
+    packages = f"missing {missing}; make setup" if missing else packages
     widgets, anywidget = version("ipywidgets"), version("anywidget")
-    new = bool(widgets and widgets.startswith("8."))
+    old = not (widgets or "").startswith("8.")
+    cure = "; pip install 'ipywidgets>=8,<9'" * old
     return [
         ((3, 11) <= sys.version_info[:2] <= (3, 13), "Python", f"{python}; 3.11-3.13"),
-        (
-            not missing,
-            "packages",
-            f"missing {missing}; make setup" if missing else known,
-        ),
-        (
-            new,
-            "ipywidgets",
-            f"{widgets}" + "; pip install 'ipywidgets>=8,<9'" * (not new),
-        ),
+        (not missing, "packages", packages),
+        (not old, "ipywidgets", f"{widgets}{cure}"),
         (bool(anywidget), "anywidget", anywidget or "missing: pip install anywidget"),
         nglview(*nglview_halves()),
     ]
@@ -114,11 +108,8 @@ def lesson_imports(folder: Path) -> set[str]:
     """Collect the import statements of the lessons' cells, none below try or if."""
     transform = importlib.import_module("IPython.core.inputtransformer2")
     python = transform.TransformerManager().transform_cell  # "%" and "!" lines
-    cells = [
-        c
-        for p in folder.glob("*.ipynb")
-        for c in json.loads(p.read_text("utf-8"))["cells"]
-    ]
+    lessons = [json.loads(p.read_text("utf-8")) for p in folder.glob("*.ipynb")]
+    cells = [c for lesson in lessons for c in lesson["cells"]]
     sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     nodes, found = [n for s in sources for n in ast.parse(python(s)).body], set()
     for node in nodes:

@@ -1,9 +1,10 @@
 """Explorers: widgets that answer a question when a control moves.
 
-Each has a ``widget`` to display, a live plotly ``figure``, and a ``twin()``: its PNG in
-the authors' build. Its controls are attributes, so ``explorer.n.value = 30`` works too.
-None keeps anything outside itself: two in one notebook do not disturb each other. Made
-again with ``before=``, the explorer of before, one goes on where its reader was.
+Each has a ``widget`` to display, a live plotly ``figure`` (`Rotation` draws a 3D view),
+and a ``twin()``: its PNG in the authors' build. Its controls are attributes, so
+``explorer.n.value = 30`` works too. None keeps anything outside itself: two in one
+notebook do not disturb each other. Made again with ``before=``, the explorer of before,
+one goes on where its reader was.
 """
 
 from .live_md import LiveMD

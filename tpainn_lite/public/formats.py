@@ -110,13 +110,13 @@ def _npz_cells(
 
 
 def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
-    """Frames of one molecule: the first file is the pool, a second one the test."""
+    """Read one molecule: the first file is the pool, a second one the test."""
     names = ("pool", "test")[: len(paths)]
     return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
 
 
 def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
-    """Frames of water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
+    """Read water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
 
     Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
     """
@@ -135,7 +135,7 @@ def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atom
 
 
 def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
-    """Pool and test of water-pbe0ts, far apart in time; four files for each part.
+    """Split water-pbe0ts into pool and test, far apart in time; four files a part.
 
     The parts are one trajectory, shuffled, so a random split would put neighbours in
     time into pool and test. Here `POOL` frames, in estimated time order, are the pool,
@@ -158,7 +158,7 @@ def water_split() -> dict[str, list[int]]:
 
 
 def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
-    """Index in GDB-9 and molecule of one file in QM9's own xyz dialect.
+    """Read index in GDB-9 and molecule of one file in QM9's own xyz dialect.
 
     Its lines: number of atoms; 17 columns with U0 (Hartree); element, x, y, z (Å) and
     charge of each atom, with exponents written ``1.0*^-6``; frequencies; two SMILES
@@ -187,7 +187,7 @@ def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
 
 
 def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
-    """QM9 from its archive, read as a stream, without the molecules on the list.
+    """Read QM9 from its archive as a stream, without the molecules on the list.
 
     The list holds those whose relaxed geometry is another molecule than its SMILES.
     Energies U0 (eV), no forces. Needs about 0.7 GB of memory for all 130,831.
@@ -217,7 +217,7 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
 
 
 def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
-    """500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
+    """Read 500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
     frames = []
     with ase.db.connect(str(path)) as database:
         for row in database.select():
