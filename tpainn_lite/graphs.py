@@ -115,18 +115,12 @@ class Graphs(tuple[Atoms, ...]):
         """Hold `frames`."""
         return super().__new__(cls, frames)
 
-    def __init__(
-        self, frames: Sequence[Atoms], cutoff: float, graphs=None, **how
-    ) -> None:
-        """Check `frames` by ``data.check(frames, **how)`` and build each graph once."""
+    def __init__(self, frames: Sequence[Atoms], cutoff: float, graphs=None, **how):
+        """Check `frames` by ``data.check(frames, **how)``; build graphs not given."""
         self.cutoff, self.graphs = cutoff, graphs or graphs_of(frames, cutoff)
         if self.graphs is None:
             check(frames, **how)
             self.graphs = [graph(a, cutoff) for a in frames]
-
-    def relabelled(self, frames: Sequence[Atoms]) -> "Graphs":
-        """Take the same structures with other labels."""
-        return Graphs(frames, self.cutoff, self.graphs)
 
 
 def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:

@@ -1,10 +1,10 @@
 """An instant head: the representation stays, the read-out is one linear solve.
 
-To what the pretrained read-out says of an atom comes w · φ(h), with φ random features
-of the atom's scalars h. Energies and forces are linear in w, so a ridge regression on
-what the pretrained potential gets wrong finds it at once, and its prior, w = 0, is the
-pretrained potential. The idea is FRANKEN's: Novelli et al., arXiv 2505.05652. How
-strong the ridge is, is chosen by leaving out one structure at a time.
+The pretrained read-out of an atom gains w · φ(h), with φ random features of the atom's
+scalars h. Energies and forces are linear in w, so a ridge regression on what the
+potential gets wrong finds w at once; its prior, w = 0, is the pretrained potential.
+Leaving out one structure at a time chooses the ridge. The idea is FRANKEN's: Novelli et
+al., arXiv 2505.05652.
 """
 
 import copy
@@ -46,13 +46,11 @@ class Rows:
 
 
 def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Tensor]:
-    """The scalars (N, F) of each frame's atoms, of which the read-out makes energies.
+    """Return the scalars (N, F) of each frame's atoms before the read-out, on the CPU.
 
-    On the CPU, wherever the potential is. Their mean over a structure's atoms is a
-    fixed-length description of it.
+    Their mean over a structure's atoms is a fixed-length description of it.
     """
-    kept = []
-    bare = copy.deepcopy(potential)
+    kept, bare = [], copy.deepcopy(potential)
     bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
     bare.predict(frames, batch_atoms=1, forces=False)  # one call a frame
     # after its atoms come elements alone
@@ -79,7 +77,7 @@ def design(
     phi: RandomFeatures,
     config: HeadConfig | None = None,
 ) -> list[Rows]:
-    """The rows of each labelled frame: the slow part, once; then any subset is solved.
+    """Compute the rows of each labelled frame, the slow part: then solve any subset.
 
     The reference energies of `potential` should fit already (`tune.with_references`).
     Raises `ValueError`, naming the frame, for a missing label.
@@ -95,11 +93,9 @@ def design(
         batch = collate([g], bare.dtype, bare.device)
         r_ij = batch["r_ij"].requires_grad_()
         sums = bare.outputs(batch, r_ij)[0]  # (D,)
-        slopes = [
-            pair_forces(torch.autograd.grad(s, r_ij, retain_graph=True)[0], batch)
-            for s in sums
-        ]  # (D, N, 3)
-        X = torch.cat([sums.detach()[None], torch.stack(slopes).flatten(1).T])
+        slopes = [torch.autograd.grad(s, r_ij, retain_graph=True)[0] for s in sums]
+        forces_of = pair_forces(torch.stack(slopes), batch)  # (D, N, 3)
+        X = torch.cat([sums.detach()[None], forces_of.flatten(1).T])
         y = np.r_[energy - energies[k], np.ravel(force - forces[k])]
         each = config.force_weight / force.size
         root = np.sqrt(np.r_[config.energy_weight, np.full(force.size, each)])
@@ -108,10 +104,10 @@ def design(
 
 
 def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
-    """Weights w (D,) eV, and the squared error of what is left out, by ridge.
+    """Solve for w (D,) eV; return it, and the squared error left out, by ridge.
 
-    Minimises the mean over structures of |X w - y|² plus ridge |w|². Of one structure
-    nothing can be left out: then it takes the largest ridge.
+    Minimises the mean over structures of |X w - y|² plus ridge |w|². For one structure,
+    of which nothing can be left out, it takes the largest ridge.
     """
     if len(rows) == 0:
         raise ValueError("rows: needs those of at least one structure, got none")
@@ -134,18 +130,15 @@ def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
 
 
 def force_errors(rows: Sequence[Rows], w: np.ndarray, config: HeadConfig) -> np.ndarray:
-    """Predicted less labelled force (eV/Å) with weights w, all components in a row."""
+    """Compute predicted less labelled forces (eV/Å) with weights w, in one row."""
+    gaps = [(row.X @ w - row.y)[1:] for row in rows]
     return np.concatenate(
-        [
-            (row.X[1:] @ w - row.y[1:])
-            / np.sqrt(config.force_weight / (len(row.y) - 1))
-            for row in rows
-        ]
+        [gap / np.sqrt(config.force_weight / gap.size) for gap in gaps]
     )
 
 
 def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Potential:
-    """A copy of `potential` whose read-out also says w · φ(h)."""
+    """Copy `potential` and add w · φ(h) to its read-out."""
     tuned = copy.deepcopy(potential)
     tuned.readout.outnet = Head(tuned.readout.outnet, copy.deepcopy(phi))
     tuned.to(potential.device).readout.outnet.w.copy_(torch.from_numpy(w))
@@ -155,7 +148,7 @@ def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Poten
 def instant(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> Potential:
-    """All of the above at once: a copy of `potential` with the head that fits."""
+    """Copy `potential`, with the head that fits labelled `frames`."""
     frames = Graphs(frames, potential.config.cutoff, labelled=False)
     phi = draw_features(potential, frames, config, seed=seed)
     w, _ = solve(design(potential, frames, phi, config), config)

@@ -51,10 +51,7 @@ SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 def classical_labels(
     classical: EnergyForces, frames: Sequence[Atoms]
 ) -> list[tuple[float, np.ndarray]]:
-    """Label each frame: energy (eV) and forces (N, 3) (eV/Å).
-
-    `classical` may be a Potential or an ASE calculator, too.
-    """
+    """Label each frame, by whatever `data.label` takes: energy eV, forces (N, 3)."""
     classical = energy_forces_of(classical)
     return [classical(a.numbers, a.positions, cell_of(a)) for a in frames]
 
@@ -104,8 +101,8 @@ class DeltaPotential:
             )
         a = self.probe
         ((energy, forces),) = classical_labels(self.classical, [a])
-        where = {"numbers": a.numbers, "positions": a.positions, "cell": cell_of(a)}
-        rows = where | {"energy": energy, "forces": forces}  # Å, eV, eV/Å
+        rows = dict(numbers=a.numbers, positions=a.positions, cell=cell_of(a))
+        rows |= dict(energy=energy, forces=forces)  # Å, eV, eV/Å
         plain = {k: v if v is None else np.asarray(v).tolist() for k, v in rows.items()}
         self.network.save(path, card, difference=plain)
 
@@ -307,12 +304,12 @@ def _without_classical(
 def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
     """Label copies of `frames` with what the classical part leaves over."""
     forces, rest = strategy.config.force_weight > 0, []
-    known = classical_labels(strategy.classical, frames)
-    for k, (energy, force) in enumerate(known):
+    for k, (energy, force) in enumerate(classical_labels(strategy.classical, frames)):
         e, f = labels(frames[k], f"frame {k}", forces)
         left = f - force if forces else None
         rest.append(with_labels(frames[k], e - energy, left))
-    return frames.relabelled(rest) if isinstance(frames, Graphs) else rest
+    known = isinstance(frames, Graphs)
+    return Graphs(rest, frames.cutoff, frames.graphs) if known else rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
