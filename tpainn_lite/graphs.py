@@ -10,6 +10,7 @@ idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from matscipy.neighbours import neighbour_list
 from .data import check, labels
 
 Graph = dict[str, torch.Tensor]
+PaiNN = Any  # SchNetPack's: its layers are more than torch.nn.Module tells
 
 
 def best_device(now: torch.device) -> torch.device:
@@ -69,13 +71,12 @@ def batches(graphs: Iterable[Graph], most: int) -> Iterator[list[Graph]]:
 
     One core took twice the time, and 700 MB more, for 28 boxes of 96 atoms at once.
     """
-    batch, atoms = [], 0
+    batch: list[Graph] = []
     for g in graphs:
-        if batch and atoms + len(g["Z"]) > most:
+        if batch and sum(len(other["Z"]) for other in [*batch, g]) > most:
             yield batch
-            batch, atoms = [], 0
+            batch = []
         batch.append(g)
-        atoms += len(g["Z"])
     if batch:
         yield batch
 
@@ -151,28 +152,30 @@ class Samples(Graphs):
         self.energies = torch.from_numpy(np.array([e for e, _ in truth]) - references)
         self.forces = [torch.from_numpy(f) for _, f in truth] if forces else None
 
-    def batch(self, chosen: Sequence[int], dtype=torch.float32, to=None):
+    def batch(self, chosen: Sequence[int] | np.ndarray, dtype=torch.float32, to=None):
         """Return the batch of the `chosen`, energies (B,), forces (N, 3) or None."""
         batch = collate([self.graphs[i] for i in chosen], dtype, to)
-        forces = self.forces and torch.cat([self.forces[i] for i in chosen])
         energies = self.energies[chosen].to(to, dtype)
-        return batch, energies, None if forces is None else forces.to(to, dtype)
+        if self.forces is None:
+            return batch, energies, None
+        forces = torch.cat([self.forces[i] for i in chosen])
+        return batch, energies, forces.to(to, dtype)
 
 
-def radials(painn: torch.nn.Module, d: torch.Tensor) -> torch.Tensor:
+def radials(painn: PaiNN, d: torch.Tensor) -> torch.Tensor:
     """Compute radial functions (..., B) at distances `d` (...) Å, the last a bias."""
     inside = painn.cutoff_fn(d)[..., None]
     return torch.cat([painn.radial_basis(d), torch.ones_like(inside)], -1) * inside
 
 
-def filter_weights(painn: torch.nn.Module) -> torch.Tensor:
+def filter_weights(painn: PaiNN) -> torch.Tensor:
     """Return the matrix from `radials` to the filters of all layers, (B, 3F layers)."""
     net = painn.filter_net
     return torch.cat([net.weight.T, net.bias[None]])
 
 
 def message_passing(
-    painn: torch.nn.Module, Z: torch.Tensor, filters: Iterable, receive: Callable
+    painn: PaiNN, Z: torch.Tensor, filters: Iterable, receive: Callable
 ) -> torch.Tensor:
     """Compute scalar features (N, F) of atoms Z (N,) after the last layer.
 
@@ -193,7 +196,7 @@ def message_passing(
     return s
 
 
-def pairwise(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
+def pairwise(painn: PaiNN, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
     """Pass one message a pair: Z (N,); idx_i, idx_j (E,); r_ij (E, 3) Å -> (N, F).
 
     SchNetPack's own pass fails where torch's default type is not that of the weights.
@@ -214,7 +217,7 @@ def pairwise(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
     return message_passing(painn, Z, filters.split(3 * painn.n_atom_basis, -1), receive)
 
 
-def padded(painn: torch.nn.Module, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
+def padded(painn: PaiNN, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
     """Pass the messages of `pairwise` (for sorted idx_i), sums over neighbours first.
 
     A filter is linear in the radial functions b(d), so that sum_j W(d_ij) x_j, the

@@ -43,6 +43,10 @@ class RandomFeatures(torch.nn.Module):
     Of a Gaussian kernel: Rahimi & Recht, NeurIPS 2007. Drawn by `ridge_head`.
     """
 
+    mean: torch.Tensor
+    omega: torch.Tensor
+    phase: torch.Tensor
+
     def __init__(self, mean: torch.Tensor, omega: torch.Tensor, phase: torch.Tensor):
         """Keep mean (F,), Ω (F, D) and phase (D,)."""
         super().__init__()
@@ -57,6 +61,8 @@ class RandomFeatures(torch.nn.Module):
 
 class Head(torch.nn.Module):
     """A read-out plus w · φ(h), with w (D,) eV zero at first: (N, F) -> (N, 1) eV."""
+
+    w: torch.Tensor
 
     def __init__(self, outnet: torch.nn.Module, phi: RandomFeatures):
         """Add `phi` to `outnet`."""
@@ -121,7 +127,7 @@ def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
 class EnergyForcesCalculator(Calculator):
     """An ASE calculator of an `EnergyForces`; refuses what `data.check` refuses."""
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]
 
     def __init__(self, energy_forces: EnergyForces):
         """Wrap `energy_forces`."""

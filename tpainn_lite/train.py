@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def evaluate(
     energies, predicted = potential.predict(frames, forces=forces)
     dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
     per_atom = dE / np.array([len(a) for a in frames]) / units.MEV
-    of_energies = dict(
+    of_energies: dict[str, Any] = dict(
         energy_mae=float(np.abs(per_atom).mean()),
         energy_rmse=float(np.sqrt((per_atom**2).mean())),
         energy_mae_kcal=float(np.abs(dE).mean() / units.KCAL_MOL),
@@ -173,10 +174,10 @@ class _Run:
             cycle_momentum=False,
         )
         average = get_ema_multi_avg_fn(config.ema_decay)
-        self.average = AveragedModel(self.potential, multi_avg_fn=average)
+        self.average: Any = AveragedModel(self.potential, multi_avg_fn=average)
         self.step, self.epoch, self.bad = 0, 0, 0
         self.rows: list[dict] = []
-        self.best = {"score": math.inf, "state": None}
+        self.best: dict[str, Any] = {"score": math.inf, "state": None}
 
     def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
         """Check `frames` and build their graphs, once; free atoms are left out."""
@@ -211,10 +212,12 @@ class _Run:
         torch.save(state | {"identity": self.identity}, part)
         part.replace(path)
 
-    def resume(self, path: Path, frames: Samples, valid: Samples | None) -> None:
+    def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
         """Go on where `save` left off; refuse a broken state, or one of another run."""
+        if path is None:
+            return
         self.identity = identity = self.identify(frames, valid)
-        if not path.exists():
+        if not Path(path).exists():
             return
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
@@ -286,7 +289,7 @@ class _Run:
             # L2-SP (arXiv 1802.01483): a prior around the first weights, as decay,
             # decoupled and scheduled; against the mean loss of n structures it is 1/n
             share = self.schedule.get_last_lr()[-1] / config.lr * config.l2_sp / n
-            torch._foreach_lerp_([p.data for p in weights], self.first, share)
+            torch._foreach_lerp_([p.data for p in weights], self.first, float(share))
         self.schedule.step()
         self.average.update_parameters(self.potential)
         self.step += 1
@@ -342,24 +345,23 @@ def fit(
     (energy error where forces weigh nothing); else the last. The state goes to
     `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
     other frames, labels, first weights or settings raise `ValueError`.
-    `on_epoch(averaged potential, rows)` may return True to stop; Ctrl-C does as well.
+    ``on_epoch(averaged potential, rows)`` may return True to stop, as Ctrl-C does.
     """
     run = _Run(potential, config or FitConfig(), seed)
-    config, samples = run.config, run.samples(frames, "train")
+    samples = run.samples(frames, "train")
     watched = None if valid is None else run.samples(valid, "valid")
-    if checkpoint is not None:
-        run.resume(Path(checkpoint), samples, watched)
-    bar = tqdm(total=config.steps, initial=run.step, desc="fit", disable=not progress)
-    try:
-        with bar:
+    run.resume(checkpoint, samples, watched)
+    total, done = run.config.steps, run.step
+    with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
+        try:
             while not run.finished():
                 run.run_epoch(samples, bar)
-                if watched is not None and run.due(config.validate_every):
+                if watched is not None and run.due(run.config.validate_every):
                     run.validate(watched)
                 if checkpoint is not None and run.due(checkpoint_every):
                     run.save(Path(checkpoint))
                 if on_epoch and on_epoch(run.average.module, run.rows):
                     break
-    except KeyboardInterrupt:
-        bar.write(f"stopped at step {run.step}; the best weights so far are kept")
+        except KeyboardInterrupt:
+            bar.write(f"stopped at step {run.step}; the best weights so far are kept")
     return run.result()

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -274,11 +275,11 @@ def autotune(
     warn_if_undetermined(frames)
     if isinstance(strategy, HeadConfig):
         return instant(start, frames, strategy, seed=seed), History()
-    config = getattr(strategy, "config", strategy)
+    config = strategy if isinstance(strategy, FitConfig) else strategy.config
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
-    how = dict(seed=seed, valid=valid, on_epoch=on_epoch, progress=progress)
-    tuned, history = fit(start, frames, config, **how)
+    how: dict[str, Any] = dict(valid=valid, on_epoch=on_epoch, progress=progress)
+    tuned, history = fit(start, frames, config, seed=seed, **how)
     if isinstance(strategy, Delta):
         return DeltaPotential(tuned, strategy.classical, frames[0]), history
     return tuned, history
@@ -308,8 +309,9 @@ def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
         e, f = labels(frames[k], f"frame {k}", forces)
         left = f - force if forces else None
         rest.append(with_labels(frames[k], e - energy, left))
-    known = isinstance(frames, Graphs)
-    return Graphs(rest, frames.cutoff, frames.graphs) if known else rest
+    if isinstance(frames, Graphs):
+        return Graphs(rest, frames.cutoff, frames.graphs)
+    return rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
@@ -353,13 +355,13 @@ def train_arm(
                 parameter.zero_()
     if arm not in CONFIGS:
         return with_references(start, frames, atomic_energies), History()
-    how = dict(seed=seed, valid=valid, on_epoch=on_epoch)
+    how: dict[str, Any] = dict(seed=seed, valid=valid, on_epoch=on_epoch)
     return autotune(start, frames, atomic_energies, config or CONFIGS[arm], **how)
 
 
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
     """Fit one classical energy per element (eV); no force field has free atoms."""
-    energies = [a.get_potential_energy() for a in frames]
+    energies = np.array([a.get_potential_energy() for a in frames])
     return fit_reference_energies(frames, energies, None)
 
 
