@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -377,3 +379,13 @@ def test_a_failed_save_leaves_the_old_files(saved, potential):
     with pytest.raises(TypeError):
         potential.save(saved, card={"not": {"json", "at all"}})
     assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == old
+
+
+def test_import_leaves_logging_and_environment_alone():
+    code = (
+        "import logging, os; before = dict(os.environ); import tpainn_lite.model; "
+        "assert (logging.root.level, logging.root.handlers) == (30, []); "
+        "changed = dict(os.environ).items() ^ before.items(); "
+        "assert not [k for k, _ in changed if 'LOG' in k or 'THREADS' in k], changed"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
