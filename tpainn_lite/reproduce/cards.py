@@ -48,18 +48,16 @@ def write_set(
 ) -> None:
     """Gather labelled structures into FOLDER/name.extxyz[.xz] and its card, name.json.
 
-    `more` are further rows of the card. Raises `ValueError` for a structure that occurs
-    twice, or is not fit to learn from.
+    `more` are further rows of the card. No structure may occur twice.
     """
     frames = [a for p in parts for a in ase.io.read(p, ":", format="extxyz")]
     check(frames, name, labelled=False)
     unconstrained(frames)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
-    path = folder / f"{name}{suffix}"
+    path, words = folder / f"{name}{suffix}", about()[name]
     with (lzma.open if suffix.endswith(".xz") else open)(path, "wt") as file:
         ase.io.write(file, frames, format="extxyz")
-    words = about()[name]
     card = {
         "name": name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
