@@ -240,7 +240,7 @@ from tpainn_lite.explorers import viewers"""
     without = browser.write(tmp_path / "read.ipynb", [show])
     notebook = nbformat.read(without, as_version=4)
     notebook.cells[0].outputs = [nbformat.from_dict(output)]
-    nbformat.write(normalise.normalised(notebook, notebook)[0], without)
+    nbformat.write(normalise.normalised(notebook, notebook), without)
     with browser.lab(without) as page:  # as committed: nothing runs
         picture = page.locator(".jp-OutputArea img")
         assert picture.evaluate("image => image.naturalWidth") > 300
