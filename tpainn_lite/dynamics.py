@@ -220,7 +220,7 @@ def _difference(found: dict, wanted: dict) -> str:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What makes a run the run it is."""
+    """Settings that a resumed run must share with its file."""
 
     temperature: float | None
     pressure: float | None

@@ -22,7 +22,7 @@ from .model import Head, Potential, RandomFeatures
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """How an instant head is found."""
+    """Settings of an instant head."""
 
     features: int = 128  # D, random features of an atom
     length: float = 3.0  # of the kernel, in standard deviations of the scalars

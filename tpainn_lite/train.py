@@ -30,7 +30,7 @@ POSITIVE = ("steps", "lr", "batch_size", "max_grad_norm", "warmup_fraction", "pa
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to train; the defaults suit tuning on a handful of molecules."""
+    """Settings of a training; the defaults suit tuning on a handful of molecules."""
 
     steps: int = 600  # optimiser steps: the budget that comparisons keep equal
     lr: float = 1e-3  # peak of the one-cycle schedule

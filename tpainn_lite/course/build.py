@@ -71,7 +71,7 @@ def _merge(results: list[dict], timings: dict) -> None:
 
 
 def select(folder: Path, lessons: list[str]) -> list[Path]:
-    """The notebooks of a folder in order; only those whose name begins so, if given.
+    """List the notebooks of a folder in order, or those whose names begin so.
 
     Raises:
         ValueError: if there is none, or none that begins as asked.
@@ -112,7 +112,7 @@ def doubts(notebooks: list[Path]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tpainn_lite.course.build")
     parser.add_argument("mode", choices=["tutorial", "notebooks", "claims", "times"])
     parser.add_argument("lesson", nargs="*", help="e.g. 00 or 03_autotuning; else all")

@@ -27,7 +27,7 @@ _claims.run({!r}, globals())
 
 
 def environment(static: bool = False) -> dict[str, str]:
-    """The variables of a lesson's kernel: one thread, and whether it makes twins."""
+    """Set a lesson kernel's variables: one thread, and whether it makes twins."""
     own = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
     own |= {"OPENMM_CPU_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
     return os.environ | own | ({"TPAINN_STATIC": "1"} if static else {})

@@ -66,7 +66,7 @@ class Stop(Exception):
     """A sentence for the reader; a notebook shows it without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython asks for."""
+        """Give IPython the bundle it asks for."""
         return [f"Stopped. {self}"]
 
 
@@ -133,7 +133,7 @@ def _alt(text: str) -> str:
 
 
 def _interactive(thing: Any) -> dict[str, Any]:
-    """The MIME bundle that JupyterLab draws `thing` from."""
+    """Return the MIME bundle that JupyterLab draws `thing` from."""
     if getattr(thing, "model_id", None):  # a closed widget has none
         view = {"version_major": 2, "version_minor": 0, "model_id": thing.model_id}
         return {WIDGET: view}
@@ -171,7 +171,7 @@ def _small(png: bytes) -> bytes:
 
 
 def _static_twin(figure: Any) -> bytes | None:
-    """The figure as a PNG in the authors' build; ``None`` where none can be made."""
+    """Draw the figure as a PNG in the authors' build; ``None`` where none can be."""
     if not os.environ.get("TPAINN_STATIC"):
         return None
     try:

@@ -192,7 +192,7 @@ def _without_free_atoms(
 def _labelled(
     frames: Sequence[Atoms], path: Path, notes: list[str], force: float, energy: float
 ) -> tuple[list[Atoms], bool]:
-    """Copies with labels in eV and eV/Å, and whether all have forces."""
+    """Copy frames with labels in eV and eV/Å; say whether all have forces."""
     known = [a for a in frames if _result(a, "energy") is not None]
     if not known:
         raise ValueError(
@@ -217,7 +217,7 @@ def _labelled(
 
 
 def _result(atoms: Atoms, name: str):
-    """A label, or None where there is none."""
+    """Return a label, or None where there is none."""
     return atoms.calc.results.get(name) if atoms.calc else None
 
 

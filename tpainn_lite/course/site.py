@@ -51,7 +51,7 @@ TEMPLATE = """{% extends 'lab/index.html.j2' %}
 
 
 def page(notebook: nbformat.NotebookNode) -> str:
-    """A lesson that was run, as HTML; it looks for ``plotly.js`` beside it."""
+    """Render a lesson that was run as HTML; it looks for ``plotly.js`` beside it."""
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)  # their state, megabytes of it
     for cell in shown.cells:
@@ -84,7 +84,7 @@ def _html(markdown: str) -> str:
 
 
 def _alive(data: dict) -> dict:
-    """The richest form that needs no kernel: plotly's figure, else the picture."""
+    """Pick the richest form that needs no kernel: plotly's figure, or the picture."""
     alt = escape(data.get("text/plain", ""), quote=True)
     if PLOTLY in data:
         figure = go.Figure(data[PLOTLY]["data"], data[PLOTLY].get("layout"))

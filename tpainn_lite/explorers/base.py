@@ -99,12 +99,12 @@ class Live(Explorer):
 
     @property
     def running(self) -> bool:
-        """Whether the thread goes on."""
+        """True while the thread goes on."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was asked to stop before its end."""
+        """True if it was asked to stop before its end."""
         return self._stop.is_set()
 
     def stop(self) -> None:

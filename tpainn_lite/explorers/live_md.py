@@ -77,7 +77,7 @@ class LiveMD(base.Live):
 
     @property
     def playing(self) -> bool:
-        """Whether it runs and is not paused."""
+        """True while it runs and is not paused."""
         return self._go.is_set() and self.running
 
     def start(self) -> None:

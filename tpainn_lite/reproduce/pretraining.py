@@ -36,7 +36,7 @@ PORTIONS = 124  # of 25 molecules of `classical_molecules`
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What is learnt, by how large a network, and how."""
+    """Structures, network and settings of a pretraining."""
 
     labels: str
     limits: str

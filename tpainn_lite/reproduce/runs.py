@@ -38,7 +38,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """Name of its files."""
         how = "nvt" if self.pressure is None else "npt"
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
