@@ -59,29 +59,63 @@ def test_nglview_halves_must_match(asked, installed, ok):
     assert ok or "pip install nglview==3.1.4" in found
 
 
-@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
-def test_memory_limit_of_both_cgroups(name, tmp_path, monkeypatch):
+@pytest.fixture
+def cgroup(tmp_path, monkeypatch):
+    """A folder in place of the system's control groups; the process is in no group."""
     monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+    monkeypatch.setattr(doctor, "OWN_GROUP", tmp_path / "own")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_memory_limit_of_both_cgroups(name, cgroup):
     for limit, ok in (
         ("max", True),
         (2**63 - 4096, True),
         (2**31, True),
         (10**9, False),
     ):
-        write(tmp_path / name, f"{limit}\n")
+        write(cgroup / name, f"{limit}\n")
         assert doctor.memory()[0] is ok
 
 
-def test_more_threads_than_the_quota_allows_fail(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
-    monkeypatch.setattr(
-        doctor.os, "sched_getaffinity", lambda _: range(8), raising=False
-    )
+@pytest.mark.parametrize(
+    ("own", "tree", "name"),
+    [
+        ("0::/job/step\n", "", "memory.max"),
+        ("5:cpu:/a\n4:memory:/job/step\n", "memory", "memory.limit_in_bytes"),
+    ],
+)
+def test_a_group_above_limits_too_but_none_above_the_root(
+    own, tree, name, cgroup, monkeypatch
+):
+    monkeypatch.setattr(doctor, "CGROUP", cgroup / "root")
+    write(cgroup / "own", own)
+    write(cgroup / "memory.max", "1\n")
+    assert "no limit" in doctor.memory()[2]
+    write(cgroup / "root" / tree / "job/step" / name, "4000000000\n")
+    assert "4.0 GB" in doctor.memory()[2]
+    write(cgroup / "root" / tree / "job" / name, "2000000000\n")
+    assert "2.0 GB" in doctor.memory()[2]
+
+
+def test_more_threads_than_the_quota_allows_fail(cgroup, monkeypatch):
+    def affinity(cores):
+        monkeypatch.setattr(
+            doctor.os, "sched_getaffinity", lambda _: range(cores), raising=False
+        )
+
+    affinity(8)
     assert "8 core(s)" in doctor.threads()[2]
-    write(tmp_path / "cpu.max", "200000 100000\n")
+    write(cgroup / "cpu/cpu.cfs_period_us", "100000\n")
+    write(cgroup / "cpu/cpu.cfs_quota_us", "-1\n")
+    assert "8 core(s)" in doctor.threads()[2]
+    write(cgroup / "cpu/cpu.cfs_quota_us", "300000\n")
+    assert "3 core(s)" in doctor.threads()[2]
+    write(cgroup / "cpu.max", "200000 100000\n")
     assert "2 core(s)" in doctor.threads()[2]
-    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: [], raising=False)
-    write(tmp_path / "cpu.max", "max 100000\n")
+    affinity(0)
+    write(cgroup / "cpu.max", "max 100000\n")
     fine, _, found = doctor.threads()
     assert not fine
     assert "OMP_NUM_THREADS=1" in found

@@ -18,6 +18,7 @@ PACKAGES = ["numpy", "scipy", "ase", "matscipy", "torch", "schnetpack", "openmm"
 PACKAGES += ["rdkit", "scikit-learn", "matplotlib", "plotly", "pooch", "tqdm"]
 NEEDED_GB = 1.2  # the hungriest lesson peaks at 1.0, and mybinder.org allows 2
 CGROUP = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
 LAB = Path(sys.prefix) / "share/jupyter/labextensions/nglview-js-widgets/package.json"
 Check = tuple[bool, str, str]  # fine or not, of what, what was found or what to do
 
@@ -73,9 +74,11 @@ def nglview(asked: str | None, installed: str | None) -> Check:
 def threads() -> Check:
     """Check torch's threads against the cores that affinity and cgroup allow."""
     cores = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0))
-    quota, period = (_read("cpu.max") or "max 1").split()
-    if quota != "max":
-        cores = max(1, min(cores, round(int(quota) / int(period))))
+    quotas = [quota.split() for quota in _limits("cpu.max")]
+    version_1 = (_limits(f"cpu.cfs_{what}_us", "cpu") for what in ("quota", "period"))
+    quotas += zip(*version_1, strict=True)
+    shares = [int(q) / int(period) for q, period in quotas if q not in ("max", "-1")]
+    cores = min([cores, *(max(1, round(share)) for share in shares)])
     used = importlib.import_module("torch").get_num_threads()
     found = f"torch uses {used}, {cores} core(s) allowed"
     cure = "; set OMP_NUM_THREADS=1 and restart, or it runs many times slower"
@@ -84,17 +87,29 @@ def threads() -> Check:
 
 def memory() -> Check:
     """Check the memory that the container allows; psutil would report the machine's."""
-    limit = _read("memory.max") or _read("memory/memory.limit_in_bytes") or "max"
-    if limit == "max" or int(limit) > 2**60:  # version 1 has a number for no limit
+    texts = [*_limits("memory.max"), *_limits("memory.limit_in_bytes", "memory")]
+    numbers = [int(text) for text in texts if text != "max"]
+    limits = [n for n in numbers if n < 2**60]  # version 1 has a number for no limit
+    if not limits:
         return True, "memory", "no limit set for this container or session"
-    allowed = int(limit) / 1e9
+    allowed = min(limits) / 1e9
     found = f"{allowed:.1f} GB allowed, {NEEDED_GB} GB needed"
     return allowed >= NEEDED_GB, "memory", found
 
 
-def _read(name: str) -> str:
-    file = CGROUP / name
-    return file.read_text().strip() if file.is_file() else ""
+def _limits(name: str, controller: str = "") -> list[str]:
+    """Read a file of this process' control group, and of those that hold it.
+
+    A container sees its own group as the root. Slurm and systemd set limits below the
+    root. Version 1 has a tree for each `controller`, version 2 one tree.
+    """
+    lines = OWN_GROUP.read_text().splitlines() if OWN_GROUP.is_file() else []
+    groups = [line.split(":", 2)[1:] for line in lines]
+    own = next((g for controls, g in groups if controller in controls.split(",")), "")
+    root = CGROUP / controller
+    inner = root / own.strip("/")
+    files = [p / name for p in (inner, *inner.parents) if p.is_relative_to(root)]
+    return [file.read_text().strip() for file in files if file.is_file()]
 
 
 def lessons_folder() -> Path:
