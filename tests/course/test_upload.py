@@ -17,10 +17,11 @@ def test_an_upload_comes_before_a_path_and_a_path_before_the_example(tmp_path):
     assert bring.path() == bring.example
     assert len(ase.io.read(bring.example, ":")) == 80
     assert bring.path(str(tmp_path / "mine.xyz")) == tmp_path / "mine.xyz"
-    sent = dict(name="../odd.xyz", content=memoryview(b"2"), type="", size=1)
+    sent = dict(name="../ethanol.extxyz", content=memoryview(b"2"), type="", size=1)
     bring.button.value = [sent | dict(last_modified=datetime.now(UTC))]
-    assert bring.path("mine.xyz") == bring.folder / "odd.xyz"
-    assert (bring.folder / "odd.xyz").read_bytes() == b"2"
+    path = bring.path("mine.xyz")
+    assert path == bring.folder / "ethanol.extxyz" != bring.example
+    assert path.read_bytes() == b"2"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "tpainn_lite/course/alts").iterdir()))

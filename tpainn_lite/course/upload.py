@@ -1,4 +1,4 @@
-"""The file that lesson 08 works on: uploaded, named by its path, or its example."""
+"""Get the file that lesson 08 works on: uploaded, named by its path, or an example."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ class Upload:
     def __init__(self, label: str):
         """Make the button under a label."""
         self.folder = Path(tempfile.mkdtemp(prefix="tpainn-"))
-        self.example = self.folder / "ethanol.extxyz"
+        self.example = self.folder / "example" / "ethanol.extxyz"  # no upload's path
         self.button = FileUpload(description="Upload", multiple=False)
         self.widget = VBox([Label(label), self.button])
 
@@ -44,5 +44,6 @@ def write_example(path: Path) -> Path:
     ]
     for atoms in sent:
         atoms.info = {}
+    path.parent.mkdir(exist_ok=True)
     ase.io.write(path, sent)
     return path
