@@ -186,7 +186,8 @@ def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
         with_labels(a[:-1], a.get_potential_energy(), a.get_forces()[:-1])
         for a in boxes
     ]
-    found = own_data.read(written(tmp_path, odd, "odd.extxyz"))
+    alone = with_labels(Atoms("H", cell=[9] * 3, pbc=True), -13.6, np.zeros((1, 3)))
+    found = own_data.read(written(tmp_path, [*odd, alone], "odd.extxyz"))
     assert "3 periodic structures have an odd number of electrons" in found.notes[0]
 
 

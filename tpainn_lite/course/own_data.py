@@ -95,9 +95,7 @@ def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
         for named, asked in zip((force, energy), UNITS.get(unit, ()), strict=False):
             if named and not np.isclose(named, asked):
                 said = ", ".join(f"{k} {v!r}" for k, v in words.items())
-                raise ValueError(
-                    f"unit: {unit} was asked for, but the file says {said}"
-                )
+                raise ValueError(f"unit: got {unit!r}, but the file says {said}")
         frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
@@ -137,13 +135,13 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
     """
     found: dict[int, str] = {}
     boxes = 0  # with an odd number of electrons
-    for k, atoms in enumerate(frames):
+    for k, atoms in ((k, a) for k, a in enumerate(frames) if not is_free(a)):
         words, electrons = _declared(atoms), atoms.numbers.sum()
         if electrons % 2 and atoms.pbc.any():
             boxes += 1
         elif electrons % 2:
             words.append(f"{electrons} electrons, an odd number")
-        if words and not is_free(atoms):
+        if words:
             found[k] = ", ".join(words)
     if found:
         raise ValueError(
@@ -153,7 +151,8 @@ def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
         )
     if boxes:
         notes.append(
-            f"{boxes} periodic structures have an odd number of electrons: metals?"
+            f"{boxes} periodic structures have an odd number of electrons: are they "
+            "metals, or is an atom missing?"
         )
 
 
