@@ -121,4 +121,5 @@ claim(
     all(v[1] < 0 < v[2] for (_, way), v in five_rounds.items() if "DPP" in way),
 )
 claim("A few hundred candidates, of which 5 to 100 are labelled.", 200 < len(X) < 500)
-claim("About 63 of the trees saw candidate *i*", round(100 * (1 - 1 / np.e)) == 63)
+seen = 1 - (1 - 1 / len(X)) ** len(X)  # chance to be in a bootstrap sample
+claim("About 63 of the trees saw candidate *i*", round(100 * seen) == 63)

@@ -28,4 +28,8 @@ claim(
     "error is twice as large as it",
     0.3 < agreement < 0.9 and 1.5 < ratio < 2.7,
 )
-claim("Run the tuned potential, hotter than your data", KELVIN == 600)
+example = datasets.load("ethanol-dft")["pool"][: len(found.frames)]
+claim(
+    "Run the tuned potential, hotter than your data",
+    max(a.info["temperature"] for a in example) < KELVIN,
+)
