@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -69,12 +70,8 @@ def cgroup(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
 def test_memory_limit_of_both_cgroups(name, cgroup):
-    for limit, ok in (
-        ("max", True),
-        (2**63 - 4096, True),
-        (2**31, True),
-        (10**9, False),
-    ):
+    limits = {"max": True, 2**63 - 4096: True, 2**31: True, 10**9: False}
+    for limit, ok in limits.items():
         write(cgroup / name, f"{limit}\n")
         assert doctor.memory()[0] is ok
 
@@ -100,12 +97,8 @@ def test_a_group_above_limits_too_but_none_above_the_root(
 
 
 def test_more_threads_than_the_quota_allows_fail(cgroup, monkeypatch):
-    def affinity(cores):
-        monkeypatch.setattr(
-            doctor.os, "sched_getaffinity", lambda _: range(cores), raising=False
-        )
-
-    affinity(8)
+    eight = SimpleNamespace(sched_getaffinity=lambda _: range(8))
+    monkeypatch.setattr(doctor, "os", eight)
     assert "8 core(s)" in doctor.threads()[2]
     write(cgroup / "cpu/cpu.cfs_period_us", "100000\n")
     write(cgroup / "cpu/cpu.cfs_quota_us", "-1\n")
@@ -114,7 +107,7 @@ def test_more_threads_than_the_quota_allows_fail(cgroup, monkeypatch):
     assert "3 core(s)" in doctor.threads()[2]
     write(cgroup / "cpu.max", "200000 100000\n")
     assert "2 core(s)" in doctor.threads()[2]
-    affinity(0)
+    eight.sched_getaffinity = lambda _: []
     write(cgroup / "cpu.max", "max 100000\n")
     fine, _, found = doctor.threads()
     assert not fine
