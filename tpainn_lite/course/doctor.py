@@ -68,6 +68,7 @@ def nglview(asked: str | None, installed: str | None) -> Check:
     fine = bool(asked) and want[0] == have[0] and want[1] <= have[1]
     cure = ": pip install nglview==3.1.4 'setuptools<81', then restart JupyterLab"
     found = f"asks for front end {asked}, JupyterLab has {installed}"
+    found = found if asked else "it or its JupyterLab extension is missing"
     return fine, "nglview", found + cure * (not fine)
 
 

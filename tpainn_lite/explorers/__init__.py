@@ -2,9 +2,9 @@
 
 Each has a ``widget`` to display, a live plotly ``figure`` (`Rotation` draws a 3D view),
 and a ``twin()``: its PNG in the authors' build. Its controls are attributes, so
-``explorer.n.value = 30`` works too. None keeps anything outside itself: two in one
-notebook do not disturb each other. Made again with ``before=``, the explorer of before,
-one goes on where its reader was.
+``explorer.n.value = 30`` works too. Explorers share no state: two in one notebook do
+not disturb each other. A cell that runs again passes its old explorer as ``before=``:
+the new one begins with the controls and results of the old one.
 """
 
 from .live_md import LiveMD

@@ -35,9 +35,9 @@ class Explorer:
     ) -> None:
         """Make ``widget`` of controls with sentences, a text and `parts`, and draw.
 
-        It begins with the controls of `before`, an explorer of the same kind, where
-        they fit. So a cell that is run again, ``before=globals().get("name of the
-        explorer")``, goes on where its reader was.
+        The controls begin with the values of `before`, an explorer of the same kind,
+        where these fit. A cell that runs again passes the explorer that it made before:
+        ``before=globals().get("name of the explorer")``.
         """
         self._text = HTML()
         rows = [HBox([control, HTML(text)]) for control, text in sentences.items()]

@@ -39,7 +39,7 @@ class SelectionMap(base.Explorer):
             self.method: "Who chooses.",
             self.n: "How many candidates are labelled.",
             self.power: "ATBagging only: how much information counts, 0 not at all.",
-            self.length: "ATBagging and DPP: from what distance on two are unlike.",
+            self.length: "ATBagging and DPP: two farther apart than this are unlike.",
             self.seed: "Draws the trees and the choice.",
         }
         for control in sentences:
