@@ -26,6 +26,7 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
     for suffix in ("extxyz", "json"):
         shutil.copy(datasets.SHIPPED / f"methanol-scan.{suffix}", tmp_path)
     monkeypatch.setattr(datasets, "SHIPPED", tmp_path)
+    (tmp_path / "methanol-scan.extxyz.part").touch()  # a write that was cut short
     assert datasets.load("methanol-scan")
     file = tmp_path / "methanol-scan.extxyz"
     file.write_text(file.read_text().replace("1", "2", 1))

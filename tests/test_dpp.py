@@ -95,6 +95,8 @@ def test_more_than_there_are(pick, n):
 
 def test_bad_numbers():
     X = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="n_features: needs a positive number"):
+        dpp.fourier_features(X, 0, 1.0, 0)
     with pytest.raises(ValueError, match="length_scale"):
         dpp.fourier_features(X, 10, 0.0, 0)
     with pytest.raises(ValueError, match="quality: needs 3 numbers"):

@@ -308,6 +308,14 @@ def test_a_changing_cell_reaches_the_frames(potential, ice):
         )
 
 
+def test_a_python_system_takes_a_barostat(potential, ice):
+    system = engine.python_system(potential.energy_forces, ice)
+    (frame,) = simulate(ice, system, steps=5, every=5, pressure=1.0)
+    (expected,) = simulate(ice, potential, steps=5, every=5, pressure=1.0)
+    np.testing.assert_array_equal(frame.positions, expected.positions)
+    assert system.getNumForces() == 1  # the barostat is in a copy
+
+
 @pytest.fixture(scope="module")
 def liquid():
     """Sixteen SPC/Fw waters, warmed, and their System."""

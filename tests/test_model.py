@@ -374,6 +374,12 @@ def test_damaged_checkpoints(saved, suffix, damage, words):
         Potential.load(saved)
 
 
+def test_a_folder_is_no_checkpoint(tmp_path):
+    (tmp_path / "small.pt").mkdir()
+    with pytest.raises(ValueError, match="small.pt: no such file, or it cannot be"):
+        Potential.load(tmp_path / "small")
+
+
 def test_a_failed_save_leaves_the_old_files(saved, potential):
     old = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
     with pytest.raises(TypeError):

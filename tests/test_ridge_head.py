@@ -1,5 +1,6 @@
 """Instant head: the ridge regression it says it is, and a potential like any other."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -120,7 +121,9 @@ def test_torchs_default_type_changes_nothing(start, ethanols, tmp_path, request)
     request.getfixturevalue("double_by_default")
     found = ridge_head.instant(start, ethanols, CONFIG, seed=0)
     found.save(tmp_path / "h")
-    for again in (found, Potential.load(tmp_path / "h")):
+    copy.deepcopy(found).double().save(tmp_path / "double")
+    read = [Potential.load(tmp_path / name) for name in ("h", "double")]
+    for again in (found, *read):
         assert {v.dtype for v in again.state_dict().values()} == {torch.float32}
         for a, b in zip(
             expected.predict(ethanols), again.predict(ethanols), strict=True

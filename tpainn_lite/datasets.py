@@ -78,7 +78,8 @@ def load(
     if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
         return _public().load(name, mirror, cache)
     about = card(name)
-    path = next(SHIPPED.glob(f"{name}.extxyz*"), None)
+    names = f"{name}.extxyz", f"{name}.extxyz.xz"
+    path = next((SHIPPED / n for n in names if (SHIPPED / n).is_file()), None)
     if path is None:
         raise ValueError(
             f"name: {name!r} holds no structures; a checkpoint is read with "

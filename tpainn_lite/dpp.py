@@ -18,8 +18,9 @@ def fourier_features(
     Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
     NeurIPS 2007.
     """
-    if not length_scale > 0:
-        raise ValueError(f"length_scale: needs a positive number, got {length_scale}")
+    for name, value in dict(n_features=n_features, length_scale=length_scale).items():
+        if not value > 0:
+            raise ValueError(f"{name}: needs a positive number, got {value}")
     rng = np.random.default_rng(seed)
     W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
     b = rng.uniform(0, 2 * np.pi, n_features)

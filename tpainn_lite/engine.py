@@ -6,6 +6,7 @@ outside.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import openmm
@@ -135,23 +136,24 @@ def cell_of_state(state: openmm.State) -> np.ndarray:
     return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
 
 
+def _compute(energy_forces: EnergyForces, numbers, box: Box, state: openmm.State):
+    """Compute energy (kJ/mol) and forces (N, 3) (kJ/mol/nm) for OpenMM."""
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
+    energy, forces = energy_forces(numbers, positions @ box.turn, cell)
+    forces = np.asarray(forces, float) @ box.turn.T
+    return energy / units.KJ_MOL, forces * PER_NM
+
+
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     """Build an OpenMM System whose only force is `energy_forces`."""
     system = openmm.System()
     for mass in atoms.get_masses():
         system.addParticle(mass)
-    numbers, cell = atoms.numbers.copy(), cell_of(atoms)
-    box = Box.of(cell)
-
-    def compute(state: openmm.State):  # energy in kJ/mol, forces (N, 3) in kJ/mol/nm
-        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-        now = None if cell is None else box.cell(cell_of_state(state))
-        energy, forces = energy_forces(numbers, positions @ box.turn, now)
-        forces = np.asarray(forces, float) @ box.turn.T
-        return energy / units.KJ_MOL, forces * PER_NM
-
-    force = openmm.PythonForce(compute)
-    if cell is not None:
+    numbers, box = atoms.numbers.copy(), Box.of(cell_of(atoms))
+    # no closure: OpenMM copies a System by pickling its functions
+    force = openmm.PythonForce(partial(_compute, energy_forces, numbers, box))
+    if box.vectors.any():
         force.setUsesPeriodicBoundaryConditions(True)
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
     system.addForce(force)

@@ -103,9 +103,10 @@ def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
         content, text = weights.read_bytes(), description.read_bytes()
         about = json.loads(text)
         found, expected = about["format"], about["sha256"]
-    except FileNotFoundError as error:
+    except OSError as error:
         raise ValueError(
-            f"{error.filename}: no such file; a checkpoint is a .pt and a .json"
+            f"{error.filename}: no such file, or it cannot be read ({error.strerror}); "
+            "a checkpoint is a .pt and a .json"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
@@ -335,7 +336,9 @@ class Potential(torch.nn.Module):
             heads = [key for key in state if key.endswith("outnet.w")]  # see `Head`
             for key in sorted(heads, key=len, reverse=True):  # the innermost first
                 phi = key.removesuffix("w") + "phi."
-                kept = (state[phi + name] for name in ("mean", "omega", "phase"))
+                kept = (
+                    state[phi + name].float() for name in ("mean", "omega", "phase")
+                )
                 head = Head(potential.readout.outnet, RandomFeatures(*kept))
                 potential.readout.outnet = head
             potential.load_state_dict(state)
