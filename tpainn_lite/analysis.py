@@ -82,9 +82,7 @@ def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell."""
-    if (
-        not atoms.pbc.any()
-    ):  # or ASE would fill the cell, however empty it is, with bins
+    if not atoms.pbc.any():  # ASE would fill the cell, however empty it is, with bins
         atoms = Atoms(atoms.numbers, atoms.positions)
     return neighbor_list(quantities, atoms, cutoff)
 
@@ -95,9 +93,10 @@ def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
 
 
 def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
-    """Return the fs between two frames: `dt`, checked, or what ``info["time_fs"]`` say.
+    """Return the time (fs) between two frames: `dt`, or None: from ``info["time_fs"]``.
 
-    Raises `ValueError` where the two differ, or times are missing or not evenly spaced.
+    Raises `ValueError` where a `dt` differs from the times that frames have, or times
+    are missing or not evenly spaced.
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
     if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):

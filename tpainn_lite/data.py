@@ -139,7 +139,7 @@ def _sha256(values) -> str:
 
 
 def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
-    """Find the nearest two atoms, images included, within `cutoff`, and how far (Å)."""
+    """Find the nearest two atoms or images within `cutoff` Å: i, j, Å; else None."""
     first, second, distance = neighbours("ijd", atoms, cutoff)
     if not len(distance):
         return None
@@ -274,9 +274,10 @@ def is_free(atoms: Atoms) -> bool:
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
-    """Separate structures from free atoms (`is_free`), by element their energies (eV).
+    """Separate structures from free atoms (`is_free`).
 
-    `frames` itself comes back where none is free. Raises `ValueError` where two
+    Return the structures (`frames` itself where no atom is free) and the energy (eV) of
+    each element that has a free atom. Raises `ValueError` where two
     energies of one element differ.
     """
     free = [is_free(atoms) for atoms in frames]
@@ -303,10 +304,10 @@ def fit_reference_energies(
     With a `prior` (free atoms of the same method) each element may be wrong by 1 eV,
     plus a common energy per bond that is left free: minimise
     |N (e_prior + δ) - E|² + |δ - (δ·b) b|², N the composition matrix, b the unit vector
-    along `BONDS`. (With three molecules of four elements others are missed by 138
-    meV/atom, by least squares 217.) Labels that contradict the prior (a minimum above
-    the quantile `TAIL` of chi-squared) come first: e_prior + δ fits them by least
-    squares, and the penalty decides only about the null space of N.
+    along `BONDS`. (Fitted to three molecules of four elements, this misses other
+    molecules by 138 meV/atom, least squares by 217.) Where the minimum is above the
+    quantile `TAIL` of chi-squared, the labels contradict the prior. Then e_prior + δ
+    fits them by least squares; the penalty decides only about the null space of N.
 
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.

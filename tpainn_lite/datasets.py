@@ -32,7 +32,7 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.erro
 
 
 def _public():
-    """Import the public sets when they are asked for: pooch takes its time."""
+    """Import the public sets at their first use: pooch is slow to import."""
     from .public import download
 
     return download
@@ -61,7 +61,7 @@ def digest(name: str) -> str:
 
 
 def sources(names: Sequence[str]) -> list[dict]:
-    """Name, for a card, what something was made from, with digests."""
+    """List assets with their digests, for the card of what was made from them."""
     return [{"name": name, "sha256": digest(name)} for name in names]
 
 

@@ -23,9 +23,9 @@ from . import units
 from .data import CLASH, EnergyForces, check, closest_pair, energy_forces_of
 from .engine import Guard, add_barostat, python_system, snapshot, start, whole
 
-HOT = 500.0  # K: the allowance for what a start that is not relaxed gives off as heat
+HOT = 500.0  # K: a start that is not relaxed may heat the atoms by so much
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
-SAME = 0.01  # eV/Å, eV an atom: two potentials differ by more, one rounded twice not
+SAME = 0.01  # eV/Å, eV an atom: rounding changes less, another potential more
 DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 
@@ -45,7 +45,7 @@ class BlowUp(FloatingPointError):
 
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
-    """Return the kinetic temperature (K) of each frame, (frames,), 3N degrees free."""
+    """Return each frame's kinetic temperature (K), (frames,): 3N degrees of freedom."""
     return np.array(
         [a.info["kinetic_energy"] / (1.5 * units.KB * len(a)) for a in frames]
     )
@@ -89,7 +89,7 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
 
 
 def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
-    """Digest what a run starts from: `atoms`, and a System but no Python potential."""
+    """Digest what a run starts from: `atoms`, and a System (not a Python potential)."""
     arrays = {name: getattr(atoms, name) for name in ("numbers", "positions", "pbc")}
     arrays |= {"cell": atoms.cell.array, "masses": atoms.get_masses()}
     if atoms.has("momenta"):  # else they are drawn
@@ -112,7 +112,7 @@ def _digest(content) -> str:
 class Recording:
     """A trajectory that grows, with the state after its last frame.
 
-    The state is written first: if a kill comes in between, it can tell the frame.
+    The state is written before the frame: a frame lost in a kill is made from it.
     """
 
     def __init__(self, path: str | Path, identity: dict):

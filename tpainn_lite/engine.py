@@ -165,7 +165,8 @@ def add_barostat(
 ) -> None:
     """Give `system` a Monte Carlo barostat (`pressure` in bar).
 
-    It moves whole molecules, which OpenMM knows by bonds: here without strength.
+    It moves whole molecules. OpenMM knows them by bonds, so `system` gets bonds, too,
+    of no strength.
     """
     if not atoms.pbc.all():
         raise ValueError(
@@ -248,7 +249,7 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
 
 
 def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
-    """Read energy (eV) and forces (n, 3) eV/Å on atoms, those of sites spread."""
+    """Read energy (eV) and forces (n, 3) eV/Å on atoms, which carry those on sites."""
     energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
     return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
 

@@ -106,7 +106,7 @@ def pair_forces(slope: torch.Tensor, batch: Graph) -> torch.Tensor:
 
 
 class Graphs(tuple[Atoms, ...]):
-    """Checked frames with their graphs, which must not be moved any more.
+    """Checked frames with their graphs; the atoms must not be moved any more.
 
     `Potential.predict`, `tune.with_references` and `train.fit` neither check them again
     nor build their graphs again, for a potential of the same `cutoff` (Å).
@@ -117,7 +117,7 @@ class Graphs(tuple[Atoms, ...]):
         return super().__new__(cls, frames)
 
     def __init__(self, frames: Sequence[Atoms], cutoff: float, graphs=None, **how):
-        """Check `frames` by ``data.check(frames, **how)``; build graphs not given."""
+        """Check `frames` by ``data.check(frames, **how)``; build unknown graphs."""
         self.cutoff, self.graphs = cutoff, graphs or graphs_of(frames, cutoff)
         if self.graphs is None:
             check(frames, **how)

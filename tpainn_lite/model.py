@@ -40,7 +40,8 @@ FORMAT = 1  # raise when files of the older kind can no longer be read
 class RandomFeatures(torch.nn.Module):
     """Random features φ(h) = √(2/D) cos((h - mean) Ω + phase): (N, F) -> (N, D).
 
-    Of a Gaussian kernel: Rahimi & Recht, NeurIPS 2007. Drawn by `ridge_head`.
+    Inner products approximate a Gaussian kernel (Rahimi & Recht, NeurIPS 2007).
+    `ridge_head.draw_features` draws Ω and the phase.
     """
 
     mean: torch.Tensor
@@ -173,7 +174,7 @@ class Potential(torch.nn.Module):
         *,
         seed: int,
     ):
-        """Draw fresh weights with `seed`; the global generator is left alone."""
+        """Draw weights by `seed` (no global generator); set torch to one thread."""
         super().__init__()
         torch.set_num_threads(1)  # two threads on shared cores were 6-8 times slower
         self.config = config
@@ -306,7 +307,7 @@ class Potential(torch.nn.Module):
         return FrozenPotential(self)
 
     def save(self, path: str | Path, card: dict | None = None, **more) -> None:
-        """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
+        """Write PATH.pt (weights) and PATH.json (config, references, `card`, more)."""
         known = self.reference_energies
         about = {"config": asdict(self.config), "reference_energies_eV": known}
         _write(path, self.state_dict(), about | more | {"card": card or {}})

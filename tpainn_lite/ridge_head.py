@@ -77,7 +77,7 @@ def design(
     phi: RandomFeatures,
     config: HeadConfig | None = None,
 ) -> list[Rows]:
-    """Compute the rows of each labelled frame, the slow part: then solve any subset.
+    """Compute the rows of each labelled frame: slow, but once; `solve` is quick.
 
     The reference energies of `potential` should fit already (`tune.with_references`).
     Raises `ValueError`, naming the frame, for a missing label.
@@ -104,7 +104,7 @@ def design(
 
 
 def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
-    """Solve for w (D,) eV; return it, and the squared error left out, by ridge.
+    """Solve for w (D,) eV; return w and {ridge: squared error left out}.
 
     Minimises the mean over structures of |X w - y|² plus ridge |w|². For one structure,
     of which nothing can be left out, it takes the largest ridge.

@@ -39,7 +39,8 @@ def informativeness(
     """
     X, y = np.asarray(X, float), np.asarray(y, float)
     if y.shape != (len(X),) or not np.isfinite(y).all():
-        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {y.shape} or NaN")
+        found = f"shape {y.shape} with {np.isfinite(y).sum()} finite ones"
+        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {found}")
     if variant not in ("corrected", "released"):
         raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
     bag = forest(X, y, seed, n_estimators)
@@ -105,7 +106,8 @@ def standardised(X: np.ndarray) -> np.ndarray:
     X = np.asarray(X, float)
     if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
         needed = "needs a table (candidates, features) of finite numbers"
-        raise ValueError(f"X: {needed}, got shape {X.shape} or NaN")
+        found = f"shape {X.shape} with {np.isfinite(X).sum()} finite ones"
+        raise ValueError(f"X: {needed}, got {found}")
     return StandardScaler().fit_transform(X)
 
 
@@ -148,7 +150,7 @@ METHODS = (
 def choose(
     method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
 ) -> np.ndarray:
-    """Choose candidates (n,) by one of `METHODS`; each takes what it needs."""
+    """Choose candidates (n,) by one of `METHODS`; each uses what it needs."""
     if method not in METHODS:
         raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
     how = dict(seed=seed, length_scale=length_scale)

@@ -40,7 +40,7 @@ class FitConfig:
     ema_decay: float = 0.99  # decay of the averaged weights per step; 0: none
     max_grad_norm: float = 10.0  # largest norm of the gradient
     warmup_fraction: float = 0.1  # fraction of the steps with a rising rate
-    l2_sp: float = 0.0  # towards the first weights, per step, over n structures
+    l2_sp: float = 0.0  # pull to the first weights per step, divided by n structures
     lr_decay: float = 1.0  # of the rate, per block down from the read-out: `blocks`
     unfreeze: int = 0  # steps until the next block down joins; 0: all at once
     patience: int | None = None  # validations without a gain before stopping

@@ -118,9 +118,8 @@ class _Messages(torch.autograd.Function):
         h = h.detach().contiguous().numpy()
         ctx.inputs = i, j, r.detach().numpy(), table, h, cutoff
         out = torch.from_numpy(kernels.messages(*ctx.inputs))
-        return out[:, 0].contiguous(), out[
-            :, 1:
-        ].contiguous()  # or what follows is slow
+        ds, dv = out[:, 0], out[:, 1:]
+        return ds.contiguous(), dv.contiguous()  # or what follows is slow
 
     @staticmethod
     def backward(ctx, to_ds, to_dv):

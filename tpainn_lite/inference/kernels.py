@@ -87,7 +87,7 @@ def _direction(r):
 def _filter(table, d, cutoff, w, dw, F):
     """Write the filter at a distance to w, its derivative to dw.
 
-    Without whole numbers, which would make all they meet double, and slow.
+    Constants have the type of the table: integers would make all double, and slow.
     """
     one, intervals = table.dtype.type(1), len(table) // (6 * F) - 1
     place = d / cutoff * intervals
