@@ -34,6 +34,14 @@ def test_solutions_become_stubs_and_checks_stay():
     with pytest.raises(NotImplementedError, match="the next cell checks it"):
         exec(stub, {})
     assert code(lesson) == [SOLVED, CHECK]  # the source is untouched
+    cells[
+        0
+    ].source = '# Solution of exercise 2\ndef f(x):\n    "Halve."\n    return x / 2'
+    stub, _ = code(editions.student(lesson))
+    assert stub.splitlines()[1:3] == ["def f(x):", '    "Halve."']
+    exec(stub, names := {})
+    with pytest.raises(NotImplementedError):
+        names["f"](1)
 
 
 @every

@@ -79,6 +79,9 @@ def test_snapshot_draws_atoms_and_arrows():
     yellow = (drawn[..., 0] > 200) & (drawn[..., 1] > 190) & (drawn[..., 2] < 120)
     assert yellow.mean() > 0.001  # the largest error, on an arrow and on the scale
     assert not np.array_equal(pixels(viewers.snapshot(BOX)), plain)  # the cell
+    turned = WATER.copy()
+    turned.rotate(60, "z")
+    assert not np.array_equal(pixels(viewers.snapshot(turned, like=WATER)), plain)
 
     assert pixels(viewers.snapshot(Atoms("O"), np.zeros((1, 3)))).std() > 5
     strip = pixels(viewers.snapshot([WATER] * 7))  # the first, the middle, the last

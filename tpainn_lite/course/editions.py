@@ -4,6 +4,7 @@ Writes ``build/student`` and ``build/instructor``, without outputs. A solution i
 tagged "solution"; the cell after it checks what it computes.
 """
 
+import ast
 import copy
 import json
 import shutil
@@ -16,14 +17,24 @@ REFUSE = 'raise NotImplementedError("Write it here; the next cell checks it.")'
 
 
 class NoSolutions(Preprocessor):
-    """Leave of each solution its first line, and an error until it is filled in."""
+    """Leave of each solution its title, its signature and an error."""
 
     def preprocess_cell(self, cell, resources, index):
         """Change one cell."""
         if "solution" in cell.metadata.get("tags", []):
-            title = cell.source.splitlines()[0].replace("Solution", "Your solution")
-            cell.source = f"{title}\n{REFUSE}"
+            cell.source = _stub(cell.source)
         return cell, resources
+
+
+def _stub(source: str) -> str:
+    lines = source.splitlines()
+    title = lines[0].replace("Solution", "Your solution")
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+    if not functions:
+        return f"{title}\n{REFUSE}"
+    [function, *_], first = functions, functions[0].body[0]
+    end = first.end_lineno if ast.get_docstring(function) else first.lineno - 1
+    return "\n".join([title, *lines[function.lineno - 1 : end], f"    {REFUSE}"])
 
 
 def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -65,4 +65,4 @@ class Rotation(base.Explorer):
         self._text.value = base.table(rows)
 
     def _picture(self) -> bytes:
-        return viewers.snapshot(*self.drawn)
+        return viewers.snapshot(*self.drawn, like=self._atoms)  # it looks turned

@@ -142,10 +142,11 @@ def _add_arrows(box: VBox, drawn: Arrows) -> None:
     text.value = f"{drawn.legend}. {colour}"
 
 
-def snapshot(frames, forces=None, reference=None) -> bytes:
+def snapshot(frames, forces=None, reference=None, like: Atoms | None = None) -> bytes:
     """Draw what `view` or `view_forces` shows as a PNG; arguments as in `arrows`.
 
-    A trajectory shows its first, middle and last frame, and takes no forces.
+    A trajectory shows its first, middle and last frame, and takes no forces. The
+    molecule lies flat in the picture, or is seen from where `like` would lie flat.
     """
     frames = _frames(frames)
     if forces is not None and len(frames) > 1:
@@ -154,7 +155,7 @@ def snapshot(frames, forces=None, reference=None) -> bytes:
     width = 4 * len(shown) + 1.2 * (forces is not None)  # inches
     figure = Figure(figsize=(width, 4), dpi=100, layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
-    turn = _orientation(frames[0])
+    turn = _orientation(frames[0] if like is None else like)
     for panel, k in zip(panels, shown, strict=True):
         _draw_atoms(panel, frames[k], turn)
         if len(frames) > 1:
