@@ -212,7 +212,7 @@ def test_a_lattice_has_its_neighbours():
     r, g = analysis.rdf([crystal], 84, 84, r_max=5.9, bins=236)
     density = (len(crystal) - 1) / crystal.get_volume()  # of the others
     for cutoff, neighbours in ((3.5, 6), (4.5, 18), (5.5, 26)):
-        found = (4 * np.pi * r**2 * g * (r[1] - r[0]))[r < cutoff].sum() * density
+        found = analysis.coordination(r, g, density, cutoff)
         assert found == pytest.approx(neighbours, rel=2e-3)
     assert set(r[g > 0].round(1)) == {3.0, 4.2, 5.2}
 
@@ -224,13 +224,15 @@ def test_pairs_within_a_molecule_can_be_left_out():
     _, between = analysis.rdf([box], 8, 1, r_max=4.0, molecules=molecules)
     assert with_bonds[r < 1.2].max() > 1
     assert between[r < 1.2].max() == 0
+    density = 54 / box.get_volume()
+    assert analysis.coordination(r, with_bonds, density, 1.2) == pytest.approx(2, 0.01)
 
 
 def test_an_equal_element_is_not_its_own_neighbour():
     pair = Atoms("O2", [[0, 0, 0], [0, 0, 3.0]], cell=[10] * 3, pbc=True)
     r, g = analysis.rdf([pair], 8, 8, r_max=5.0, bins=50)
     assert (r[g > 0]).tolist() == pytest.approx([3.05])
-    assert (4 * np.pi * r**2 * g * 0.1).sum() / 1000 == pytest.approx(1.0, rel=1e-3)
+    assert analysis.coordination(r, g, 1 / 1000, 4.0) == pytest.approx(1.0, rel=1e-3)
 
 
 def dimer_of_water(distance, angle):
@@ -558,8 +560,9 @@ def changed(atoms, **changes):
     return atoms
 
 
-R = 0.25 + 0.5 * np.arange(8)  # Å
+R = 0.25 + 0.5 * np.arange(8)  # Å: the middle of each bin, up to 4 Å
 PARTLY = [True, True, False]
+COORDINATION = analysis.coordination
 
 
 @pytest.mark.parametrize(
@@ -571,6 +574,9 @@ PARTLY = [True, True, False]
         (lambda b: analysis.rdf([b, b[3:]], 8, 8, r_max=3.0), "same atoms"),
         (lambda b: analysis.densities([b, Atoms("OHH")]), "frame 1 has pbc"),
         (lambda b: analysis.densities([changed(b, cell=None)]), "frame 0 has pbc"),
+        (lambda b: COORDINATION(R, R, 0.03, 4.01), "cutoff: .* 0 to 4.00"),
+        (lambda b: COORDINATION(R, R, np.nan, 1.0), "density: .* got nan"),
+        (lambda b: COORDINATION(R, R * np.nan, 0.03, 1.0), "finite g for"),
         (lambda b: analysis.mean_and_error([1.0] * 15), "needs 16 finite values"),
         (lambda b: analysis.mean_and_error([np.nan, *[1.0] * 31]), "31 of them"),
         (lambda b: analysis.force_parts(b, np.ones((3, 3))), "forces: .* .81, 3."),

@@ -301,6 +301,23 @@ def _check_reach(r_max: float, half: float) -> None:
         )
 
 
+def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
+    """Count the neighbours within `cutoff` Å, at `density` neighbours per Å³.
+
+    An atom is not its own neighbour: (N - 1) / V for one element with itself.
+    """
+    r, g = np.asarray(r, float), np.asarray(g, float)
+    if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
+        raise ValueError(f"r, g: need a finite g for each r, got {r.shape}, {g.shape}")
+    width = r[1] - r[0]
+    end = r[-1] + width / 2
+    if not 0 < cutoff <= (1 + 1e-9) * end:
+        raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
+    if not 0 <= density < np.inf:
+        raise ValueError(f"density: needs a number per Å³, not negative, got {density}")
+    return float((4 * np.pi * r**2 * g * width)[r < cutoff].sum() * density)
+
+
 def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     """Split forces (N, 3) on water ordered O H H, ... by what they do to a molecule.
 
