@@ -87,10 +87,11 @@ FAR = np.array([[1, 0, 0], [3, 1, 0], [-2, 4, 1]])
     [np.eye(3), [[1, 0, 0], [1, 1, 0], [0, 1, 1]], FAR],
     ids=["as it is", "added", "far"],
 )
-def test_nearest_image_is_the_shortest_of_all(rng, cell, mixing):
+def test_nearest_image_is_the_shortest_of_all(rng, cell, mixing, monkeypatch):
     """In each description of a lattice, against ASE and all images in reach."""
     cell = np.array(mixing) @ cell
     vectors = rng.uniform(-15, 15, (300, 3))
+    monkeypatch.setattr(analysis, "AT_ONCE", 100)
     _, lengths = find_mic(vectors, cell)
     found = analysis.nearest_image(vectors, cell)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), lengths, atol=1e-9)
