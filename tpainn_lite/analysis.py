@@ -21,7 +21,7 @@ A2_PER_FS = 1e4  # 1e-9 m²/s
 PER_CM = 1e15 / (100 * ase.units._c)  # 1/fs -> 1/cm
 EVEN = 0.01  # relative: frames that are less even in time are not of one run
 SAME_BOX = 1e-4  # of an edge: a box that changes more is not of constant volume
-AT_ONCE = 10_000  # vectors: ASE takes 2 kB for the images of each
+AT_ONCE = 30_000  # components: ASE takes 600 B for the images of each
 LEAST = 16  # values: fewer say too little about their own spread
 O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
 LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
@@ -78,8 +78,7 @@ def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
     cell, right = _reduced(np.asarray(cell, float).tobytes())
     if right:  # a hundred times faster than ASE
         return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
-    flat = vectors.reshape(-1, 3)
-    parts = np.array_split(flat, len(flat) // AT_ONCE + 1)
+    parts = np.array_split(vectors.reshape(-1, 3), vectors.size // AT_ONCE + 1)
     return np.vstack([find_mic(part, cell)[0] for part in parts]).reshape(vectors.shape)
 
 
