@@ -306,11 +306,12 @@ class Potential(torch.nn.Module):
 
         return FrozenPotential(self)
 
-    def save(self, path: str | Path, card: dict | None = None, **more) -> None:
-        """Write PATH.pt (weights) and PATH.json (config, references, `card`, more)."""
+    def save(self, path: str | Path, card: dict | None = None, difference=None) -> None:
+        """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
         known = self.reference_energies
         about = {"config": asdict(self.config), "reference_energies_eV": known}
-        _write(path, self.state_dict(), about | more | {"card": card or {}})
+        about |= {"difference": difference} if difference else {}  # see `tune`
+        _write(path, self.state_dict(), about | {"card": card or {}})
 
     @staticmethod
     def load(path: str | Path) -> "Potential":
