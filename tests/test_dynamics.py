@@ -316,6 +316,11 @@ def test_a_python_system_takes_a_barostat(potential, ice):
     assert system.getNumForces() == 1  # the barostat is in a copy
 
 
+def test_the_structure_comes_before_the_potential(potential, dimer):
+    with pytest.raises(ValueError, match="atoms, frame 0: needs an ase.Atoms, got Pot"):
+        simulate(potential, dimer, steps=10, every=5)
+
+
 @pytest.fixture(scope="module")
 def liquid():
     """Sixteen SPC/Fw waters, warmed, and their System."""

@@ -158,6 +158,11 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
         raise ValueError(f"{name}: needs at least one structure, got none")
     for i, atoms in enumerate(frames):
         where = f"{name}, frame {i}"
+        if not isinstance(atoms, Atoms):
+            raise ValueError(
+                f"{where}: needs an ase.Atoms, got {type(atoms).__name__}; structures "
+                "come first, then the potential"
+            )
         if len(atoms) == 0:
             raise ValueError(f"{where}: has no atoms; drop it")
         if not np.isfinite(atoms.positions).all():
