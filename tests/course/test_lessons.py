@@ -182,6 +182,10 @@ def test_a_table_aligns_numbers_and_texts_and_leaves_gaps_blank(capsys):
     assert (head.split(), first.split()) == (["MAE", "3", "10"], ["a", "1.3", "1234.0"])
     assert second.split(maxsplit=2) == ["long", "name", "0.5 ± 0.1"]
     assert len(head) == len(first) == len(second)
+    lessons.table(rows, long := "force MAE of " + "many models " * 5)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == long
+    assert second.startswith("  ")
 
 
 def test_a_block_stops_in_one_sentence():

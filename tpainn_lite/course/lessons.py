@@ -39,7 +39,13 @@ def pick(*, ci: T, binder: T, laptop: T, full: T) -> T:
 
 
 def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None:
-    """Print ``{row: {column: number or text}}``; what a row lacks stays blank."""
+    """Print ``{row: {column: number or text}}``; what a row lacks stays blank.
+
+    A title that is much longer than the names of rows has a line of its own.
+    """
+    if len(title) > max(map(len, rows)) + 24:
+        print(title)
+        title = ""
     columns = [*dict.fromkeys(column for row in rows.values() for column in row)]
     texts = {
         name: [_cell(row.get(column, ""), digits) for column in columns]
