@@ -86,7 +86,7 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
     gain = (B**2).sum(1)  # (N,)
     floor = RANK * max(gain.max(initial=0), 0)
     rows, points = np.empty((0, len(B))), []
-    for _ in range(n):
+    for _ in range(n if n > 0 else len(B)):  # to say how many there are
         open_ = gain.copy()
         open_[points] = -np.inf
         i = int(open_.argmax()) if len(B) else 0
