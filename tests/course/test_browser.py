@@ -65,7 +65,13 @@ def test_notebook_draws_and_a_slider_moves_a_figure(notebook, tmp_path):
 
 
 def moves(page, slider: int) -> bool:
-    """Whether some figure changes with a slider."""
-    before = browser.figure_data(page)
+    """Tell whether a figure, or a text below one, changes with a slider."""
+    before = shown(page)
     browser.move_slider(page, slider)
-    return browser.until(page, lambda: browser.figure_data(page) != before, 5)
+    return browser.until(page, lambda: shown(page) != before, 5)
+
+
+def shown(page) -> tuple:
+    """Return the data of all figures, and the texts of explorers."""
+    texts = page.locator(".widget-html").all_text_contents()
+    return browser.figure_data(page), texts
