@@ -110,6 +110,20 @@ def ethanols():
 
 
 @pytest.fixture
+def start(ethanols):
+    """A small float64 network whose reference energies fit."""
+    fresh = Potential(SMALL, REFERENCES, seed=0).double().eval()
+    return tune.with_references(fresh, ethanols, dict.fromkeys(REFERENCES, 0.0))
+
+
+@pytest.fixture
+def line(rng):
+    """A step on the first of three columns: all there is to learn is at zero."""
+    X = rng.uniform(-1, 1, (120, 3))
+    return X, np.sign(X[:, 0])
+
+
+@pytest.fixture
 def dimer():
     """H2 with a spring between its atoms: k = 30 eV/Å², r0 = 0.74 Å."""
 

@@ -17,13 +17,6 @@ CONFIG = ridge_head.HeadConfig(features=12)
 
 
 @pytest.fixture
-def start(ethanols):
-    """A small float64 network whose reference energies fit."""
-    fresh = Potential(SMALL, REFERENCES, seed=0).double().eval()
-    return tune.with_references(fresh, ethanols, dict.fromkeys(REFERENCES, 0.0))
-
-
-@pytest.fixture
 def phi(start, ethanols):
     return ridge_head.draw_features(start, ethanols, CONFIG, seed=0)
 

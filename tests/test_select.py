@@ -130,13 +130,6 @@ def test_duplicate_rows_are_not_chosen_twice():
 # --- rounds of labelling
 
 
-@pytest.fixture
-def line(rng):
-    """A step on the first of three columns: all there is to learn is at zero."""
-    X = rng.uniform(-1, 1, (120, 3))
-    return X, np.sign(X[:, 0])
-
-
 def test_a_committee_parts_where_it_knows_least(line):
     X, y = line
     far = np.abs(X[:, 0]) > 0.3

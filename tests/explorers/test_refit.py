@@ -2,21 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import REFERENCES, SMALL
 
-from tpainn_lite import explorers, ridge_head, tune, water
+from tpainn_lite import explorers, ridge_head, water
 from tpainn_lite.data import with_labels
-from tpainn_lite.model import Potential
 from tpainn_lite.train import evaluate
 
 CONFIG = ridge_head.HeadConfig(features=12)
-
-
-@pytest.fixture
-def start(ethanols):
-    """A small float64 network whose reference energies fit."""
-    fresh = Potential(SMALL, REFERENCES, seed=0).double().eval()
-    return tune.with_references(fresh, ethanols, dict.fromkeys(REFERENCES, 0.0))
 
 
 @pytest.fixture

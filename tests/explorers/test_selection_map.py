@@ -2,17 +2,9 @@
 
 import nglview
 import numpy as np
-import pytest
 
 from tpainn_lite import explorers, select
 from tpainn_lite.molecules import sample
-
-
-@pytest.fixture
-def line(rng):
-    """A step on the first of three columns: all there is to learn is at zero."""
-    X = rng.uniform(-1, 1, (120, 3))
-    return X, np.sign(X[:, 0])
 
 
 def test_the_map_follows_its_controls(line):

@@ -13,9 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 from ipywidgets import HTML, Button, HBox, IntProgress, VBox
 
+from ..train import OnEpoch
 from . import base, figures
 
-OnEpoch = Callable[[Any, Sequence[dict]], bool]
 PAUSE = 0.5  # s: least time between two updates of the widgets
 SHARE = 0.03  # of the run's time that updates may take
 PANELS = {  # column of the history -> title of its panel
