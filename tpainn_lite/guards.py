@@ -1,0 +1,316 @@
+"""Guard the doors of the library: arguments that come in, files that go out.
+
+A kind of argument is a function ``kind(value, name)``. It returns the value as plain
+Python (no NumPy scalar gets into a file), or raises `ValueError` with the argument's
+name, what was needed and what came.
+"""
+
+import contextlib
+import errno
+import functools
+import glob
+import inspect
+import math
+import numbers
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import psutil
+from ase import Atoms
+from filelock import SoftFileLock, Timeout
+
+Kind = Callable[[Any, str], Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def refusal(name: str, needed: str, value: Any) -> ValueError:
+    """Make the error of an argument that is not what was `needed`."""
+    shown = repr(value)
+    if isinstance(value, np.ndarray):
+        shown = f"an array of shape {value.shape}"
+    elif len(shown) > 60:
+        shown = f"{shown[:50]}… ({type(value).__name__})"
+    return ValueError(f"{name}: needs {needed}, got {shown}")
+
+
+def _scalar(value: Any) -> Any:
+    """Unpack a NumPy or torch scalar."""
+    return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
+
+
+def number(
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> Kind:
+    """Make the kind of a finite real number within bounds."""
+    bounds = {"above": above, "at least": least, "below": below, "at most": most}
+    words = " and ".join(f"{k} {v:g}" for k, v in bounds.items() if v is not None)
+    needed = f"a finite number {words}".strip()
+
+    def kind(value: Any, name: str) -> float:
+        value = _scalar(value)
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise refusal(name, needed, value)
+        try:
+            found = float(value)
+        except OverflowError:
+            raise refusal(name, needed, value) from None
+        if not (
+            math.isfinite(found)
+            and (above is None or found > above)
+            and (least is None or found >= least)
+            and (below is None or found < below)
+            and (most is None or found <= most)
+        ):
+            raise refusal(name, needed, value)
+        return found
+
+    return kind
+
+
+def whole(least: int | None = None, most: int | None = None) -> Kind:
+    """Make the kind of a whole number within bounds; 1e5 counts as one."""
+    bounds = {"at least": least, "at most": most}
+    words = " and ".join(f"{k} {v}" for k, v in bounds.items() if v is not None)
+    needed = f"a whole number {words}".strip()
+    inside = number(least=least, most=most)
+
+    def kind(value: Any, name: str) -> int:
+        value = _scalar(value)
+        try:
+            inside(value, name)
+        except ValueError:
+            raise refusal(name, needed, value) from None
+        if value != int(value):
+            raise refusal(name, needed, value)
+        return int(value)
+
+    return kind
+
+
+finite = number()
+positive = number(above=0)
+not_negative = number(least=0)
+count = whole(least=1)
+seed = whole(least=0, most=2**31 - 1)  # what NumPy, torch and OpenMM all take
+
+
+def flag(value: Any, name: str) -> bool:
+    """Take True or False."""
+    value = _scalar(value)
+    if not isinstance(value, bool):
+        raise refusal(name, "True or False", value)
+    return value
+
+
+def text(value: Any, name: str) -> str:
+    """Take a string that is not empty."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise refusal(name, "a text that is not empty", value)
+    return str(value)
+
+
+def file(value: Any, name: str) -> Path:
+    """Take the path of a file."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise refusal(name, "the path of a file", value)
+    return Path(value)
+
+
+def one_of(*options: Any) -> Kind:
+    """Make the kind of a choice."""
+
+    def kind(value: Any, name: str) -> Any:
+        value = _scalar(value)
+        for option in options:
+            if type(value) is type(option) and value == option:
+                return option
+        raise refusal(name, f"one of {list(options)}", value)
+
+    return kind
+
+
+def optional(kind: Kind) -> Kind:
+    """Make the kind that also takes None."""
+    return lambda value, name: None if value is None else kind(value, name)
+
+
+def several(kind: Kind, least: int = 1) -> Kind:
+    """Make the kind of a list or tuple of at least so many values of one kind."""
+
+    def kinds(value: Any, name: str) -> tuple:
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            value = value.tolist()
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise refusal(name, "a list", value)
+        if len(value) < least:
+            raise refusal(name, f"a list of at least {least}", value)
+        return tuple(kind(each, f"{name}[{k}]") for k, each in enumerate(value))
+
+    return kinds
+
+
+def structure(value: Any, name: str) -> Atoms:
+    """Take one structure; `data.check` looks at its atoms."""
+    if not isinstance(value, Atoms):
+        raise refusal(name, "an ase.Atoms", value)
+    return value
+
+
+def structures(least: int = 1) -> Kind:
+    """Make the kind of a list of at least so many structures."""
+
+    def kind(value: Any, name: str) -> Sequence[Atoms]:
+        needed = f"a list of at least {least} ase.Atoms"
+        if isinstance(value, Atoms):
+            raise ValueError(f"{name}: needs a list of structures, got one; write [it]")
+        if not isinstance(value, Sequence) or len(value) < least:
+            raise refusal(name, needed, value)
+        for k, atoms in enumerate(value):
+            structure(atoms, f"{name}, frame {k}")
+        return value
+
+    return kind
+
+
+def array(*shape: int | None) -> Kind:
+    """Make the kind of a finite array of floats; None in `shape` is any length."""
+    needed = "a finite array of shape (" + ", ".join(
+        "any" if n is None else str(n) for n in shape
+    )
+
+    def kind(value: Any, name: str) -> np.ndarray:
+        try:
+            found = np.asarray(value, float)
+        except (TypeError, ValueError, OverflowError):
+            raise refusal(name, needed + ")", value) from None
+        fits = len(found.shape) == len(shape) and all(
+            n in (None, m) for n, m in zip(shape, found.shape, strict=True)
+        )
+        if not fits or not np.isfinite(found).all():
+            raise refusal(name, needed + ")", value)
+        return found
+
+    return kind
+
+
+def element_energies(value: Any, name: str) -> dict[int, float]:
+    """Take an energy (eV) for each atomic number."""
+    if not isinstance(value, Mapping) or not value:
+        raise refusal(name, "a dict of atomic numbers and energies (eV)", value)
+    element = whole(least=1, most=118)
+    return {
+        element(int(z) if isinstance(z, str) and z.isdigit() else z, f"{name}, key"): (
+            finite(energy, f"{name}[{z!r}]")
+        )
+        for z, energy in value.items()
+    }
+
+
+def checked(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Check arguments by `kinds`, name by name, before a function runs.
+
+    The function gets what the kinds return. Defaults are checked, too.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+        if unknown := kinds.keys() - signature.parameters.keys():
+            raise TypeError(f"{function.__qualname__} has no arguments {unknown}")
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **given: P.kwargs) -> T:
+            bound = signature.bind(*args, **given)
+            bound.apply_defaults()
+            for name, kind in kinds.items():
+                bound.arguments[name] = kind(bound.arguments[name], name)
+            return function(*bound.args, **bound.kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def settle(config: Any, **kinds: Kind) -> None:
+    """Check fields of a frozen dataclass, from its ``__post_init__``."""
+    for name, kind in kinds.items():
+        object.__setattr__(config, name, kind(getattr(config, name), name))
+
+
+@contextlib.contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Raise an `OSError` of writing `path` again, with the disk and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why = "the disk is full; make room, or write to another one"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            why = "the folder may not be written to; choose another one"
+        else:
+            raise
+        raise OSError(error.errno, f"cannot write {path}: {why}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a new name beside `path`; at the end that file takes the place of `path`.
+
+    A reader, or a kill, finds the old file or the new one, never half of one. Processes
+    that write at once do not meet: the last one wins.
+    """
+    path = Path(path)
+    unique = f".{os.getpid()}.{os.urandom(4).hex()}.part"
+    part = path.with_name(path.name + unique)
+    try:
+        with in_words(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for old in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+                _remove_orphan(old)
+            yield part
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _remove_orphan(part: Path) -> None:
+    """Remove what a killed process of this machine left half-written."""
+    owner = part.name.split(".")[-3]
+    if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        part.unlink(missing_ok=True)
+
+
+def write(path: str | Path, content: str | bytes) -> None:
+    """Write a whole file (text in UTF-8), or leave what was there."""
+    content = content.encode() if isinstance(content, str) else content
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+@contextlib.contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold `path` for this process; refuse with who holds it already.
+
+    The lock is the file PATH.lock. That of a process that was killed does not count.
+    """
+    path = Path(path)
+    lock = SoftFileLock(path.with_name(path.name + ".lock"), thread_local=False)
+    with in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"file: {path} is being written by process {lock.pid or 'unknown'}; "
+                "wait for its end, or take another name"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
