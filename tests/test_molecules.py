@@ -9,6 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds, rdForceFieldHelpers
 
 from tpainn_lite import data, datasets, dynamics, molecules, units
+from tpainn_lite.reproduce import ladder
 
 
 def mmff94_of(mol):
@@ -18,7 +19,7 @@ def mmff94_of(mol):
 
 FIELDS = [
     (molecules.mmff94, mmff94_of),
-    (molecules.uff, rdForceFieldHelpers.UFFGetMoleculeForceField),
+    (ladder.uff, rdForceFieldHelpers.UFFGetMoleculeForceField),
 ]
 
 
@@ -80,7 +81,7 @@ def test_no_nonsense_no_second_molecule_no_radical_no_ion(smiles, words):
         molecules.parse,
         molecules.skeleton,
         molecules.mmff94,
-        molecules.uff,
+        ladder.uff,
         lambda s: molecules.conformers(s, seed=0),
         lambda s: molecules.reorder(molecule("H2O"), s),
     ):

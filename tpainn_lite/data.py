@@ -6,6 +6,7 @@ ASE itself refuses a label that no longer fits (move an atom and it is gone).
 
 import hashlib
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -35,11 +36,9 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
     """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
     labelled = atoms.copy()
-    known: dict = {"energy": float(energy)}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
-    if forces is not None:
-        known["forces"] = np.array(forces, dtype=float)
-    labelled.calc = SinglePointCalculator(labelled, **known)
+    known = {} if forces is None else {"forces": np.array(forces, dtype=float)}
+    labelled.calc = SinglePointCalculator(labelled, energy=float(energy), **known)
     return labelled
 
 
@@ -99,8 +98,7 @@ def labels(
         if atoms.calc is None:
             raise PropertyNotImplementedError
         energy = atoms.get_potential_energy()
-        if forces and len(atoms) > 1:
-            # with constraints ASE would set some to zero
+        if forces and len(atoms) > 1:  # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
     except Exception as error:  # whatever an attached calculator raises
         silent = isinstance(error, NotImplementedError) and not str(error)
@@ -119,22 +117,14 @@ def labels(
     return energy, found
 
 
-def digest_of(frames: Sequence[Atoms]) -> str:
-    """Hash the structures: elements, positions (Å), and cells of periodic ones."""
-    return _sha256(x for a in frames for x in (a.numbers, a.positions, cell_of(a)))
-
-
-def digest_of_labels(frames: Sequence[Atoms], forces: bool = True) -> str:
-    """Hash the energies (eV) and, if `forces`, the forces (eV/Å) of labelled frames."""
-    return _sha256(x for a in frames for x in labels(a, forces=forces))
-
-
-def _sha256(values) -> str:
-    """Hash numbers, arrays and ``None``, with their shapes, as float64."""
+def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
+    """Hash elements, positions and cells (Å), or the labels (eV, eV/Å), as float64."""
     whole = hashlib.sha256()
-    for value in values:
-        array = np.array([] if value is None else value, float, order="C")
-        whole.update(repr(array.shape).encode() + array.tobytes())
+    for a in frames:
+        structure = a.numbers, a.positions, cell_of(a)
+        for value in labels(a, forces=forces) if labelled else structure:
+            array = np.array([] if value is None else value, float, order="C")
+            whole.update(repr(array.shape).encode() + array.tobytes())
     return whole.hexdigest()
 
 
@@ -159,10 +149,8 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
     for i, atoms in enumerate(frames):
         where = f"{name}, frame {i}"
         if not isinstance(atoms, Atoms):
-            raise ValueError(
-                f"{where}: needs an ase.Atoms, got {type(atoms).__name__}; structures "
-                "come first, then the potential"
-            )
+            got = f"{type(atoms).__name__}; structures come before the potential"
+            raise ValueError(f"{where}: needs an ase.Atoms, got {got}")
         if len(atoms) == 0:
             raise ValueError(f"{where}: has no atoms; drop it")
         if not np.isfinite(atoms.positions).all():
@@ -227,12 +215,12 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
         return names
     from rdkit import Chem, rdBase  # not at the top: `data` imports nothing heavy
 
-    canonical = {}
     with rdBase.BlockLogs():
-        for name in set(names):
-            mol = Chem.MolFromSmiles(str(name))
-            canonical[name] = mol and Chem.MolToSmiles(mol, isomericSmiles=False)
-    return [canonical[name] or name for name in names]
+        mols = {name: Chem.MolFromSmiles(str(name)) for name in set(names)}
+    plain = {
+        k: m and Chem.MolToSmiles(m, isomericSmiles=False) for k, m in mols.items()
+    }
+    return [plain[name] or name for name in names]
 
 
 def split(
@@ -244,10 +232,10 @@ def split(
     sizes count groups, and a group never falls into two parts: a random split over the
     frames of one molecule or run leaks the test set into training.
     """
-    members: dict = {}
+    members = defaultdict(list)
     keys = groups_of(frames, group) if group else range(len(frames))
     for key, atoms in zip(keys, frames, strict=True):
-        members.setdefault(key, []).append(atoms)
+        members[key].append(atoms)
     groups = [*members.values()]
     if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
         raise ValueError(
@@ -279,25 +267,23 @@ def is_free(atoms: Atoms) -> bool:
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
-    """Separate structures from free atoms (`is_free`).
+    """Separate structures from free atoms, whose energies (eV) come by element.
 
-    Return the structures (`frames` itself where no atom is free) and the energy (eV) of
-    each element that has a free atom. Raises `ValueError` where two
-    energies of one element differ.
+    Gives `frames` itself where no atom is free (`is_free`). Raises `ValueError` where
+    two energies of one element differ.
     """
-    free = [is_free(atoms) for atoms in frames]
-    if not any(free):
-        return frames, {}
-    structures = [a for a, alone in zip(frames, free, strict=True) if not alone]
-    found: dict[int, float] = {}
-    for i in np.flatnonzero(free).tolist():
-        z, energy = int(frames[i].numbers[0]), labels(frames[i], f"frame {i}", False)[0]
+    structures, found = [], {}
+    for i, atoms in enumerate(frames):
+        if not is_free(atoms):
+            structures.append(atoms)
+            continue
+        z, energy = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)[0]
         if abs(found.setdefault(z, energy) - energy) > 1e-3:
             raise ValueError(
                 f"frame {i}: a free atom of element {z} has {energy:.4f} eV, another "
                 f"one {found[z]:.4f} eV; keep the one in its ground state"
             )
-    return structures, found
+    return structures if found else frames, found
 
 
 def fit_reference_energies(
@@ -317,7 +303,6 @@ def fit_reference_energies(
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
-    E = np.asarray(energies, float)
     present = {int(z) for a in frames for z in a.numbers}
     if missing := present - set(present if prior is None else prior):
         raise ValueError(
@@ -325,16 +310,15 @@ def fit_reference_energies(
             f"element; missing {sorted(missing)}"
         )
     elements = sorted(present if prior is None else prior)
-    N = compositions(frames, elements)
+    N, E = compositions(frames, elements), np.asarray(energies, float)
     if prior is None:
-        start = np.zeros(len(elements))
-        shift, *_ = np.linalg.lstsq(N, E, rcond=None)
+        fitted = np.linalg.lstsq(N, E, rcond=None)[0]
     else:
         start = np.array([prior[z] for z in elements])  # eV
         _refuse(N, E - N @ start, CHEMISTRY, "the sum of atomic_energies")
-        shift = _shift(N, E - N @ start, elements)
-    _refuse(N, E - N @ (start + shift), RESIDUAL, "any sum of energies per element")
-    return dict(zip(elements, (start + shift).tolist(), strict=True))
+        fitted = start + _shift(N, E - N @ start, elements)
+    _refuse(N, E - N @ fitted, RESIDUAL, "any sum of energies per element")
+    return dict(zip(elements, fitted.tolist(), strict=True))
 
 
 def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarray:
@@ -356,7 +340,7 @@ def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarr
 def _refuse(N: np.ndarray, gaps: np.ndarray, bound: float, what: str) -> None:
     """Raise `ValueError` where energies (frames,) are off by more than chemistry."""
     each = gaps / N.sum(axis=1)
-    if len(each) and not np.abs(each).max() <= bound:
+    if not (np.abs(each) <= bound).all():
         worst = int(np.argmax(np.abs(each)))
         raise ValueError(
             f"energies: that of frame {worst} is {each[worst]:+.4g} eV an atom from "

@@ -1,8 +1,7 @@
 """OpenMM as an engine: Systems, Contexts, and any `EnergyForces` as a force.
 
-OpenMM thinks in nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and eV.
-Particles beyond the atoms are virtual sites (of a water model): placed here, never seen
-outside.
+OpenMM has nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and eV.
+Particles beyond the atoms are virtual sites (of a water model), never seen outside.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ DIRECTED = (  # forces that a box turned in space would change
     openmm.MonteCarloAnisotropicBarostat,
     openmm.MonteCarloMembraneBarostat,
 )
-MASS = unit.dalton
 LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
@@ -93,18 +91,17 @@ def whole(atoms: Atoms) -> Atoms:
     return mended
 
 
+@dataclass(eq=False)
 class Guard:
     """An `EnergyForces` that refuses NaN and keeps the exception OpenMM would lose.
 
     OpenMM turns every exception (Ctrl-C too) into an ``OpenMMException`` without text
-    and accepts NaN silently; `simulate` raises `error` again.
+    and accepts NaN silently; `simulate` raises `error`, the last one, again.
     """
 
-    def __init__(self, energy_forces: EnergyForces):
-        """Guard `energy_forces`; `error` will hold what it raised last."""
-        self.energy_forces = energy_forces
-        self.error: BaseException | None = None
-        self.started = False
+    energy_forces: EnergyForces
+    error: BaseException | None = None
+    started: bool = False
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
         """Compute energy and forces, finite and not huge.
@@ -114,11 +111,10 @@ class Guard:
         """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
-            if np.shape(energy) or np.shape(forces) != np.shape(positions):
-                raise ValueError(
-                    f"potential: needs to return one energy and forces (N, 3), got "
-                    f"shapes {np.shape(energy)} and {np.shape(forces)}"
-                )
+            got = np.shape(energy), np.shape(forces)
+            if got != ((), np.shape(positions)):
+                needs = "needs to return one energy and forces (N, 3)"
+                raise ValueError(f"potential: {needs}, got shapes {got}")
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
         except ValueError as error:
@@ -169,9 +165,7 @@ def add_barostat(
     of no strength.
     """
     if not atoms.pbc.all():
-        raise ValueError(
-            "pressure: needs a structure that is periodic in all directions"
-        )
+        raise ValueError("pressure: needs a structure periodic in all directions")
     bonds = openmm.HarmonicBondForce()
     bonds.setUsesPeriodicBoundaryConditions(True)
     first, second, _ = bonds_of(atoms)
@@ -242,16 +236,16 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
         box = Box.of(cell)
         place(context, positions, box)
         state = context.getState(energy=True, forces=True)
-        energy, forces = labels_of(state, len(numbers))
-        return energy, forces @ box.turn
+        return labels_of(state, box, len(numbers))
 
     return energy_forces
 
 
-def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
+def labels_of(state: openmm.State, box: Box, n: int) -> tuple[float, np.ndarray]:
     """Read energy (eV) and forces (n, 3) eV/Å on atoms, which carry those on sites."""
-    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
-    return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
+    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL
+    forces = state.getForces(asNumpy=True).value_in_unit_system(MD)[:n]
+    return energy, forces / PER_NM @ box.turn
 
 
 def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
@@ -266,20 +260,19 @@ def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     frame.positions = positions[:n] @ box.turn
     if frame.pbc.any():
         frame.cell = box.cell(cell_of_state(state))
-    velocities = _velocities(context, state)[:n] @ box.turn
-    frame.set_velocities(velocities / ASE_VELOCITY)
+    frame.set_velocities(_velocities(context, state)[:n] @ box.turn / ASE_VELOCITY)
     kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
     frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
-    energy, forces = labels_of(state, n)
+    energy, forces = labels_of(state, box, n)
     if not np.isfinite(energy + forces.sum()):
         raise FloatingPointError("the energy or a force is NaN")
-    return with_labels(frame, energy, forces @ box.turn)
+    return with_labels(frame, energy, forces)
 
 
 def _masses(system: openmm.System) -> np.ndarray:
     """Read masses (particles,) u; 0 for what does not move, and for sites."""
-    particles = range(system.getNumParticles())
-    return np.array([system.getParticleMass(i).value_in_unit(MASS) for i in particles])
+    masses = map(system.getParticleMass, range(system.getNumParticles()))
+    return np.array([mass.value_in_unit(unit.dalton) for mass in masses])
 
 
 def _same_masses(system: openmm.System, atoms: Atoms) -> None:
@@ -301,10 +294,9 @@ def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
     Leap-frog keeps velocities half a step before the positions; Langevin does not.
     """
     forces = state.getForces(asNumpy=True).value_in_unit_system(MD)
-    integrator, system = context.getIntegrator(), context.getSystem()
+    integrator, masses = context.getIntegrator(), _masses(context.getSystem())[:, None]
     if not isinstance(integrator, openmm.VerletIntegrator):
         return np.zeros_like(forces)
-    masses = _masses(system)[:, None]
     half = 0.5 * integrator.getStepSize().value_in_unit(unit.picosecond)
     return np.divide(half * forces, masses, where=masses > 0, out=np.zeros_like(forces))
 
@@ -338,9 +330,8 @@ def start(
     if temperature is None or atoms.has("momenta"):
         turn = Box.of(cell_of(atoms)).turn
         velocities = atoms.get_velocities() @ turn.T * ASE_VELOCITY
-        sites = system.getNumParticles() - len(atoms)
-        velocities = np.pad(velocities, ((0, sites), (0, 0)))
-        context.setVelocities(velocities - kick)
+        sites = len(kick) - len(atoms)
+        context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))) - kick)
     else:
         context.setVelocitiesToTemperature(temperature, seed + 1)
     return context

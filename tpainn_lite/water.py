@@ -100,24 +100,17 @@ MODELS = {
 
 
 def water_system(
-    model: WaterModel,
-    atoms: Atoms,
-    *,
-    cutoff: float | None = None,
-    tolerance: float = 1e-4,
+    model: WaterModel, atoms: Atoms, *, cutoff: float | None = None
 ) -> openmm.System:
     """Build the OpenMM System of `model`: springs, point charges, Lennard-Jones.
 
     A periodic box has particle-mesh Ewald sums, and a Lennard-Jones term switched off
-    over the last tenth of `cutoff`, with OpenMM's correction for the tail. An open
-    cluster has no cutoff. Molecules may be wrapped.
+    over the last tenth of `cutoff` (Å), with OpenMM's correction for the tail. By
+    default that is 9 Å, or 0.45 of the shortest height of a smaller box (a barostat may
+    then shrink it by a tenth). A cluster has no cutoff.
 
-    Args:
-        model: one of `MODELS`.
-        atoms: O H H, O H H, ...; open, or periodic in all three directions.
-        cutoff: Å; by default 9, or 0.45 of the shortest height of a smaller box (a
-            barostat may then shrink it by a tenth).
-        tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
+    `atoms` are O H H, O H H, ...; open, or periodic in all three directions, wrapped or
+    whole.
     """
     check_water(atoms)
     oxygens, system = range(0, len(atoms), 3), openmm.System()
@@ -135,7 +128,7 @@ def water_system(
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
         for spring in forces[:-1]:
             spring.setUsesPeriodicBoundaryConditions(True)
-        _make_periodic(forces[-1], box, cutoff, tolerance)
+        _make_periodic(forces[-1], box, cutoff)
     for force in forces:
         system.addForce(force)
     return system
@@ -177,7 +170,7 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
     return nonbonded
 
 
-def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+def _make_periodic(nonbonded, box: Box, cutoff: float | None) -> None:
     """Sum charges by particle-mesh Ewald, and switch Lennard-Jones off."""
     height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
@@ -188,15 +181,20 @@ def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
         )
     nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
     nonbonded.setCutoffDistance(cutoff / units.NM)
-    nonbonded.setEwaldErrorTolerance(tolerance)
+    nonbonded.setEwaldErrorTolerance(1e-4)  # about the relative error of forces
     nonbonded.setUseSwitchingFunction(True)
     nonbonded.setSwitchingDistance(0.9 * cutoff / units.NM)
     nonbonded.setExceptionsUsePeriodicBoundaryConditions(True)
 
 
-def spc_fw(atoms: Atoms, *, cutoff: float | None = None, tolerance: float = 1e-4):
+def spc_fw(atoms: Atoms) -> openmm.System:
     """Build the OpenMM System of SPC/Fw water; see `water_system`."""
-    return water_system(SPC_FW, atoms, cutoff=cutoff, tolerance=tolerance)
+    return water_system(SPC_FW, atoms)
+
+
+def _check_density(density: float) -> None:
+    if not 0 < density < math.inf:
+        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
 
 
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
@@ -207,8 +205,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """
     if not (isinstance(n_molecules, int | np.integer) and n_molecules > 0):
         raise ValueError(f"n_molecules: needs a positive integer, got {n_molecules}")
-    if not 0 < density < math.inf:
-        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
+    _check_density(density)
     rng = np.random.default_rng(seed)
     mass = n_molecules * Atoms("OHH").get_masses().sum()  # u
     length = (mass / (density * units.GRAM_CM3)) ** (1 / 3)  # Å
@@ -227,8 +224,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
 
 def scaled(atoms: Atoms, density: float) -> Atoms:
     """Move molecules, undeformed, to another density (g/cm³) of the box."""
-    if not 0 < density < math.inf:
-        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
+    _check_density(density)
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
     check_water(atoms)
@@ -293,7 +289,7 @@ def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
         cells = math.ceil(round((n / len(basis)) ** (1 / 3), 9))
         choices.append((distance / cells, cells, basis))
     _, cells, basis = max(choices)
-    corners = np.array(list(np.ndindex(cells, cells, cells)), float)
+    corners = np.array([*np.ndindex(cells, cells, cells)], float)
     sites = (corners[:, None] + np.array(basis)).reshape(-1, 3) / cells
     return rng.permutation(sites)[:n]
 
