@@ -1,7 +1,7 @@
 """Boxes of water, its molecules ordered O H H, and the models that move them."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -42,15 +42,6 @@ class WaterModel:
     charge: float  # e, on each hydrogen; its opposite, twice, on oxygen or on site M
     gamma: float = 1.0  # M = gamma O + (1 - gamma)/2 (H1 + H2); 1: M is oxygen
     source: str = ""
-
-    def __post_init__(self):
-        """Make parameters floats of Python, finite: OpenMM reads their text."""
-        for field in fields(self)[1:-1]:  # all but name and source
-            value = getattr(self, field.name)
-            if not np.isfinite(value).all():
-                raise ValueError(f"{field.name}: needs finite numbers, got {value}")
-            plain = tuple(map(float, value)) if np.ndim(value) else float(value)
-            object.__setattr__(self, field.name, plain)
 
 
 SPC_FW = WaterModel(
@@ -137,14 +128,18 @@ def water_system(
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
     """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
     r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
-    scale = [KCAL * units.NM**k for k in range(2, 2 + len(model.stretch))]
-    c = [a * b for a, b in zip(model.stretch, scale, strict=True)]  # kJ/mol/nm^k
+    c = [
+        a * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)
+    ]  # kJ/mol/nm^k
     angles = openmm.HarmonicAngleForce()
     if len(c) == 1:
         bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
     else:
-        terms = " + ".join(f"{value!r}*x^{k}" for k, value in enumerate(c, 2))
-        bonds, parameters = openmm.CustomBondForce(f"{terms}; x = r - {r0!r}"), ()
+        terms = " + ".join(f"{float(a)!r}*x^{k}" for k, a in enumerate(c, 2))
+        bonds, parameters = (
+            openmm.CustomBondForce(f"{terms}; x = r - {float(r0)!r}"),
+            (),
+        )
     for o in oxygens:
         bonds.addBond(o, o + 1, *parameters)
         bonds.addBond(o, o + 2, *parameters)

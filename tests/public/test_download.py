@@ -42,9 +42,9 @@ class Site(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        answers = self.server.answers
-        body, length = answers[min(self.server.asked, len(answers) - 1)]
-        self.server.asked += 1
+        site = self.server
+        body, length = site.answers[min(site.asked, len(site.answers) - 1)]
+        site.asked += 1
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -57,11 +57,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site():
     with Site() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         yield server
         server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -178,8 +176,7 @@ def test_a_mirror_is_checked_too(site, published, tmp_path, monkeypatch):
 
 def test_what_is_said_about_each_set():
     shipped = {path.stem for path in datasets.SHIPPED.glob("*.json")}
-    for name, about in SETS.items():
-        assert name == about.name
+    for about in SETS.values():
         assert all([about.files, about.level, about.citation, about.licence])
         assert about.note
         assert about.instead in shipped
@@ -190,4 +187,4 @@ def test_what_is_said_about_each_set():
             assert file.url.startswith("https://")
             if "githubusercontent" in file.url:  # pinned to a commit, not to a branch
                 assert len(bytes.fromhex(file.url.split("/")[5])) == 20
-            assert (kind == "md5") == (name == "qm9")
+            assert (kind == "md5") == (about.name == "qm9")
