@@ -75,13 +75,9 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
-        energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise ValueError(
-                f"frames[{i}] ({atoms.get_chemical_formula()}): the energy or a force "
-                "came out as NaN or infinite; look for atoms that overlap"
-            )
-        labelled.append(with_labels(atoms, energy, forces))
+        found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
+        labelled.append(with_labels(atoms, *found))
+        labels(labelled[-1], f"frames[{i}] ({atoms.get_chemical_formula()})")
     return labelled
 
 
@@ -113,7 +109,8 @@ def labels(
             "file that has its labels"
         ) from None
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
-        raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
+        wrong = "its energy or a force is NaN or infinite"
+        raise ValueError(f"{where}: {wrong}; look for atoms that overlap, or drop it")
     return energy, found
 
 
@@ -205,8 +202,8 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
 def groups_of(frames: Sequence[Atoms], group: str) -> list:
     """Read ``info[group]`` of each frame, the name of its group.
 
-    A "smiles" is made canonical, without stereochemistry: a mirror image is a copy.
-    What RDKit cannot read stays as it is.
+    A "smiles" that RDKit reads is made canonical, without stereochemistry: a mirror
+    image is a copy.
     """
     if any(group not in atoms.info for atoms in frames):
         raise ValueError(f"group: not every frame has {group!r} in its info")
@@ -295,10 +292,9 @@ def fit_reference_energies(
     With a `prior` (free atoms of the same method) each element may be wrong by 1 eV,
     plus a common energy per bond that is left free: minimise
     |N (e_prior + δ) - E|² + |δ - (δ·b) b|², N the composition matrix, b the unit vector
-    along `BONDS`. (Fitted to three molecules of four elements, this misses other
-    molecules by 138 meV/atom, least squares by 217.) Where the minimum is above the
-    quantile `TAIL` of chi-squared, the labels contradict the prior. Then e_prior + δ
-    fits them by least squares; the penalty decides only about the null space of N.
+    along `BONDS`. Where the minimum is above the quantile `TAIL` of chi-squared, the
+    labels contradict the prior: e_prior + δ fits them by least squares, and the penalty
+    decides only about the null space of N.
 
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
@@ -330,8 +326,7 @@ def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarr
     least = np.sum((residual - N @ shift) ** 2) + np.sum((across @ shift) ** 2)
     if len(N) == 1 or least < chdtri(len(N) - 1, TAIL):
         return shift
-    # lstsq takes the smallest of all solutions: a large scale leaves b free
-    scale = 1e6
+    scale = 1e6  # lstsq takes the smallest of all solutions: this leaves b free
     columns = np.column_stack([scale * N @ b, N @ across])
     (along, *rest), *_ = np.linalg.lstsq(columns, residual, rcond=1e-13)
     return scale * along * b + across @ rest

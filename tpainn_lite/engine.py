@@ -35,10 +35,9 @@ BELOW = (2, 1), (2, 0), (1, 0)  # the diagonal of a lower triangle
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A cell as OpenMM takes it, and the way back to the cell and axes of the user.
+    """A cell as OpenMM takes it, reduced and lower triangular, and the way back.
 
-    OpenMM wants three reduced vectors that form a lower triangle. Any cell can be
-    written so: turn it, and combine its vectors by whole numbers.
+    Any cell can be written so: turn it, and combine its vectors by whole numbers.
     """
 
     vectors: np.ndarray  # (3, 3) Å: reduced, lower triangular
@@ -77,17 +76,14 @@ def whole(atoms: Atoms) -> Atoms:
     """Copy `atoms`, each molecule in one piece around its first atom."""
     first, second, vectors = bonds_of(atoms)
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
-    mended, seen = atoms.copy(), set()
-    for root in range(len(atoms)):
-        stack = [] if root in seen else [root]
-        seen.add(root)
-        while stack:
-            i = stack.pop()
-            for k in range(starts[i], starts[i + 1]):
-                if second[k] not in seen:
-                    seen.add(second[k])
-                    mended.positions[second[k]] = mended.positions[i] + vectors[k]
-                    stack.append(second[k])
+    mended, seen, stack = atoms.copy(), set(), [*range(len(atoms))[::-1]]
+    while stack:
+        seen.add(i := stack.pop())
+        for k in range(starts[i], starts[i + 1]):
+            if (j := int(second[k])) not in seen:
+                seen.add(j)
+                mended.positions[j] = mended.positions[i] + vectors[k]
+                stack.append(j)
     return mended
 
 
@@ -159,10 +155,9 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
 def add_barostat(
     system: openmm.System, atoms: Atoms, pressure: float, temperature: float, seed: int
 ) -> None:
-    """Give `system` a Monte Carlo barostat (`pressure` in bar).
+    """Give `system` a Monte Carlo barostat (`pressure` in bar), and bonds of no force.
 
-    It moves whole molecules. OpenMM knows them by bonds, so `system` gets bonds, too,
-    of no strength.
+    It moves whole molecules, which OpenMM knows by their bonds.
     """
     if not atoms.pbc.all():
         raise ValueError("pressure: needs a structure periodic in all directions")
@@ -195,9 +190,8 @@ def make_context(
     fixed = {f.getName() for f in system.getForces() if isinstance(f, DIRECTED)}
     if fixed and not np.array_equal(box.turn, np.eye(3)):
         raise ValueError(
-            f"atoms: OpenMM takes reduced, lower triangular cells only, and the "
-            f"System's {sorted(fixed)} would not turn with the box; write the cell so "
-            "yourself, and build the System from it"
+            f"atoms: the System's {sorted(fixed)} would not turn with the box; build "
+            "it from a reduced, lower triangular cell, which OpenMM takes as it is"
         )
     threads = {"Threads": "1"} if platform == "CPU" else {}
     where = openmm.Platform.getPlatformByName(platform)
@@ -209,8 +203,7 @@ def make_context(
 def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
     """Put the atoms at `positions` (N, 3) Å, and virtual sites where they belong.
 
-    Positions have the user's axes, `box` knows OpenMM's. Molecules with virtual sites
-    may be wrapped: they are made whole first.
+    Positions have the user's axes, `box` knows OpenMM's. Molecules may be wrapped.
     """
     if box.vectors.any():
         context.setPeriodicBoxVectors(*(box.vectors / units.NM))
@@ -251,8 +244,8 @@ def labels_of(state: openmm.State, box: Box, n: int) -> tuple[float, np.ndarray]
 def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     """Copy `atoms` as they are now: labels, momenta, time (fs), kinetic energy (eV).
 
-    Without a thermostat momenta are those of this time, as ASE has them; with one the
-    Langevin integrator's own, which follow Maxwell's law to higher order.
+    Momenta are those of this time, as ASE has them; with a thermostat the Langevin
+    integrator's own, which follow Maxwell's law to higher order.
     """
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame, n, box = atoms.copy(), len(atoms), Box.of(cell_of(atoms))
@@ -283,8 +276,7 @@ def _same_masses(system: openmm.System, atoms: Atoms) -> None:
         i = wrong[0]
         raise ValueError(
             f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
-            f"{found[i]:g} u; build the System from this structure, or give the "
-            "structure its masses (atoms.set_masses)"
+            f"{found[i]:g} u; build it from this structure, or use atoms.set_masses"
         )
 
 
