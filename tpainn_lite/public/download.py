@@ -59,12 +59,9 @@ def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
     """Find `file` in the folder `mirror` and check its hash."""
     path = mirror / file.path
     if not path.is_file():
-        samples = [name for name in SETS if name.startswith(f"{about.name}-")]
-        instead = f"; or load {samples[0]!r} instead, a sample" if samples else ""
         raise FileNotFoundError(
             f"mirror: {mirror} has no {file.path}, which {about.name!r} needs; name "
             "another folder, or leave out mirror= and TPAINN_MIRROR to download it"
-            f"{instead}"
         )
     algorithm, known = file.hash.split(":")
     if pooch.file_hash(str(path), algorithm) != known:

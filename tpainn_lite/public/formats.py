@@ -1,12 +1,10 @@
 """File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
 
-import base64
 import bz2
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import ase.db
 import numpy as np
 from ase import Atoms
 from tqdm import tqdm
@@ -213,14 +211,4 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
                 bar.update()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
-    return {"pool": frames}
-
-
-def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
-    """Read 500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
-    frames = []
-    with ase.db.connect(str(path)) as database:
-        for row in database.select():
-            energy = np.frombuffer(base64.b64decode(row.data["energy_U0"]))[0]
-            frames.append(with_labels(Atoms(row.numbers, row.positions), energy))
     return {"pool": frames}
