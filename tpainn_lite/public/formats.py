@@ -66,21 +66,18 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
         length = named[1] or 1.0
         force = told[0] if told and None in named else energy / length
         cells, pbc = _npz_cells(arrays, len(positions))
-    frames, atoms = positions.shape[:2]
-    shapes = ([(atoms,), (frames, atoms)], [(frames,), (frames, 1)], [positions.shape])
+    frames, n = positions.shape[:2]
+    shapes = ([(n,), (frames, n)], [(frames,), (frames, 1)], [positions.shape])
     given = (numbers, energies, forces)
     for key, array, fit in zip((keys[0], *keys[2:]), given, shapes, strict=True):
         if array.shape not in fit:
             raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
-    numbers = np.broadcast_to(numbers, (frames, atoms))
-    read = []
-    for k, (z, r, e, f) in enumerate(
-        zip(numbers, positions, energies.ravel(), forces, strict=True)
-    ):
+    read, numbers = [], np.broadcast_to(numbers, (frames, n))
+    rows = zip(numbers, positions, energies.ravel(), forces, strict=True)
+    for k, (z, r, e, f) in enumerate(rows):
         there = z > 0
-        structure = Atoms(z[there], r[there] * length, pbc=pbc[k])
-        structure.cell = cells[k] * length
-        read.append(with_labels(structure, e * energy, f[there] * force))
+        atoms = Atoms(z[there], r[there] * length, cell=cells[k] * length, pbc=pbc[k])
+        read.append(with_labels(atoms, e * energy, f[there] * force))
     return read
 
 
