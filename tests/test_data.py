@@ -138,9 +138,7 @@ def test_check_lets_good_frames_pass():
 
 
 def test_read(tmp_path, rng):
-    frames = [
-        labelled(a, -40.0, rng.normal(size=(len(a), 3))) for a in (WATER, METHANE)
-    ]
+    frames = [labelled(a, -40.0, rng.random((len(a), 3))) for a in (WATER, METHANE)]
     write(tmp_path / "two.extxyz", frames)
     for a, b in zip(data.read(str(tmp_path / "two.extxyz")), frames, strict=True):
         np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)

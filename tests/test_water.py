@@ -49,20 +49,17 @@ def energy_forces(atoms, model=SPC_FW, **options):
 
 def springs(model, atoms):
     """Energy of all bonds and angles (eV), as the papers write it."""
-    energy = 0.0
-    for o, h1, h2 in atoms.positions.reshape(-1, 3, 3):
-        arms = np.array([h1 - o, h2 - o])
-        lengths = np.linalg.norm(arms, axis=1)
-        x = lengths - model.r0
-        if model.name == "q-TIP4P/F":  # Habershon 2009, equation 4
-            a = 2.287 * x
-            energy += 116.09 * KCAL * (a**2 - a**3 + 7 / 12 * a**4).sum()
-        else:
-            k = {"SPC/Fw": 1059.162 / 2, "flexible TIP3P": 450.0}[model.name]
-            energy += k * KCAL * (x**2).sum()
-        bend = np.arccos(arms[0] @ arms[1] / lengths.prod()) - np.radians(model.theta0)
-        energy += model.k_angle / 2 * KCAL * bend**2
-    return energy
+    arms = atoms.positions.reshape(-1, 3, 3)[:, 1:] - atoms.positions[::3, None]
+    lengths = np.linalg.norm(arms, axis=2)
+    x = lengths - model.r0
+    if model.name == "q-TIP4P/F":  # Habershon 2009, equation 4
+        a = 2.287 * x
+        stretch = 116.09 * (a**2 - a**3 + 7 / 12 * a**4)
+    else:
+        stretch = {"SPC/Fw": 1059.162 / 2, "flexible TIP3P": 450.0}[model.name] * x**2
+    angles = np.arccos((arms[:, 0] * arms[:, 1]).sum(1) / lengths.prod(1))
+    bend = model.k_angle / 2 * (angles - np.radians(model.theta0)) ** 2
+    return KCAL * (stretch.sum() + bend.sum())
 
 
 def charges(model, atoms):
@@ -77,14 +74,13 @@ def pairs(model, atoms, coulomb, lennard_jones, shifts=((0, 0, 0),)):
     places, q = charges(model, atoms)
     oxygens, energy = atoms.positions[::3], 0.0
     for shift in shifts @ atoms.cell.array:
-        for a in range(len(places)):
-            others = np.arange(len(places)) != a if not shift.any() else slice(None)
-            r = np.linalg.norm(
-                places[a][:, None] - places[others][:, None] - shift, axis=3
-            )
-            energy += (COULOMB * np.outer(q, q) * coulomb(r)).sum() / 2
-            r = np.linalg.norm(oxygens[a] - oxygens[others] - shift, axis=1)
-            energy += lennard_jones(model, r).sum() / 2
+        other = np.full([len(places)] * 2, True)
+        np.fill_diagonal(other, shift.any())
+        apart = places[:, None, :, None] - places[:, None] - shift
+        r = np.linalg.norm(apart, axis=-1)[other]  # (pairs, 3, 3) Å
+        energy += (COULOMB * np.outer(q, q) * coulomb(r)).sum() / 2
+        r = np.linalg.norm(oxygens[:, None] - oxygens - shift, axis=-1)[other]
+        energy += lennard_jones(model, r).sum() / 2
     return energy
 
 

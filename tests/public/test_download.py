@@ -149,16 +149,6 @@ def test_no_room_halfway_and_no_folder(published, tmp_path):
     assert contents(tmp_path) == {FILE: published}
 
 
-def test_without_a_network(tmp_path, monkeypatch):
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens
-    about = SETS["water-pbe0ts"]
-    with pytest.raises(ConnectionError) as refusal:
-        datasets.load(about.name, cache=tmp_path / "cache")
-    for part in (about.name, about.files[0].url, str(tmp_path / "cache"), "water-dft"):
-        assert part in str(refusal.value)
-    assert contents(tmp_path) == {}
-
-
 def test_a_mirror_is_checked_too(site, published, tmp_path, monkeypatch):
     monkeypatch.setenv("TPAINN_MIRROR", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="mirror: .* has no tiny/tiny.npz"):
