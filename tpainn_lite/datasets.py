@@ -30,6 +30,12 @@ STEPS = 2**16  # of a fraction
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+def _public():
+    from .public import download  # at the first use, as pooch is slow to import
+
+    return download
+
+
 def card(name: str) -> dict:
     """Read what a shipped asset is: level of theory, programs, counts, limits.
 
@@ -37,12 +43,10 @@ def card(name: str) -> dict:
     """
     path = SHIPPED / f"{name}.json"
     if not path.is_file():
-        from .public.download import SETS  # here, as pooch is slow to import
-
         known = sorted(p.stem for p in SHIPPED.glob("*.json"))
         raise ValueError(
             f"name: no shipped asset is called {name!r}; there are {known}, and, for "
-            f"load() only, the public sets {sorted(SETS)}"
+            f"load() only, the public sets {sorted(_public().SETS)}"
         )
     return json.loads(path.read_text())
 
@@ -56,11 +60,8 @@ def load(
     folder `mirror`: see `public.download.load`, also for its `OSError`. Raises
     `ValueError` for an unknown name, or a file that is not the one published.
     """
-    if not (SHIPPED / f"{name}.json").is_file():
-        from .public import download
-
-        if name in download.SETS:
-            return download.load(name, mirror, cache)
+    if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
+        return _public().load(name, mirror, cache)
     about = card(name)
     names = f"{name}.extxyz", f"{name}.extxyz.xz"
     path = next((SHIPPED / n for n in names if (SHIPPED / n).is_file()), None)
