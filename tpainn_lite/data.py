@@ -75,9 +75,11 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
-        found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
-        labelled.append(with_labels(atoms, *found))
-        labels(labelled[-1], f"frames[{i}] ({atoms.get_chemical_formula()})")
+        energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            wrong = "energy or a force is NaN or infinite; look for atoms that overlap"
+            raise ValueError(f"frames[{i}] ({atoms.get_chemical_formula()}): {wrong}")
+        labelled.append(with_labels(atoms, energy, forces))
     return labelled
 
 
@@ -109,8 +111,7 @@ def labels(
             "file that has its labels"
         ) from None
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
-        wrong = "its energy or a force is NaN or infinite"
-        raise ValueError(f"{where}: {wrong}; look for atoms that overlap, or drop it")
+        raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
 
 

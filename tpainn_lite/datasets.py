@@ -9,8 +9,6 @@ import hashlib
 import io
 import json
 import lzma
-import zipfile
-import zlib
 from collections import defaultdict
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +25,6 @@ if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 STEPS = 2**16  # of a fraction
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def _public():
@@ -51,6 +48,17 @@ def card(name: str) -> dict:
     return json.loads(path.read_text())
 
 
+def _checked(path: Path, sha256: str) -> bytes:
+    """Read a shipped file; raise `ValueError` where it is not the one of its card."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(
+            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
+            "install the package again"
+        )
+    return content
+
+
 def load(
     name: str, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> dict[str, list[Atoms]]:
@@ -70,12 +78,7 @@ def load(
             f"name: {name!r} holds no structures; a checkpoint is read with "
             "datasets.checkpoint(), a grid with datasets.card()"
         )
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        raise ValueError(
-            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
-            "install the package again"
-        )
+    content = _checked(path, about["sha256"])
     if path.suffix == ".xz":  # here, since ASE seeks, which is slow when compressed
         content = lzma.decompress(content)
     splits = defaultdict(list)
@@ -97,29 +100,17 @@ def checkpoint(name: str) -> "Potential":
     return Potential.load(SHIPPED / name)
 
 
-def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
-    """Read the frames of a packed run, wrapped, with energies and times.
-
-    Raises `ValueError` for a file that is missing, damaged, something else, or not the
-    one with this checksum.
-    """
-    try:
-        content = Path(path).read_bytes()
-        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-            raise ValueError("its SHA-256 is not the one in the card")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            rows = dict(arrays)
-        frames = []
-        for k, cell in enumerate(rows["cells"]):
-            positions = rows["fractions"][k] / STEPS @ cell
-            atoms = Atoms(rows["numbers"], positions, cell=cell, pbc=True)
-            atoms.info["time_fs"] = float(rows["time_fs"][k])
-            atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
-            frames.append(with_labels(atoms, rows["potential"][k]))
-    except DAMAGE as error:
-        raise ValueError(
-            f"{path}: no packed trajectory, or a damaged one ({error})"
-        ) from None
+def unpacked(content: bytes) -> list[Atoms]:
+    """Read the frames of a packed run (npz), wrapped, with energies and times."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        rows = dict(arrays)
+    frames = []
+    for k, cell in enumerate(rows["cells"]):
+        positions = rows["fractions"][k] / STEPS @ cell
+        atoms = Atoms(rows["numbers"], positions, cell=cell, pbc=True)
+        atoms.info["time_fs"] = float(rows["time_fs"][k])
+        atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
+        frames.append(with_labels(atoms, rows["potential"][k]))
     return frames
 
 
@@ -127,7 +118,7 @@ def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
     """Read shipped runs: "NVT" or "NPT" -> model -> frames in time order."""
     found: dict[str, dict] = {"NVT": {}, "NPT": {}}
     for row in card(name)["rows"]:
-        frames = read(SHIPPED / row["file"], row["sha256"])
+        frames = unpacked(_checked(SHIPPED / row["file"], row["sha256"]))
         found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
     return found
 

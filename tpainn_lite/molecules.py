@@ -59,19 +59,19 @@ def _numbers(mol: Chem.Mol) -> list[int]:
     return [atom.GetAtomicNum() for atom in mol.GetAtoms()]
 
 
-def _unbonded(numbers, positions) -> Chem.RWMol:
-    """Build a molecule without bonds."""
+def _unbonded(atoms: Atoms) -> Chem.RWMol:
+    """Build a molecule without bonds at the positions of `atoms`."""
     mol = Chem.RWMol()
-    for number in np.asarray(numbers).tolist():
-        mol.AddAtom(Chem.Atom(number))
-    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
-    mol.GetConformer().SetPositions(positions)
+    for symbol in atoms.symbols:
+        mol.AddAtom(Chem.Atom(symbol))
+    mol.AddConformer(Chem.Conformer(len(atoms)))
+    mol.GetConformer().SetPositions(atoms.positions)
     return mol
 
 
 def perceive(atoms: Atoms) -> str:
     """Read the SMILES of a neutral open structure, its bonds from distances."""
-    mol = _unbonded(atoms.numbers, atoms.positions)
+    mol = _unbonded(atoms)
     try:
         rdDetermineBonds.DetermineBonds(mol, charge=0)
     except (ValueError, RuntimeError) as error:  # RDKit raises either
@@ -97,7 +97,7 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     count. Raises `ValueError` where `atoms` are another molecule than that of `smiles`,
     or a bond is too long to be seen.
     """
-    mol, found = parse(smiles), _unbonded(atoms.numbers, atoms.positions)
+    mol, found = parse(smiles), _unbonded(atoms)
     rdDetermineBonds.DetermineConnectivity(found)
     wanted, ends, orders = Chem.RWMol(), [], []
     for number in _numbers(mol):

@@ -140,7 +140,7 @@ def compute(name: str, run: Run, path: Path) -> None:
 
 
 def packed(frames: Sequence[Atoms]) -> bytes:
-    """Pack a run of a periodic box, positions as fractions: see `datasets.read`."""
+    """Pack a run of a periodic box, positions as fractions: see `datasets.unpacked`."""
     fractions = np.array([a.get_scaled_positions(wrap=True) for a in frames])
     fractions = np.rint(fractions * datasets.STEPS) % datasets.STEPS
     buffer = io.BytesIO()
