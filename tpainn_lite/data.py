@@ -25,6 +25,7 @@ EnergyForces = Callable[
 """(numbers (N,), positions (N, 3) Å, cell (3, 3) Å or None) -> energy eV, forces (N, 3)
 eV/Å. Every source of labels, classical, quantum or learned, is one of these."""
 
+PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
 
 
@@ -40,6 +41,23 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -
     known = {} if forces is None else {"forces": np.array(forces, dtype=float)}
     labelled.calc = SinglePointCalculator(labelled, energy=float(energy), **known)
     return labelled
+
+
+def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atoms:
+    """Copy `atoms` at other `positions` (N, 3) Å of the same energy, then reorder.
+
+    Labels move with the atoms; those of a structure changed since are left out.
+    """
+    found, known = atoms[order], {}
+    found.positions = positions[order]
+    found.set_constraint()  # they would hide the forces on fixed atoms
+    for name in atoms.calc.results if atoms.calc else ():
+        value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        if value is not None:  # the label is of these positions
+            known[name] = value[order] if name in PER_ATOM else value
+    if known:
+        found.calc = SinglePointCalculator(found, **known)
+    return found
 
 
 def from_calculator(calculator) -> EnergyForces:

@@ -133,8 +133,7 @@ def _compute(energy_forces: EnergyForces, numbers, box: Box, state: openmm.State
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
     cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
     energy, forces = energy_forces(numbers, positions @ box.turn, cell)
-    forces = np.asarray(forces, float) @ box.turn.T
-    return energy / units.KJ_MOL, forces * PER_NM
+    return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
 
 
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
@@ -193,8 +192,8 @@ def make_context(
             f"atoms: the System's {sorted(fixed)} would not turn with the box; build "
             "it from a reduced, lower triangular cell, which OpenMM takes as it is"
         )
-    threads = {"Threads": "1"} if platform == "CPU" else {}
     where = openmm.Platform.getPlatformByName(platform)
+    threads = {"Threads": "1"} if platform == "CPU" else {}
     context = openmm.Context(system, integrator, where, threads)
     place(context, atoms.positions, box)
     return context

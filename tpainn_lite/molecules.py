@@ -121,12 +121,9 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
             f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
             f"molecule of {smiles!r}; look at the structure, or at the SMILES"
         )
-    ordered = atoms[order]
+    ordered = data.reordered(atoms, order, atoms.positions)
     ordered.info["smiles"] = smiles
-    if atoms.calc is None:
-        return ordered
-    energy, forces = data.labels(atoms, "atoms", "forces" in atoms.calc.results)
-    return data.with_labels(ordered, energy, None if forces is None else forces[order])
+    return ordered
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:

@@ -7,13 +7,12 @@ from itertools import combinations
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
 from .analysis import check_water, nearest_image
-from .data import cell_of
+from .data import cell_of, reordered
 from .engine import Box
 
 CUTOFF = 9.0  # Å
@@ -25,7 +24,6 @@ LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apar
     ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
     ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
 ]
-PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 
 
 @dataclass(frozen=True)
@@ -240,16 +238,7 @@ def ordered(atoms: Atoms) -> Atoms:
     `ValueError` where an oxygen does not get exactly two hydrogens.
     """
     order, whole = _molecules(atoms.numbers, atoms.positions, cell_of(atoms))
-    found, known = atoms[order], {}
-    found.positions = whole[order]
-    found.set_constraint()  # they would hide the forces on fixed atoms
-    for name in atoms.calc.results if atoms.calc else ():
-        value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        if value is not None:  # the label is of these positions
-            known[name] = value[order] if name in PER_ATOM else value
-    if known:
-        found.calc = SinglePointCalculator(found, **known)
-    return found
+    return reordered(atoms, order, whole)
 
 
 def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
