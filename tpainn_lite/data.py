@@ -124,10 +124,8 @@ def labels(
                 "mend the calculation, or drop the frame"
             ) from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
-        raise ValueError(
-            f"{where}: needs {needs} is missing; label it with data.label(), or read a "
-            "file that has its labels"
-        ) from None
+        advice = "label it with data.label(), or read a file that has its labels"
+        raise ValueError(f"{where}: needs {needs} is missing; {advice}") from None
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
@@ -204,17 +202,13 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     try:
         frames: list = ase.io.read(path, index=":")  # type: ignore[assignment]
     except Exception as error:  # ASE's readers raise whatever their parsers raise
-        raise ValueError(
-            f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "
-            "file complete, and does its suffix tell its format?"
-        ) from error
+        said = f"{type(error).__name__}: {error}"
+        ask = "is it complete, and does its suffix tell its format?"
+        raise ValueError(f"{path}: ASE cannot read it ({said}); {ask}") from error
     check(frames, str(path), labelled, forces)
     if count := unconstrained(frames):
-        warnings.warn(
-            f"{path}: {count} structures had ASE constraints, which were taken off: "
-            "they would hide the forces on fixed atoms",
-            stacklevel=2,
-        )
+        words = f"{path}: {count} structures had ASE constraints, which hide forces"
+        warnings.warn(f"{words}: taken off", stacklevel=2)
     return frames
 
 
@@ -252,13 +246,12 @@ def split(
     keys = groups_of(frames, group) if group else range(len(frames))
     for key, atoms in zip(keys, frames, strict=True):
         members[key].append(atoms)
+    n = len(members)
+    if min(sizes, default=0) < 1 or sum(sizes) > n:
+        needs = f"positive numbers that add up to at most {n}"
+        raise ValueError(f"sizes: need {needs}, got {sizes}")
     groups = [*members.values()]
-    if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
-        raise ValueError(
-            f"sizes: need positive numbers that add up to at most {len(groups)}, got "
-            f"{sizes}"
-        )
-    order = iter(np.random.default_rng(seed).permutation(len(groups)))
+    order = iter(np.random.default_rng(seed).permutation(n))
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
@@ -319,11 +312,9 @@ def fit_reference_energies(
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
     present = {int(z) for a in frames for z in a.numbers}
-    if missing := present - set(present if prior is None else prior):
-        raise ValueError(
-            "prior, atomic_energies: need the atomic number and energy of every "
-            f"element; missing {sorted(missing)}"
-        )
+    if missing := sorted(present - set(present if prior is None else prior)):
+        needs = "need the atomic number and energy of every element"
+        raise ValueError(f"prior, atomic_energies: {needs}; missing {missing}")
     elements = sorted(present if prior is None else prior)
     N, E = compositions(frames, elements), np.asarray(energies, float)
     if prior is None:

@@ -267,18 +267,6 @@ def _masses(system: openmm.System) -> np.ndarray:
     return np.array([mass.value_in_unit(unit.dalton) for mass in masses])
 
 
-def _same_masses(system: openmm.System, atoms: Atoms) -> None:
-    """Refuse `atoms` of other masses than the System's: momenta would be wrong."""
-    found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
-    wrong = np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted))
-    if len(wrong):
-        i = wrong[0]
-        raise ValueError(
-            f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
-            f"{found[i]:g} u; build it from this structure, or use atoms.set_masses"
-        )
-
-
 def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
     """Compute what forces add to velocities in half a step: (particles, 3) nm/ps.
 
@@ -316,7 +304,12 @@ def start(
         integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
     context = make_context(system, atoms, integrator, platform)
-    _same_masses(system, atoms)
+    found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
+    for i in np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted)):
+        raise ValueError(  # momenta would be wrong
+            f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
+            f"{found[i]:g} u; build it from this structure, or use atoms.set_masses"
+        )
     kick = _half_kick(context, context.getState(forces=True))  # tells what does not fit
     if temperature is None or atoms.has("momenta"):
         turn = Box.of(cell_of(atoms)).turn

@@ -76,14 +76,13 @@ def perceive(atoms: Atoms) -> str:
         rdDetermineBonds.DetermineBonds(mol, charge=0)
     except (ValueError, RuntimeError) as error:  # RDKit raises either
         raise ValueError(
-            f"atoms: RDKit finds no bonds for {atoms.get_chemical_formula()} at these "
-            f"positions ({error}); needs a neutral, closed-shell molecule"
+            f"atoms: RDKit finds no bonds in {atoms.symbols!s:.40} ({error}); needs a "
+            "neutral, closed-shell molecule"
         ) from None
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     if "." in smiles:
         raise ValueError(
-            f"atoms: needs one molecule, got {smiles}; take one of them, or look for a "
-            "bond that is too long to be seen"
+            f"atoms: needs one molecule, got {smiles}; take one, or mend a long bond"
         )
     _properties(parse(smiles), smiles)
     return smiles
@@ -147,7 +146,7 @@ def _properties(mol: Chem.Mol, smiles: str):
     if properties is None:
         raise ValueError(
             f"smiles: MMFF94 has no parameters for some atom of {smiles!r}; it covers "
-            "most closed-shell organic molecules of H, C, N, O, F, Si, P, S, Cl, Br, I"
+            "most organic molecules of H, C, N, O, F, Si, P, S, Cl, Br, I"
         )
     return properties
 

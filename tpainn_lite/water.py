@@ -237,12 +237,7 @@ def ordered(atoms: Atoms) -> Atoms:
     next to it by cell vectors. Momenta, labels and all else move with the atoms. Raises
     `ValueError` where an oxygen does not get exactly two hydrogens.
     """
-    order, whole = _molecules(atoms.numbers, atoms.positions, cell_of(atoms))
-    return reordered(atoms, order, whole)
-
-
-def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
-    """Find the order (N,) O H H, O H H, ... and make molecules whole: (N, 3) Å."""
+    cell, numbers, positions = cell_of(atoms), atoms.numbers, atoms.positions
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
     n = len(oxygens)
     if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
@@ -263,7 +258,7 @@ def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
     near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
     whole[hydrogens] = positions[oxygens][owner] + near
     pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
-    return np.column_stack([oxygens, pairs]).ravel(), whole
+    return reordered(atoms, np.column_stack([oxygens, pairs]).ravel(), whole)
 
 
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:

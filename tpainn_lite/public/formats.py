@@ -110,25 +110,6 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
 
 
-def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
-    """Read water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
-
-    Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
-    """
-    from ..water import ordered  # OpenMM comes with it
-
-    boxes, coords, energies, forces = (
-        np.load(path).astype(float) for path in (box, coord, energy, force)
-    )
-    n = coords.shape[1] // 3
-    numbers = np.repeat([8, 1], [n // 3, n - n // 3])
-    frames = []
-    for cell, r, e, f in zip(boxes, coords, energies, forces, strict=True):
-        atoms = Atoms(numbers, r.reshape(n, 3), cell=cell.reshape(3, 3), pbc=True)
-        frames.append(ordered(with_labels(atoms, e, f.reshape(n, 3))))
-    return frames
-
-
 def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
     """Split water-pbe0ts into pool and test, far apart in time; four files a part.
 
@@ -141,9 +122,21 @@ def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
 
 
 def water_frames(*paths: Path) -> list[Atoms]:
-    """Read all frames of water-pbe0ts, as numbered in its files, four for each part."""
-    parts = zip(*[iter(paths)] * 4, strict=True)
-    return [atoms for part in parts for atoms in deepmd_water(*part)]
+    """Read all frames of water-pbe0ts, as numbered in its files (DeePMD's npy).
+
+    Four float32 arrays for each part, in eV and Å: box (F, 9), coord (F, 3 N), energy
+    (F,) and force (F, 3 N); a third of the atoms are O, then come the H.
+    """
+    from ..water import ordered  # OpenMM comes with it
+
+    arrays, frames = [np.load(path).astype(float) for path in paths], []
+    for part in zip(*[iter(arrays)] * 4, strict=True):
+        for cell, r, e, f in zip(*part, strict=True):
+            n = len(r) // 3
+            numbers = np.repeat([8, 1], [n // 3, n - n // 3])
+            atoms = Atoms(numbers, r.reshape(n, 3), cell=cell.reshape(3, 3), pbc=True)
+            frames.append(ordered(with_labels(atoms, e, f.reshape(n, 3))))
+    return frames
 
 
 def water_split() -> dict[str, list[int]]:
