@@ -125,19 +125,15 @@ def water_system(
 
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
     """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
-    r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
-    c = [
-        a * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)
-    ]  # kJ/mol/nm^k
+    r0, theta0 = float(model.r0) / units.NM, math.radians(model.theta0)
+    # kJ/mol/nm^k, as floats of Python: OpenMM reads their text
+    c = [float(a) * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)]
     angles = openmm.HarmonicAngleForce()
     if len(c) == 1:
         bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
     else:
-        terms = " + ".join(f"{float(a)!r}*x^{k}" for k, a in enumerate(c, 2))
-        bonds, parameters = (
-            openmm.CustomBondForce(f"{terms}; x = r - {float(r0)!r}"),
-            (),
-        )
+        terms = " + ".join(f"{value!r}*x^{k}" for k, value in enumerate(c, 2))
+        bonds, parameters = openmm.CustomBondForce(f"{terms}; x = r - {r0!r}"), ()
     for o in oxygens:
         bonds.addBond(o, o + 1, *parameters)
         bonds.addBond(o, o + 2, *parameters)
