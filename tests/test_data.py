@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.calculator import (
-    CalculationFailed,
-    Calculator,
-    PropertyNotImplementedError,
-)
+from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import write
@@ -33,8 +29,6 @@ def test_label_and_a_stale_label(dimer):
     np.testing.assert_allclose(forces, [[0, 0, 1.8], [0, 0, -1.8]])
     assert atoms.calc is None  # the original is left as it was
     frame.positions[0, 0] += 0.1
-    with pytest.raises(PropertyNotImplementedError):
-        frame.get_potential_energy()
     with pytest.raises(ValueError, match="needs an energy and forces"):
         data.labels(frame)
 
@@ -49,20 +43,15 @@ class Failing(Calculator):
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        CalculationFailed("SCF did not converge in 50 cycles"),
-        NotImplementedError("No EMT-potential for Si"),  # as ASE's EMT says it
-        KeyError("charge"),
-    ],
+    "error",  # the last as ASE's EMT says it
+    [CalculationFailed("no SCF"), KeyError("charge"), NotImplementedError("No Si")],
 )
 def test_a_calculator_that_fails_is_heard(error):
     frames = [labelled(WATER), WATER.copy()]
     frames[1].calc = Failing(error=error)
     words = f"mine, frame 1: its calculator failed.*{error.args[0]}"
-    with pytest.raises(RuntimeError, match=words) as caught:
+    with pytest.raises(RuntimeError, match=words):
         data.check(frames, "mine")
-    assert caught.value.__cause__ is error
 
 
 def test_label_passes_the_cell():
@@ -78,12 +67,12 @@ def test_label_passes_the_cell():
         data.label([box], spy)
     assert seen[0] is None
     np.testing.assert_array_equal(seen[1], np.diag([4, 5, 6]))
-    for wrong in (EMT, "mmff94", labelled(WATER).calc):
-        with pytest.raises(ValueError, match="needs a Potential, an ASE calculator"):
-            data.label([WATER], wrong)
     box.pbc = [True, True, False]
     with pytest.raises(ValueError, match="periodic in all three directions or in none"):
         data.label([box], spy)
+    for wrong in (EMT, "mmff94", labelled(WATER).calc):
+        with pytest.raises(ValueError, match="needs a Potential, an ASE calculator"):
+            data.label([WATER], wrong)
 
 
 @pytest.mark.parametrize("bad", [(np.nan, 0.0), (0.0, np.inf)])
@@ -113,17 +102,8 @@ def test_the_library_never_lets_a_constraint_hide_forces():
     assert hiding == []
 
 
-def moved(value):
-    atoms = WATER.copy()
-    atoms.positions[1, 2] = value
-    return labelled(atoms)
-
-
 def in_cell(atoms, cell, pbc=True):
-    atoms = atoms.copy()
-    atoms.set_cell(cell)
-    atoms.pbc = pbc
-    return labelled(atoms)
+    return labelled(Atoms(atoms, cell=cell, pbc=pbc))
 
 
 BAD = [
@@ -131,7 +111,7 @@ BAD = [
     (data.with_labels(WATER, -1.0), "needs an energy and forces"),
     (labelled(WATER, np.nan), "NaN or infinite"),
     (labelled(WATER, 0, np.full((3, 3), np.inf)), "NaN or infinite"),
-    (moved(np.nan), "position is NaN"),
+    (labelled(Atoms("H", [[0, 0, np.nan]])), "position is NaN"),
     (labelled(Atoms("OH", [[0, 0, 0], [0, 0, 0.49]])), "atoms 0 and 1 are 0.49 Å"),
     # across the boundary, and with its own image
     (in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5] * 3), "0 and 1 are 0.30 Å"),
@@ -153,30 +133,30 @@ def test_check_lets_good_frames_pass():
     data.check([WATER, Atoms("OH", [[0, 0, 0], [0, 0, 0.51]])], labelled=False)
     with pytest.raises(ValueError, match="at least one structure"):
         data.check([])
+    with pytest.raises(ValueError, match="frame 0: needs an ase.Atoms, got str"):
+        data.check("path")
 
 
 def test_read(tmp_path, rng):
-    frames = [
-        labelled(a, -40.0, rng.normal(size=(len(a), 3))) for a in (WATER, METHANE)
-    ]
+    frames = [labelled(a, -40.0, rng.random((len(a), 3))) for a in (WATER, METHANE)]
     write(tmp_path / "two.extxyz", frames)
     for a, b in zip(data.read(str(tmp_path / "two.extxyz")), frames, strict=True):
         np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
         np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
         assert data.labels(a)[0] == -40.0
-    write(tmp_path / "mixed.extxyz", [labelled(WATER), data.with_labels(WATER, -1.0)])
+    mixed = tmp_path / "mixed.extxyz"
+    write(mixed, [labelled(WATER), data.with_labels(WATER, -1.0)])
     with pytest.raises(
         ValueError, match=r"mixed\.extxyz, frame 1: needs an energy and"
     ):
-        data.read(tmp_path / "mixed.extxyz")
-    assert len(data.read(tmp_path / "mixed.extxyz", forces=False)) == 2
-    with pytest.raises(ValueError, match="no such file"):
-        data.read(tmp_path)
+        data.read(mixed)
+    assert len(data.read(mixed, forces=False)) == 2
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        ("missing.extxyz", None),
         ("empty.extxyz", b""),
         ("short.extxyz", b"3\nProperties=species:S:1:pos:R:3\nO 0 0 0\nH 0 0 1\n"),
         ("odd.unknown", b"nothing ASE knows"),
@@ -184,7 +164,8 @@ def test_read(tmp_path, rng):
     ],
 )
 def test_unreadable_files(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=name):
         data.read(tmp_path / name)
 
@@ -199,17 +180,20 @@ def test_split_by_group_never_leaks(rng):
         assert len(part) == sum(a.info["run"] in wanted for a in frames)
 
 
-def test_one_molecule_in_two_spellings_is_one_group():
-    for one, other in (
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
         ("CCO", "[H]OC([H])([H])C"),
         ("c1ccccc1", "C1=CC=CC=C1"),
         ("C[C@H](N)O", "C[C@@H](N)O"),  # a mirror image has the same energies
-    ):
-        names = [one, "CCN", other, "COC", one, "no SMILES"]
-        frames = [Atoms("H", info={"smiles": n, "k": k}) for k, n in enumerate(names)]
-        parts = data.split(frames, 1, 1, 1, 1, seed=0, group="smiles")
-        parts = sorted([a.info["k"] for a in part] for part in parts)
-        assert parts == [[0, 2, 4], [1], [3], [5]]
+    ],
+)
+def test_one_molecule_in_two_spellings_is_one_group(one, other):
+    names = [one, "CCN", other, "COC", one, "no SMILES"]
+    frames = [Atoms("H", info={"smiles": n, "k": k}) for k, n in enumerate(names)]
+    parts = data.split(frames, 1, 1, 1, 1, seed=0, group="smiles")
+    parts = sorted([a.info["k"] for a in part] for part in parts)
+    assert parts == [[0, 2, 4], [1], [3], [5]]
 
 
 def test_split():
@@ -233,9 +217,7 @@ def test_split():
 
 PRIOR = {1: -13.0, 6: -1030.0, 7: -1480.0, 8: -2040.0}
 TRUE = {1: -13.7, 6: -1031.5, 7: -1479.0, 8: -2043.0}
-FRAMES = list(
-    map(molecule, ["H2O", "CH4", "NH3", "CH3OH", "C2H6", "HCN", "H2CO", "C2H4"])
-)
+FRAMES = [*map(molecule, ["H2O", "CH4", "NH3", "CH3OH", "C2H6", "HCN", "H2CO", "C2H4"])]
 
 
 def total(atoms, energies):
@@ -245,13 +227,11 @@ def total(atoms, energies):
 def test_references_know_that_each_bond_binds():
     # All energies are -2 eV a bond: one molecule is enough to find that.
     bonds = {"CH4": 4, "H2O": 2, "CH3OH": 5, "C2H6": 7, "NH3": 3}
-    frames = [molecule(name) for name in bonds]
-    energies = [
-        total(a, PRIOR) - 2.0 * n for a, n in zip(frames, bonds.values(), strict=True)
-    ]
+    frames = [*map(molecule, bonds)]
+    energies = [total(molecule(m), PRIOR) - 2.0 * n for m, n in bonds.items()]
     fitted = data.fit_reference_energies(frames[:1], energies[:1], PRIOR)
-    for atoms, energy in zip(frames, energies, strict=True):
-        assert total(atoms, fitted) == pytest.approx(energy, abs=1e-5)
+    found = [total(a, fitted) for a in frames]
+    np.testing.assert_allclose(found, energies, atol=1e-5)
 
 
 def test_water_determines_only_its_sum():
@@ -271,20 +251,19 @@ def test_labels_come_before_a_prior_that_they_contradict():
         fitted = data.fit_reference_energies(FRAMES, energies, prior)
         assert fitted == pytest.approx(TRUE, abs=1e-6)
     # C2H6, C2H4 and CH4 know C and H, and nothing of N and O
-    some = [molecule(name) for name in ("C2H6", "C2H4", "CH4")]
+    some = [*map(molecule, ("C2H6", "C2H4", "CH4"))]
     fitted = data.fit_reference_energies(some, [total(a, TRUE) for a in some], wrong)
     assert [fitted[z] for z in (1, 6)] == pytest.approx([TRUE[1], TRUE[6]], abs=1e-6)
     assert fitted[8] - wrong[8] == pytest.approx(2 / 3 * (fitted[7] - wrong[7]))
 
 
-@pytest.mark.parametrize("unit", ["Hartree", "kcal/mol"])
+@pytest.mark.parametrize("unit", [units.HARTREE, units.KCAL_MOL])
 def test_energies_that_are_no_chemistry_are_refused(unit):
-    unit = 1 / {"Hartree": units.HARTREE, "kcal/mol": units.KCAL_MOL}[unit]
-    energies = [unit * (total(a, PRIOR) - 3.0 * len(a)) for a in FRAMES]
+    energies = [(total(a, PRIOR) - 3.0 * len(a)) / unit for a in FRAMES]
     with pytest.raises(ValueError, match=r"eV an atom from .*not Hartree, Ry or kcal"):
         data.fit_reference_energies(FRAMES, energies, PRIOR)
     energies = [total(a, PRIOR) for a in FRAMES]
-    energies[3] *= unit  # one frame of another unit
+    energies[3] /= unit  # one frame of another unit
     with pytest.raises(ValueError, match=r"frame \d+ is .* from any sum"):
         data.fit_reference_energies(FRAMES * 3, energies * 3, None)
     with pytest.raises(ValueError, match=r"missing \[9\]"):

@@ -4,10 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
-from ase.build import molecule
 
 from tpainn_lite import analysis, datasets, dynamics, water
 from tpainn_lite.analysis import nearest_image
+from tpainn_lite.reproduce.runs import packed
 
 
 def test_names_that_are_wrong():
@@ -37,20 +37,13 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
 @pytest.fixture(scope="module", params=[None, 1.0], ids=["NVT", "NPT"])
 def run(request):
     box = water.water_box(8, density=0.8, seed=0)
-    system = water.water_system(water.MODELS["spc-fw"], box)
     how = dict(steps=200, every=20, pressure=request.param, seed=1)
-    return dynamics.simulate(box, system, **how)
+    return dynamics.simulate(box, water.spc_fw(box), **how)
 
 
-@pytest.fixture
-def path(run, tmp_path):
-    path = tmp_path / "run.npz"
-    path.write_bytes(datasets.pack(run))
-    return path
-
-
-def test_a_packed_run_is_the_run(run, path):
-    found = datasets.read(path)
+def test_a_packed_run_is_the_run(run):
+    content = packed(run)
+    found = datasets.unpacked(content)
     assert len(found) == len(run)
     for a, b in zip(run, found, strict=True):
         np.testing.assert_array_equal(a.cell.array, b.cell.array)
@@ -64,49 +57,4 @@ def test_a_packed_run_is_the_run(run, path):
     if np.ptp(analysis.densities(run)) == 0:
         paths = [R - R[0] for R in map(analysis.unwrap, (run, found))]
         np.testing.assert_allclose(*paths, atol=2e-4)
-    assert path.stat().st_size < 0.4 * run[0].positions.nbytes * len(run) + 4000
-
-
-def test_heavy_water_stays_heavy(run, path, tmp_path):
-    heavy = [a.copy() for a in run]
-    for atoms, light in zip(heavy, run, strict=True):
-        atoms.set_masses(np.where(atoms.numbers == 1, 2.014, 15.999))
-        atoms.calc = light.calc
-    (tmp_path / "heavy").write_bytes(datasets.pack(heavy))
-    found = datasets.read(tmp_path / "heavy")
-    np.testing.assert_array_equal(found[3].get_masses(), heavy[3].get_masses())
-    # per volume as many molecules, each of 20.027 u instead of 18.015
-    ratio = analysis.densities(found) / analysis.densities(datasets.read(path))
-    np.testing.assert_allclose(ratio, 20.027 / 18.015, rtol=1e-9)
-    with np.load(path) as plain:  # what has usual masses is packed as it always was
-        assert "masses" not in plain
-    heavy[1].set_masses(run[1].get_masses())
-    with pytest.raises(ValueError, match="frame 1 has other masses"):
-        datasets.pack(heavy)
-
-
-def test_frames_that_are_no_run_are_refused(run):
-    without = [a.copy() for a in run]
-    with pytest.raises(ValueError, match="frame 0: needs an energy"):
-        datasets.pack(without)
-    del without[2].info["time_fs"]
-    with pytest.raises(ValueError, match="frame 2 needs time_fs"):
-        datasets.pack(without)
-    with pytest.raises(ValueError, match="same atoms"):
-        datasets.pack([run[0], run[1][3:]])
-    for frames in ([molecule("H2O")], []):
-        with pytest.raises(ValueError, match="at least one, periodic"):
-            datasets.pack(frames)
-
-
-def test_what_is_no_packed_run_is_refused(path, tmp_path):
-    whole, damaged = path.read_bytes(), tmp_path / "damaged"
-    altered = whole[:600] + bytes(200) + whole[800:]
-    with pytest.raises(ValueError, match="no packed trajectory"):
-        datasets.read(damaged)  # missing
-    for content in (whole[: len(whole) // 2], altered, b"", b"192\nwater\n"):
-        damaged.write_bytes(content)
-        with pytest.raises(ValueError, match="no packed trajectory"):
-            datasets.read(damaged)
-    with pytest.raises(ValueError, match="SHA-256"):
-        datasets.read(path, sha256="0" * 64)
+    assert len(content) < 0.4 * run[0].positions.nbytes * len(run) + 4000

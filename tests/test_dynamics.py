@@ -785,6 +785,7 @@ def test_what_cannot_be_set_up_is_no_blow_up(liquid):
 
 def test_a_box_that_shrinks_below_its_cutoff_is_no_blow_up(liquid):
     start, _ = liquid
-    system = water.spc_fw(start, cutoff=0.499 * start.cell.lengths().min())
+    cutoff = 0.499 * start.cell.lengths().min()
+    system = water.water_system(water.MODELS["spc-fw"], start, cutoff=cutoff)
     with pytest.raises(ValueError, match="pressure: .*cutoff.* smaller cutoff"):
         simulate(start, system, steps=2000, every=25, pressure=3e4)

@@ -14,6 +14,7 @@ from tpainn_lite import data, molecules, ridge_head, tune
 from tpainn_lite.course import own_data
 from tpainn_lite.data import with_labels
 from tpainn_lite.model import Potential, PotentialConfig
+from tpainn_lite.reproduce import ladder
 from tpainn_lite.train import FitConfig, evaluate
 from tpainn_lite.tune import DeltaPotential
 
@@ -301,7 +302,7 @@ def test_from_strange_elements_to_a_tuned_potential():
     mine = []
     for smiles, zero in {"CF": -3760.0, "CS": -11900.0}.items():  # eV, like DFT
         run = molecules.sample(smiles, 8, temperature=400.0, seed=1)
-        for a in data.label(run, molecules.uff(smiles)):
+        for a in data.label(run, ladder.uff(smiles)):
             energy = a.get_potential_energy() + zero
             mine.append(with_labels(a, energy, a.get_forces()))
             mine[-1].info = {}

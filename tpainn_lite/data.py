@@ -6,6 +6,7 @@ ASE itself refuses a label that no longer fits (move an atom and it is gone).
 
 import hashlib
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ EnergyForces = Callable[
 """(numbers (N,), positions (N, 3) Å, cell (3, 3) Å or None) -> energy eV, forces (N, 3)
 eV/Å. Every source of labels, classical, quantum or learned, is one of these."""
 
+PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
 
 
@@ -35,12 +37,27 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
     """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
     labelled = atoms.copy()
-    known: dict = {"energy": float(energy)}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
-    if forces is not None:
-        known["forces"] = np.array(forces, dtype=float)
-    labelled.calc = SinglePointCalculator(labelled, **known)
+    known = {} if forces is None else {"forces": np.array(forces, dtype=float)}
+    labelled.calc = SinglePointCalculator(labelled, energy=float(energy), **known)
     return labelled
+
+
+def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atoms:
+    """Copy `atoms` at other `positions` (N, 3) Å of the same energy, then reorder.
+
+    Labels move with the atoms; those of a structure changed since are left out.
+    """
+    found, known = atoms[order], {}
+    found.positions = positions[order]
+    found.set_constraint()  # they would hide the forces on fixed atoms
+    for name in atoms.calc.results if atoms.calc else ():
+        value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        if value is not None:  # the label is of these positions
+            known[name] = value[order] if name in PER_ATOM else value
+    if known:
+        found.calc = SinglePointCalculator(found, **known)
+    return found
 
 
 def from_calculator(calculator) -> EnergyForces:
@@ -78,10 +95,8 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     for i, atoms in enumerate(frames):
         energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise ValueError(
-                f"frames[{i}] ({atoms.get_chemical_formula()}): the energy or a force "
-                "came out as NaN or infinite; look for atoms that overlap"
-            )
+            wrong = "energy or a force is NaN or infinite; look for atoms that overlap"
+            raise ValueError(f"frames[{i}] ({atoms.get_chemical_formula()}): {wrong}")
         labelled.append(with_labels(atoms, energy, forces))
     return labelled
 
@@ -99,8 +114,7 @@ def labels(
         if atoms.calc is None:
             raise PropertyNotImplementedError
         energy = atoms.get_potential_energy()
-        if forces and len(atoms) > 1:
-            # with constraints ASE would set some to zero
+        if forces and len(atoms) > 1:  # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
     except Exception as error:  # whatever an attached calculator raises
         silent = isinstance(error, NotImplementedError) and not str(error)
@@ -110,31 +124,21 @@ def labels(
                 "mend the calculation, or drop the frame"
             ) from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
-        raise ValueError(
-            f"{where}: needs {needs} is missing; label it with data.label(), or read a "
-            "file that has its labels"
-        ) from None
+        advice = "label it with data.label(), or read a file that has its labels"
+        raise ValueError(f"{where}: needs {needs} is missing; {advice}") from None
     if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
         raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
     return energy, found
 
 
-def digest_of(frames: Sequence[Atoms]) -> str:
-    """Hash the structures: elements, positions (Å), and cells of periodic ones."""
-    return _sha256(x for a in frames for x in (a.numbers, a.positions, cell_of(a)))
-
-
-def digest_of_labels(frames: Sequence[Atoms], forces: bool = True) -> str:
-    """Hash the energies (eV) and, if `forces`, the forces (eV/Å) of labelled frames."""
-    return _sha256(x for a in frames for x in labels(a, forces=forces))
-
-
-def _sha256(values) -> str:
-    """Hash numbers, arrays and ``None``, with their shapes, as float64."""
+def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
+    """Hash elements, positions and cells (Å), or the labels (eV, eV/Å), as float64."""
     whole = hashlib.sha256()
-    for value in values:
-        array = np.array([] if value is None else value, float, order="C")
-        whole.update(repr(array.shape).encode() + array.tobytes())
+    for a in frames:
+        structure = a.numbers, a.positions, cell_of(a)
+        for value in labels(a, forces=forces) if labelled else structure:
+            array = np.array([] if value is None else value, float, order="C")
+            whole.update(repr(array.shape).encode() + array.tobytes())
     return whole.hexdigest()
 
 
@@ -159,10 +163,8 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
     for i, atoms in enumerate(frames):
         where = f"{name}, frame {i}"
         if not isinstance(atoms, Atoms):
-            raise ValueError(
-                f"{where}: needs an ase.Atoms, got {type(atoms).__name__}; structures "
-                "come first, then the potential"
-            )
+            got = f"{type(atoms).__name__}; structures come before the potential"
+            raise ValueError(f"{where}: needs an ase.Atoms, got {got}")
         if len(atoms) == 0:
             raise ValueError(f"{where}: has no atoms; drop it")
         if not np.isfinite(atoms.positions).all():
@@ -200,25 +202,21 @@ def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
     try:
         frames: list = ase.io.read(path, index=":")  # type: ignore[assignment]
     except Exception as error:  # ASE's readers raise whatever their parsers raise
-        raise ValueError(
-            f"{path}: ASE cannot read it ({type(error).__name__}: {error}); is the "
-            "file complete, and does its suffix tell its format?"
-        ) from error
+        said = f"{type(error).__name__}: {error}"
+        ask = "is it complete, and does its suffix tell its format?"
+        raise ValueError(f"{path}: ASE cannot read it ({said}); {ask}") from error
     check(frames, str(path), labelled, forces)
     if count := unconstrained(frames):
-        warnings.warn(
-            f"{path}: {count} structures had ASE constraints, which were taken off: "
-            "they would hide the forces on fixed atoms",
-            stacklevel=2,
-        )
+        words = f"{path}: {count} structures had ASE constraints, which hide forces"
+        warnings.warn(f"{words}: taken off", stacklevel=2)
     return frames
 
 
 def groups_of(frames: Sequence[Atoms], group: str) -> list:
     """Read ``info[group]`` of each frame, the name of its group.
 
-    A "smiles" is made canonical, without stereochemistry: a mirror image is a copy.
-    What RDKit cannot read stays as it is.
+    A "smiles" that RDKit reads is made canonical, without stereochemistry: a mirror
+    image is a copy.
     """
     if any(group not in atoms.info for atoms in frames):
         raise ValueError(f"group: not every frame has {group!r} in its info")
@@ -227,12 +225,12 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
         return names
     from rdkit import Chem, rdBase  # not at the top: `data` imports nothing heavy
 
-    canonical = {}
     with rdBase.BlockLogs():
-        for name in set(names):
-            mol = Chem.MolFromSmiles(str(name))
-            canonical[name] = mol and Chem.MolToSmiles(mol, isomericSmiles=False)
-    return [canonical[name] or name for name in names]
+        mols = {name: Chem.MolFromSmiles(str(name)) for name in set(names)}
+    plain = {
+        k: m and Chem.MolToSmiles(m, isomericSmiles=False) for k, m in mols.items()
+    }
+    return [plain[name] or name for name in names]
 
 
 def split(
@@ -244,17 +242,16 @@ def split(
     sizes count groups, and a group never falls into two parts: a random split over the
     frames of one molecule or run leaks the test set into training.
     """
-    members: dict = {}
+    members = defaultdict(list)
     keys = groups_of(frames, group) if group else range(len(frames))
     for key, atoms in zip(keys, frames, strict=True):
-        members.setdefault(key, []).append(atoms)
+        members[key].append(atoms)
+    n = len(members)
+    if min(sizes, default=0) < 1 or sum(sizes) > n:
+        needs = f"positive numbers that add up to at most {n}"
+        raise ValueError(f"sizes: need {needs}, got {sizes}")
     groups = [*members.values()]
-    if min(sizes, default=0) < 1 or sum(sizes) > len(groups):
-        raise ValueError(
-            f"sizes: need positive numbers that add up to at most {len(groups)}, got "
-            f"{sizes}"
-        )
-    order = iter(np.random.default_rng(seed).permutation(len(groups)))
+    order = iter(np.random.default_rng(seed).permutation(n))
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
@@ -279,25 +276,23 @@ def is_free(atoms: Atoms) -> bool:
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
-    """Separate structures from free atoms (`is_free`).
+    """Separate structures from free atoms, whose energies (eV) come by element.
 
-    Return the structures (`frames` itself where no atom is free) and the energy (eV) of
-    each element that has a free atom. Raises `ValueError` where two
-    energies of one element differ.
+    Gives `frames` itself where no atom is free (`is_free`). Raises `ValueError` where
+    two energies of one element differ.
     """
-    free = [is_free(atoms) for atoms in frames]
-    if not any(free):
-        return frames, {}
-    structures = [a for a, alone in zip(frames, free, strict=True) if not alone]
-    found: dict[int, float] = {}
-    for i in np.flatnonzero(free).tolist():
-        z, energy = int(frames[i].numbers[0]), labels(frames[i], f"frame {i}", False)[0]
+    structures, found = [], {}
+    for i, atoms in enumerate(frames):
+        if not is_free(atoms):
+            structures.append(atoms)
+            continue
+        z, energy = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)[0]
         if abs(found.setdefault(z, energy) - energy) > 1e-3:
             raise ValueError(
                 f"frame {i}: a free atom of element {z} has {energy:.4f} eV, another "
                 f"one {found[z]:.4f} eV; keep the one in its ground state"
             )
-    return structures, found
+    return structures if found else frames, found
 
 
 def fit_reference_energies(
@@ -309,32 +304,27 @@ def fit_reference_energies(
     With a `prior` (free atoms of the same method) each element may be wrong by 1 eV,
     plus a common energy per bond that is left free: minimise
     |N (e_prior + δ) - E|² + |δ - (δ·b) b|², N the composition matrix, b the unit vector
-    along `BONDS`. (Fitted to three molecules of four elements, this misses other
-    molecules by 138 meV/atom, least squares by 217.) Where the minimum is above the
-    quantile `TAIL` of chi-squared, the labels contradict the prior. Then e_prior + δ
-    fits them by least squares; the penalty decides only about the null space of N.
+    along `BONDS`. Where the minimum is above the quantile `TAIL` of chi-squared, the
+    labels contradict the prior: e_prior + δ fits them by least squares, and the penalty
+    decides only about the null space of N.
 
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
-    E = np.asarray(energies, float)
     present = {int(z) for a in frames for z in a.numbers}
-    if missing := present - set(present if prior is None else prior):
-        raise ValueError(
-            "prior, atomic_energies: need the atomic number and energy of every "
-            f"element; missing {sorted(missing)}"
-        )
+    if missing := sorted(present - set(present if prior is None else prior)):
+        needs = "need the atomic number and energy of every element"
+        raise ValueError(f"prior, atomic_energies: {needs}; missing {missing}")
     elements = sorted(present if prior is None else prior)
-    N = compositions(frames, elements)
+    N, E = compositions(frames, elements), np.asarray(energies, float)
     if prior is None:
-        start = np.zeros(len(elements))
-        shift, *_ = np.linalg.lstsq(N, E, rcond=None)
+        fitted = np.linalg.lstsq(N, E, rcond=None)[0]
     else:
         start = np.array([prior[z] for z in elements])  # eV
         _refuse(N, E - N @ start, CHEMISTRY, "the sum of atomic_energies")
-        shift = _shift(N, E - N @ start, elements)
-    _refuse(N, E - N @ (start + shift), RESIDUAL, "any sum of energies per element")
-    return dict(zip(elements, (start + shift).tolist(), strict=True))
+        fitted = start + _shift(N, E - N @ start, elements)
+    _refuse(N, E - N @ fitted, RESIDUAL, "any sum of energies per element")
+    return dict(zip(elements, fitted.tolist(), strict=True))
 
 
 def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarray:
@@ -346,8 +336,7 @@ def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarr
     least = np.sum((residual - N @ shift) ** 2) + np.sum((across @ shift) ** 2)
     if len(N) == 1 or least < chdtri(len(N) - 1, TAIL):
         return shift
-    # lstsq takes the smallest of all solutions: a large scale leaves b free
-    scale = 1e6
+    scale = 1e6  # lstsq takes the smallest of all solutions: this leaves b free
     columns = np.column_stack([scale * N @ b, N @ across])
     (along, *rest), *_ = np.linalg.lstsq(columns, residual, rcond=1e-13)
     return scale * along * b + across @ rest
@@ -356,7 +345,7 @@ def _shift(N: np.ndarray, residual: np.ndarray, elements: list[int]) -> np.ndarr
 def _refuse(N: np.ndarray, gaps: np.ndarray, bound: float, what: str) -> None:
     """Raise `ValueError` where energies (frames,) are off by more than chemistry."""
     each = gaps / N.sum(axis=1)
-    if len(each) and not np.abs(each).max() <= bound:
+    if not (np.abs(each) <= bound).all():
         worst = int(np.argmax(np.abs(each)))
         raise ValueError(
             f"energies: that of frame {worst} is {each[worst]:+.4g} eV an atom from "

@@ -9,9 +9,7 @@ import hashlib
 import io
 import json
 import lzma
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections import defaultdict
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,20 +18,17 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .analysis import check_same_atoms
-from .data import labels, with_labels
+from .data import with_labels
 
 if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
     from .model import Potential
 
 SHIPPED = Path(str(files("tpainn_lite"))) / "shipped"
 STEPS = 2**16  # of a fraction
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def _public():
-    """Import the public sets at their first use: pooch is slow to import."""
-    from .public import download
+    from .public import download  # at the first use, as pooch is slow to import
 
     return download
 
@@ -53,16 +48,15 @@ def card(name: str) -> dict:
     return json.loads(path.read_text())
 
 
-def digest(name: str) -> str:
-    """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
-    if about := _public().SETS.get(name):
-        return hashlib.sha256(repr(about.files).encode()).hexdigest()
-    return card(name)["sha256"]
-
-
-def sources(names: Sequence[str]) -> list[dict]:
-    """List assets with their digests, for the card of what was made from them."""
-    return [{"name": name, "sha256": digest(name)} for name in names]
+def _checked(path: Path, sha256: str) -> bytes:
+    """Read a shipped file; raise `ValueError` where it is not the one of its card."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(
+            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
+            "install the package again"
+        )
+    return content
 
 
 def load(
@@ -71,9 +65,8 @@ def load(
     """Load labelled structures by split ("pool", "test") of a shipped or a public set.
 
     Public ones (`public/sets.toml`) are downloaded once to `cache`, or read from the
-    folder `mirror`: see `public.download.load`, also for the errors of a missing
-    network or a full disk. Raises `ValueError` for an unknown name or a file that is
-    not the shipped or published one.
+    folder `mirror`: see `public.download.load`, also for its `OSError`. Raises
+    `ValueError` for an unknown name, or a file that is not the one published.
     """
     if not (SHIPPED / f"{name}.json").is_file() and name in _public().SETS:
         return _public().load(name, mirror, cache)
@@ -85,18 +78,13 @@ def load(
             f"name: {name!r} holds no structures; a checkpoint is read with "
             "datasets.checkpoint(), a grid with datasets.card()"
         )
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        raise ValueError(
-            f"{path}: altered or truncated (its SHA-256 is not the one in its card); "
-            "install the package again"
-        )
+    content = _checked(path, about["sha256"])
     if path.suffix == ".xz":  # here, since ASE seeks, which is slow when compressed
         content = lzma.decompress(content)
-    splits: dict[str, list[Atoms]] = {}
+    splits = defaultdict(list)
     for atoms in ase.io.read(io.StringIO(content.decode()), ":", format="extxyz"):
-        splits.setdefault(atoms.info["split"], []).append(atoms)
-    return splits
+        splits[atoms.info["split"]].append(atoms)
+    return dict(splits)
 
 
 def atomic_energies(name: str) -> dict[int, float]:
@@ -112,69 +100,17 @@ def checkpoint(name: str) -> "Potential":
     return Potential.load(SHIPPED / name)
 
 
-def pack(frames: Sequence[Atoms]) -> bytes:
-    """Pack a run of a periodic box, its frames labelled as `dynamics.simulate` does.
-
-    Raises `ValueError` for frames that are not periodic in all directions, not of the
-    same atoms, or without an energy, a time or a kinetic energy.
-    """
-    if not frames or not all(a.pbc.all() for a in frames):
-        raise ValueError(
-            "frames: needs at least one, periodic in all directions, as its positions "
-            "are kept as fractions of the box"
-        )
-    check_same_atoms(frames)
-    masses = frames[0].get_masses()
-    for k, atoms in enumerate(frames):
-        if {"time_fs", "kinetic_energy"} - set(atoms.info):
-            raise ValueError(
-                f"frames: frame {k} needs time_fs and kinetic_energy in its info, as "
-                f"dynamics.simulate gives them, got {[*atoms.info]}"
-            )
-        if not np.array_equal(atoms.get_masses(), masses):
-            raise ValueError(f"frames: frame {k} has other masses than frame 0")
-    plain = np.array_equal(masses, Atoms(frames[0].numbers).get_masses())
-    fractions = np.array([a.get_scaled_positions(wrap=True) for a in frames])
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        numbers=frames[0].numbers.astype(np.uint8),
-        cells=np.array([a.cell.array for a in frames]),  # (T, 3, 3) Å
-        fractions=(np.rint(fractions * STEPS) % STEPS).astype(np.uint16),  # (T, N, 3)
-        time_fs=np.array([a.info["time_fs"] for a in frames]),
-        kinetic=np.array([a.info["kinetic_energy"] for a in frames]),  # eV
-        potential=np.array(  # eV
-            [labels(a, f"frame {k}", False)[0] for k, a in enumerate(frames)]
-        ),
-        **({} if plain else {"masses": masses}),  # type: ignore[arg-type]  # (N,) u
-    )
-    return buffer.getvalue()
-
-
-def read(path: str | Path, sha256: str | None = None) -> list[Atoms]:
-    """Read the frames that `pack` packed, wrapped, with energies and times.
-
-    Raises `ValueError` for a file that is missing, damaged, something else, or not the
-    one with this checksum.
-    """
-    try:
-        content = Path(path).read_bytes()
-        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-            raise ValueError("its SHA-256 is not the one in the card")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            rows = dict(arrays)
-        frames = []
-        for k, cell in enumerate(rows["cells"]):
-            # no masses: those of the elements
-            how = {"masses": rows.get("masses"), "cell": cell, "pbc": True}
-            atoms = Atoms(rows["numbers"], rows["fractions"][k] / STEPS @ cell, **how)
-            atoms.info["time_fs"] = float(rows["time_fs"][k])
-            atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
-            frames.append(with_labels(atoms, rows["potential"][k]))
-    except DAMAGE as error:
-        raise ValueError(
-            f"{path}: no packed trajectory, or a damaged one ({error})"
-        ) from None
+def unpacked(content: bytes) -> list[Atoms]:
+    """Read the frames of a packed run (npz), wrapped, with energies and times."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        rows = dict(arrays)
+    frames = []
+    for k, cell in enumerate(rows["cells"]):
+        positions = rows["fractions"][k] / STEPS @ cell
+        atoms = Atoms(rows["numbers"], positions, cell=cell, pbc=True)
+        atoms.info["time_fs"] = float(rows["time_fs"][k])
+        atoms.info["kinetic_energy"] = float(rows["kinetic"][k])
+        frames.append(with_labels(atoms, rows["potential"][k]))
     return frames
 
 
@@ -182,7 +118,7 @@ def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
     """Read shipped runs: "NVT" or "NPT" -> model -> frames in time order."""
     found: dict[str, dict] = {"NVT": {}, "NPT": {}}
     for row in card(name)["rows"]:
-        frames = read(SHIPPED / row["file"], row["sha256"])
+        frames = unpacked(_checked(SHIPPED / row["file"], row["sha256"]))
         found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
     return found
 
@@ -198,10 +134,10 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
 
     `grid` is the card of a grid, `quantity` a name of `train.Metrics`, in its unit.
     """
-    cells: dict[str, dict[int, list[float]]] = {}
+    cells = defaultdict(lambda: defaultdict(list))
     for row in grid["rows"]:
         arm = arm_name(row, grid["configs"]["tuned"]["steps"])
-        cells.setdefault(arm, {}).setdefault(row["n"], []).append(row[quantity])
+        cells[arm][row["n"]].append(row[quantity])
     curves = {}
     for arm, sizes in cells.items():
         rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]

@@ -1,8 +1,7 @@
 """OpenMM as an engine: Systems, Contexts, and any `EnergyForces` as a force.
 
-OpenMM thinks in nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and eV.
-Particles beyond the atoms are virtual sites (of a water model): placed here, never seen
-outside.
+OpenMM has nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and eV.
+Particles beyond the atoms are virtual sites (of a water model), never seen outside.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ DIRECTED = (  # forces that a box turned in space would change
     openmm.MonteCarloAnisotropicBarostat,
     openmm.MonteCarloMembraneBarostat,
 )
-MASS = unit.dalton
 LIKE_MASS = 0.01  # relative: tables of atomic masses differ by less, isotopes by more
 LARGEST_FORCE = 1e4  # eV/Å: an atom would be flung too far for any neighbour list
 BAROSTAT_EVERY = 25  # steps between two tries to change the volume
@@ -37,10 +35,9 @@ BELOW = (2, 1), (2, 0), (1, 0)  # the diagonal of a lower triangle
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A cell as OpenMM takes it, and the way back to the cell and axes of the user.
+    """A cell as OpenMM takes it, reduced and lower triangular, and the way back.
 
-    OpenMM wants three reduced vectors that form a lower triangle. Any cell can be
-    written so: turn it, and combine its vectors by whole numbers.
+    Any cell can be written so: turn it, and combine its vectors by whole numbers.
     """
 
     vectors: np.ndarray  # (3, 3) Å: reduced, lower triangular
@@ -79,32 +76,28 @@ def whole(atoms: Atoms) -> Atoms:
     """Copy `atoms`, each molecule in one piece around its first atom."""
     first, second, vectors = bonds_of(atoms)
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
-    mended, seen = atoms.copy(), set()
-    for root in range(len(atoms)):
-        stack = [] if root in seen else [root]
-        seen.add(root)
-        while stack:
-            i = stack.pop()
-            for k in range(starts[i], starts[i + 1]):
-                if second[k] not in seen:
-                    seen.add(second[k])
-                    mended.positions[second[k]] = mended.positions[i] + vectors[k]
-                    stack.append(second[k])
+    mended, seen, stack = atoms.copy(), set(), [*range(len(atoms))[::-1]]
+    while stack:
+        seen.add(i := stack.pop())
+        for k in range(starts[i], starts[i + 1]):
+            if (j := int(second[k])) not in seen:
+                seen.add(j)
+                mended.positions[j] = mended.positions[i] + vectors[k]
+                stack.append(j)
     return mended
 
 
+@dataclass(eq=False)
 class Guard:
     """An `EnergyForces` that refuses NaN and keeps the exception OpenMM would lose.
 
     OpenMM turns every exception (Ctrl-C too) into an ``OpenMMException`` without text
-    and accepts NaN silently; `simulate` raises `error` again.
+    and accepts NaN silently; `simulate` raises `error`, the last one, again.
     """
 
-    def __init__(self, energy_forces: EnergyForces):
-        """Guard `energy_forces`; `error` will hold what it raised last."""
-        self.energy_forces = energy_forces
-        self.error: BaseException | None = None
-        self.started = False
+    energy_forces: EnergyForces
+    error: BaseException | None = None
+    started: bool = False
 
     def __call__(self, numbers, positions, cell) -> tuple[float, np.ndarray]:
         """Compute energy and forces, finite and not huge.
@@ -114,11 +107,10 @@ class Guard:
         """
         try:
             energy, forces = self.energy_forces(numbers, positions, cell)
-            if np.shape(energy) or np.shape(forces) != np.shape(positions):
-                raise ValueError(
-                    f"potential: needs to return one energy and forces (N, 3), got "
-                    f"shapes {np.shape(energy)} and {np.shape(forces)}"
-                )
+            got = np.shape(energy), np.shape(forces)
+            if got != ((), np.shape(positions)):
+                needs = "needs to return one energy and forces (N, 3)"
+                raise ValueError(f"potential: {needs}, got shapes {got}")
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
         except ValueError as error:
@@ -141,8 +133,7 @@ def _compute(energy_forces: EnergyForces, numbers, box: Box, state: openmm.State
     positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
     cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
     energy, forces = energy_forces(numbers, positions @ box.turn, cell)
-    forces = np.asarray(forces, float) @ box.turn.T
-    return energy / units.KJ_MOL, forces * PER_NM
+    return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
 
 
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
@@ -163,15 +154,12 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
 def add_barostat(
     system: openmm.System, atoms: Atoms, pressure: float, temperature: float, seed: int
 ) -> None:
-    """Give `system` a Monte Carlo barostat (`pressure` in bar).
+    """Give `system` a Monte Carlo barostat (`pressure` in bar), and bonds of no force.
 
-    It moves whole molecules. OpenMM knows them by bonds, so `system` gets bonds, too,
-    of no strength.
+    It moves whole molecules, which OpenMM knows by their bonds.
     """
     if not atoms.pbc.all():
-        raise ValueError(
-            "pressure: needs a structure that is periodic in all directions"
-        )
+        raise ValueError("pressure: needs a structure periodic in all directions")
     bonds = openmm.HarmonicBondForce()
     bonds.setUsesPeriodicBoundaryConditions(True)
     first, second, _ = bonds_of(atoms)
@@ -201,12 +189,11 @@ def make_context(
     fixed = {f.getName() for f in system.getForces() if isinstance(f, DIRECTED)}
     if fixed and not np.array_equal(box.turn, np.eye(3)):
         raise ValueError(
-            f"atoms: OpenMM takes reduced, lower triangular cells only, and the "
-            f"System's {sorted(fixed)} would not turn with the box; write the cell so "
-            "yourself, and build the System from it"
+            f"atoms: the System's {sorted(fixed)} would not turn with the box; build "
+            "it from a reduced, lower triangular cell, which OpenMM takes as it is"
         )
-    threads = {"Threads": "1"} if platform == "CPU" else {}
     where = openmm.Platform.getPlatformByName(platform)
+    threads = {"Threads": "1"} if platform == "CPU" else {}
     context = openmm.Context(system, integrator, where, threads)
     place(context, atoms.positions, box)
     return context
@@ -215,8 +202,7 @@ def make_context(
 def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
     """Put the atoms at `positions` (N, 3) Å, and virtual sites where they belong.
 
-    Positions have the user's axes, `box` knows OpenMM's. Molecules with virtual sites
-    may be wrapped: they are made whole first.
+    Positions have the user's axes, `box` knows OpenMM's. Molecules may be wrapped.
     """
     if box.vectors.any():
         context.setPeriodicBoxVectors(*(box.vectors / units.NM))
@@ -242,23 +228,23 @@ def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
         box = Box.of(cell)
         place(context, positions, box)
         state = context.getState(energy=True, forces=True)
-        energy, forces = labels_of(state, len(numbers))
-        return energy, forces @ box.turn
+        return labels_of(state, box, len(numbers))
 
     return energy_forces
 
 
-def labels_of(state: openmm.State, n: int) -> tuple[float, np.ndarray]:
+def labels_of(state: openmm.State, box: Box, n: int) -> tuple[float, np.ndarray]:
     """Read energy (eV) and forces (n, 3) eV/Å on atoms, which carry those on sites."""
-    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL  # eV
-    return energy, state.getForces(asNumpy=True).value_in_unit_system(MD)[:n] / PER_NM
+    energy = state.getPotentialEnergy().value_in_unit_system(MD) * units.KJ_MOL
+    forces = state.getForces(asNumpy=True).value_in_unit_system(MD)[:n]
+    return energy, forces / PER_NM @ box.turn
 
 
 def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     """Copy `atoms` as they are now: labels, momenta, time (fs), kinetic energy (eV).
 
-    Without a thermostat momenta are those of this time, as ASE has them; with one the
-    Langevin integrator's own, which follow Maxwell's law to higher order.
+    Momenta are those of this time, as ASE has them; with a thermostat the Langevin
+    integrator's own, which follow Maxwell's law to higher order.
     """
     state = context.getState(positions=True, velocities=True, energy=True, forces=True)
     frame, n, box = atoms.copy(), len(atoms), Box.of(cell_of(atoms))
@@ -266,33 +252,19 @@ def snapshot(context: openmm.Context, atoms: Atoms, time: float) -> Atoms:
     frame.positions = positions[:n] @ box.turn
     if frame.pbc.any():
         frame.cell = box.cell(cell_of_state(state))
-    velocities = _velocities(context, state)[:n] @ box.turn
-    frame.set_velocities(velocities / ASE_VELOCITY)
+    frame.set_velocities(_velocities(context, state)[:n] @ box.turn / ASE_VELOCITY)
     kinetic = state.getKineticEnergy().value_in_unit_system(MD) * units.KJ_MOL
     frame.info |= {"time_fs": time, "kinetic_energy": kinetic}
-    energy, forces = labels_of(state, n)
+    energy, forces = labels_of(state, box, n)
     if not np.isfinite(energy + forces.sum()):
         raise FloatingPointError("the energy or a force is NaN")
-    return with_labels(frame, energy, forces @ box.turn)
+    return with_labels(frame, energy, forces)
 
 
 def _masses(system: openmm.System) -> np.ndarray:
     """Read masses (particles,) u; 0 for what does not move, and for sites."""
-    particles = range(system.getNumParticles())
-    return np.array([system.getParticleMass(i).value_in_unit(MASS) for i in particles])
-
-
-def _same_masses(system: openmm.System, atoms: Atoms) -> None:
-    """Refuse `atoms` of other masses than the System's: momenta would be wrong."""
-    found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
-    wrong = np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted))
-    if len(wrong):
-        i = wrong[0]
-        raise ValueError(
-            f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
-            f"{found[i]:g} u; build the System from this structure, or give the "
-            "structure its masses (atoms.set_masses)"
-        )
+    masses = map(system.getParticleMass, range(system.getNumParticles()))
+    return np.array([mass.value_in_unit(unit.dalton) for mass in masses])
 
 
 def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
@@ -301,10 +273,9 @@ def _half_kick(context: openmm.Context, state: openmm.State) -> np.ndarray:
     Leap-frog keeps velocities half a step before the positions; Langevin does not.
     """
     forces = state.getForces(asNumpy=True).value_in_unit_system(MD)
-    integrator, system = context.getIntegrator(), context.getSystem()
+    integrator, masses = context.getIntegrator(), _masses(context.getSystem())[:, None]
     if not isinstance(integrator, openmm.VerletIntegrator):
         return np.zeros_like(forces)
-    masses = _masses(system)[:, None]
     half = 0.5 * integrator.getStepSize().value_in_unit(unit.picosecond)
     return np.divide(half * forces, masses, where=masses > 0, out=np.zeros_like(forces))
 
@@ -333,14 +304,18 @@ def start(
         integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
         integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
     context = make_context(system, atoms, integrator, platform)
-    _same_masses(system, atoms)
+    found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
+    for i in np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted)):
+        raise ValueError(  # momenta would be wrong
+            f"atoms: atom {i} has a mass of {wanted[i]:g} u, in the System of "
+            f"{found[i]:g} u; build it from this structure, or use atoms.set_masses"
+        )
     kick = _half_kick(context, context.getState(forces=True))  # tells what does not fit
     if temperature is None or atoms.has("momenta"):
         turn = Box.of(cell_of(atoms)).turn
         velocities = atoms.get_velocities() @ turn.T * ASE_VELOCITY
-        sites = system.getNumParticles() - len(atoms)
-        velocities = np.pad(velocities, ((0, sites), (0, 0)))
-        context.setVelocities(velocities - kick)
+        sites = len(kick) - len(atoms)
+        context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))) - kick)
     else:
         context.setVelocitiesToTemperature(temperature, seed + 1)
     return context

@@ -1,4 +1,4 @@
-"""Molecules from SMILES, and the force fields MMFF94 and UFF, with RDKit.
+"""Molecules from SMILES, and the force field MMFF94, with RDKit.
 
 MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å.
 """
@@ -30,9 +30,7 @@ def parse(smiles: str) -> Chem.Mol:
     """
     mol = Chem.MolFromSmiles(smiles) if smiles else None
     if mol is None:
-        raise ValueError(
-            f"smiles: RDKit cannot read {smiles!r}; ethanol, for example, is 'CCO'"
-        )
+        raise ValueError(f"smiles: RDKit cannot read {smiles!r}; ethanol is 'CCO'")
     mol = Chem.AddHs(mol)
     parts, charge = len(Chem.GetMolFrags(mol)), Chem.GetFormalCharge(mol)
     unpaired = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
@@ -42,10 +40,8 @@ def parse(smiles: str) -> Chem.Mol:
         (charge, f"is an ion, of charge {charge:+d}"),
     ):
         if wrong:
-            raise ValueError(
-                "smiles: needs one molecule, neutral and closed-shell; "
-                f"{smiles!r} {words}"
-            )
+            needs = "needs one molecule, neutral and closed-shell"
+            raise ValueError(f"smiles: {needs}; {smiles!r} {words}")
     return mol
 
 
@@ -59,10 +55,14 @@ def skeleton(smiles: str) -> str:
     return rdMolHash.MolHash(mol, rdMolHash.HashFunction.ElementGraph)
 
 
+def _numbers(mol: Chem.Mol) -> list[int]:
+    return [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+
+
 def _unbonded(atoms: Atoms) -> Chem.RWMol:
     """Build a molecule without bonds at the positions of `atoms`."""
     mol = Chem.RWMol()
-    for symbol in atoms.get_chemical_symbols():
+    for symbol in atoms.symbols:
         mol.AddAtom(Chem.Atom(symbol))
     mol.AddConformer(Chem.Conformer(len(atoms)))
     mol.GetConformer().SetPositions(atoms.positions)
@@ -76,14 +76,13 @@ def perceive(atoms: Atoms) -> str:
         rdDetermineBonds.DetermineBonds(mol, charge=0)
     except (ValueError, RuntimeError) as error:  # RDKit raises either
         raise ValueError(
-            f"atoms: RDKit finds no bonds for {atoms.get_chemical_formula()} at these "
-            f"positions ({error}); needs a neutral, closed-shell molecule"
+            f"atoms: RDKit finds no bonds in {atoms.symbols!s:.40} ({error}); needs a "
+            "neutral, closed-shell molecule"
         ) from None
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     if "." in smiles:
         raise ValueError(
-            f"atoms: needs one molecule, got {smiles}; take one of them, or look for a "
-            "bond that is too long to be seen"
+            f"atoms: needs one molecule, got {smiles}; take one, or mend a long bond"
         )
     _properties(parse(smiles), smiles)
     return smiles
@@ -97,39 +96,33 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     count. Raises `ValueError` where `atoms` are another molecule than that of `smiles`,
     or a bond is too long to be seen.
     """
-    found, wanted = _unbonded(atoms), Chem.RWMol()
+    mol, found = parse(smiles), _unbonded(atoms)
     rdDetermineBonds.DetermineConnectivity(found)
-    mol = parse(smiles)
-    for atom in mol.GetAtoms():
-        wanted.AddAtom(Chem.Atom(atom.GetAtomicNum()))
+    wanted, ends, orders = Chem.RWMol(), [], []
+    for number in _numbers(mol):
+        wanted.AddAtom(Chem.Atom(number))
     for bond in mol.GetBonds():
-        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        wanted.AddBond(*ends, Chem.BondType.SINGLE)
+        ends.append((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+        orders.append(bond.GetBondTypeAsDouble())
+        wanted.AddBond(*ends[-1], Chem.BondType.SINGLE)
+    i, j = np.array(ends, int).reshape(-1, 2).T
+
+    def multiple(match):  # lengths (Å) of bonds, times their orders less one
+        positions = atoms.positions[list(match)]
+        gaps = np.linalg.norm(positions[i] - positions[j], axis=1)
+        return (np.array(orders) - 1) @ gaps
+
     # of all that fit, the one with the shortest multiple bonds (cyclooctatetraene)
     matches = found.GetSubstructMatches(wanted, uniquify=False, maxMatches=MATCHES)
-    lengths = [_multiple(mol, atoms.positions[list(match)]) for match in matches]
-    order = list(matches[int(np.argmin(lengths))]) if matches else []
+    order = list(min(matches, key=multiple, default=()))
     if found.GetNumBonds() != wanted.GetNumBonds() or len(order) != len(atoms):
         raise ValueError(
             f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
             f"molecule of {smiles!r}; look at the structure, or at the SMILES"
         )
-    ordered = atoms[order]
+    ordered = data.reordered(atoms, order, atoms.positions)
     ordered.info["smiles"] = smiles
-    if atoms.calc is None:
-        return ordered
-    energy, forces = data.labels(atoms, "atoms", "forces" in atoms.calc.results)
-    forces = None if forces is None else forces[order]
-    return data.with_labels(ordered, energy, forces)
-
-
-def _multiple(mol: Chem.Mol, positions: np.ndarray) -> float:
-    """Sum the lengths (Å) of the bonds of `mol`, times their orders less one."""
-    total = 0.0
-    for bond in mol.GetBonds():
-        gap = positions[bond.GetBeginAtomIdx()] - positions[bond.GetEndAtomIdx()]
-        total += (bond.GetBondTypeAsDouble() - 1) * float(np.linalg.norm(gap))
-    return total
+    return ordered
 
 
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
@@ -143,9 +136,8 @@ def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
     if not ids:
         raise ValueError(f"smiles: RDKit finds no 3D structure for {smiles!r}")
     rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=1000)
-    numbers, info = [atom.GetAtomicNum() for atom in mol.GetAtoms()], {"smiles": smiles}
     places = [mol.GetConformer(i).GetPositions() for i in ids]
-    return [Atoms(numbers, positions, info=info) for positions in places]
+    return [Atoms(_numbers(mol), r, info={"smiles": smiles}) for r in places]
 
 
 def _properties(mol: Chem.Mol, smiles: str):
@@ -154,7 +146,7 @@ def _properties(mol: Chem.Mol, smiles: str):
     if properties is None:
         raise ValueError(
             f"smiles: MMFF94 has no parameters for some atom of {smiles!r}; it covers "
-            "most closed-shell organic molecules of H, C, N, O, F, Si, P, S, Cl, Br, I"
+            "most organic molecules of H, C, N, O, F, Si, P, S, Cl, Br, I"
         )
     return properties
 
@@ -167,24 +159,14 @@ def mmff94(smiles: str) -> EnergyForces:
     for other elements, a cell, another atom order or a torn molecule (`_bond_check`).
     """
     mol = parse(smiles)
+    build = rdForceFieldHelpers.MMFFGetMoleculeForceField
+    return force_field("MMFF94", smiles, mol, build, _properties(mol, smiles))
+
+
+def force_field(name: str, smiles: str, mol: Chem.Mol, build, *more) -> EnergyForces:
+    """Wrap the RDKit force field that `build` makes of `mol`, of this `smiles`."""
     mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
-    properties = _properties(mol, smiles)
-    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
-    return _energy_forces("MMFF94", smiles, mol, field)
-
-
-def uff(smiles: str) -> EnergyForces:
-    """Build UFF of one molecule, as `mmff94`; Rappé et al., doi 10.1021/ja00051a040."""
-    mol = parse(smiles)
-    mol.AddConformer(Chem.Conformer(mol.GetNumAtoms()))
-    if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        raise ValueError(f"smiles: UFF has no parameters for some atom of {smiles!r}")
-    field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol)
-    return _energy_forces("UFF", smiles, mol, field)
-
-
-def _energy_forces(name: str, smiles: str, mol: Chem.Mol, field) -> EnergyForces:
-    expected = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    field, expected = build(mol, *more), np.array(_numbers(mol))
     check_bonds = _bond_check(smiles, mol)
 
     def energy_forces(numbers, positions, cell=None):
@@ -210,7 +192,7 @@ def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
     a new one is a scan, and passes up to `TORN` times; but where one of its atoms is
     `NEAR` an atom it has no bond to, it is another atom order or another molecule.
     """
-    radii = covalent_radii[[atom.GetAtomicNum() for atom in mol.GetAtoms()]]
+    radii = covalent_radii[_numbers(mol)]
     sums = radii + radii[:, None]  # (N, N) Å
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
     first, second = np.nonzero(np.triu(bonded))
@@ -229,10 +211,9 @@ def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
         if (ratios < NEAR)[loose][apart[loose]].any() or ratios[worst] > TORN:
             raise ValueError(
                 f"positions: atoms {worst[0]} and {worst[1]} are bonded in {smiles!r} "
-                f"and {distances[worst]:.2f} Å apart, {ratios[worst]:.1f} times the "
-                "sum of their covalent radii; if the atoms are in another order, "
-                f"molecules.reorder(atoms, {smiles!r}) mends it; else the molecule is "
-                "another one, or torn"
+                f"and {distances[worst]:.2f} Å apart; another order of the atoms is "
+                f"mended by molecules.reorder(atoms, {smiles!r}); else it is another "
+                "molecule, or torn"
             )
 
     return check
@@ -256,15 +237,8 @@ def sample(
             raise ValueError(f"{name}: needs a positive number, got {value}")
     (start,) = conformers(smiles, 1, seed=seed)
     every, skip = round(spacing / 0.5), round(equilibration / spacing)
-    frames = dynamics.simulate(
-        start,
-        mmff94(smiles),
-        steps=(n + skip) * every,
-        temperature=temperature,
-        friction=0.05,
-        every=every,
-        seed=seed,
-    )
+    how = dict(temperature=temperature, friction=0.05, every=every, seed=seed)
+    frames = dynamics.simulate(start, mmff94(smiles), steps=(n + skip) * every, **how)
     for frame in frames:
         frame.info["temperature"] = temperature
     return frames[skip:]
@@ -293,9 +267,8 @@ def enumerate_smiles(
 
     In the manner of GDB (Fink & Reymond, J. Chem. Inf. Model. 47, 342 (2007)): attach
     an atom, then raise bond orders and close rings in every way that valence, a few
-    rules of stability (ours) and MMFF94 allow. Of 6 heavy atoms there are thousands, so
-    `keep` caps how many of each size stay, and grow; they are drawn at random, every
-    carbon making a molecule 3 times likelier (free growth is rich in N and O).
+    rules of stability (ours) and MMFF94 allow. `keep` caps how many of each size stay,
+    and grow; each carbon makes a molecule 3 times likelier to be drawn.
     """
     if not 1 <= max_heavy <= 9:
         raise ValueError(f"max_heavy: needs 1 to 9 heavy atoms, got {max_heavy}")
@@ -304,11 +277,10 @@ def enumerate_smiles(
     rng = np.random.default_rng(seed)
     level, found = ["C", "N", "O"], ["C", "N", "O"]
     for _ in range(max_heavy - 1):
-        new = {child for smiles in level for child in _attached(smiles)}
-        grown = set(new)
+        grown = new = {child for smiles in level for child in _attached(smiles)}
         while new:
             new = {child for smiles in new for child in _bonded(smiles)} - grown
-            grown |= new
+            grown = grown | new
         level = sorted(grown)
         if keep and len(level) > keep:
             weight = 3.0 ** np.array([s.upper().count("C") for s in level])
@@ -345,17 +317,16 @@ def _bonded(smiles: str) -> Iterator[str]:
     mol, sites = _open_sites(smiles)
     distance = Chem.GetDistanceMatrix(mol)
     raised = {1.0: Chem.BondType.DOUBLE, 2.0: Chem.BondType.TRIPLE}
-    for k, i in enumerate(sites):
-        for j in sites[:k]:
-            child, bond = Chem.RWMol(mol), mol.GetBondBetweenAtoms(i, j)
-            if bond is None and distance[i, j] <= 5:
-                child.AddBond(i, j, Chem.BondType.SINGLE)
-            elif bond is not None and bond.GetBondTypeAsDouble() < 3:
-                order = raised[bond.GetBondTypeAsDouble()]
-                child.GetBondBetweenAtoms(i, j).SetBondType(order)
-            else:
-                continue
-            yield from _stable(child)
+    for i, j in ((i, j) for k, i in enumerate(sites) for j in sites[:k]):
+        child, bond = Chem.RWMol(mol), mol.GetBondBetweenAtoms(i, j)
+        order = bond and raised.get(bond.GetBondTypeAsDouble())
+        if bond is None and distance[i, j] <= 5:
+            child.AddBond(i, j, Chem.BondType.SINGLE)
+        elif order:
+            child.GetBondBetweenAtoms(i, j).SetBondType(order)
+        else:
+            continue
+        yield from _stable(child)
 
 
 def _stable(mol: Chem.RWMol) -> Iterator[str]:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from . import units
-from .data import digest_of, digest_of_labels, labels, split_free_atoms
+from .data import digest_of, labels, split_free_atoms
 from .graphs import Samples, best_device
 from .model import Potential
 
@@ -188,7 +188,7 @@ class _Run:
     def identify(self, frames: Samples, valid: Samples | None) -> dict:
         """Return what decides the result: settings, and digests of the inputs."""
         forces = self.config.force_weight > 0
-        watched = valid and (digest_of(valid), digest_of_labels(valid, forces))
+        watched = valid and (digest_of(valid), digest_of(valid, True, forces))
         weights = hashlib.sha256()
         for value in self.potential.state_dict().values():
             weights.update(value.cpu().numpy().tobytes())
@@ -197,7 +197,7 @@ class _Run:
             **asdict(self.config),
             **asdict(self.potential.config),
             "other frames": digest_of(frames),
-            "other labels": digest_of_labels(frames, forces),
+            "other labels": digest_of(frames, True, forces),
             "other validation frames": watched,
             "other first weights": weights.hexdigest(),
             "other reference energies": self.potential.reference_energies,

@@ -1,19 +1,18 @@
 """Boxes of water, its molecules ordered O H H, and the models that move them."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
 from . import analysis, units
 from .analysis import check_water, nearest_image
-from .data import cell_of
+from .data import cell_of, reordered
 from .engine import Box
 
 CUTOFF = 9.0  # Å
@@ -25,7 +24,6 @@ LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apar
     ([[0, 0, 0], [0.5, 0.5, 0.5]], 0.75**0.5),
     ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
 ]
-PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,6 @@ class WaterModel:
     charge: float  # e, on each hydrogen; its opposite, twice, on oxygen or on site M
     gamma: float = 1.0  # M = gamma O + (1 - gamma)/2 (H1 + H2); 1: M is oxygen
     source: str = ""
-
-    def __post_init__(self):
-        """Make parameters floats of Python, finite: OpenMM reads their text."""
-        for field in fields(self)[1:-1]:  # all but name and source
-            value = getattr(self, field.name)
-            if not np.isfinite(value).all():
-                raise ValueError(f"{field.name}: needs finite numbers, got {value}")
-            plain = tuple(map(float, value)) if np.ndim(value) else float(value)
-            object.__setattr__(self, field.name, plain)
 
 
 SPC_FW = WaterModel(
@@ -100,24 +89,17 @@ MODELS = {
 
 
 def water_system(
-    model: WaterModel,
-    atoms: Atoms,
-    *,
-    cutoff: float | None = None,
-    tolerance: float = 1e-4,
+    model: WaterModel, atoms: Atoms, *, cutoff: float | None = None
 ) -> openmm.System:
     """Build the OpenMM System of `model`: springs, point charges, Lennard-Jones.
 
     A periodic box has particle-mesh Ewald sums, and a Lennard-Jones term switched off
-    over the last tenth of `cutoff`, with OpenMM's correction for the tail. An open
-    cluster has no cutoff. Molecules may be wrapped.
+    over the last tenth of `cutoff` (Å), with OpenMM's correction for the tail. By
+    default that is 9 Å, or 0.45 of the shortest height of a smaller box (a barostat may
+    then shrink it by a tenth). A cluster has no cutoff.
 
-    Args:
-        model: one of `MODELS`.
-        atoms: O H H, O H H, ...; open, or periodic in all three directions.
-        cutoff: Å; by default 9, or 0.45 of the shortest height of a smaller box (a
-            barostat may then shrink it by a tenth).
-        tolerance: OpenMM's Ewald error tolerance, about the relative error of forces.
+    `atoms` are O H H, O H H, ...; open, or periodic in all three directions, wrapped or
+    whole.
     """
     check_water(atoms)
     oxygens, system = range(0, len(atoms), 3), openmm.System()
@@ -135,7 +117,7 @@ def water_system(
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
         for spring in forces[:-1]:
             spring.setUsesPeriodicBoundaryConditions(True)
-        _make_periodic(forces[-1], box, cutoff, tolerance)
+        _make_periodic(forces[-1], box, cutoff)
     for force in forces:
         system.addForce(force)
     return system
@@ -143,9 +125,9 @@ def water_system(
 
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
     """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
-    r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
-    scale = [KCAL * units.NM**k for k in range(2, 2 + len(model.stretch))]
-    c = [a * b for a, b in zip(model.stretch, scale, strict=True)]  # kJ/mol/nm^k
+    r0, theta0 = float(model.r0) / units.NM, math.radians(model.theta0)
+    # kJ/mol/nm^k, as floats of Python: OpenMM reads their text
+    c = [float(a) * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)]
     angles = openmm.HarmonicAngleForce()
     if len(c) == 1:
         bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
@@ -177,7 +159,7 @@ def _nonbonded(oxygens: range, model: WaterModel) -> openmm.NonbondedForce:
     return nonbonded
 
 
-def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
+def _make_periodic(nonbonded, box: Box, cutoff: float | None) -> None:
     """Sum charges by particle-mesh Ewald, and switch Lennard-Jones off."""
     height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
@@ -188,15 +170,20 @@ def _make_periodic(nonbonded, box: Box, cutoff: float | None, tolerance: float):
         )
     nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
     nonbonded.setCutoffDistance(cutoff / units.NM)
-    nonbonded.setEwaldErrorTolerance(tolerance)
+    nonbonded.setEwaldErrorTolerance(1e-4)  # about the relative error of forces
     nonbonded.setUseSwitchingFunction(True)
     nonbonded.setSwitchingDistance(0.9 * cutoff / units.NM)
     nonbonded.setExceptionsUsePeriodicBoundaryConditions(True)
 
 
-def spc_fw(atoms: Atoms, *, cutoff: float | None = None, tolerance: float = 1e-4):
+def spc_fw(atoms: Atoms) -> openmm.System:
     """Build the OpenMM System of SPC/Fw water; see `water_system`."""
-    return water_system(SPC_FW, atoms, cutoff=cutoff, tolerance=tolerance)
+    return water_system(SPC_FW, atoms)
+
+
+def _check_density(density: float) -> None:
+    if not 0 < density < math.inf:
+        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
 
 
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
@@ -207,8 +194,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """
     if not (isinstance(n_molecules, int | np.integer) and n_molecules > 0):
         raise ValueError(f"n_molecules: needs a positive integer, got {n_molecules}")
-    if not 0 < density < math.inf:
-        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
+    _check_density(density)
     rng = np.random.default_rng(seed)
     mass = n_molecules * Atoms("OHH").get_masses().sum()  # u
     length = (mass / (density * units.GRAM_CM3)) ** (1 / 3)  # Å
@@ -227,8 +213,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
 
 def scaled(atoms: Atoms, density: float) -> Atoms:
     """Move molecules, undeformed, to another density (g/cm³) of the box."""
-    if not 0 < density < math.inf:
-        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
+    _check_density(density)
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
     check_water(atoms)
@@ -248,21 +233,7 @@ def ordered(atoms: Atoms) -> Atoms:
     next to it by cell vectors. Momenta, labels and all else move with the atoms. Raises
     `ValueError` where an oxygen does not get exactly two hydrogens.
     """
-    order, whole = _molecules(atoms.numbers, atoms.positions, cell_of(atoms))
-    found, known = atoms[order], {}
-    found.positions = whole[order]
-    found.set_constraint()  # they would hide the forces on fixed atoms
-    for name in atoms.calc.results if atoms.calc else ():
-        value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        if value is not None:  # the label is of these positions
-            known[name] = value[order] if name in PER_ATOM else value
-    if known:
-        found.calc = SinglePointCalculator(found, **known)
-    return found
-
-
-def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
-    """Find the order (N,) O H H, O H H, ... and make molecules whole: (N, 3) Å."""
+    cell, numbers, positions = cell_of(atoms), atoms.numbers, atoms.positions
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
     n = len(oxygens)
     if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
@@ -283,7 +254,7 @@ def _molecules(numbers, positions, cell) -> tuple[np.ndarray, np.ndarray]:
     near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
     whole[hydrogens] = positions[oxygens][owner] + near
     pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
-    return np.column_stack([oxygens, pairs]).ravel(), whole
+    return reordered(atoms, np.column_stack([oxygens, pairs]).ravel(), whole)
 
 
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -293,7 +264,7 @@ def _sites(n: int, rng: np.random.Generator) -> np.ndarray:
         cells = math.ceil(round((n / len(basis)) ** (1 / 3), 9))
         choices.append((distance / cells, cells, basis))
     _, cells, basis = max(choices)
-    corners = np.array(list(np.ndindex(cells, cells, cells)), float)
+    corners = np.array([*np.ndindex(cells, cells, cells)], float)
     sites = (corners[:, None] + np.array(basis)).reshape(-1, 3) / cells
     return rng.permutation(sites)[:n]
 

@@ -130,17 +130,6 @@ def test_water():
     assert np.median(block) > 50 * np.median(random)
 
 
-@needs_mirror
-def test_qm9_sample():
-    frames = datasets.load("qm9-500", mirror=MIRROR)["pool"]
-    assert len(frames) == 500
-    check(frames, labelled=False)
-    assert frames[0].get_chemical_formula() == "CH4"
-    energy = frames[0].get_potential_energy() / HARTREE
-    assert energy == pytest.approx(-40.478930, abs=2e-6)
-    assert "forces" not in frames[0].calc.results
-
-
 METHANE = """5
 gdb {}\t157.7118\t157.70997\t157.70699\t0.\t13.21\t-0.3877\t0.1171\t0.5048\t35.3641\
 \t0.044749\t-40.47893\t-40.476062\t-40.475117\t-40.498597\t6.469\t

@@ -5,7 +5,6 @@ from dataclasses import is_dataclass, replace
 
 import pytest
 
-from tpainn_lite import datasets
 from tpainn_lite.reproduce import parts
 
 
@@ -109,7 +108,7 @@ def test_parts_read_what_decides_them():
     for name, part in grids.parts("water-pbe0ts-grid").items():
         assert ("water-spcfw" in part.reads) == ("SPC-Fw" in name)
         assert "water-pbe0ts-order" in part.reads
-        assert datasets.digest("water-pbe0ts") in part.decided()
+        assert parts.digest("water-pbe0ts") in part.decided()
 
 
 def test_all_parts_can_be_told_and_are_different():

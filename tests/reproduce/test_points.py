@@ -8,7 +8,7 @@ import pytest
 
 from tpainn_lite import datasets, molecules, tune
 from tpainn_lite.data import label
-from tpainn_lite.reproduce import grids, ladder, points, ways
+from tpainn_lite.reproduce import grids, ladder, parts, points, ways
 
 
 def test_points_of_one_size_see_the_same_structures():
@@ -72,8 +72,8 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
 
 
 def test_a_public_set_has_a_digest_and_no_free_atoms():
-    assert len(datasets.digest("water-pbe0ts")) == 64
-    assert datasets.digest("water-pbe0ts") != datasets.digest("qm9")
+    assert len(parts.digest("water-pbe0ts")) == 64
+    assert parts.digest("water-pbe0ts") != parts.digest("qm9")
     assert points.free_atoms("water-pbe0ts") is None
 
 
@@ -158,7 +158,7 @@ def test_a_rung_of_the_ladder(monkeypatch, tmp_path):
 def test_teachers_label_molecule_by_molecule():
     frames = datasets.load("teachers-xtb")["valid"][18:23]  # of two molecules
     assert len({a.info["smiles"] for a in frames}) == 2
-    for name, field in (("UFF", molecules.uff), ("MMFF94", molecules.mmff94)):
+    for name, field in (("UFF", ladder.uff), ("MMFF94", molecules.mmff94)):
         for new, old in zip(ladder.by_teacher(name, frames), frames, strict=True):
             (same,) = label([old], field(old.info["smiles"]))
             np.testing.assert_array_equal(new.get_forces(), same.get_forces())

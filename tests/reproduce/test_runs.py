@@ -36,7 +36,7 @@ def small(monkeypatch, tmp_path):
 
 def test_a_run_is_packed_and_goes_on_from_its_recording(small):
     compute("water-runs", CLASSICAL, small / "one")
-    frames = datasets.read(small / "one")
+    frames = datasets.unpacked((small / "one").read_bytes())
     assert len(frames) == 10  # of 20, every second
     assert len({a.get_volume() for a in frames}) > 5  # NPT
     compute("water-runs", CLASSICAL, small / "two")  # all frames are recorded

@@ -9,7 +9,7 @@ import pytest
 
 from tpainn_lite import datasets
 from tpainn_lite.model import Potential
-from tpainn_lite.reproduce import pretraining
+from tpainn_lite.reproduce import parts, pretraining
 from tpainn_lite.train import evaluate
 from tpainn_lite.tune import references
 
@@ -66,7 +66,7 @@ def test_a_student_goes_on_from_another(portions, pretrain):
     how = replace(WATER, start="water-qtip4pf", fit=still, validation=1)
     made, card = pretrain(portions, how)
     before = datasets.checkpoint("water-qtip4pf")
-    assert card["from"] == datasets.sources(["water-qtip4pf"])
+    assert card["from"] == parts.sources(["water-qtip4pf"])
     test = datasets.load("water-dft")["test"][:2]
     for found, known in zip(
         made.predict(test)[1], before.predict(test)[1], strict=True
@@ -108,4 +108,4 @@ def test_students_ship_as_they_are_described(name):
     assert card["training"] == asdict(how.fit)
     assert card["runs"] == (how.portions or 95)
     if how.start:
-        assert card["from"] == datasets.sources([how.start])
+        assert card["from"] == parts.sources([how.start])

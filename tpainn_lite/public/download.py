@@ -43,28 +43,19 @@ class PublicSet:
     note: str = ""
 
 
-def _table() -> dict[str, PublicSet]:
-    """Read ``sets.toml``."""
-    rows = tomllib.loads(Path(__file__).with_name("sets.toml").read_text("utf-8"))
-    for name, row in rows.items():
-        files = tuple(File(*line.split()) for line in row.pop("files"))
-        rows[name] = PublicSet(name, files, **row)
-    return rows
-
-
-SETS = _table()
+SETS: dict = tomllib.loads(Path(__file__).with_name("sets.toml").read_text("utf-8"))
+for _name, _row in SETS.items():
+    _files = tuple(File(*line.split()) for line in _row.pop("files"))
+    SETS[_name] = PublicSet(_name, _files, **_row)
 
 
 def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
     """Find `file` in the folder `mirror` and check its hash."""
     path = mirror / file.path
     if not path.is_file():
-        samples = [name for name in SETS if name.startswith(f"{about.name}-")]
-        instead = f"; or load {samples[0]!r} instead, a sample" if samples else ""
         raise FileNotFoundError(
             f"mirror: {mirror} has no {file.path}, which {about.name!r} needs; name "
             "another folder, or leave out mirror= and TPAINN_MIRROR to download it"
-            f"{instead}"
         )
     algorithm, known = file.hash.split(":")
     if pooch.file_hash(str(path), algorithm) != known:
@@ -76,10 +67,7 @@ def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
 
 
 def fetch(about: PublicSet, file: File, cache: Path) -> Path:
-    """Find `file` in the folder `cache`, or download it, whole or not at all.
-
-    Errors as of `load`.
-    """
+    """Find `file` in `cache`, or download it, whole or not at all; errors: `load`."""
     instead = f"without a network, use the shipped set {about.instead!r}"
     downloads = pooch.create(
         cache,
@@ -93,28 +81,27 @@ def fetch(about: PublicSet, file: File, cache: Path) -> Path:
         return Path(downloads.fetch(file.path, downloader=downloader))
     except RequestException as error:
         raise ConnectionError(
-            f"{about.name}: could not download {file.url} ({error}), and the cache "
-            f"{cache} has no whole copy of it; try again with a network, or name a "
-            f"folder that holds {file.path} with mirror= or TPAINN_MIRROR; {instead}"
+            f"{about.name}: could not download {file.url} ({error}) into the cache "
+            f"{cache}; try again with a network, or name a folder that holds "
+            f"{file.path} with mirror= or TPAINN_MIRROR; {instead}"
         ) from error
     except ValueError as error:
         raise ValueError(
             f"{about.name}: what came from {file.url} is not the published file, by "
-            f"its checksum, and was deleted; the cache {cache} is as it was ({error}); "
-            f"try again later, perhaps from another network; {instead}"
+            f"its checksum ({error}); the cache {cache} is as it was; try again later, "
+            f"perhaps from another network; {instead}"
         ) from error
     except OSError as error:
         raise OSError(
             f"{about.name}: cannot keep {file.path} in the cache {cache} ({error}); "
-            "nothing half-written is left there; free some space, or name another "
-            "folder with cache= or TPAINN_CACHE"
+            "free some space, or name another folder with cache= or TPAINN_CACHE"
         ) from error
 
 
 def located(
     about: PublicSet, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> list[Path]:
-    """Find the files of a set, in a mirror or the cache, or download them."""
+    """Find the files of a set in a mirror or the cache, or download them."""
     if mirror := mirror or os.environ.get("TPAINN_MIRROR"):
         folder = Path(mirror).expanduser()
         return [mirrored(about, file, folder) for file in about.files]
@@ -128,14 +115,12 @@ def load(
     """Load the labelled structures of a public set by split, in eV and Å.
 
     ``atoms.info`` has "split", "level" (of theory) and "citation". `mirror`, or the
-    environment variable TPAINN_MIRROR, is a folder read instead of the network.
-    `cache`, or TPAINN_CACHE, is where downloads are kept; else it is
-    ``pooch.os_cache("tpainn-lite")``.
+    environment variable TPAINN_MIRROR, is a folder read instead of the network;
+    `cache`, or TPAINN_CACHE, is where downloads are kept.
 
     Raises `OSError` where a file cannot be had or kept: `ConnectionError` without a
-    network, `FileNotFoundError` for a gap in the mirror, others for a full disk or a
-    folder that cannot be written. Raises `ValueError` for files with a wrong hash, from
-    the network or a mirror, and for ones that cannot be understood.
+    network, `FileNotFoundError` for a gap in the mirror. Raises `ValueError` for files
+    with a wrong hash, and for ones that cannot be understood.
     """
     about = SETS[name]
     splits = getattr(formats, about.read)(*located(about, mirror, cache))

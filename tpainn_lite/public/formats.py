@@ -1,12 +1,10 @@
 """File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
 
-import base64
 import bz2
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import ase.db
 import numpy as np
 from ase import Atoms
 from tqdm import tqdm
@@ -68,21 +66,18 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
         length = named[1] or 1.0
         force = told[0] if told and None in named else energy / length
         cells, pbc = _npz_cells(arrays, len(positions))
-    frames, atoms = positions.shape[:2]
-    shapes = ([(atoms,), (frames, atoms)], [(frames,), (frames, 1)], [positions.shape])
+    frames, n = positions.shape[:2]
+    shapes = ([(n,), (frames, n)], [(frames,), (frames, 1)], [positions.shape])
     given = (numbers, energies, forces)
     for key, array, fit in zip((keys[0], *keys[2:]), given, shapes, strict=True):
         if array.shape not in fit:
             raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
-    numbers = np.broadcast_to(numbers, (frames, atoms))
-    read = []
-    for k, (z, r, e, f) in enumerate(
-        zip(numbers, positions, energies.ravel(), forces, strict=True)
-    ):
+    read, numbers = [], np.broadcast_to(numbers, (frames, n))
+    rows = zip(numbers, positions, energies.ravel(), forces, strict=True)
+    for k, (z, r, e, f) in enumerate(rows):
         there = z > 0
-        structure = Atoms(z[there], r[there] * length, pbc=pbc[k])
-        structure.cell = cells[k] * length
-        read.append(with_labels(structure, e * energy, f[there] * force))
+        atoms = Atoms(z[there], r[there] * length, cell=cells[k] * length, pbc=pbc[k])
+        read.append(with_labels(atoms, e * energy, f[there] * force))
     return read
 
 
@@ -115,25 +110,6 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
 
 
-def deepmd_water(box: Path, coord: Path, energy: Path, force: Path) -> list[Atoms]:
-    """Read water in DeePMD's npy: a third of the atoms O, then the H (eV, Å).
-
-    Arrays: box (F, 9), coord and force (F, 3 N), energy (F,), all float32.
-    """
-    from ..water import ordered  # OpenMM comes with it
-
-    boxes, coords, energies, forces = (
-        np.load(path).astype(float) for path in (box, coord, energy, force)
-    )
-    n = coords.shape[1] // 3
-    numbers = np.repeat([8, 1], [n // 3, n - n // 3])
-    frames = []
-    for cell, r, e, f in zip(boxes, coords, energies, forces, strict=True):
-        atoms = Atoms(numbers, r.reshape(n, 3), cell=cell.reshape(3, 3), pbc=True)
-        frames.append(ordered(with_labels(atoms, e, f.reshape(n, 3))))
-    return frames
-
-
 def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
     """Split water-pbe0ts into pool and test, far apart in time; four files a part.
 
@@ -146,9 +122,21 @@ def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
 
 
 def water_frames(*paths: Path) -> list[Atoms]:
-    """Read all frames of water-pbe0ts, as numbered in its files, four for each part."""
-    parts = zip(*[iter(paths)] * 4, strict=True)
-    return [atoms for part in parts for atoms in deepmd_water(*part)]
+    """Read all frames of water-pbe0ts, as numbered in its files (DeePMD's npy).
+
+    Four float32 arrays for each part, in eV and Å: box (F, 9), coord (F, 3 N), energy
+    (F,) and force (F, 3 N); a third of the atoms are O, then come the H.
+    """
+    from ..water import ordered  # OpenMM comes with it
+
+    arrays, frames = [np.load(path).astype(float) for path in paths], []
+    for part in zip(*[iter(arrays)] * 4, strict=True):
+        for cell, r, e, f in zip(*part, strict=True):
+            n = len(r) // 3
+            numbers = np.repeat([8, 1], [n // 3, n - n // 3])
+            atoms = Atoms(numbers, r.reshape(n, 3), cell=cell.reshape(3, 3), pbc=True)
+            frames.append(ordered(with_labels(atoms, e, f.reshape(n, 3))))
+    return frames
 
 
 def water_split() -> dict[str, list[int]]:
@@ -213,14 +201,4 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
                 bar.update()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
-    return {"pool": frames}
-
-
-def qm9_sample(path: Path) -> dict[str, list[Atoms]]:
-    """Read 500 molecules of QM9 from an ASE database: U0 (eV, float64 in base64)."""
-    frames = []
-    with ase.db.connect(str(path)) as database:
-        for row in database.select():
-            energy = np.frombuffer(base64.b64decode(row.data["energy_U0"]))[0]
-            frames.append(with_labels(Atoms(row.numbers, row.positions), energy))
     return {"pool": frames}

@@ -14,7 +14,7 @@ from .. import datasets, tune
 from ..model import Potential
 from ..train import FitConfig, evaluate
 from .cards import write_card
-from .parts import Part, gathered, mark, slug
+from .parts import Part, gathered, mark, slug, sources
 from .points import LONGER, SEEDS, WATER, Spec, free_atoms, train_point
 from .pretraining import STUDENTS
 
@@ -160,7 +160,7 @@ def whole(name: str) -> Part:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Gather the rows, with what they were computed from."""
     how = GRIDS[name]
-    data, *teachers = datasets.sources([how.data, *how.teachers.values()])
+    data, *teachers = sources([how.data, *how.teachers.values()])
     order = [(label, s.n, s.seed, steps) for label, steps, s in points(name)]
     grid = {
         "data": data,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from rdkit.Chem import rdForceFieldHelpers
 
 from .. import datasets, molecules, tune
 from ..data import EnergyForces, label
@@ -20,7 +21,7 @@ from ..train import evaluate, fit
 from ..tune import FIT, references
 from .cards import write_card
 from .molecule_labels import gfn2_xtb
-from .parts import Part
+from .parts import Part, sources
 from .points import SEEDS, Spec, free_atoms, train_point
 
 STEPS = 3000
@@ -49,11 +50,20 @@ def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
     return labelled
 
 
+def uff(smiles: str) -> EnergyForces:
+    """Build UFF, as `molecules.mmff94`; Rappé et al., doi 10.1021/ja00051a040."""
+    mol = molecules.parse(smiles)
+    if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        raise ValueError(f"smiles: UFF has no parameters for some atom of {smiles!r}")
+    build = rdForceFieldHelpers.UFFGetMoleculeForceField
+    return molecules.force_field("UFF", smiles, mol, build)
+
+
 def energy_forces(teacher: str, smiles: str) -> EnergyForces:
     """Make the `EnergyForces` of a teacher for a molecule."""
     if teacher == "GFN2-xTB":
         return gfn2_xtb()
-    return {"UFF": molecules.uff, "MMFF94": molecules.mmff94}[teacher](smiles)
+    return {"UFF": uff, "MMFF94": molecules.mmff94}[teacher](smiles)
 
 
 def compute(name: str, teacher: str, path: Path) -> None:
@@ -101,7 +111,7 @@ def whole(name: str) -> Part:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Gather the teachers."""
     found = {
-        "from": datasets.sources((DATA, QUANTUM)),
+        "from": sources((DATA, QUANTUM)),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
         "units": "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; "
         "label_cpu_s s",

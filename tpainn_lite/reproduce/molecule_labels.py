@@ -16,7 +16,7 @@ from ase.vibrations import Vibrations
 from .. import datasets, molecules, units
 from ..data import EnergyForces, from_calculator, label, with_labels
 from .cards import method, write_set
-from .parts import SMILES, Part, grouped
+from .parts import SMILES, Part, grouped, sources
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
@@ -279,6 +279,6 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     energies = (
         quantum.ccsdt_atom_energies if coupled else quantum.isolated_atom_energies
     )
-    more = {"potential": datasets.sources([POTENTIAL])[0]} if "modes" in name else {}
+    more = {"potential": sources([POTENTIAL])[0]} if "modes" in name else {}
     program = f"PySCF {version('pyscf')}"
     write_set(name, results, folder, program, energies(), **more)

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ..datasets import SHIPPED
+from ..datasets import SHIPPED, card
 
 FAMILIES = [
     f"{__package__}.{name}"
@@ -40,11 +40,24 @@ class Part:
 
     def decided(self) -> str:
         """Tell what decides the result, apart from the content of shipped files."""
-        from ..datasets import digest
         from ..public.download import SETS
 
         public = {name: digest(name) for name in self.reads if name in SETS}
         return told(self.task, self.settings, public)
+
+
+def digest(name: str) -> str:
+    """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
+    from ..public.download import SETS
+
+    if about := SETS.get(name):
+        return hashlib.sha256(repr(about.files).encode()).hexdigest()
+    return card(name)["sha256"]
+
+
+def sources(names: Iterable[str]) -> list[dict]:
+    """List assets with their digests, for the card of what was made from them."""
+    return [{"name": name, "sha256": digest(name)} for name in names]
 
 
 def parts_of(module: ModuleType, name: str) -> dict[str, Part]:

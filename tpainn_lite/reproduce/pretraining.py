@@ -25,7 +25,7 @@ from .molecule_labels import (
     sample_classical,
     test_skeletons,
 )
-from .parts import SMILES, WORK, Part, mark
+from .parts import SMILES, WORK, Part, digest, mark, sources
 
 MOLECULES = 64  # of water
 RUNS, FRAMES = 100, 24  # of each run, 250 fs apart
@@ -166,7 +166,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     """
     how = PRETRAININGS[name]
     how = replace(how, fit=replace(how.fit, steps=round(share * how.fit.steps)))
-    start = how.start and datasets.digest(how.start)
+    start = how.start and digest(how.start)
     contents = [mark(p.read_text()) for p in results]
     state = WORK / "state" / f"{name}-{mark(how, start, contents)}.pt"
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "limits": how.limits,
     }
     if how.start:
-        card["from"] = datasets.sources([how.start])
+        card["from"] = sources([how.start])
     potential.save(folder / name, card)
 
 

@@ -4,6 +4,7 @@ A run is recorded as it goes; killed, it goes on from its last frame.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
 from .cards import write_card
-from .parts import WORK, Part, mark
+from .parts import WORK, Part, mark, sources
 
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
 TIMESTEP = 1.0  # fs
@@ -104,7 +105,7 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
     else:
         potential = datasets.checkpoint(run.model).frozen()
     how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION, water.MODELS[CLASSICAL]
-    used = mark(datasets.sources(learned(run.model)), how, water.CUTOFF)
+    used = mark(sources(learned(run.model)), how, water.CUTOFF)
     file = WORK / "water-runs" / f"{run.name}-{used}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -135,7 +136,24 @@ def compute(name: str, run: Run, path: Path) -> None:
     if ended:
         raise ValueError(f"{run.name}: blew up after {len(frames)} frames: {ended}")
     step = 1 if run.pressure is None else 2  # the density moves slowly
-    path.write_bytes(datasets.pack(frames[step - 1 :: step]))
+    path.write_bytes(packed(frames[step - 1 :: step]))
+
+
+def packed(frames: Sequence[Atoms]) -> bytes:
+    """Pack a run of a periodic box, positions as fractions: see `datasets.unpacked`."""
+    fractions = np.array([a.get_scaled_positions(wrap=True) for a in frames])
+    fractions = np.rint(fractions * datasets.STEPS) % datasets.STEPS
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        numbers=frames[0].numbers.astype(np.uint8),
+        cells=np.array([a.cell.array for a in frames]),  # (T, 3, 3) Å
+        fractions=fractions.astype(np.uint16),  # (T, N, 3)
+        time_fs=np.array([a.info["time_fs"] for a in frames]),
+        kinetic=np.array([a.info["kinetic_energy"] for a in frames]),  # eV
+        potential=np.array([a.get_potential_energy() for a in frames]),  # eV
+    )
+    return buffer.getvalue()
 
 
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
@@ -189,7 +207,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         known = hashlib.sha256(content).hexdigest()
         rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
     card = {
-        "from": datasets.sources(whole(name).reads),
+        "from": sources(whole(name).reads),
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
         f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "

@@ -17,7 +17,7 @@ from .. import datasets, select
 from ..course import selection_data
 from ..ridge_head import HeadConfig
 from .cards import write_card
-from .parts import Part, slug
+from .parts import Part, slug, sources
 
 REPEATS, EACH = 20, 5  # of them a part
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
@@ -134,7 +134,7 @@ def whole(name: str) -> Part:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Gather the rows."""
     found = {
-        "from": datasets.sources(whole(name).reads),
+        "from": sources(whole(name).reads),
         "units": "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
         "progression (diabetes); force_mae meV/Å",
         "rows": [row for p in results for row in json.loads(p.read_text())],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import __version__, datasets, tune
 from ..train import evaluate
-from .parts import Part
+from .parts import Part, sources
 from .points import LONGER, WATER, Spec, free_atoms, train_point, watched
 
 LIMITS = {
@@ -56,7 +56,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
         "labels": datasets.card(spec.data)["level"],
         "structures": spec.n,
-        "from": datasets.sources(spec.reads),
+        "from": sources(spec.reads),
         "training": asdict(watched(spec.how, spec.n) if valid else spec.how),
         "watched": len(valid),
         "test": asdict(evaluate(potential, datasets.load(spec.data)["test"])),

@@ -20,7 +20,7 @@ from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import evaluate, moved
 from .cards import write_card
-from .parts import Part, gathered, slug
+from .parts import Part, gathered, slug, sources
 from .points import SEEDS, Spec, free_atoms, train_point
 
 # Rates and pulls did best on pool structures that were not trained on (one seed).
@@ -166,7 +166,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     """Gather the rows, with what they were computed from."""
     tables = {"ethanol-dft": WAYS, "ethanol-ccsdt": CCSDT_WAYS}
     found = {
-        "from": datasets.sources(whole(name).reads),
+        "from": sources(whole(name).reads),
         "configs": {
             experiment: {way: asdict(how) for way, how in ways.items()}
             for experiment, ways in tables.items()
