@@ -30,9 +30,11 @@ LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 
 def periodic(atoms: Atoms) -> bool:
     """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
-    if atoms.pbc.any() and not atoms.pbc.all():
-        needed = "needs to be periodic in all three directions or in none"
-        raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
+    if atoms.pbc.any() != atoms.pbc.all():
+        found = f"got pbc={atoms.pbc.tolist()}"
+        raise ValueError(
+            f"atoms: need to be periodic in all directions or none, {found}"
+        )
     return bool(atoms.pbc.all())
 
 
@@ -42,10 +44,10 @@ def check_same_atoms(frames: Sequence[Atoms]) -> None:
         raise ValueError("frames: needs at least one, got none")
     for k, atoms in enumerate(frames):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
-            raise ValueError(
-                "frames: need the same atoms in the same order, but frame "
+            found = (
                 f"{k} is {atoms.symbols!s:.40} and frame 0 {frames[0].symbols!s:.40}"
             )
+            raise ValueError(f"frames: need the same atoms in order, but frame {found}")
 
 
 def reduced(cell: np.ndarray) -> np.ndarray:
@@ -57,9 +59,9 @@ def reduced(cell: np.ndarray) -> np.ndarray:
 def _reduced(content: bytes) -> tuple[np.ndarray, bool]:
     """Reduce a cell, and tell whether it has right angles, and so stays as it is."""
     cell = np.frombuffer(content).reshape(3, 3)
-    products, volume = cell @ cell.T, abs(np.linalg.det(cell))
+    products = cell @ cell.T
     squares = products.diagonal()
-    if not volume > 1e-10 * np.sqrt(squares.prod()):
+    if not abs(np.linalg.det(cell)) > 1e-10 * np.sqrt(squares.prod()):
         raise ValueError(
             f"cell: needs three vectors that span a volume, got {cell.tolist()}; an "
             "open structure (pbc=False) has no images"
@@ -97,8 +99,7 @@ def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
 def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     """Return the time (fs) between two frames: `dt`, or None: from ``info["time_fs"]``.
 
-    Raises `ValueError` where a `dt` differs from the times that frames have, or times
-    are missing or not evenly spaced.
+    Raises `ValueError` where times are missing, not even, or differ from `dt`.
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
     if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):
@@ -108,14 +109,13 @@ def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
         )
     if len(timed) < 2:
         return dt
-    times = [float(frames[k].info["time_fs"]) for k in timed]
-    steps = np.diff(times) / np.diff(timed)  # fs from one frame to the next
+    steps = np.diff([frames[k].info["time_fs"] for k in timed]) / np.diff(timed)
     step = float(np.median(steps)) if dt is None else dt
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(
             f"frames, dt: frames need to be {step:g} fs apart, but by info['time_fs'] "
-            f"they are {steps.min():g} to {steps.max():g} fs apart; take a stretch of "
-            "one run, and the time between two frames, not the time step"
+            f"they are {steps.min():g} to {steps.max():g} fs apart; take one run, and "
+            "the time between two frames, not the time step"
         )
     return step
 
@@ -153,9 +153,10 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     """Let positions (T, N, 3) Å run on across faces; no step may reach half a box."""
     check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
-    if not np.isfinite(R).all():
-        k = int((~np.isfinite(R)).any(axis=(1, 2)).argmax())
-        raise ValueError(f"frames: a position of frame {k} is NaN or infinite; drop it")
+    if len(wrong := np.argwhere(~np.isfinite(R))):
+        raise ValueError(
+            f"frames: a position of frame {wrong[0, 0]} is NaN or infinite"
+        )
     if len({periodic(a) for a in frames}) > 1:
         raise ValueError("frames: need to be all periodic or all open, got both")
     for k in range(1, len(R) if periodic(frames[0]) else 1):
@@ -169,17 +170,18 @@ def self_diffusion(
 ) -> Diffusion:
     """Fit Einstein's relation: a sixth of the slope of the mean-square displacement.
 
-    A line is fitted for each atom of the atomic number `element`, after the drift of
-    all atoms together is taken out; the spread of the slopes gives the error. Frames
-    are of one run at constant volume, or open with positions that run on; `dt` (fs) as
-    in `frame_interval`; `fit_window` is (start, end) in fs, inside the first half.
+    A line is fitted for each atom of the atomic number `element`, less the drift of all
+    atoms; the spread of the slopes gives the error. Frames are of one run at constant
+    volume, or open with positions that run on; `dt` (fs) as in `frame_interval`;
+    `fit_window` is (start, end) in fs, inside the first half.
     """
     R = unwrap(frames)
     times = np.arange(len(R)) * frame_interval(frames, dt)
     chosen = frames[0].numbers == element
     if not chosen.any():
-        formula = frames[0].get_chemical_formula()
-        raise ValueError(f"element: atomic number {element} is not in {formula}")
+        raise ValueError(
+            f"element: atomic number {element} is not in {frames[0].symbols}"
+        )
     change = max(np.abs(a.cell.array - frames[0].cell.array).max() for a in frames)
     if periodic(frames[0]) and change > SAME_BOX * frames[0].cell.lengths().max():
         raise ValueError(
@@ -251,9 +253,9 @@ def densities(frames: Sequence[Atoms]) -> np.ndarray:
     """Return the mass density (g/cm³) of each periodic frame, (frames,)."""
     for k, a in enumerate(frames):
         if not (a.pbc.all() and a.cell.volume > 0):
+            found = f"frame {k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
             raise ValueError(
-                "frames: need boxes that are periodic in all directions, but frame "
-                f"{k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
+                f"frames: need boxes periodic in all directions, but {found}"
             )
     grams = [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     return np.array(grams)
@@ -311,8 +313,7 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
     r, g = np.asarray(r, float), np.asarray(g, float)
     if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
         raise ValueError(f"r, g: need a finite g for each r, got {r.shape}, {g.shape}")
-    width = r[1] - r[0]
-    end = r[-1] + width / 2
+    width, end = r[1] - r[0], r[-1] + (r[1] - r[0]) / 2
     if not 0 < cutoff <= (1 + 1e-9) * end:
         raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
     if not 0 <= density < np.inf:
@@ -327,10 +328,9 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
     """
     check_water(atoms)
-    F = np.asarray(forces, float)
-    if F.shape != atoms.positions.shape or not np.isfinite(F).all():
-        needed = f"needs finite numbers of shape {atoms.positions.shape}"
-        raise ValueError(f"forces: {needed}, got {F.shape}")
+    F, shape = np.asarray(forces, float), atoms.positions.shape
+    if F.shape != shape or not np.isfinite(F).all():
+        raise ValueError(f"forces: need finite numbers of shape {shape}, got {F.shape}")
     F = F.reshape(-1, 3, 3)
     masses = atoms.get_masses().reshape(-1, 3, 1)  # (molecules, 3, 1)
     share = masses / masses.sum(axis=1, keepdims=True)
@@ -361,10 +361,9 @@ def check_water(atoms: Atoms) -> None:
         nearest = np.linalg.norm(to, axis=1).min()
         if nearest < r or r > LONGEST * O_H:
             raise ValueError(
-                f"atoms: hydrogen {h} is {r:.2f} Å from its oxygen, and "
-                f"{nearest:.2f} Å from the nearest one: the order may be another one "
-                "(water.ordered(atoms) puts it right), the molecule broken, or wrapped "
-                "in a box that is not periodic"
+                f"atoms: hydrogen {h} is {r:.2f} Å from its oxygen, {nearest:.2f} Å "
+                "from the nearest: the order may be another (water.ordered puts it "
+                "right), the molecule broken, or wrapped in a box that is not periodic"
             )
 
 
@@ -387,14 +386,11 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
     """
     check_water(atoms)
     _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)
-    oxygens = np.arange(0, len(atoms), 3)
-    donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
-    to = displacements(atoms, donor, acceptor)
-    near = (donor != acceptor) & (np.linalg.norm(to, axis=1) < r_max)
-    donor, to, count = donor[near], to[near], 0
-    for hydrogen in (1, 2):
-        arm = displacements(atoms, donor, donor + hydrogen)
-        lengths = np.linalg.norm(to, axis=1) * np.linalg.norm(arm, axis=1)
-        cosine = (to * arm).sum(axis=1) / lengths
-        count += int((cosine > np.cos(np.radians(angle))).sum())
-    return count
+    donor, acceptor = np.nonzero(~np.eye(len(atoms) // 3, dtype=bool))
+    to = displacements(atoms, 3 * donor, 3 * acceptor)
+    distances = np.linalg.norm(to, axis=1)
+    near = distances < r_max
+    arms = bond_vectors(atoms).reshape(-1, 2, 3)[donor[near]]  # (pairs, 2, 3)
+    cosines = (arms @ to[near, :, None])[..., 0] / np.linalg.norm(arms, axis=2)
+    bonded = cosines > np.cos(np.radians(angle)) * distances[near, None]
+    return int(bonded.sum())
