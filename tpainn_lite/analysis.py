@@ -62,10 +62,8 @@ def _reduced(content: bytes) -> tuple[np.ndarray, bool]:
     products = cell @ cell.T
     squares = products.diagonal()
     if not abs(np.linalg.det(cell)) > 1e-10 * np.sqrt(squares.prod()):
-        raise ValueError(
-            f"cell: needs three vectors that span a volume, got {cell.tolist()}; an "
-            "open structure (pbc=False) has no images"
-        )
+        words = "cell: needs three vectors that span a volume (or pbc=False), got"
+        raise ValueError(f"{words} {cell.tolist()}")
     right = np.abs(products - np.diag(squares)).max() <= 1e-12 * squares.min()
     return cell if right else np.array(minkowski_reduce(cell)[0]), right
 
@@ -103,19 +101,16 @@ def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
     if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):
-        raise ValueError(
-            f"dt: needs a positive number of fs between two frames, got {dt}; None is "
-            "enough where every frame has info['time_fs']"
-        )
+        words = "needs fs, positive, or None where every frame has info['time_fs']"
+        raise ValueError(f"dt: {words}, got {dt}")
     if len(timed) < 2:
         return dt
     steps = np.diff([frames[k].info["time_fs"] for k in timed]) / np.diff(timed)
     step = float(np.median(steps)) if dt is None else dt
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(
-            f"frames, dt: frames need to be {step:g} fs apart, but by info['time_fs'] "
-            f"they are {steps.min():g} to {steps.max():g} fs apart; take one run, and "
-            "the time between two frames, not the time step"
+            f"frames, dt: frames need to be {step:g} fs apart, but are {steps.min():g} to "
+            f"{steps.max():g} fs apart by info['time_fs']; dt is no time step"
         )
     return step
 
@@ -184,17 +179,13 @@ def self_diffusion(
         )
     change = max(np.abs(a.cell.array - frames[0].cell.array).max() for a in frames)
     if periodic(frames[0]) and change > SAME_BOX * frames[0].cell.lengths().max():
-        raise ValueError(
-            "frames: need a box of constant volume, but its vectors change by up to "
-            f"{change:.2g} Å (NPT?); run NVT at the mean density (water.scaled)"
-        )
+        words = "need a box of constant volume (NVT, see water.scaled), not one of NPT"
+        raise ValueError(f"frames: {words}: vectors change by {change:.2g} Å")
     start, end = fit_window
     inside = (times >= start) & (times <= end)
     if not (0 <= start < end <= times[-1] / 2 and inside.sum() > 1):
-        raise ValueError(
-            f"fit_window: needs (start, end) in fs, within 0 and {times[-1] / 2:.6g}, "
-            f"half of the run, with two frames or more between them; got {fit_window}"
-        )
+        words = f"within 0 and {times[-1] / 2:.6g}, half of the run, two frames or more"
+        raise ValueError(f"fit_window: needs fs {words}, got {fit_window}")
     drift = np.average(R, axis=1, weights=frames[0].get_masses())  # (T, 3)
     msd = mean_square_displacements(R[:, chosen] - drift[:, None])  # (T, n)
     slopes = np.polyfit(times[inside], msd[inside], 1)[0] / 6 * A2_PER_FS  # (n,)
@@ -229,16 +220,14 @@ def yeh_hummer(length: float, temperature: float, viscosity: float) -> float:
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     """Return the mean and standard error of a correlated series.
 
-    N values say as much as N/g independent ones; the statistical inefficiency g is one
-    plus twice the sum of the autocorrelation, up to the first lag that is three times
-    the g found so far (Sokal 1997, doi 10.1007/978-1-4899-0319-8_6).
+    N values say as much as N/g independent ones; g is one plus twice the sum of the
+    autocorrelation, up to the first lag that is three times the g found so far (Sokal
+    1997, doi 10.1007/978-1-4899-0319-8_6).
     """
     x = np.asarray(series, float)
     if x.ndim != 1 or len(x) < LEAST or not np.isfinite(x).all():
-        raise ValueError(
-            f"series: needs {LEAST} finite values or more, got shape {x.shape}, "
-            f"{np.isfinite(x).sum()} of them finite"
-        )
+        found = f"shape {x.shape}, {np.isfinite(x).sum()} of them finite"
+        raise ValueError(f"series: needs {LEAST} finite values or more, got {found}")
     N, mean = len(x), float(x.mean())
     if np.ptp(x) == 0:
         return mean, 0.0
@@ -274,17 +263,16 @@ def rdf(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the radial distribution function: r (bins,) Å and g(r).
 
-    `one` and `other` are atomic numbers; `r_max` (Å) is at most half the shortest
-    lattice vector of the smallest box. Pairs within one of the `molecules`, one number
-    an atom (N,), are left out.
+    `one` and `other` are atomic numbers; `r_max` (Å) is at most `reach` of the smallest
+    box. Pairs within one of the `molecules`, one number an atom (N,), are left out.
     """
     check_same_atoms(frames)
     densities(frames)  # refuses what is no periodic box
     _check_reach(r_max, min(reach(a.cell.array) for a in frames))
-    i, j = (np.flatnonzero(frames[0].numbers == z) for z in (one, other))
-    i, j = (k.ravel() for k in np.meshgrid(i, j, indexing="ij"))
-    keep = i != j if molecules is None else molecules[i] != molecules[j]
-    i, j = i[keep], j[keep]
+    Z = frames[0].numbers
+    molecules = np.arange(len(Z)) if molecules is None else np.asarray(molecules)
+    apart = molecules[:, None] != molecules
+    i, j = np.nonzero((one == Z)[:, None] & (other == Z) & apart)
     if len(i) == 0:
         raise ValueError(f"one, other: no pair of atomic numbers {one} and {other}")
     edges = np.linspace(0, r_max, bins + 1)
@@ -299,10 +287,8 @@ def rdf(
 
 def _check_reach(r_max: float, half: float) -> None:
     if not 0 < r_max <= half:
-        raise ValueError(
-            f"r_max: needs a positive number up to {half:.2f} Å, half the shortest "
-            f"lattice vector, got {r_max}; farther away an atom has several images"
-        )
+        words = f"needs a number up to {half:.2f} Å, half the shortest lattice vector"
+        raise ValueError(f"r_max: {words}, got {r_max}")
 
 
 def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
@@ -370,10 +356,8 @@ def check_water(atoms: Atoms) -> None:
 def bond_vectors(atoms: Atoms) -> np.ndarray:
     """Return the vector (hydrogens, 3) Å from the oxygen to each hydrogen of water."""
     if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
-        raise ValueError(
-            "atoms: needs water ordered O H H, O H H, ...; water.ordered does that. "
-            f"Got {str(atoms.symbols)[:40] or 'no atom'}"
-        )
+        found = f"got {atoms.symbols!s:.40}"
+        raise ValueError(f"atoms: need water as O H H, ... (water.ordered), {found}")
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
 

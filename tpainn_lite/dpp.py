@@ -86,7 +86,7 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
     gain = (B**2).sum(1)  # (N,)
     floor = RANK * gain.max(initial=0)
     rows, points = np.empty((0, len(B))), []
-    for _ in range(n if n > 0 else len(B)):  # of none: to say how many there are
+    for _ in range(min(n, len(B)) if n > 0 else len(B)):  # 0: tells how many there are
         i = int(gain.argmax())
         if not gain[i] > floor:
             break
