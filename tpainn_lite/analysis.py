@@ -31,10 +31,8 @@ LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 def periodic(atoms: Atoms) -> bool:
     """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
     if atoms.pbc.any() != atoms.pbc.all():
-        found = f"got pbc={atoms.pbc.tolist()}"
-        raise ValueError(
-            f"atoms: need to be periodic in all directions or none, {found}"
-        )
+        needed = "needs to be periodic in all three directions or in none"
+        raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
     return bool(atoms.pbc.all())
 
 
@@ -109,8 +107,8 @@ def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     step = float(np.median(steps)) if dt is None else dt
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(
-            f"frames, dt: frames need to be {step:g} fs apart, but are {steps.min():g} to "
-            f"{steps.max():g} fs apart by info['time_fs']; dt is no time step"
+            f"frames, dt: frames need to be {step:g} fs apart, but by info['time_fs'] "
+            f"they are {steps.min():g} to {steps.max():g} fs apart; dt is no time step"
         )
     return step
 
@@ -149,9 +147,7 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
     if len(wrong := np.argwhere(~np.isfinite(R))):
-        raise ValueError(
-            f"frames: a position of frame {wrong[0, 0]} is NaN or infinite"
-        )
+        raise ValueError(f"frames: frame {wrong[0, 0]} has a NaN or infinite position")
     if len({periodic(a) for a in frames}) > 1:
         raise ValueError("frames: need to be all periodic or all open, got both")
     for k in range(1, len(R) if periodic(frames[0]) else 1):
@@ -174,9 +170,7 @@ def self_diffusion(
     times = np.arange(len(R)) * frame_interval(frames, dt)
     chosen = frames[0].numbers == element
     if not chosen.any():
-        raise ValueError(
-            f"element: atomic number {element} is not in {frames[0].symbols}"
-        )
+        raise ValueError(f"element: number {element} is not in {frames[0].symbols}")
     change = max(np.abs(a.cell.array - frames[0].cell.array).max() for a in frames)
     if periodic(frames[0]) and change > SAME_BOX * frames[0].cell.lengths().max():
         words = "need a box of constant volume (NVT, see water.scaled), not one of NPT"
@@ -243,9 +237,7 @@ def densities(frames: Sequence[Atoms]) -> np.ndarray:
     for k, a in enumerate(frames):
         if not (a.pbc.all() and a.cell.volume > 0):
             found = f"frame {k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
-            raise ValueError(
-                f"frames: need boxes periodic in all directions, but {found}"
-            )
+            raise ValueError(f"frames: need to be periodic in all directions, {found}")
     grams = [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     return np.array(grams)
 
