@@ -172,7 +172,8 @@ def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     """Choose candidates (n,), each the farthest from those before; draw the first."""
     _check(X, n)
     X = standardised(X)
-    points, nearest = [int(np.random.default_rng(seed).integers(len(X)))], np.inf
+    points = [int(np.random.default_rng(seed).integers(len(X)))]
+    nearest = np.full(len(X), np.inf)
     while len(points) < n:
         nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
         nearest[points] = -1
