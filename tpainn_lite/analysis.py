@@ -133,11 +133,10 @@ def spectrum(frames, dt: float | None = None) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A diffusion coefficient (1e-9 m²/s) and what it was fitted to."""
+    """A diffusion coefficient (1e-9 m²/s) and the displacements it was fitted to."""
 
     value: float
     error: float  # standard error over molecules; infinite where there is one only
-    fit_window: tuple[float, float]  # fs: the window of the straight line
     times: np.ndarray  # fs
     msd: np.ndarray  # Å²
 
@@ -184,8 +183,7 @@ def self_diffusion(
     msd = mean_square_displacements(R[:, chosen] - drift[:, None])  # (T, n)
     slopes = np.polyfit(times[inside], msd[inside], 1)[0] / 6 * A2_PER_FS  # (n,)
     error = slopes.std(ddof=1) / np.sqrt(len(slopes)) if len(slopes) > 1 else np.inf
-    mean = float(slopes.mean())
-    return Diffusion(mean, float(error), (start, end), times, msd.mean(axis=1))
+    return Diffusion(float(slopes.mean()), float(error), times, msd.mean(axis=1))
 
 
 def mean_square_displacements(R: np.ndarray) -> np.ndarray:
