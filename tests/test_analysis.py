@@ -120,7 +120,8 @@ def test_openmm_takes_the_box_of_any_cell(described, turned):
     assert abs(np.linalg.det(box.combine)) == pytest.approx(1)  # the same lattice
     if way == "as it is" and name in ("box", "skewed", "hexagonal") and not turned:
         np.testing.assert_array_equal(box.turn, np.eye(3))
-    assert box.height() == pytest.approx(engine.Box.of(CELLS[name]).height())
+    if name != "fcc":  # which has more than one shortest triangle
+        assert box.height() == pytest.approx(engine.Box.of(CELLS[name]).height())
 
 
 # --- means and error bars
