@@ -47,15 +47,6 @@ def test_of_blocks_of_copies_one_each():
         assert sorted(B[points].argmax(1).tolist()) == [0, 1, 2, 3, 4]
 
 
-def test_greedy_is_the_best_where_points_do_not_overlap(rng):
-    sizes = rng.permutation(np.arange(1.0, 9.0))
-    B = np.diag(sizes)
-    for k in (1, 3, 5):
-        sets, weights = determinants(B, k)
-        best = sets[int(weights.argmax())]
-        assert tuple(sorted(dpp.greedy(B, k).tolist())) == best
-
-
 def test_greedy_takes_the_largest_gain_at_every_step(rng):
     B = rng.normal(size=(12, 6))
     points = dpp.greedy(B, 5).tolist()
@@ -91,13 +82,3 @@ def test_more_than_there_are(pick, n):
     B = np.repeat(np.eye(2), 2, axis=0)
     with pytest.raises(ValueError, match="n: needs a number from 1 to 2, got"):
         pick(B, n)
-
-
-def test_bad_numbers():
-    X = np.zeros((3, 2))
-    with pytest.raises(ValueError, match="n_features: needs a positive number"):
-        dpp.fourier_features(X, 0, 1.0, 0)
-    with pytest.raises(ValueError, match="length_scale"):
-        dpp.fourier_features(X, 10, 0.0, 0)
-    with pytest.raises(ValueError, match="quality: needs 3 numbers"):
-        dpp.weighted(X, np.array([1.0, -1.0, 1.0]))

@@ -30,7 +30,7 @@ LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 
 def periodic(atoms: Atoms) -> bool:
     """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
-    if atoms.pbc.any() and not atoms.pbc.all():
+    if atoms.pbc.any() != atoms.pbc.all():
         needed = "needs to be periodic in all three directions or in none"
         raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
     return bool(atoms.pbc.all())
@@ -42,10 +42,10 @@ def check_same_atoms(frames: Sequence[Atoms]) -> None:
         raise ValueError("frames: needs at least one, got none")
     for k, atoms in enumerate(frames):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
-            raise ValueError(
-                "frames: need the same atoms in the same order, but frame "
+            found = (
                 f"{k} is {atoms.symbols!s:.40} and frame 0 {frames[0].symbols!s:.40}"
             )
+            raise ValueError(f"frames: need the same atoms in order, but frame {found}")
 
 
 def reduced(cell: np.ndarray) -> np.ndarray:
@@ -57,13 +57,11 @@ def reduced(cell: np.ndarray) -> np.ndarray:
 def _reduced(content: bytes) -> tuple[np.ndarray, bool]:
     """Reduce a cell, and tell whether it has right angles, and so stays as it is."""
     cell = np.frombuffer(content).reshape(3, 3)
-    products, volume = cell @ cell.T, abs(np.linalg.det(cell))
+    products = cell @ cell.T
     squares = products.diagonal()
-    if not volume > 1e-10 * np.sqrt(squares.prod()):
-        raise ValueError(
-            f"cell: needs three vectors that span a volume, got {cell.tolist()}; an "
-            "open structure (pbc=False) has no images"
-        )
+    if not abs(np.linalg.det(cell)) > 1e-10 * np.sqrt(squares.prod()):
+        words = "cell: needs three vectors that span a volume (or pbc=False), got"
+        raise ValueError(f"{words} {cell.tolist()}")
     right = np.abs(products - np.diag(squares)).max() <= 1e-12 * squares.min()
     return cell if right else np.array(minkowski_reduce(cell)[0]), right
 
@@ -97,25 +95,20 @@ def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
 def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     """Return the time (fs) between two frames: `dt`, or None: from ``info["time_fs"]``.
 
-    Raises `ValueError` where a `dt` differs from the times that frames have, or times
-    are missing or not evenly spaced.
+    Raises `ValueError` where times are missing, not even, or differ from `dt`.
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
     if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):
-        raise ValueError(
-            f"dt: needs a positive number of fs between two frames, got {dt}; None is "
-            "enough where every frame has info['time_fs']"
-        )
+        words = "needs fs, positive, or None where every frame has info['time_fs']"
+        raise ValueError(f"dt: {words}, got {dt}")
     if len(timed) < 2:
         return dt
-    times = [float(frames[k].info["time_fs"]) for k in timed]
-    steps = np.diff(times) / np.diff(timed)  # fs from one frame to the next
+    steps = np.diff([frames[k].info["time_fs"] for k in timed]) / np.diff(timed)
     step = float(np.median(steps)) if dt is None else dt
     if not (step > 0 and (np.abs(steps - step) <= EVEN * step).all()):
         raise ValueError(
             f"frames, dt: frames need to be {step:g} fs apart, but by info['time_fs'] "
-            f"they are {steps.min():g} to {steps.max():g} fs apart; take a stretch of "
-            "one run, and the time between two frames, not the time step"
+            f"they are {steps.min():g} to {steps.max():g} fs apart; dt is no time step"
         )
     return step
 
@@ -140,11 +133,10 @@ def spectrum(frames, dt: float | None = None) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A diffusion coefficient (1e-9 m²/s) and what it was fitted to."""
+    """A diffusion coefficient (1e-9 m²/s) and the displacements it was fitted to."""
 
     value: float
     error: float  # standard error over molecules; infinite where there is one only
-    fit_window: tuple[float, float]  # fs: the window of the straight line
     times: np.ndarray  # fs
     msd: np.ndarray  # Å²
 
@@ -153,9 +145,8 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     """Let positions (T, N, 3) Å run on across faces; no step may reach half a box."""
     check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
-    if not np.isfinite(R).all():
-        k = int((~np.isfinite(R)).any(axis=(1, 2)).argmax())
-        raise ValueError(f"frames: a position of frame {k} is NaN or infinite; drop it")
+    if len(wrong := np.argwhere(~np.isfinite(R))):
+        raise ValueError(f"frames: frame {wrong[0, 0]} has a NaN or infinite position")
     if len({periodic(a) for a in frames}) > 1:
         raise ValueError("frames: need to be all periodic or all open, got both")
     for k in range(1, len(R) if periodic(frames[0]) else 1):
@@ -169,36 +160,30 @@ def self_diffusion(
 ) -> Diffusion:
     """Fit Einstein's relation: a sixth of the slope of the mean-square displacement.
 
-    A line is fitted for each atom of the atomic number `element`, after the drift of
-    all atoms together is taken out; the spread of the slopes gives the error. Frames
-    are of one run at constant volume, or open with positions that run on; `dt` (fs) as
-    in `frame_interval`; `fit_window` is (start, end) in fs, inside the first half.
+    A line is fitted for each atom of the atomic number `element`, less the drift of all
+    atoms; the spread of the slopes gives the error. Frames are of one run at constant
+    volume, or open with positions that run on; `dt` (fs) as in `frame_interval`;
+    `fit_window` is (start, end) in fs, inside the first half.
     """
     R = unwrap(frames)
     times = np.arange(len(R)) * frame_interval(frames, dt)
     chosen = frames[0].numbers == element
     if not chosen.any():
-        formula = frames[0].get_chemical_formula()
-        raise ValueError(f"element: atomic number {element} is not in {formula}")
+        raise ValueError(f"element: number {element} is not in {frames[0].symbols}")
     change = max(np.abs(a.cell.array - frames[0].cell.array).max() for a in frames)
     if periodic(frames[0]) and change > SAME_BOX * frames[0].cell.lengths().max():
-        raise ValueError(
-            "frames: need a box of constant volume, but its vectors change by up to "
-            f"{change:.2g} Å (NPT?); run NVT at the mean density (water.scaled)"
-        )
+        words = "need a box of constant volume (NVT, see water.scaled), not one of NPT"
+        raise ValueError(f"frames: {words}: vectors change by {change:.2g} Å")
     start, end = fit_window
     inside = (times >= start) & (times <= end)
     if not (0 <= start < end <= times[-1] / 2 and inside.sum() > 1):
-        raise ValueError(
-            f"fit_window: needs (start, end) in fs, within 0 and {times[-1] / 2:.6g}, "
-            f"half of the run, with two frames or more between them; got {fit_window}"
-        )
+        words = f"within 0 and {times[-1] / 2:.6g}, half of the run, two frames or more"
+        raise ValueError(f"fit_window: needs fs {words}, got {fit_window}")
     drift = np.average(R, axis=1, weights=frames[0].get_masses())  # (T, 3)
     msd = mean_square_displacements(R[:, chosen] - drift[:, None])  # (T, n)
     slopes = np.polyfit(times[inside], msd[inside], 1)[0] / 6 * A2_PER_FS  # (n,)
     error = slopes.std(ddof=1) / np.sqrt(len(slopes)) if len(slopes) > 1 else np.inf
-    mean = float(slopes.mean())
-    return Diffusion(mean, float(error), (start, end), times, msd.mean(axis=1))
+    return Diffusion(float(slopes.mean()), float(error), times, msd.mean(axis=1))
 
 
 def mean_square_displacements(R: np.ndarray) -> np.ndarray:
@@ -227,16 +212,14 @@ def yeh_hummer(length: float, temperature: float, viscosity: float) -> float:
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     """Return the mean and standard error of a correlated series.
 
-    N values say as much as N/g independent ones; the statistical inefficiency g is one
-    plus twice the sum of the autocorrelation, up to the first lag that is three times
-    the g found so far (Sokal 1997, doi 10.1007/978-1-4899-0319-8_6).
+    N values say as much as N/g independent ones; g is one plus twice the sum of the
+    autocorrelation, up to the first lag that is three times the g found so far (Sokal
+    1997, doi 10.1007/978-1-4899-0319-8_6).
     """
     x = np.asarray(series, float)
     if x.ndim != 1 or len(x) < LEAST or not np.isfinite(x).all():
-        raise ValueError(
-            f"series: needs {LEAST} finite values or more, got shape {x.shape}, "
-            f"{np.isfinite(x).sum()} of them finite"
-        )
+        found = f"shape {x.shape}, {np.isfinite(x).sum()} of them finite"
+        raise ValueError(f"series: needs {LEAST} finite values or more, got {found}")
     N, mean = len(x), float(x.mean())
     if np.ptp(x) == 0:
         return mean, 0.0
@@ -251,10 +234,8 @@ def densities(frames: Sequence[Atoms]) -> np.ndarray:
     """Return the mass density (g/cm³) of each periodic frame, (frames,)."""
     for k, a in enumerate(frames):
         if not (a.pbc.all() and a.cell.volume > 0):
-            raise ValueError(
-                "frames: need boxes that are periodic in all directions, but frame "
-                f"{k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
-            )
+            found = f"frame {k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
+            raise ValueError(f"frames: need to be periodic in all directions, {found}")
     grams = [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     return np.array(grams)
 
@@ -272,17 +253,16 @@ def rdf(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the radial distribution function: r (bins,) Å and g(r).
 
-    `one` and `other` are atomic numbers; `r_max` (Å) is at most half the shortest
-    lattice vector of the smallest box. Pairs within one of the `molecules`, one number
-    an atom (N,), are left out.
+    `one` and `other` are atomic numbers; `r_max` (Å) is at most `reach` of the smallest
+    box. Pairs within one of the `molecules`, one number an atom (N,), are left out.
     """
     check_same_atoms(frames)
     densities(frames)  # refuses what is no periodic box
     _check_reach(r_max, min(reach(a.cell.array) for a in frames))
-    i, j = (np.flatnonzero(frames[0].numbers == z) for z in (one, other))
-    i, j = (k.ravel() for k in np.meshgrid(i, j, indexing="ij"))
-    keep = i != j if molecules is None else molecules[i] != molecules[j]
-    i, j = i[keep], j[keep]
+    Z = frames[0].numbers
+    molecules = np.arange(len(Z)) if molecules is None else np.asarray(molecules)
+    apart = molecules[:, None] != molecules
+    i, j = np.nonzero((one == Z)[:, None] & (other == Z) & apart)
     if len(i) == 0:
         raise ValueError(f"one, other: no pair of atomic numbers {one} and {other}")
     edges = np.linspace(0, r_max, bins + 1)
@@ -297,10 +277,8 @@ def rdf(
 
 def _check_reach(r_max: float, half: float) -> None:
     if not 0 < r_max <= half:
-        raise ValueError(
-            f"r_max: needs a positive number up to {half:.2f} Å, half the shortest "
-            f"lattice vector, got {r_max}; farther away an atom has several images"
-        )
+        words = f"needs a number up to {half:.2f} Å, half the shortest lattice vector"
+        raise ValueError(f"r_max: {words}, got {r_max}")
 
 
 def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) -> float:
@@ -311,8 +289,7 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
     r, g = np.asarray(r, float), np.asarray(g, float)
     if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
         raise ValueError(f"r, g: need a finite g for each r, got {r.shape}, {g.shape}")
-    width = r[1] - r[0]
-    end = r[-1] + width / 2
+    width, end = r[1] - r[0], r[-1] + (r[1] - r[0]) / 2
     if not 0 < cutoff <= (1 + 1e-9) * end:
         raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
     if not 0 <= density < np.inf:
@@ -327,10 +304,9 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
     """
     check_water(atoms)
-    F = np.asarray(forces, float)
-    if F.shape != atoms.positions.shape or not np.isfinite(F).all():
-        needed = f"needs finite numbers of shape {atoms.positions.shape}"
-        raise ValueError(f"forces: {needed}, got {F.shape}")
+    F, shape = np.asarray(forces, float), atoms.positions.shape
+    if F.shape != shape or not np.isfinite(F).all():
+        raise ValueError(f"forces: need finite numbers of shape {shape}, got {F.shape}")
     F = F.reshape(-1, 3, 3)
     masses = atoms.get_masses().reshape(-1, 3, 1)  # (molecules, 3, 1)
     share = masses / masses.sum(axis=1, keepdims=True)
@@ -361,20 +337,17 @@ def check_water(atoms: Atoms) -> None:
         nearest = np.linalg.norm(to, axis=1).min()
         if nearest < r or r > LONGEST * O_H:
             raise ValueError(
-                f"atoms: hydrogen {h} is {r:.2f} Å from its oxygen, and "
-                f"{nearest:.2f} Å from the nearest one: the order may be another one "
-                "(water.ordered(atoms) puts it right), the molecule broken, or wrapped "
-                "in a box that is not periodic"
+                f"atoms: hydrogen {h} is {r:.2f} Å from its oxygen, {nearest:.2f} Å "
+                "from the nearest: the order may be another (water.ordered puts it "
+                "right), the molecule broken, or wrapped in a box that is not periodic"
             )
 
 
 def bond_vectors(atoms: Atoms) -> np.ndarray:
     """Return the vector (hydrogens, 3) Å from the oxygen to each hydrogen of water."""
     if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
-        raise ValueError(
-            "atoms: needs water ordered O H H, O H H, ...; water.ordered does that. "
-            f"Got {str(atoms.symbols)[:40] or 'no atom'}"
-        )
+        found = f"got {atoms.symbols!s:.40}"
+        raise ValueError(f"atoms: need water as O H H, ... (water.ordered), {found}")
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
 
@@ -387,14 +360,11 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
     """
     check_water(atoms)
     _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)
-    oxygens = np.arange(0, len(atoms), 3)
-    donor, acceptor = (k.ravel() for k in np.meshgrid(oxygens, oxygens))
-    to = displacements(atoms, donor, acceptor)
-    near = (donor != acceptor) & (np.linalg.norm(to, axis=1) < r_max)
-    donor, to, count = donor[near], to[near], 0
-    for hydrogen in (1, 2):
-        arm = displacements(atoms, donor, donor + hydrogen)
-        lengths = np.linalg.norm(to, axis=1) * np.linalg.norm(arm, axis=1)
-        cosine = (to * arm).sum(axis=1) / lengths
-        count += int((cosine > np.cos(np.radians(angle))).sum())
-    return count
+    donor, acceptor = np.nonzero(~np.eye(len(atoms) // 3, dtype=bool))
+    to = displacements(atoms, 3 * donor, 3 * acceptor)
+    distances = np.linalg.norm(to, axis=1)
+    near = distances < r_max
+    arms = bond_vectors(atoms).reshape(-1, 2, 3)[donor[near]]  # (pairs, 2, 3)
+    cosines = (arms @ to[near, :, None])[..., 0] / np.linalg.norm(arms, axis=2)
+    bonded = cosines > np.cos(np.radians(angle)) * distances[near, None]
+    return int(bonded.sum())

@@ -84,16 +84,15 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
     Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky).
     """
     gain = (B**2).sum(1)  # (N,)
-    floor = RANK * max(gain.max(initial=0), 0)
+    floor = RANK * gain.max(initial=0)
     rows, points = np.empty((0, len(B))), []
-    for _ in range(n if n > 0 else len(B)):  # to say how many there are
-        open_ = gain.copy()
-        open_[points] = -np.inf
-        i = int(open_.argmax()) if len(B) else 0
-        if len(points) == len(B) or not open_[i] > floor:
+    for _ in range(min(n, len(B)) if n > 0 else len(B)):  # 0: tells how many there are
+        i = int(gain.argmax())
+        if not gain[i] > floor:
             break
         row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])
         rows, gain = np.vstack([rows, row]), gain - row**2
+        gain[i] = -np.inf  # taken
         points.append(i)
     _check_rank(n, len(points), len(B))
     return np.array(points)

@@ -6,18 +6,15 @@
 import copy
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import count
+from collections import namedtuple
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.io.trajectory import Trajectory
+from ase.io import Trajectory
 from scipy.special import chdtri
-from tqdm import tqdm
 
 from . import units
 from .data import CLASH, EnergyForces, check, closest_pair, energy_forces_of
@@ -28,6 +25,10 @@ CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called t
 SAME = 0.01  # eV/Å, eV an atom: rounding changes less, another potential more
 DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
+# what a resumed run must share with its file
+Settings = namedtuple(
+    "Settings", "temperature pressure timestep friction every seed platform"
+)
 
 
 class BlowUp(FloatingPointError):
@@ -46,9 +47,8 @@ class BlowUp(FloatingPointError):
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Return each frame's kinetic temperature (K), (frames,): 3N degrees of freedom."""
-    return np.array(
-        [a.info["kinetic_energy"] / (1.5 * units.KB * len(a)) for a in frames]
-    )
+    kinetic = np.array([a.info["kinetic_energy"] for a in frames])
+    return kinetic / [1.5 * units.KB * len(a) for a in frames]
 
 
 def total_energy(frame: Atoms) -> float:
@@ -71,37 +71,31 @@ def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     With a thermostat (K) the limit is `hottest`; without one, the total energy may rise
     by the kinetic energy of the `first` frame and what heats the atoms by `HOT`.
     """
-    if temperature is not None:
-        found = temperatures([frame])[0]
-        if found > hottest(temperature, len(frame)):
-            raise FloatingPointError(
-                f"{found:.0f} K where the thermostat is at {temperature:.0f} K"
-            )
-    else:
-        rise = total_energy(frame) - total_energy(first)
-        if rise > 1.5 * units.KB * HOT * len(frame) + first.info["kinetic_energy"]:
-            raise FloatingPointError(
-                f"the total energy rose by {rise / len(frame):.2g} eV an atom, and "
-                "nothing heats the run"
-            )
-    if pair := closest_pair(frame, CLASH):
-        raise FloatingPointError(f"two atoms are {pair[2]:.2f} Å apart")
+    n, why, kelvin = len(frame), "", temperatures([frame])[0]
+    rise = (total_energy(frame) - total_energy(first)) / n
+    if temperature is None:
+        if rise > 1.5 * units.KB * HOT + first.info["kinetic_energy"] / n:
+            why = f"the total energy rose by {rise:.2g} eV an atom without a thermostat"
+    elif kelvin > hottest(temperature, n):
+        why = f"{kelvin:.0f} K where the thermostat is at {temperature:.0f} K"
+    if not why and (pair := closest_pair(frame, CLASH)):
+        why = f"two atoms are {pair[2]:.2f} Å apart"
+    if why:
+        raise FloatingPointError(why)
 
 
 def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
     """Digest what a run starts from: `atoms`, and a System (not a Python potential)."""
-    arrays = {name: getattr(atoms, name) for name in ("numbers", "positions", "pbc")}
-    arrays |= {"cell": atoms.cell.array, "masses": atoms.get_masses()}
+    plain = "numbers", "positions", "pbc", "cell"
+    arrays = {n: getattr(atoms, n) for n in plain} | {"masses": atoms.get_masses()}
     if atoms.has("momenta"):  # else they are drawn
         arrays["momenta"] = atoms.get_momenta()
     found = dict.fromkeys(DIGESTS)
     for name, array in arrays.items():  # + 0.0: -0.0 and 0.0 are one number
         found[name] = _digest(np.asarray(array, float) + 0.0)
-    if isinstance(potential, openmm.System):
-        forces = potential.getForces()
-        if not any(isinstance(force, openmm.PythonForce) for force in forces):
-            xml = openmm.XmlSerializer.serialize(potential)
-            found["system"] = _digest(xml.encode())
+    system = isinstance(potential, openmm.System)
+    if system and openmm.PythonForce not in map(type, potential.getForces()):
+        found["system"] = _digest(openmm.XmlSerializer.serialize(potential).encode())
     return found
 
 
@@ -117,22 +111,33 @@ class Recording:
 
     def __init__(self, path: str | Path, identity: dict):
         """Open or start the recording of the run that `identity` describes."""
-        self.path = Path(path)
+        self.path, self.state = Path(path), Path(f"{path}.state")
         self.identity = json.dumps(identity, sort_keys=True, default=np.generic.item)
-        self.state = self.path.with_name(self.path.name + ".state")
         self.done, self.checkpoint = 0, b""
-        if self.state.exists():
-            self.done, found, self.checkpoint = self._read_state()
-            if differs := _difference(found, json.loads(self.identity)):
-                raise self._refusal(f"holds another run ({differs})")
-        elif self.path.exists():
-            raise self._refusal("is there, but not the state of its run")
+        if not self.state.exists():
+            if self.path.exists():
+                raise self._refusal("is there, but not the state of its run")
+            return
+        head, _, self.checkpoint = self.state.read_bytes().partition(b"\n")
+        try:
+            done, digest, words = head.decode().split(" ", 2)
+            if digest != _digest(self.checkpoint):
+                raise ValueError("its checksum is another")
+            self.done, found = int(done), json.loads(words)
+        except ValueError as error:
+            why = f"{self.state.name} is damaged, or of an older version ({error})"
+            raise self._refusal(f"cannot go on: {why}") from None
+        differs = [
+            f"other {name}" if name in DIGESTS else f"{name} {found[name]}, not {value}"
+            for name, value in json.loads(self.identity).items()
+            if found.setdefault(name, "not recorded") != value  # by an older version
+        ]
+        if differs:
+            raise self._refusal(f"holds another run ({', '.join(differs)})")
 
     def _refusal(self, why: str) -> ValueError:
-        return ValueError(
-            f"file: {self.path} {why}; take another name or delete it and "
-            f"{self.state.name}"
-        )
+        mend = f"take another name or delete it and {self.state.name}"
+        return ValueError(f"file: {self.path} {why}; {mend}")
 
     def resume(
         self, context: openmm.Context, snapshot: Callable[[int], Atoms]
@@ -146,50 +151,35 @@ class Recording:
             return []
         context.loadCheckpoint(self.checkpoint)
         last, frames = snapshot(self.done), self._frames()
-        found, interval = len(frames), last.info["time_fs"] / self.done
-        lost = found == self.done - 1  # a kill came before the last frame
-        frames += [last] * lost
+        found, end = len(frames), last.info["time_fs"]
+        if found == self.done - 1:  # a kill came before the last frame
+            frames.append(last)
         times = [a.info.get("time_fs", np.nan) for a in frames]
-        expected = interval * np.arange(1, self.done + 1)
+        expected = np.arange(1, self.done + 1) * (end / self.done)
         if len(times) != self.done or not np.allclose(times, expected, 1e-9):
             raise self._refusal(
                 f"has {found} frames that do not fit {self.state.name}, which goes on "
-                f"after {self.done} frames {interval:g} fs apart"
+                f"after {self.done} frames and {end:g} fs"
             )
-        if lost:
-            self._append(last)
-        gap, rise = (
-            np.abs(get(frames[-1]) - get(last)).max()
-            for get in (lambda a: a.get_forces(False), Atoms.get_potential_energy)
-        )
+        gap = np.abs(frames[-1].get_forces(False) - last.get_forces(False)).max()
+        rise = abs(frames[-1].get_potential_energy() - last.get_potential_energy())
         if not (gap < SAME and rise < SAME * len(last)):
             raise self._refusal(
                 "holds a run of another potential (of its last frame forces differ by "
                 f"{gap:.3g} eV/Å, the energy by {rise:.3g} eV)"
             )
+        if found < self.done:
+            self._append(last)
         return frames
 
     def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:
         """Record frame `number` (from 1) and the state of `context` there."""
-        part = self.state.with_name(self.state.name + ".part")
+        part, checkpoint = Path(f"{self.state}.part"), context.createCheckpoint()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint = context.createCheckpoint()
         head = f"{number} {_digest(checkpoint)} {self.identity}\n".encode()
         part.write_bytes(head + checkpoint)
         part.replace(self.state)
         self._append(frame)
-
-    def _read_state(self) -> tuple[int, dict, bytes]:
-        """Read the number of frames, the run's identity and OpenMM's checkpoint."""
-        head, _, checkpoint = self.state.read_bytes().partition(b"\n")
-        try:
-            done, digest, found = head.decode().split(" ", 2)
-            if digest != _digest(checkpoint):
-                raise ValueError("its checksum is another")
-            return int(done), json.loads(found), checkpoint
-        except ValueError as error:
-            why = f"{self.state.name} is damaged, or of an older version ({error})"
-            raise self._refusal(f"cannot go on: {why}") from None
 
     def _frames(self) -> list[Atoms]:
         if not self.path.exists() or not self.path.stat().st_size:
@@ -198,68 +188,47 @@ class Recording:
             with Trajectory(self.path) as trajectory:
                 return list(trajectory)
         except Exception as error:  # ASE raises whatever its parsers raise
-            raise self._refusal(
-                f"is no trajectory or a damaged one ({error})"
-            ) from error
+            why = f"is no trajectory or a damaged one ({error})"
+            raise self._refusal(why) from error
 
     def _append(self, frame: Atoms) -> None:
         with Trajectory(self.path, "a") as trajectory:
             trajectory.write(frame)
 
 
-def _difference(found: dict, wanted: dict) -> str:
-    """Say in words in what two runs differ."""
-    if found.keys() != wanted.keys():
-        return "of an older version, which did not record what it started from"
-    return ", ".join(
-        f"other {name}" if name in DIGESTS else f"{name} {found[name]}, not {value}"
-        for name, value in wanted.items()
-        if found[name] != value
-    )
+def _check(steps: int, how: Settings) -> None:
+    for name in ("every", "timestep", "friction", "temperature"):
+        value = getattr(how, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: needs a positive number, got {value}")
+    if how.platform not in PLATFORMS:
+        raise ValueError(f"platform: needs one of {PLATFORMS}, got {how.platform}")
+    if how.pressure is not None and how.temperature is None:
+        raise ValueError("pressure: needs a temperature too, got None")
+    if steps < how.every:
+        raise ValueError(f"steps: needs at least every={how.every}, got {steps}")
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """Settings that a resumed run must share with its file."""
-
-    temperature: float | None
-    pressure: float | None
-    timestep: float
-    friction: float
-    every: int
-    seed: int
-    platform: str
-
-    def __post_init__(self):
-        for name in ("every", "timestep", "friction", "temperature"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}: needs a positive number, got {value}")
-        if self.platform not in PLATFORMS:
-            raise ValueError(f"platform: needs one of {PLATFORMS}, got {self.platform}")
-        if self.pressure is not None and self.temperature is None:
-            raise ValueError("pressure: needs a temperature too, got None")
-
-    def prepare(self, atoms: Atoms, potential, done: int) -> openmm.Context:
-        """Make a context of a System or a `Guard`, after `done` frames."""
-        if isinstance(potential, openmm.System):
-            system = potential if self.pressure is None else copy.deepcopy(potential)
-        else:
-            system = python_system(potential, atoms)
-        if self.pressure is not None:
-            atoms = whole(atoms)  # or the barostat would tear molecules that are cut
-            seed = self.seed + done  # else its first random numbers would come again
-            add_barostat(system, atoms, self.pressure, self.temperature, seed)
-        how = (self.temperature, self.timestep, self.friction, self.seed)
-        try:
-            return start(system, atoms, *how, self.platform)
-        except openmm.OpenMMException as error:
-            if isinstance(potential, Guard) and potential.error:
-                raise  # the potential's own, which `simulate` tells
-            raise ValueError(
-                f"potential, atoms: OpenMM cannot set up this run ({error}); build the "
-                "System from this structure, with a cutoff below half of its box"
-            ) from error
+def _prepare(atoms: Atoms, potential, how: Settings, done: int) -> openmm.Context:
+    """Make a context of a System or a `Guard`, after `done` frames."""
+    if isinstance(potential, openmm.System):
+        system = potential if how.pressure is None else copy.deepcopy(potential)
+    else:
+        system = python_system(potential, atoms)
+    if how.pressure is not None:
+        atoms = whole(atoms)  # or the barostat would tear molecules that are cut
+        seed = how.seed + done  # else its first random numbers would come again
+        add_barostat(system, atoms, how.pressure, how.temperature, seed)
+    run = how.temperature, how.timestep, how.friction, how.seed, how.platform
+    try:
+        return start(system, atoms, *run)
+    except openmm.OpenMMException as error:
+        if isinstance(potential, Guard) and potential.error:
+            raise  # the potential's own, which `simulate` tells
+        raise ValueError(
+            f"potential, atoms: OpenMM cannot set up this run ({error}); build the "
+            "System from this structure, with a cutoff below half of its box"
+        ) from error
 
 
 def simulate(
@@ -276,7 +245,6 @@ def simulate(
     platform: str = "Reference",
     file: str | Path | None = None,
     on_frame: Callable[[Atoms], bool | None] | None = None,
-    progress: bool = False,
 ) -> list[Atoms]:
     """Run dynamics; return a labelled frame for every `every` steps of `timestep` fs.
 
@@ -293,14 +261,11 @@ def simulate(
     time_fs and kinetic_energy (eV). Raises `BlowUp` for a run gone wrong.
     """
     check_start(atoms)
-    settings = _Settings(
-        temperature, pressure, timestep, friction, every, seed, platform
-    )
-    if steps < every:
-        raise ValueError(f"steps: needs at least every={every}, got {steps}")
-    system, total = isinstance(potential, openmm.System), steps // every
-    engine = potential if system else Guard(energy_forces_of(potential))
-    return _collect(atoms, engine, settings, total, file, on_frame, progress)
+    how = Settings(temperature, pressure, timestep, friction, every, seed, platform)
+    _check(steps, how)
+    if not isinstance(potential, openmm.System):
+        potential = Guard(energy_forces_of(potential))
+    return _collect(atoms, potential, how, steps // every, file, on_frame)
 
 
 def check_start(atoms: Atoms) -> None:
@@ -309,30 +274,16 @@ def check_start(atoms: Atoms) -> None:
     if atoms.constraints:
         kinds = ", ".join(sorted({type(c).__name__ for c in atoms.constraints}))
         raise ValueError(
-            f"atoms: carries constraints of ASE ({kinds}), which dynamics does not "
-            "keep; take them off (atoms.set_constraint()), or fix atoms in an "
-            "openmm.System by giving them no mass"
+            f"atoms: dynamics does not keep constraints of ASE ({kinds}); take them "
+            "off (atoms.set_constraint()), or give atoms no mass in an openmm.System"
         )
 
 
-def _collect(
-    atoms, potential, settings: _Settings, total: int, file, on_frame, progress
-) -> list[Atoms]:
+def _collect(atoms, potential, how: Settings, total, file, on_frame) -> list[Atoms]:
     """Gather `total` frames, and give each failure its own name."""
     frames: list[Atoms] = []
     try:
-        run = _frames(atoms, potential, settings, file)
-        frames += next(run)
-        begin, known = time.monotonic(), len(frames)
-        with tqdm(total=total, initial=known, desc="MD", disable=not progress) as bar:
-            while len(frames) < total:
-                frames.append(next(run))
-                if on_frame and on_frame(frames[-1]):
-                    break
-                ns = (len(frames) - known) * settings.every * settings.timestep * 1e-6
-                days = max(time.monotonic() - begin, 1e-9) / 86400
-                bar.set_postfix_str(f"{ns / days:.3g} ns/day", refresh=False)
-                bar.update()
+        _run(frames, atoms, potential, how, total, file, on_frame)
     except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
         cause = getattr(potential, "error", None) or error
         if isinstance(cause, openmm.OpenMMException) and "cutoff" in str(cause):
@@ -341,31 +292,31 @@ def _collect(
                 f"a smaller cutoff; {len(frames)} frames were made"
             ) from cause
         if isinstance(cause, FloatingPointError | openmm.OpenMMException):
-            raise BlowUp(settings.every, str(cause), frames) from cause
+            raise BlowUp(how.every, str(cause), frames) from cause
         if not isinstance(cause, KeyboardInterrupt):
             raise cause from None
     return frames[:total]
 
 
-def _frames(atoms: Atoms, potential, settings: _Settings, file) -> Iterator:
-    """Yield the list of the frames that were recorded before, then frame by frame."""
+def _run(frames, atoms, potential, how: Settings, total: int, file, on_frame) -> None:
+    """Append to `frames` what was recorded before, and what is new."""
     recording = None
     if file is not None:
-        identity = asdict(settings) | {"formula": atoms.get_chemical_formula()}
+        identity = how._asdict() | {"formula": atoms.get_chemical_formula()}
         recording = Recording(file, identity | fingerprint(potential, atoms))
-    context = settings.prepare(atoms, potential, recording.done if recording else 0)
+    context = _prepare(atoms, potential, how, recording.done if recording else 0)
 
     def frame(k: int) -> Atoms:
-        return snapshot(context, atoms, k * settings.every * settings.timestep)
+        return snapshot(context, atoms, k * how.every * how.timestep)
 
-    done = recording.resume(context, frame) if recording else []
-    yield done
-    first = done[0] if done else None
-    for k in count(len(done) + 1):
-        context.getIntegrator().step(settings.every)
+    if recording:
+        frames += recording.resume(context, frame)
+    for k in range(len(frames) + 1, total + 1):
+        context.getIntegrator().step(how.every)
         new = frame(k)
-        first = first or new
-        refuse(new, first, settings.temperature)
+        refuse(new, (frames or [new])[0], how.temperature)
         if recording:
             recording.add(k, new, context)
-        yield new
+        frames.append(new)
+        if on_frame and on_frame(new):
+            break

@@ -5,6 +5,9 @@ candidate informs; a determinantal point process then picks candidates that info
 differ. Only the abstract and the released code could be read.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
@@ -51,47 +54,38 @@ def informativeness(
         inside[drawn, t] = True
     enough = np.minimum(inside.sum(1), (~inside).sum(1)) >= 2
     scores = np.zeros(len(X))
-    score = _corrected if variant == "corrected" else _released
-    scores[enough] = score(P, inside[enough])
+    scores[enough] = divergences(P, inside[enough], variant)
     return scores
 
 
-def _corrected(P: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    centred = P - P.mean(0)
-    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
-    rank = min(COMPONENTS, int((sizes > 1e-10 * max(sizes[0], 1e-300)).sum()))
-    if rank == 0:  # every tree says the same
-        return np.zeros(len(inside))
-    Q = centred @ axes[:rank].T  # (T, r)
-    (mean_in, S_in), (mean_out, S_out) = _moments(Q, inside), _moments(Q, ~inside)
-    inverse, d = np.linalg.inv(S_out), mean_in - mean_out
-    trace = np.einsum("nij,nji->n", inverse, S_in)
-    distance = np.einsum("ni,nij,nj->n", d, inverse, d)
-    determinants = np.linalg.slogdet(S_out)[1] - np.linalg.slogdet(S_in)[1]
-    return (trace + distance - rank + determinants) / 2
+def divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
+    """Score (N,) predictions P (T, probes) of trees `inside` (N, T) against the rest.
 
-
-def _moments(Q: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return means (N, r) and shrunk covariances (N, r, r) of the trees `which`."""
-    r, count = Q.shape[1], which.sum(1)[:, None]  # (N, 1)
-    mean = which @ Q / count
-    squares = (Q[:, :, None] * Q[:, None]).reshape(len(Q), -1)
-    S = (which @ squares).reshape(-1, r, r)
-    S = S - count[..., None] * mean[:, :, None] * mean[:, None]
-    S = S / (count[..., None] - 1)
-    sphere = (Q**2).sum() / (len(Q) - 1) / r  # of all trees: it never vanishes
-    return mean, (1 - SHRINKAGE) * S + SHRINKAGE * sphere * np.eye(r)
-
-
-def _released(P: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    For the variants see `informativeness`.
+    """
+    corrected, eye = variant == "corrected", np.eye(P.shape[1])
+    if corrected:
+        P = P - P.mean(0)
+        _, sizes, axes = np.linalg.svd(P, full_matrices=False)
+        rank = min(COMPONENTS, int((sizes > 1e-10 * max(sizes[0], 1e-300)).sum()))
+        if rank == 0:  # every tree says the same
+            return np.zeros(len(inside))
+        P, eye = P @ axes[:rank].T, np.eye(rank)
+        sphere = (P**2).sum() / (len(P) - 1) / rank * eye  # it never vanishes
     scores = []
     for row in inside:
         parts = P[row], P[~row]
-        S, T = (np.cov(p.T, ddof=1) + 1e-12 * np.eye(P.shape[1]) for p in parts)
-        inverse = np.linalg.pinv(T, hermitian=True)
+        S, T = (np.cov(p.T, ddof=1).reshape(eye.shape) for p in parts)
         d = parts[1].mean(0) - parts[0].mean(0)
+        if corrected:
+            S, T = ((1 - SHRINKAGE) * C + SHRINKAGE * sphere for C in (S, T))
+            inverse, logs = np.linalg.inv(T), np.linalg.slogdet([T, S])[1]
+        else:
+            S, T = S + 1e-12 * eye, T + 1e-12 * eye
+            inverse = np.linalg.pinv(T, hermitian=True)
+            logs = [_pseudo_logdet(C) for C in (S, T)]
         score = np.trace(inverse @ S) + d @ inverse @ d - len(d)
-        scores.append((score + _pseudo_logdet(S) - _pseudo_logdet(T)) / 2)
+        scores.append((score + logs[0] - logs[1]) / 2)
     return np.array(scores)
 
 
@@ -105,9 +99,10 @@ def standardised(X: np.ndarray) -> np.ndarray:
     """Give X (N, d) mean 0 and spread 1 in each column; constant columns are zero."""
     X = np.asarray(X, float)
     if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
-        needed = "needs a table (candidates, features) of finite numbers"
-        found = f"shape {X.shape} with {np.isfinite(X).sum()} finite ones"
-        raise ValueError(f"X: {needed}, got {found}")
+        raise ValueError(
+            "X: needs a table (candidates, features) of finite numbers, got shape "
+            f"{X.shape} with {np.isfinite(X).sum()} finite ones"
+        )
     return StandardScaler().fit_transform(X)
 
 
@@ -121,10 +116,14 @@ def atbagging(
     draw. Defaults are the released code's but for 1,000 features (2,000 there).
     """
     scores = informativeness(X, y, seed=seed, n_estimators=n_estimators)
-    quality = (scores - scores.min()) ** power
-    quality = quality / quality.max() if quality.max() > 0 else None
     how = dict(length_scale=length_scale, deterministic=deterministic)
+    quality = _relative((scores - scores.min()) ** power)
     return diverse(X, n, seed=seed, quality=quality, **how)
+
+
+def _relative(scores: np.ndarray) -> np.ndarray | None:
+    """Divide scores, none negative, by their largest; None where all are zero."""
+    return scores / scores.max() if scores.max() > 0 else None
 
 
 def diverse(
@@ -136,15 +135,16 @@ def diverse(
     return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
 
 
-METHODS = (
-    "random",
-    "farthest points",
-    "k-means centres",
-    "DPP",
-    "information",
-    "ATBagging",
-    "ATBagging, greedy",
-)
+_WAYS: dict[str, Callable[..., np.ndarray]] = {
+    "random": lambda X, y, n, seed, **_: random(X, n, seed=seed),
+    "farthest points": lambda X, y, n, seed, **_: farthest_points(X, n, seed=seed),
+    "k-means centres": lambda X, y, n, seed, **_: cluster_centres(X, n, seed=seed),
+    "DPP": lambda X, y, n, power, **how: diverse(X, n, **how),
+    "information": lambda X, y, n, seed, **_: top(informativeness(X, y, seed=seed), n),
+    "ATBagging": atbagging,
+    "ATBagging, greedy": partial(atbagging, deterministic=True),
+}
+METHODS = tuple(_WAYS)
 
 
 def choose(
@@ -153,19 +153,7 @@ def choose(
     """Choose candidates (n,) by one of `METHODS`; each uses what it needs."""
     if method not in METHODS:
         raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
-    how = dict(seed=seed, length_scale=length_scale)
-    if method == "random":
-        return random(X, n, seed=seed)
-    if method == "farthest points":
-        return farthest_points(X, n, seed=seed)
-    if method == "k-means centres":
-        return cluster_centres(X, n, seed=seed)
-    if method == "DPP":
-        return diverse(X, n, **how)
-    if method == "information":
-        return top(informativeness(X, y, seed=seed), n)
-    greedy = method.endswith("greedy")
-    return atbagging(X, y, n, power=power, deterministic=greedy, **how)
+    return _WAYS[method](X, y, n, seed=seed, power=power, length_scale=length_scale)
 
 
 def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
@@ -185,11 +173,11 @@ def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     _check(X, n)
     X = standardised(X)
     points = [int(np.random.default_rng(seed).integers(len(X)))]
-    nearest = np.linalg.norm(X - X[points[0]], axis=1)
+    nearest = np.full(len(X), np.inf)
     while len(points) < n:
+        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
         nearest[points] = -1
         points.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
     return np.array(points)
 
 
@@ -230,8 +218,7 @@ def acquire(
     apart = spread(bag, X)
     if way == "committee":
         return top(apart, n)
-    quality = apart / apart.max() if apart.max() > 0 else None
-    return diverse(X, n, seed=seed, quality=quality)
+    return diverse(X, n, seed=seed, quality=_relative(apart))
 
 
 def learn(
