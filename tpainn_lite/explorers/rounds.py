@@ -36,40 +36,34 @@ class Rounds(base.Explorer):
         self.again = Button(description="Start again", icon="refresh")
         self.button.on_click(lambda _: self.step())
         self.again.on_click(lambda _: self.restart())
-        self._forget()
-        x_title, y_title = "number of labels", f"test MAE ({unit})"
+        labels = "number of labels", f"test MAE ({unit})"
         nothing = dict.fromkeys(ways, ([0], [0]))
         self.figure = go.FigureWidget(
-            figures.lines(nothing, "Error after each round", x_title, y_title)
+            figures.lines(nothing, "Error after each round", *labels)
         )
         sentences = {
             self.way: "Who says what to label next.",
             self.button: "Labels, trains the forest anew and tests it.",
             self.again: "Forgets all rounds.",
         }
+        self._forget()
         self.assemble(sentences, self.figure, before=before)
 
     def step(self) -> float:
         """Label once more by the chosen way, as the button does; return the error."""
         way = self.way.value
-        left = len(self._data[0]) - len(self.known[way])
-        if not left:
-            return self.errors[way][-1]
-        self.button.disabled = True
-        try:
-            found, self.known[way] = select.learn(
-                *self._data,
-                self.known[way],
-                way,
-                rounds=1,
-                batch=min(self._batch, left),
-                seed=self._seed + len(self.errors[way]) - 1,
-            )
-        finally:
-            self.button.disabled = False
-        self.errors[way].append(found[-1])
-        self.draw()
-        return found[-1]
+        known, errors = self.known[way], self.errors[way]
+        if left := len(self._data[0]) - len(known):
+            self.button.disabled = True
+            how = dict(rounds=1, batch=min(self._batch, left))
+            how |= dict(seed=self._seed + len(errors) - 1)
+            try:
+                found, self.known[way] = select.learn(*self._data, known, way, **how)
+            finally:
+                self.button.disabled = False
+            errors.append(found[-1])
+            self.draw()
+        return errors[-1]
 
     def restart(self) -> None:
         """Forget all rounds."""
@@ -87,14 +81,13 @@ class Rounds(base.Explorer):
 
     def draw(self) -> None:
         """Draw the errors so far of every way."""
+        words = {}
         for trace in self.figure.data:
-            errors = self.errors[trace.name]
+            way, errors = trace.name, self.errors[trace.name]
             labels = len(self._first) + self._batch * np.arange(len(errors))
             trace.update(x=np.minimum(labels, len(self._data[0])), y=errors)
-        words = {
-            way: f"{errors[-1]:.3g} {self._unit} with {len(self.known[way])} labels"
-            for way, errors in self.errors.items()
-        }
+            after = f"with {len(self.known[way])} labels"
+            words[way] = f"{errors[-1]:.3g} {self._unit} {after}"
         self._text.value = base.table(words)
 
     def _forget(self) -> None:
