@@ -49,14 +49,9 @@ class Run:
 def execute(path: Path, env: dict[str, str], claims: Path | None = None) -> Run:
     """Run a notebook in its folder, in a fresh kernel, then a file of claims."""
     run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
-    client = NotebookClient(
-        run.notebook,
-        timeout=SECONDS_A_CELL,
-        kernel_name="python3",
-        record_timing=False,
-        interrupt_on_timeout=True,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
+    how = dict(timeout=SECONDS_A_CELL, interrupt_on_timeout=True, record_timing=False)
+    where = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(run.notebook, kernel_name="python3", resources=where, **how)
     with client.setup_kernel(env=env):
         try:
             for index, cell in enumerate(run.notebook.cells):
