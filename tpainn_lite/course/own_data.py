@@ -147,8 +147,8 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
             found[k] = ", ".join(words)
     if found:
         raise ValueError(
-            f"needs neutral closed-shell structures; {len(found)} are ions or radicals, "
-            f"frames {[*found][:5]} first ({[*found.values()][0]}); take them out"
+            f"needs neutral closed-shell structures; take out {len(found)} ions or "
+            f"radicals, frames {[*found][:5]} first ({[*found.values()][0]})"
         )
     if boxes:
         notes.append(
@@ -195,8 +195,8 @@ def _labelled(
     known = [a for a in frames if _result(a, "energy") is not None]
     if not known:
         raise ValueError(
-            "no structure has an energy that ASE finds; in extxyz it is 'energy=...' in "
-            "the second line of a structure, forces are columns 'forces:R:3'"
+            "no structure has an energy that ASE finds; in extxyz it is 'energy=...' "
+            "in the second line of a structure, forces are columns 'forces:R:3'"
         )
     if len(known) < len(frames):
         notes.append(f"{len(frames) - len(known)} structures without energy left out.")
