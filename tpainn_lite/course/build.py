@@ -49,25 +49,27 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
         print(f"{lesson}: {cost}, {len(run.claims)} claims, {len(wrong)} problems")
         problems += [f"{lesson}: {words}" for words in wrong]
         timings[lesson] = run.cost
-        results += [
-            {"lesson": lesson, "text": c["text"], "holds": c["holds"]}
-            for c in run.claims
-        ]
+        for claim in run.claims:
+            some = {key: claim[key] for key in ("text", "holds")}
+            results.append({"lesson": lesson} | some)
     _merge(results, timings)
     return problems
 
 
 def _merge(results: list[dict], timings: dict) -> None:
     """Write what the lessons gave; keep what those gave that did not run now."""
-    for name, new in (("claims", results), ("timings", timings)):
-        file = OUT / f"{name}.json"
-        old = json.loads(file.read_text("utf-8")) if file.exists() else type(new)()
-        if name == "claims":
-            old = [c for c in old if c["lesson"] not in timings]
-            new = sorted(old + new, key=lambda c: c["lesson"])
-        else:
-            new = dict(sorted((old | new).items()))
-        file.write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", "utf-8")
+    old = {name: _read(name) for name in ("claims", "timings")}
+    kept = [c for c in old["claims"] or [] if c["lesson"] not in timings]
+    claims = sorted(kept + results, key=lambda c: c["lesson"])
+    timings = dict(sorted(((old["timings"] or {}) | timings).items()))
+    for name, new in (("claims", claims), ("timings", timings)):
+        text = json.dumps(new, indent=1, allow_nan=False) + "\n"
+        (OUT / f"{name}.json").write_text(text, "utf-8")
+
+
+def _read(name: str):
+    file = OUT / f"{name}.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 
 def select(folder: Path, lessons: list[str]) -> list[Path]:
@@ -96,12 +98,11 @@ def seconds(path: Path, profile: str) -> float | None:
 
 def doubts(notebooks: list[Path]) -> list[str]:
     """Say which stated times the last run, of this profile, does not bear out."""
-    file = OUT / "timings.json"
-    if not file.is_file():
-        raise SystemExit(f"{file}: is missing; run make tutorial first")
-    timings, found = json.loads(file.read_text("utf-8")), []
+    timings, found = _read("timings"), []
+    if timings is None:
+        raise SystemExit(f"{OUT}/timings.json: is missing; run make tutorial first")
     for path in notebooks:
-        measured = (timings.get(path.stem) or {}).get("cpu_s")
+        measured = timings.get(path.stem, {}).get("cpu_s")
         stated = seconds(path, PROFILE)
         if measured and stated and not 1 / FACTOR <= measured / stated <= FACTOR:
             found.append(
@@ -128,13 +129,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.mode == "times":
         found = doubts(notebooks)
         print("\n".join(found) or "The times of the lessons are as stated.")
-        return 1 if found else 0
+        return bool(found)
     if not options.lesson:  # a full run leaves nothing of an older one
         for name in ("claims.json", "timings.json"):
             (OUT / name).unlink(missing_ok=True)
     problems = build(notebooks, options.mode == "notebooks")
     print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {OUT}/")
-    return 1 if problems else 0
+    return bool(problems)
 
 
 if __name__ == "__main__":
