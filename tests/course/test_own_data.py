@@ -161,7 +161,7 @@ def with_initial(kind):
 def test_hostile_structures_are_named(spoil, words, tmp_path, frames):
     frames = [relabelled(a) for a in frames]
     spoil(frames)
-    with pytest.raises(ValueError, match=f"mine.traj: .*{words}"):
+    with pytest.raises(ValueError, match=f"mine.traj.*{words}"):
         own_data.read(written(tmp_path, frames, "mine.traj"))
 
 
@@ -188,8 +188,8 @@ def test_broken_files_are_refused(tmp_path, frames):
     for name, unit, words in (
         ("empty.extxyz", None, "empty.extxyz: no such file, or it is empty"),
         ("missing.extxyz", None, "missing.extxyz: no such file, or it is empty"),
-        ("cut.extxyz", None, "structure 6 cannot be read.*cut off.*the 6 "),
-        ("notes.txt", None, "notes.txt: structure 0 cannot be read"),
+        ("cut.extxyz", None, "cut.extxyz: ASE cannot read it.*is the file complete"),
+        ("notes.txt", None, "notes.txt: ASE cannot read it"),
         ("mine.extxyz", "eV", "unit: needs one of"),
     ):
         with pytest.raises(ValueError, match=words):

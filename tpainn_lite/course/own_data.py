@@ -6,10 +6,8 @@ What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
@@ -19,7 +17,7 @@ from ..data import is_free, with_labels
 from ..model import Potential
 from ..public import formats
 
-MOST = 5000  # structures; more are not read
+MOST = 5000  # structures; more are not used
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
@@ -65,20 +63,16 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
     npz = path.suffix == ".npz"
+    frames = _npz(path, unit, notes) if npz else _frames(path, notes)
+    if len(frames) > MOST:
+        words = (
+            f"only the first {MOST} are used; take every tenth if they come from one"
+        )
+        notes.append(f"More than {MOST} structures: {words} run.")
+    force, energy = UNITS["eV/Å" if npz or unit is None else unit]
     try:
-        frames = _npz(path, unit, notes) if npz else _frames(path, notes)
-        if len(frames) > MOST:
-            notes.append(
-                f"More than {MOST} structures: only the first {MOST} are used; take "
-                "every tenth if they come from one run."
-            )
-        frames = frames[:MOST]
-        if count := data.unconstrained(frames):
-            words = "structures had ASE constraints, which hide forces: taken off."
-            notes.append(f"{count} {words}")
-        _refuse_ions(frames, notes)
-        force, energy = UNITS["eV/Å" if npz or unit is None else unit]
-        frames, atoms = _without_free_atoms(frames, notes, energy)
+        _refuse_ions(frames[:MOST], notes)
+        frames, atoms = _without_free_atoms(frames[:MOST], notes, energy)
         frames, forces = _labelled(frames, notes, force, energy)
         data.check(frames, forces=forces)
         return Intake(_distinct(frames, notes), forces, notes, atoms)
@@ -99,30 +93,20 @@ def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
                 raise ValueError(f"unit: got {unit!r}, but the file says {said}")
         frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"needs arrays {formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} "
-            f"(sGDML's) that fit together: {error}"
-        ) from error
+        keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
+        words = f"{path}: needs arrays {keys} that fit together: {error}"
+        raise ValueError(words) from error
     if energy is None and not unit:
         notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
     return frames
 
 
 def _frames(path: Path, notes: list[str]) -> list[Atoms]:
-    """Read up to one more than `MOST` structures with ASE."""
-    frames: list[Atoms] = []
-    try:
-        for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
-            frames.append(atoms)
-    except Exception as error:  # ASE's readers raise whatever their parsers raise
-        n = len(frames)
-        raise ValueError(
-            f"structure {n} cannot be read ({type(error).__name__}: {error}); is the "
-            "file cut off, or its suffix not its format? "
-            f"the {n} structures before it are whole"
-        ) from error
-    if not frames:
-        raise ValueError("ASE finds no structure in it; is it the right file?")
+    """Read structures with ASE; what `data.read` warns of becomes a note."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        frames = data.read(path, labelled=False)
+    notes += [str(w.message) for w in said if str(path) in str(w.message)]
     with path.open("rb") as file:
         file.seek(-1, 2)
         if path.suffix in (".xyz", ".extxyz") and file.read() != b"\n":
