@@ -54,6 +54,11 @@ def low_data(grid, make):
     return make(grid)
 
 
+def move(explorer, **values):
+    for name, value in values.items():
+        getattr(explorer, name).value = value
+
+
 def trace(explorer, name: str):
     return next(t for t in explorer.figure.data if t.name == name)
 
@@ -194,7 +199,7 @@ def test_low_data_shows_the_grid_at_once(low_data):
     np.testing.assert_allclose(tuned.y, [400 / 3 + 1, 400 / 6 + 1])
     np.testing.assert_allclose(tuned.error_y.array, 1)
     assert trace(low_data, "scratch, 5x longer") is not None
-    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 6, 2
+    move(low_data, arm="tuned", n=6, seed=2)
     chosen = trace(low_data, "chosen point")
     np.testing.assert_allclose([*chosen.x, *chosen.y], [6, 400 / 6 + 2])
     low_data.quantity.value = "energy MAE"
@@ -203,15 +208,13 @@ def test_low_data_shows_the_grid_at_once(low_data):
     assert "kcal/mol" in low_data.figure.layout.yaxis.title.text
     elsewhere = {"seed": 7}, {"seed": 0, "lr": 3e-3}
     for change in (*elsewhere, {"lr": CONFIG.lr, "strategy": "instant head"}):
-        for name, value in change.items():
-            getattr(low_data, name).value = value
+        move(low_data, **change)
         assert len(trace(low_data, "chosen point").x) == 0
         assert "not in the grid" in low_data._text.value
 
 
 def test_a_point_trained_live_gets_its_star(low_data, ethanols):
-    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 3, 4
-    low_data.lr.value = 3e-3
+    move(low_data, arm="tuned", n=3, seed=4, lr=3e-3)
     low_data.train.click()
     low_data.n.value = 6  # moving on does not change what is being trained
     star = low_data.training.result()
@@ -234,8 +237,7 @@ def test_a_point_trained_live_gets_its_star(low_data, ethanols):
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, HEAD])
 def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, strategy):
-    low_data.arm.value, low_data.n.value = "tuned", 3
-    low_data.strategy.value = strategy
+    move(low_data, arm="tuned", n=3, strategy=strategy)
     found = low_data.start().result()["potential"]
     (frames,) = split(ethanols[:6], 3, seed=0)
     how = ridge_head.HeadConfig()
@@ -310,7 +312,7 @@ def again(make, explorer):
 
 
 def test_low_data_made_again_keeps_controls_stars_and_training(low_data, grid, make):
-    low_data.arm.value, low_data.n.value, low_data.lr.value = "scratch", 6, 3e-3
+    move(low_data, arm="scratch", n=6, lr=3e-3)
     low_data.start().result()
     low_data.quantity.value = "energy MAE"
     new = make(grid, before=low_data)
@@ -335,23 +337,20 @@ def test_the_others_made_again_go_on(small, ethanol, ethanols, low_data):
     turn = partial(explorers.Rotation, small, ethanol)
     assert turn(before=low_data).angle.value == 0  # that is another kind
     explorer = turn()
-    explorer.axis.value, explorer.angle.value, explorer.mirror.value = "x", 35, True
+    move(explorer, axis="x", angle=35, mirror=True)
     again(turn, explorer)
     config = ridge_head.HeadConfig(features=8)
     make = partial(explorers.Refit, small, test=ethanols[6:7], config=config)
     explorer = make(pool=ethanols[:6])
-    explorer.n.value, explorer.seed.value = 5, 3
-    explorer.ridge.value = explorer._config.ridges[0]
+    move(explorer, n=5, seed=3, ridge=config.ridges[0])
     again(partial(make, ethanols[:6]), explorer)
     fewer = make(ethanols[:4], before=explorer)
-    assert fewer.n.value == 4  # its own: 5 is not offered
-    assert fewer.seed.value == 3
+    assert (fewer.n.value, fewer.seed.value) == (4, 3)  # its own n: 5 is not offered
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     make = partial(explorers.SelectionMap, X, y, "eV")
     explorer = make()
-    explorer.method.value, explorer.n.value = "random", 7
-    explorer.length.value, explorer.seed.value = 16.0, 4
+    move(explorer, method="random", n=7, length=16.0, seed=4)
     new = again(make, explorer)
     np.testing.assert_array_equal(new.chosen, explorer.chosen)
     make = partial(explorers.Rounds, X[:40], y[:40], "eV", (X[40:], y[40:]))

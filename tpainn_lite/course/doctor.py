@@ -8,7 +8,6 @@ imports what the lessons import, so that their first cells find compiled bytecod
 import ast
 import importlib
 import json
-import os
 import re
 import sys
 from importlib import metadata
@@ -75,12 +74,7 @@ def nglview(asked: str | None, installed: str | None) -> Check:
 
 def threads() -> Check:
     """Check torch's threads against the cores that affinity and cgroup allow."""
-    cores = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0))
-    quotas = [quota.split() for quota in _limits("cpu.max")]
-    version_1 = (_limits(f"cpu.cfs_{what}_us", "cpu") for what in ("quota", "period"))
-    for quota, period in [*quotas, *zip(*version_1, strict=True)]:
-        if quota not in ("max", "-1"):
-            cores = min(cores, max(1, round(int(quota) / int(period))))
+    cores = importlib.import_module("joblib").cpu_count()
     used = importlib.import_module("torch").get_num_threads()
     found = f"torch uses {used}, {cores} core(s) allowed"
     cure = "; set OMP_NUM_THREADS=1 and restart, or it runs many times slower"
@@ -152,7 +146,7 @@ def imports(folder: Path) -> list[Check]:
 def report(build: bool = False) -> bool:
     """Print every check, one a line; return whether all are fine."""
     checks = [*versions(), memory()]
-    checks += [threads()] if version("torch") else []
+    checks += [threads()] if version("torch") and version("joblib") else []
     checks += imports(lessons_folder()) if build else []
     for fine, name, found in checks:
         print(f"{'OK  ' if fine else 'FAIL'} {name}: {found}")
