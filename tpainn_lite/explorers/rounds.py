@@ -7,6 +7,8 @@ from ipywidgets import Button, Dropdown
 from .. import select
 from . import base, figures
 
+BATCH = 10  # labels a round
+
 
 class Rounds(base.Explorer):
     """Label a few candidates more at each click, and see what it does to the error.
@@ -23,16 +25,14 @@ class Rounds(base.Explorer):
         unit: str,
         test: tuple[np.ndarray, np.ndarray],
         first: np.ndarray,
-        batch: int = 10,
-        seed: int = 0,
         before: "Rounds | None" = None,
     ):
         """Begin with the controls of `before` and, for the same table, its rounds."""
         self._data, self._unit = (X, y, test), unit
-        self._first, self._batch, self._seed = np.asarray(first), batch, seed
+        self._first = np.asarray(first)
         ways = [*select.ACQUISITIONS]
         self.way = Dropdown(options=ways, value="committee", description="Way")
-        self.button = Button(description=f"Label {batch} more", icon="plus")
+        self.button = Button(description=f"Label {BATCH} more", icon="plus")
         self.again = Button(description="Start again", icon="refresh")
         self.button.on_click(lambda _: self.step())
         self.again.on_click(lambda _: self.restart())
@@ -55,8 +55,7 @@ class Rounds(base.Explorer):
         known, errors = self.known[way], self.errors[way]
         if left := len(self._data[0]) - len(known):
             self.button.disabled = True
-            how = dict(rounds=1, batch=min(self._batch, left))
-            how |= dict(seed=self._seed + len(errors) - 1)
+            how = dict(rounds=1, batch=min(BATCH, left), seed=len(errors) - 1)
             try:
                 found, self.known[way] = select.learn(*self._data, known, way, **how)
             finally:
@@ -72,10 +71,7 @@ class Rounds(base.Explorer):
 
     def adopt(self, before: "Rounds") -> None:
         """Go on with the rounds of `before` if its table is the same."""
-        tables = (
-            [*e._data[:2], *e._data[2], e._first, e._batch, e._seed]
-            for e in (self, before)
-        )
+        tables = ([*e._data[:2], *e._data[2], e._first] for e in (self, before))
         if all(map(np.array_equal, *tables)):
             self.errors, self.known = before.errors, before.known
 
@@ -84,14 +80,14 @@ class Rounds(base.Explorer):
         words = {}
         for trace in self.figure.data:
             way, errors = trace.name, self.errors[trace.name]
-            labels = len(self._first) + self._batch * np.arange(len(errors))
+            labels = len(self._first) + BATCH * np.arange(len(errors))
             trace.update(x=np.minimum(labels, len(self._data[0])), y=errors)
             after = f"with {len(self.known[way])} labels"
             words[way] = f"{errors[-1]:.3g} {self._unit} {after}"
         self._text.value = base.table(words)
 
     def _forget(self) -> None:
-        start = dict(rounds=0, batch=self._batch, seed=self._seed)
+        start = dict(rounds=0, batch=BATCH, seed=0)
         errors, _ = select.learn(*self._data, self._first, "random", **start)
         self.errors = {way: [*errors] for way in select.ACQUISITIONS}
         self.known = dict.fromkeys(select.ACQUISITIONS, self._first)
