@@ -65,10 +65,10 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
     npz = path.suffix == ".npz"
     frames = _npz(path, unit, notes) if npz else _frames(path, notes)
     if len(frames) > MOST:
-        words = (
-            f"only the first {MOST} are used; take every tenth if they come from one"
+        notes.append(
+            f"More than {MOST} structures: only the first {MOST} are used; take every "
+            "tenth if they come from one run."
         )
-        notes.append(f"More than {MOST} structures: {words} run.")
     force, energy = UNITS["eV/Å" if npz or unit is None else unit]
     try:
         _refuse_ions(frames[:MOST], notes)

@@ -14,13 +14,13 @@ from . import base, figures
 PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
 SERIES = {"density": "g/cm³", "temperature": "K", "hydrogen bonds": "per molecule"}
 MSD = "mean square displacement"
+D = "diffusion coefficient", "1e-9 m²/s"
 TITLES = {  # quantity -> the axes of `curve`, what `estimate` gives, and its unit
     **{q: ("time in the window (ps)", f"{q} ({u})", q, u) for q, u in SERIES.items()},
     **{
         q: ("r (Å)", f"{q} (no unit)", f"highest peak of {q}", "no unit") for q in PAIRS
     },
-    MSD: ("time between two frames (ps)", f"{MSD} (Å²)")
-    + ("diffusion coefficient", "1e-9 m²/s"),
+    MSD: ("time between two frames (ps)", f"{MSD} (Å²)", *D),
 }
 QUANTITIES = tuple(TITLES)
 THIN = 4  # of what is slow to compute every fourth frame is enough
