@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from IPython.display import display
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
@@ -80,14 +80,11 @@ def in_words() -> Iterator[None]:
 
 def placard(text: str) -> bytes:
     """Draw `text` as a PNG, the twin of a control that has nothing to draw."""
-    font = ImageFont.load_default(18)
-    left, top, right, bottom = font.getbbox(text)
-    size = round(right - left) + 24, round(bottom - top) + 24
-    image, content = Image.new("RGB", size, "white"), io.BytesIO()
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, image.width - 1, image.height - 1), outline="black")
-    draw.text((12 - left, 12 - top), text, fill="black", font=font)
-    image.save(content, "PNG")
+    from matplotlib.figure import Figure  # not at the top: it takes a while to import
+
+    figure, content = Figure(figsize=(0.1, 0.1)), io.BytesIO()
+    figure.text(0, 0, text, size=14, bbox=dict(facecolor="white", pad=10))
+    figure.savefig(content, bbox_inches="tight")
     return content.getvalue()
 
 
