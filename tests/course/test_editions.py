@@ -22,26 +22,25 @@ def is_solution(cell):
     return "solution" in cell.metadata.get("tags", [])
 
 
+FUNCTION = '# Solution of exercise 2\ndef f(x):\n    "Halve."\n    return x / 2'
+
+
 def test_solutions_become_stubs_and_checks_stay():
-    cells = [new_code_cell(SOLVED, metadata={"tags": ["solution"]})]
+    tagged = {"tags": ["solution"]}
+    sources = [new_code_cell(s, metadata=tagged) for s in (SOLVED, FUNCTION)]
     lesson = new_notebook(
-        cells=[new_markdown_cell("# 1"), *cells, new_code_cell(CHECK)]
+        cells=[new_markdown_cell("# 1"), *sources, new_code_cell(CHECK)]
     )
-    stub, check = code(editions.student(lesson))
+    stub, function, check = code(editions.student(lesson))
     assert check == CHECK
     assert stub.splitlines()[0] == "# Your solution of exercise 1"
     assert "6 * 7" not in stub
-    with pytest.raises(NotImplementedError, match="the next cell checks it"):
-        exec(stub, {})
-    assert code(lesson) == [SOLVED, CHECK]  # the source is untouched
-    cells[
-        0
-    ].source = '# Solution of exercise 2\ndef f(x):\n    "Halve."\n    return x / 2'
-    stub, _ = code(editions.student(lesson))
-    assert stub.splitlines()[1:3] == ["def f(x):", '    "Halve."']
-    exec(stub, names := {})
-    with pytest.raises(NotImplementedError):
-        names["f"](1)
+    assert function.splitlines()[1:3] == ["def f(x):", '    "Halve."']
+    exec(function, names := {})
+    for call in (lambda: exec(stub, {}), lambda: names["f"](1)):
+        with pytest.raises(NotImplementedError, match="the next cell checks it"):
+            call()
+    assert code(lesson) == [SOLVED, FUNCTION, CHECK]  # the source is untouched
 
 
 @every

@@ -19,6 +19,8 @@ from tpainn_lite import datasets, molecules, units, water
 from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
 
+BOHR, HARTREE = ase.units.Bohr, ase.units.Hartree
+
 
 @pytest.fixture
 def frames():
@@ -44,54 +46,53 @@ def relabelled(atoms, energy=None, forces=None):
     )
 
 
-def test_a_good_file(tmp_path, frames, student):
+def in_units(frames, force, energy):
+    return [
+        relabelled(a, a.get_potential_energy() / energy, a.get_forces() / force)
+        for a in frames
+    ]
+
+
+def same(found, frames, rtol=1e-9):
+    assert len(found) == len(frames)
+    for a, b in zip(found, frames, strict=True):
+        np.testing.assert_array_equal(a.numbers, b.numbers)
+        np.testing.assert_array_equal(a.pbc, b.pbc)
+        np.testing.assert_allclose(a.positions, b.positions, rtol=rtol, atol=1e-7)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol, atol=1e-6)
+        energies = a.get_potential_energy(), b.get_potential_energy()
+        np.testing.assert_allclose(*energies, rtol)
+
+
+def test_good_files(tmp_path, frames, student):
     path = written(tmp_path, frames)
     found = own_data.read(path)
     assert found.forces
     assert found.notes == []
-    for a, b in zip(found.frames, frames, strict=True):
-        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+    same(found.frames, frames)
     assert own_data.start(found.frames) == "molecules-mmff94"
     assert own_data.doubt_units(found.frames, student) is None
     path.write_text(path.read_text()[:-4])
     last = "The last line does not end: is its last number whole?"
     assert own_data.read(path).notes == [last]
-
-
-def test_a_database(tmp_path, frames):
     with ase.db.connect(tmp_path / "mine.db") as database:
         for a in frames:
             database.write(a)
-    found = own_data.read(tmp_path / "mine.db")
-    np.testing.assert_allclose(found.frames[3].get_forces(), frames[3].get_forces())
+    same(own_data.read(tmp_path / "mine.db").frames, frames)
 
 
 @pytest.mark.parametrize("unit", ["kcal/mol/Å", "kJ/mol/Å", "Hartree/Bohr"])
 def test_wrong_units_are_seen_and_can_be_named(unit, tmp_path, frames, student):
-    force, energy = own_data.UNITS[unit]
-    strange = [
-        relabelled(a, a.get_potential_energy() / energy, a.get_forces() / force)
-        for a in frames
-    ]
-    path = written(tmp_path, strange)
+    path = written(tmp_path, in_units(frames, *own_data.UNITS[unit]))
     assert f"unit='{unit}'" in own_data.doubt_units(own_data.read(path).frames, student)
     mended = own_data.read(path, unit).frames
     assert own_data.doubt_units(mended, student) is None
+    same(mended, frames, 1e-6)
     turned = [relabelled(a, forces=-a.get_forces()) for a in mended]
     assert "gradients" in own_data.doubt_units(turned, student)
-    assert mended[0].get_potential_energy() == pytest.approx(
-        frames[0].get_potential_energy(), rel=1e-8
-    )
 
 
-def test_no_forces(tmp_path, frames):
-    plain = [with_labels(a, a.get_potential_energy()) for a in frames]
-    found = own_data.read(written(tmp_path, plain))
-    assert not found.forces
-    assert "energies alone" in found.notes[0]
-
-
-def test_some_without_labels_copies_and_too_many(tmp_path, frames, monkeypatch):
+def test_what_is_odd_becomes_a_note(tmp_path, frames, student, monkeypatch):
     bare = frames[0].copy()
     bare.calc = None
     found = own_data.read(written(tmp_path, [*frames, bare, frames[1]]))
@@ -100,23 +101,23 @@ def test_some_without_labels_copies_and_too_many(tmp_path, frames, monkeypatch):
         "1 structures without energy left out.",
         "1 copies of other structures left out.",
     ]
-    monkeypatch.setattr(own_data, "MOST", 7)
-    found = own_data.read(written(tmp_path, frames))
-    assert len(found.frames) == 7
-    assert "only the first 7" in found.notes[0]
-
-
-def test_constraints_are_taken_off_with_a_note(tmp_path, frames, student):
+    plain = [with_labels(a, a.get_potential_energy()) for a in frames]
+    found = own_data.read(written(tmp_path, plain))
+    assert not found.forces
+    assert "energies alone" in found.notes[0]
     fixed = [relabelled(a) for a in frames]
     for atoms in fixed:
         atoms.set_constraint(FixAtoms([0, 1, 2]))
     found = own_data.read(written(tmp_path, fixed))
     assert "12 structures had ASE constraints" in found.notes[0]
+    same(found.frames, frames)
     for atoms in fixed:
         atoms.set_constraint(FixAtoms(range(9)))  # ASE's forces: all zero
     assert own_data.doubt_units(fixed, student) is None
-    for a, b in zip(found.frames, frames, strict=True):
-        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-7)
+    monkeypatch.setattr(own_data, "MOST", 7)
+    found = own_data.read(written(tmp_path, frames))
+    assert len(found.frames) == 7
+    assert "only the first 7" in found.notes[0]
 
 
 def nan(frames):
@@ -126,28 +127,11 @@ def nan(frames):
 
 def overlapping(frames):
     frames[4].positions[1] = frames[4].positions[0] + 0.1
-    return frames
 
 
 def mixed(frames):
     frames[4].set_cell([9, 9, 9])
     frames[4].pbc = True
-    return frames
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (nan, "frame 4: .*NaN"),
-        (overlapping, "frame 4: atoms 0 and 1 are 0.17 Å apart"),
-        (mixed, "some structures are periodic and some are not"),
-        (lambda frames: [frames[0]] * 3, "at least 2 different structures"),
-    ],
-)
-def test_hostile_structures(spoil, words, tmp_path, frames):
-    path = written(tmp_path, spoil([relabelled(a) for a in frames]))
-    with pytest.raises(ValueError, match=words):
-        own_data.read(path)
 
 
 def without_a_hydrogen(frames):
@@ -161,19 +145,25 @@ def with_initial(kind):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (without_a_hydrogen, "25 electrons, an odd number"),
-        (lambda frames: frames[4].info.update(charge=1), "charge=1"),
+        (nan, "frame 4: .*NaN"),
+        (overlapping, "frame 4: atoms 0 and 1 are 0.17 Å apart"),
+        (mixed, "some structures are periodic and some are not"),
+        (lambda frames: frames.__setitem__(np.s_[1:], frames[:1]), "at least 2 differ"),
+        (without_a_hydrogen, r"frames \[4\].*25 electrons, an odd number"),
+        (lambda frames: frames[4].info.update(charge=1), r"frames \[4\].*charge=1"),
         (lambda frames: frames[4].info.update(multiplicity=3), "multiplicity=3"),
         (with_initial("charges"), "initial charges add up to 1"),
         (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
+        (lambda frames: [setattr(a, "calc", None) for a in frames], "has an energy"),
     ],
 )
-def test_ions_and_radicals_are_named(spoil, words, tmp_path, frames):
+def test_hostile_structures_are_named(spoil, words, tmp_path, frames):
     frames = [relabelled(a) for a in frames]
     spoil(frames)
-    ase.io.write(tmp_path / "mine.traj", frames)
-    with pytest.raises(ValueError, match=f"frames \\[4\\].*{words}"):
-        own_data.read(tmp_path / "mine.traj")
+    # extxyz has no initial charges, and a trajectory one pbc for all frames
+    path = written(tmp_path, frames, "mine.extxyz" if spoil is mixed else "mine.traj")
+    with pytest.raises(ValueError, match=f"{path.name}.*{words}"):
+        own_data.read(path)
 
 
 def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
@@ -191,44 +181,35 @@ def test_declared_neutral_singlets_and_boxes_pass(tmp_path, frames):
     assert "3 periodic structures have an odd number of electrons" in found.notes[0]
 
 
-def test_empty_cut_off_and_wrongly_named(tmp_path, frames):
-    (tmp_path / "empty.extxyz").touch()
-    for name in ("empty.extxyz", "missing.extxyz"):
-        with pytest.raises(ValueError, match=f"{name}: no such file, or it is empty"):
-            own_data.read(tmp_path / name)
+def test_broken_files_are_refused(tmp_path, frames):
     text = written(tmp_path, frames).read_text()
+    (tmp_path / "empty.extxyz").touch()
     (tmp_path / "cut.extxyz").write_text(text[: len(text) // 2 + 40])
-    with pytest.raises(
-        ValueError, match=r"structure 6 cannot be read.*cut off.*the 6 "
-    ):
-        own_data.read(tmp_path / "cut.extxyz")
     (tmp_path / "notes.txt").write_text("buy milk\n")
-    with pytest.raises(ValueError, match="notes.txt: structure 0 cannot be read"):
-        own_data.read(tmp_path / "notes.txt")
-    bare = [a.copy() for a in frames]
-    with pytest.raises(ValueError, match="no structure has an energy"):
-        own_data.read(written(tmp_path, bare, "bare.xyz"))
-    with pytest.raises(ValueError, match="unit: needs one of"):
-        own_data.read(written(tmp_path, frames), "eV")
+    for name, unit, words in (
+        ("empty.extxyz", None, "empty.extxyz: no such file, or it is empty"),
+        ("missing.extxyz", None, "missing.extxyz: no such file, or it is empty"),
+        ("cut.extxyz", None, "cut.extxyz: ASE cannot read it.*is the file complete"),
+        ("notes.txt", None, "notes.txt: ASE cannot read it"),
+        ("mine.extxyz", "eV", "unit: needs one of"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            own_data.read(tmp_path / name, unit)
 
 
 def test_where_to_start(frames):
     assert own_data.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
-    strange = frames[0].copy()
-    strange.numbers[0] = 5
-    with pytest.raises(
-        ValueError, match=r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"
-    ):
-        own_data.start([strange])
-    ion = molecule("CH3Cl")
+    strange, ion, salt = frames[0].copy(), molecule("CH3Cl"), water.water_box(8, seed=0)
     assert own_data.start([ion]) == own_data.OWN
+    strange.numbers[0], salt.numbers[0] = 5, 11
     del ion[-1]  # a hydrogen
-    with pytest.raises(ValueError, match="MMFF94 cannot teach one: atoms: RDKit finds"):
-        own_data.start([ion])
-    strange = water.water_box(8, seed=0)
-    strange.numbers[0] = 11
-    with pytest.raises(ValueError, match="periodic structures"):
-        own_data.start([strange])
+    for atoms, words in (
+        (strange, r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"),
+        (ion, "MMFF94 cannot teach one: atoms: RDKit finds"),
+        (salt, "periodic structures"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            own_data.start([atoms])
 
 
 def test_splits_do_not_leak(frames):
@@ -237,10 +218,8 @@ def test_splits_do_not_leak(frames):
         a.info = {}
     assert [len(part) for part in own_data.pool_and_test(run[:2])[:2]] == [1, 1]
     pool, test, how = own_data.pool_and_test(run)
-    assert len(test) == 12
-    assert pool[0] is run[0]
-    assert test[-1] is run[-1]
-    assert len(pool) == 48 - 12 - 2
+    assert (len(pool), len(test)) == (48 - 12 - 2, 12)
+    assert (pool[0], test[-1]) == (run[0], run[-1])
     assert "order of the file, 2 in between left out" in how
     some = [a.copy() for a in datasets.load("molecules-dft")["pool"][:60]]
     plain = own_data.pool_and_test(some)[2]
@@ -252,125 +231,92 @@ def test_splits_do_not_leak(frames):
     assert how == plain
     assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
     assert 5 < len(test) < 25
-    nameless = [a.copy() for a in some]
-    for a in nameless:
+    for a in some:
         a.info = {}
-    pool, test, how = own_data.pool_and_test(nameless)
+    pool, test, how = own_data.pool_and_test(some)
     assert how.startswith("by composition")
     formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
     assert not formulas[0] & formulas[1]
 
 
-def arrays_of(frames, energy=1.0, length=1.0):
+def arrays_of(frames, energy=1.0, length=1.0, **more):
     """What an npz holds, in units of `energy` (eV) and `length` (Å)."""
     return dict(
         z=frames[0].numbers,
         R=np.array([a.positions for a in frames]) / length,
         E=np.array([a.get_potential_energy() for a in frames]) / energy,
         F=np.array([a.get_forces() for a in frames]) / (energy / length),
+        **more,
     )
-
-
-def same(found, frames):
-    assert len(found) == len(frames)
-    for a, b in zip(found, frames, strict=True):
-        np.testing.assert_array_equal(a.numbers, b.numbers)
-        np.testing.assert_array_equal(a.pbc, b.pbc)
-        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-9)
-        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-9, atol=1e-9)
-        assert a.get_potential_energy() == pytest.approx(
-            b.get_potential_energy(), rel=1e-12
-        )
-
-
-BOHR = ase.units.Bohr
 
 
 @pytest.mark.parametrize(
     ("e_unit", "r_unit", "energy", "length"),
     [
         ("kJ/mol", "nm", ase.units.kJ / ase.units.mol, 10.0),
-        ("Hartree", "bohr", ase.units.Hartree, BOHR),
-        (b"Eh", b"au", ase.units.Hartree, BOHR),
+        ("Hartree", "bohr", HARTREE, BOHR),
+        (b"Eh", b"au", HARTREE, BOHR),
         ("meV", "angstrom", 1e-3, 1.0),
     ],
 )
 def test_an_npz_is_read_in_the_units_it_names(
     e_unit, r_unit, energy, length, tmp_path, frames
 ):
-    named = arrays_of(frames, energy, length) | dict(e_unit=e_unit, r_unit=r_unit)
+    named = arrays_of(frames, energy, length, e_unit=e_unit, r_unit=r_unit)
     np.savez(tmp_path / "mine.npz", **named)
     found = own_data.read(tmp_path / "mine.npz")
     assert found.notes == []
-    for a, b in zip(found.frames, frames, strict=True):  # CODATA of other years
-        np.testing.assert_allclose(a.positions, b.positions, rtol=1e-6)
-        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-5)
+    same(found.frames, frames, 1e-5)  # CODATA of other years
 
 
 def test_an_npz_is_converted_once(tmp_path, frames):
-    np.savez(tmp_path / "mine.npz", **arrays_of(frames, units.KCAL_MOL))
-    found = own_data.read(tmp_path / "mine.npz")
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays_of(frames, units.KCAL_MOL))
+    found = own_data.read(path)
     same(found.frames, frames)
     assert "kcal/mol" in found.notes[0]
-    told = own_data.read(tmp_path / "mine.npz", "kcal/mol/Å")
+    told = own_data.read(path, "kcal/mol/Å")
     same(told.frames, frames)
     assert told.notes == []
-    np.savez(tmp_path / "mine.npz", **arrays_of(frames))
-    same(own_data.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
-    np.savez(tmp_path / "mine.npz", **arrays_of(frames), e_unit="eV")
-    same(own_data.read(tmp_path / "mine.npz", "eV/Å").frames, frames)
-    with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
-        own_data.read(tmp_path / "mine.npz", "kcal/mol/Å")
-
-
-def test_an_npz_that_names_one_unit_takes_the_other_from_the_reader(tmp_path, frames):
-    path = tmp_path / "mine.npz"
-    np.savez(path, **arrays_of(frames), r_unit="Ang")
+    np.savez(path, **arrays_of(frames))
+    same(own_data.read(path, "eV/Å").frames, frames)
+    np.savez(path, **arrays_of(frames, r_unit="Ang"))
     same(own_data.read(path, "eV/Å").frames, frames)
     assert "no unit of energy" in own_data.read(path).notes[0]
-    mixed = arrays_of(frames, ase.units.Hartree) | {"e_unit": "Hartree"}
+    mixed = arrays_of(frames, HARTREE, e_unit="Hartree")
     mixed["F"] = mixed["F"] * BOHR  # of Hartree/Bohr, positions in Å
     np.savez(path, **mixed)
-    found = own_data.read(path, "Hartree/Bohr").frames[0]
-    np.testing.assert_allclose(found.get_forces(), frames[0].get_forces(), rtol=1e-5)
-    np.savez(path, **arrays_of(frames), e_unit="furlong")
-    with pytest.raises(ValueError, match="e_unit: needs one of .*'furlong'"):
-        own_data.read(path)
+    same(own_data.read(path, "Hartree/Bohr").frames, frames, 1e-5)
+    np.savez(path, **arrays_of(frames, e_unit="eV"))
+    same(own_data.read(path, "eV/Å").frames, frames)
+    with pytest.raises(ValueError, match=r"unit: .*kcal/mol/Å.*e_unit 'eV'"):
+        own_data.read(path, "kcal/mol/Å")
 
 
 def test_an_npz_of_boxes(tmp_path):
     boxes = datasets.load("water-dft")["pool"][:4]
-    plain = arrays_of(boxes) | dict(e_unit="eV")
-    cells = np.array([a.cell for a in boxes])
+    path, cells = tmp_path / "boxes.npz", np.array([a.cell for a in boxes])
     for more in (
         dict(cell=cells, pbc=[True, True, True]),
         dict(cell=cells[0]),
         dict(lattice=cells[0]),
         dict(cell=cells.reshape(4, 9), pbc=np.ones((4, 3), bool)),
     ):
-        np.savez(tmp_path / "boxes.npz", **plain, **more)
-        found = own_data.read(tmp_path / "boxes.npz").frames
+        np.savez(path, **arrays_of(boxes, e_unit="eV", **more))
+        found = own_data.read(path).frames
         same(found, boxes)
         np.testing.assert_allclose(found[0].cell, boxes[0].cell)
-    np.savez(tmp_path / "boxes.npz", **plain, cell=cells, pbc=[False] * 3)
-    assert not own_data.read(tmp_path / "boxes.npz").frames[0].pbc.any()
-    bohr = arrays_of(boxes, length=BOHR) | dict(e_unit="eV", r_unit="bohr")
-    np.savez(tmp_path / "boxes.npz", **bohr, cell=cells / BOHR)
-    found = own_data.read(tmp_path / "boxes.npz").frames
+    np.savez(path, **arrays_of(boxes, e_unit="eV", cell=cells, pbc=[False] * 3))
+    assert not own_data.read(path).frames[0].pbc.any()
+    bohr = dict(e_unit="eV", r_unit="bohr", cell=cells / BOHR)
+    np.savez(path, **arrays_of(boxes, length=BOHR, **bohr))
+    found = own_data.read(path).frames
+    same(found, boxes, 1e-5)
     np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
-    skewed = cells[0] + np.triu(np.ones((3, 3)), 1)
-    for more, words in (
-        (dict(lattice=skewed), "lattice: rows or columns"),
-        (dict(cell=cells[0].diagonal()), r"cell: needs the shape \(3, 3\)"),
-        (dict(pbc=True), "pbc: the file has no cell"),
-    ):
-        np.savez(tmp_path / "boxes.npz", **plain, **more)
-        with pytest.raises(ValueError, match=words):
-            own_data.read(tmp_path / "boxes.npz")
 
 
 def test_an_npz_with_numbers_per_frame(tmp_path, frames):
-    plain = arrays_of(frames) | dict(e_unit="eV")
+    plain = arrays_of(frames, e_unit="eV")
     numbers = np.tile(frames[0].numbers, (len(frames), 1))
     padded = {k: np.pad(plain[k], ((0, 0), (0, 2), (0, 0))) for k in "RF"}
     padded["z"] = np.pad(numbers, ((0, 0), (0, 2)))
@@ -379,13 +325,25 @@ def test_an_npz_with_numbers_per_frame(tmp_path, frames):
         same(own_data.read(tmp_path / "mine.npz").frames, frames)
 
 
+CELL = np.diag([9.0, 9.0, 9.0])
+
+
 @pytest.mark.parametrize(
-    ("key", "cut"), [("z", np.s_[:-1]), ("F", np.s_[:, :-1]), ("E", np.s_[:-1])]
+    ("change", "words"),
+    [
+        (lambda plain: dict(z=plain["z"][:-1]), "z: needs the shape"),
+        (lambda plain: dict(F=plain["F"][:, :-1]), "F: needs the shape"),
+        (lambda plain: dict(E=plain["E"][:-1]), "E: needs the shape"),
+        (lambda _: dict(e_unit="furlong"), "e_unit: needs one of .*furlong"),
+        (lambda _: dict(lattice=CELL + np.triu(np.ones((3, 3)), 1)), "rows or columns"),
+        (lambda _: dict(cell=CELL[0]), r"cell: needs the shape \(3, 3\)"),
+        (lambda _: dict(pbc=True), "pbc: the file has no cell"),
+    ],
 )
-def test_an_npz_whose_shapes_differ(key, cut, tmp_path, frames):
-    plain = arrays_of(frames) | dict(e_unit="eV")
-    np.savez(tmp_path / "mine.npz", **plain | {key: plain[key][cut]})
-    with pytest.raises(ValueError, match=f"{key}: needs the shape"):
+def test_an_npz_that_does_not_fit_is_refused(change, words, tmp_path, frames):
+    plain = arrays_of(frames, e_unit="eV")
+    np.savez(tmp_path / "mine.npz", **plain | change(plain))
+    with pytest.raises(ValueError, match=words):
         own_data.read(tmp_path / "mine.npz")
     np.savez(tmp_path / "odd.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match=r"odd.npz: needs arrays .*coords"):
@@ -412,18 +370,14 @@ def test_lesson_08_takes_a_readers_file(tmp_path, frames):
     assert names["own"]
     assert names["start"] == "molecules-mmff94"
     assert len(names["pool"]) + len(names["test"]) == 11
-    boxes = datasets.load("water-dft")["pool"][:12]
-    assert (
-        lesson(written(tmp_path, boxes, "w.extxyz"))["start"] == "water-qtip4pf-longer"
-    )
+    boxes = written(tmp_path, datasets.load("water-dft")["pool"][:12], "w.extxyz")
+    assert lesson(boxes)["start"] == "water-qtip4pf-longer"
 
 
 def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
     monkeypatch.setattr(lessons, "PROFILE", "ci")
-    mine = [
-        relabelled(a, a.get_potential_energy() - 3760.0)
-        for a in molecules.sample("CF", 12, temperature=400.0, seed=5)
-    ]
+    some = molecules.sample("CF", 12, temperature=400.0, seed=5)
+    mine = [relabelled(a, a.get_potential_energy() - 3760.0) for a in some]
     names = lesson(written(tmp_path, mine))
     assert names["start"] == own_data.OWN
     assert names["training"].value[0] is names["student"]
@@ -438,20 +392,15 @@ def beryllium(frames):
     return frames
 
 
-def kilocalories(frames):
-    factor = units.KCAL_MOL
-    return [
-        relabelled(a, a.get_potential_energy() / factor, a.get_forces() / factor)
-        for a in frames
-    ]
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (nan, "NaN"),
         (beryllium, "elements .*4, 6.*lessons 01 and 02 show how"),
-        (kilocalories, "unit='kcal/mol/Å'.*Put it into UNIT"),
+        (
+            lambda frames: in_units(frames, *[units.KCAL_MOL] * 2),
+            "unit='kcal/mol/Å'.*Put it into UNIT",
+        ),
     ],
 )
 def test_lesson_08_stops_in_a_sentence(spoil, words, tmp_path, frames):
@@ -460,12 +409,11 @@ def test_lesson_08_stops_in_a_sentence(spoil, words, tmp_path, frames):
         lesson(path)
 
 
-def test_frames_of_one_atom_are_free_atoms(tmp_path):
+def test_frames_of_one_atom_are_free_atoms(tmp_path, frames):
     """Beside molecules, without forces, in the unit of the file."""
-    some = datasets.load("ethanol-dft")["pool"][:4]
+    some = frames[:4]
     free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
-    path = tmp_path / "mine.extxyz"
-    ase.io.write(path, [free[0], *some, free[1]])
+    path = written(tmp_path, [free[0], *some, free[1]])
     found = own_data.read(path)
     assert found.atomic_energies == {1: -13.6, 8: -2042.5}
     assert found.forces
@@ -473,7 +421,7 @@ def test_frames_of_one_atom_are_free_atoms(tmp_path):
     assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
     found = own_data.read(path, "kcal/mol/Å")
     assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
-    ase.io.write(path, [*some, *free, with_labels(Atoms("H"), -12.0)])
+    path = written(tmp_path, [*some, *free, with_labels(Atoms("H"), -12.0)])
     with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
         own_data.read(path)
 

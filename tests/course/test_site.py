@@ -32,23 +32,13 @@ def lesson() -> nbformat.NotebookNode:
     """A figure, a widget with its picture, a text; and widget state."""
     figure = go.Figure(go.Scatter(x=[1, 2, 3], y=[1, 4, 9], name="squares"))
     alive = {lessons.PLOTLY: figure.to_plotly_json(), "text/plain": "A parabola, x < 4"}
-    asleep = {
-        lessons.WIDGET: {"model_id": "1"},
-        "image/png": png(),
-        "text/plain": "A blue field",
-    }
-    outputs = [
-        new_output("display_data", alive),
-        new_output("display_data", asleep),
-        new_output("stream", name="stdout", text="done"),
-    ]
-    cells = [
-        new_markdown_cell(
-            f"# 03 · Squares & more\n\n{COLAB}\n\n[next](04_cubes.ipynb)"
-        ),
-        new_markdown_cell(FORMULAS),
-        new_code_cell("draw()", outputs=outputs),
-    ]
+    asleep = {lessons.WIDGET: {"model_id": "1"}, "image/png": png()}
+    asleep["text/plain"] = "A blue field"
+    outputs = [new_output("display_data", data) for data in (alive, asleep)]
+    outputs.append(new_output("stream", name="stdout", text="done"))
+    title = f"# 03 · Squares & more\n\n{COLAB}\n\n[next](04_cubes.ipynb)"
+    cells = [new_markdown_cell(text) for text in (title, FORMULAS)]
+    cells.append(new_code_cell("draw()", outputs=outputs))
     return new_notebook(cells=cells, metadata={"widgets": {"state": "x" * 10_000}})
 
 
@@ -73,7 +63,7 @@ def written(lesson, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="run make tutorial first"):
         site.main()
-    monkeypatch.setattr(site, "reference", lambda folder: folder.mkdir())
+    monkeypatch.setattr(site, "reference", lambda folder, *_: folder.mkdir())
     (tmp_path / "build/notebooks").mkdir(parents=True)
     nbformat.write(lesson, tmp_path / "build/notebooks/03_squares.ipynb")
     site.main()
@@ -82,9 +72,8 @@ def written(lesson, tmp_path, monkeypatch):
 
 def test_the_index_names_the_lessons(written):
     index = (written / "index.html").read_text()
-    assert (
-        '<li value="3"><a href="03_squares.html">Squares &amp; more</a></li>' in index
-    )
+    link = '<a href="03_squares.html">Squares &amp; more</a>'
+    assert f'<li value="3">{link}</li>' in index
     core = {p.stem for p in Path(site.__file__).parents[1].glob("[a-z]*.py")}
     assert set(site.CORE.split()) == core
     for name in (*core, *site.ROOMS):

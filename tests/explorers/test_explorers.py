@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import SMALL
 from ipywidgets import ValueWidget, Widget
 from plotly.basedatatypes import BaseFigure
 
@@ -18,7 +19,6 @@ from tpainn_lite.explorers.low_data import HEAD, STRATEGIES
 from tpainn_lite.model import Potential, PotentialConfig
 from tpainn_lite.train import FitConfig, evaluate, fit
 
-SMALL = PotentialConfig(features=8, layers=1, cutoff=3.0, n_rbf=6)
 PRIOR = dict.fromkeys((1, 6, 8), 0.0)
 CONFIG = FitConfig(steps=12, batch_size=2)
 
@@ -54,6 +54,11 @@ def low_data(grid, make):
     return make(grid)
 
 
+def move(explorer, **values):
+    for name, value in values.items():
+        getattr(explorer, name).value = value
+
+
 def trace(explorer, name: str):
     return next(t for t in explorer.figure.data if t.name == name)
 
@@ -67,9 +72,15 @@ def count(on_epoch):
     return epoch
 
 
+def live_fit(small, ethanols, steps: int):
+    """A training in the background, and the function that it calls."""
+    config = FitConfig(steps=steps, batch_size=2)
+    start = partial(fit, small, ethanols[:6], config, seed=0, valid=ethanols[6:])
+    return live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), steps), start
+
+
 def test_live_training_gives_what_fit_gives(small, ethanols):
-    start = partial(fit, small, ethanols[:6], CONFIG, seed=0, valid=ethanols[6:])
-    training = live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), 12)
+    training, start = live_fit(small, ethanols, 12)
     potential, history = training.result()
     expected, _ = start()
     for a, b in zip(potential.parameters(), expected.parameters(), strict=True):
@@ -84,12 +95,9 @@ def test_live_training_gives_what_fit_gives(small, ethanols):
 
 
 def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
-    config = FitConfig(steps=100_000, batch_size=2)
-    start = partial(fit, small, ethanols[:6], config, seed=0, valid=ethanols[6:])
-    training = live.LiveTraining(lambda on_epoch: start(on_epoch=on_epoch), 100_000)
+    training, _ = live_fit(small, ethanols, 100_000)
     while len(training.rows) < 3:
         time.sleep(0.02)
-    assert training.running
     asked = time.monotonic()
     training._button.click()
     potential, history = training.result()
@@ -102,12 +110,11 @@ def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
 
 def test_interrupting_the_wait_stops_and_keeps(monkeypatch):
     training = live.LiveTraining(count, 1000)
-    join, calls = training._thread.join, []
+    join, calls = training._thread.join, iter([KeyboardInterrupt])
 
     def interrupted(timeout=None):
-        calls.append(timeout)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
+        for error in calls:
+            raise error
         join(timeout)
 
     monkeypatch.setattr(training._thread, "join", interrupted)
@@ -143,22 +150,6 @@ def test_an_error_is_shown_in_words_and_raised_again():
     assert "needs &lt;b&gt;labels" in training._text.value
     with pytest.raises(ValueError, match="steps: needs a positive"):
         live.LiveTraining(start, 0)
-
-
-def test_widgets_cost_little(monkeypatch):
-    """1,000 epochs of a millisecond are a few updates."""
-    updates, draw = [], live.LiveTraining.draw
-    note = lambda self: updates.append(0) or draw(self)  # noqa: E731
-    monkeypatch.setattr(live.LiveTraining, "draw", note)
-
-    def start(on_epoch):
-        for step in range(1, 1001):
-            on_epoch(None, [{"epoch": step, "step": step, "loss": 1.0 / step}])
-            time.sleep(0.001)
-
-    begun = time.perf_counter()
-    live.LiveTraining(start, 1000, validated=False).result()
-    assert len(updates) <= (time.perf_counter() - begun) / live.PAUSE + 2
 
 
 def test_rotation_turns_forces_and_keeps_energy(ethanol):
@@ -208,7 +199,7 @@ def test_low_data_shows_the_grid_at_once(low_data):
     np.testing.assert_allclose(tuned.y, [400 / 3 + 1, 400 / 6 + 1])
     np.testing.assert_allclose(tuned.error_y.array, 1)
     assert trace(low_data, "scratch, 5x longer") is not None
-    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 6, 2
+    move(low_data, arm="tuned", n=6, seed=2)
     chosen = trace(low_data, "chosen point")
     np.testing.assert_allclose([*chosen.x, *chosen.y], [6, 400 / 6 + 2])
     low_data.quantity.value = "energy MAE"
@@ -217,15 +208,13 @@ def test_low_data_shows_the_grid_at_once(low_data):
     assert "kcal/mol" in low_data.figure.layout.yaxis.title.text
     elsewhere = {"seed": 7}, {"seed": 0, "lr": 3e-3}
     for change in (*elsewhere, {"lr": CONFIG.lr, "strategy": "instant head"}):
-        for name, value in change.items():
-            getattr(low_data, name).value = value
+        move(low_data, **change)
         assert len(trace(low_data, "chosen point").x) == 0
         assert "not in the grid" in low_data._text.value
 
 
 def test_a_point_trained_live_gets_its_star(low_data, ethanols):
-    low_data.arm.value, low_data.n.value, low_data.seed.value = "tuned", 3, 4
-    low_data.lr.value = 3e-3
+    move(low_data, arm="tuned", n=3, seed=4, lr=3e-3)
     low_data.train.click()
     low_data.n.value = 6  # moving on does not change what is being trained
     star = low_data.training.result()
@@ -248,8 +237,7 @@ def test_a_point_trained_live_gets_its_star(low_data, ethanols):
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, HEAD])
 def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, strategy):
-    low_data.arm.value, low_data.n.value = "tuned", 3
-    low_data.strategy.value = strategy
+    move(low_data, arm="tuned", n=3, strategy=strategy)
     found = low_data.start().result()["potential"]
     (frames,) = split(ethanols[:6], 3, seed=0)
     how = ridge_head.HeadConfig()
@@ -290,13 +278,10 @@ def test_a_point_that_cannot_be_trained_says_why(grid, make):
 def test_two_explorers_do_not_disturb_each_other(grid, make):
     one, two = make(grid), make(grid)
     before = str(two.figure.to_dict())
-    second = two.start()
     one.n.value = 6
-    for training in (one.start(), second):
-        training.result()
+    one.start().result()
     assert [s["n"] for s in one.stars] == [6]
-    assert [s["n"] for s in two.stars] == [3]
-    two.stars.clear()
+    assert not two.stars
     two.draw()
     assert str(two.figure.to_dict()) == before
     assert not {w.model_id for w in widgets(one)} & {w.model_id for w in widgets(two)}
@@ -327,7 +312,7 @@ def again(make, explorer):
 
 
 def test_low_data_made_again_keeps_controls_stars_and_training(low_data, grid, make):
-    low_data.arm.value, low_data.n.value, low_data.lr.value = "scratch", 6, 3e-3
+    move(low_data, arm="scratch", n=6, lr=3e-3)
     low_data.start().result()
     low_data.quantity.value = "energy MAE"
     new = make(grid, before=low_data)
@@ -352,23 +337,20 @@ def test_the_others_made_again_go_on(small, ethanol, ethanols, low_data):
     turn = partial(explorers.Rotation, small, ethanol)
     assert turn(before=low_data).angle.value == 0  # that is another kind
     explorer = turn()
-    explorer.axis.value, explorer.angle.value, explorer.mirror.value = "x", 35, True
+    move(explorer, axis="x", angle=35, mirror=True)
     again(turn, explorer)
     config = ridge_head.HeadConfig(features=8)
     make = partial(explorers.Refit, small, test=ethanols[6:7], config=config)
     explorer = make(pool=ethanols[:6])
-    explorer.n.value, explorer.seed.value = 5, 3
-    explorer.ridge.value = explorer._config.ridges[0]
+    move(explorer, n=5, seed=3, ridge=config.ridges[0])
     again(partial(make, ethanols[:6]), explorer)
     fewer = make(ethanols[:4], before=explorer)
-    assert fewer.n.value == 4  # its own: 5 is not offered
-    assert fewer.seed.value == 3
+    assert (fewer.n.value, fewer.seed.value) == (4, 3)  # its own n: 5 is not offered
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     make = partial(explorers.SelectionMap, X, y, "eV")
     explorer = make()
-    explorer.method.value, explorer.n.value = "random", 7
-    explorer.length.value, explorer.seed.value = 16.0, 4
+    move(explorer, method="random", n=7, length=16.0, seed=4)
     new = again(make, explorer)
     np.testing.assert_array_equal(new.chosen, explorer.chosen)
     make = partial(explorers.Rounds, X[:40], y[:40], "eV", (X[40:], y[40:]))

@@ -1,7 +1,6 @@
 """Runs to play, and molecules with their forces."""
 
 import numpy as np
-import pytest
 from ase.build import molecule
 
 from tpainn_lite.explorers.gallery import Gallery, Movie
@@ -39,9 +38,3 @@ def test_a_gallery_changes_the_molecule_and_keeps_the_view():
     assert gallery.widget.children[1].children[0] is view
     assert "1 Å of arrow" in box.children[1].value
     assert gallery.twin("a").startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("frames", [[], [molecule("H2O"), molecule("CO")]])
-def test_a_movie_refuses_what_is_no_run(frames):
-    with pytest.raises(ValueError, match="frames: "):
-        Movie({"run": frames})

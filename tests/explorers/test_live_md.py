@@ -7,7 +7,7 @@ import pytest
 from ase.constraints import FixAtoms
 
 from tpainn_lite import analysis, dynamics, explorers, water
-from tpainn_lite.explorers import live
+from tpainn_lite.explorers import base
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_controls_act_while_it_runs(run):
 
 
 def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
-    monkeypatch.setattr(live, "PAUSE", 1e9)
-    drawn, draw = [], run._show
-    monkeypatch.setattr(run, "_show", lambda: drawn.append(len(run.frames)) or draw())
+    monkeypatch.setattr(base, "PAUSE", 1e9)
+    drawn, draw = [], run.show
+    monkeypatch.setattr(run, "show", lambda: drawn.append(len(run.frames)) or draw())
     run.start()
     run.wait(20)
     run.stop()

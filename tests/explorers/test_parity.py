@@ -152,17 +152,16 @@ def test_made_again_it_goes_on(explorer, frames, potentials):
 
 def test_what_is_wrong_is_said(frames, potentials):
     energies, forces = potentials["classical zero"]
-    with pytest.raises(ValueError, match=r"potentials\['x'\]: needs an energy and"):
-        explorers.Parity(frames, {"x": (energies, forces[1:])})
-    with pytest.raises(ValueError, match=r"potentials\['x'\], forces: needs shape"):
-        explorers.Parity(frames, {"x": (energies, forces[::-1])})
-    with pytest.raises(ValueError, match="frame 0"):
-        explorers.Parity([frames[0].copy()], potentials)
+    for some, said, words in (
+        (frames, (energies, forces[1:]), r"potentials\['x'\]: needs an energy and"),
+        (frames, (energies, forces[::-1]), r"potentials\['x'\], forces: needs shape"),
+        ([frames[0].copy()], (energies, forces), "frame 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            explorers.Parity(some, {"x": said})
 
 
 def test_the_twin_is_plot_and_structure(explorer, monkeypatch):
-    monkeypatch.delenv("TPAINN_STATIC", raising=False)
-    assert explorer.twin() is None
     monkeypatch.setenv("TPAINN_STATIC", "1")
     plot = io.BytesIO()
     Image.new("RGB", (600, 300), "blue").save(plot, "PNG")

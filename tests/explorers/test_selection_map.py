@@ -37,17 +37,17 @@ def test_a_click_shows_the_structure_and_words_what_cannot_be(line):
 def test_rounds_are_learning(line):
     X, y = line
     test, first = (X[100:], y[100:]), np.arange(6)
-    explorer = explorers.Rounds(X[:100], y[:100], "no unit", test, first, batch=4)
+    explorer = explorers.Rounds(X[:100], y[:100], "no unit", test, first)
     for _ in range(3):
         explorer.step()
     errors, known = select.learn(
-        X[:100], y[:100], test, first, "committee", rounds=1, batch=4, seed=0
+        X[:100], y[:100], test, first, "committee", rounds=1, batch=10, seed=0
     )
     assert explorer.errors["committee"][:2] == errors
-    assert len(explorer.known["committee"]) == 18
+    assert len(explorer.known["committee"]) == 36
     assert len(explorer.errors["random"]) == 1
     line = next(t for t in explorer.figure.data if t.name == "committee")
-    assert list(line.x) == [6, 10, 14, 18]
+    assert list(line.x) == [6, 16, 26, 36]
     assert list(line.y) == explorer.errors["committee"]
     explorer.again.click()
     assert len(explorer.errors["committee"]) == 1

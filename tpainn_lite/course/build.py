@@ -10,20 +10,36 @@ times that first cells state with those of the last run.
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from . import claims, normalise
-from .execution import environment, execute
 from .lessons import PROFILE
 
 OUT = Path("build")
 FACTOR = 2.0  # a stated time may be wrong by so much
 TIME = r"^\| \*\*Running\*\* \|.*\b{} ([\d.]+) s\b"  # in a first cell, by profile
+
+STOPS = CellExecutionError, DeadKernelError, TimeoutError
+SECONDS_A_CELL = 1800
+MEASURE = """
+import pathlib as _p, re as _r, resource as _u, sys as _s
+_use = _u.getrusage(_u.RUSAGE_SELF)
+_peak = _use.ru_maxrss / (1e6 if _s.platform == "darwin" else 1e3)
+if (_status := _p.Path("/proc/self/status")).exists():  # ru_maxrss counts the parent's
+    _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text())[1]) / 1e3
+print(f'{{"cpu_s": {_use.ru_utime + _use.ru_stime}, "peak_mb": {_peak}}}')
+"""
+CHECK = "from tpainn_lite.course import claims as _c; _c.run({!r}, globals())"
 
 
 def build(notebooks: list[Path], write_back: bool) -> list[str]:
@@ -49,25 +65,85 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
         print(f"{lesson}: {cost}, {len(run.claims)} claims, {len(wrong)} problems")
         problems += [f"{lesson}: {words}" for words in wrong]
         timings[lesson] = run.cost
-        results += [
-            {"lesson": lesson, "text": c["text"], "holds": c["holds"]}
-            for c in run.claims
-        ]
+        for claim in run.claims:
+            some = {key: claim[key] for key in ("text", "holds")}
+            results.append({"lesson": lesson} | some)
     _merge(results, timings)
     return problems
 
 
+def environment(static: bool = False) -> dict[str, str]:
+    """Set a lesson kernel's variables: one thread, and whether it makes twins."""
+    own = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    own |= {"OPENMM_CPU_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+    return os.environ | own | ({"TPAINN_STATIC": "1"} if static else {})
+
+
+@dataclass
+class Run:
+    """A lesson that was run: what it took, its claims, and the error that ended it.
+
+    `cost` has "cpu_s", "wall_s" (s) and "peak_mb" (MB) of the kernel process.
+    """
+
+    notebook: nbformat.NotebookNode
+    cost: dict[str, float | None] = field(default_factory=dict)
+    claims: list[dict] = field(default_factory=list)
+    error: str = ""
+
+
+def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
+    """Run a notebook in its folder, in a fresh kernel, then a file of claims."""
+    run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
+    how = dict(timeout=SECONDS_A_CELL, interrupt_on_timeout=True, record_timing=False)
+    where = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(run.notebook, kernel_name="python3", resources=where, **how)
+    with client.setup_kernel(env=env):
+        try:
+            for index, cell in enumerate(run.notebook.cells):
+                client.execute_cell(cell, index)
+            client.set_widgets_metadata()
+        except STOPS as stopped:
+            run.error = f"cell {index}: {type(stopped).__name__}: {stopped}"
+        wall = time.monotonic() - start
+        cost = {} if "DeadKernel" in run.error else _printed(client, MEASURE) or {}
+        if file and file.is_file() and not run.error:
+            found = _printed(client, CHECK.format(str(file.resolve())))
+            run.claims = found or []
+            run.error = f"{file} could not be run" if found is None else ""
+    cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
+    run.cost = {k: v and round(v, 1) for k, v in cost.items()}
+    return run
+
+
+def _printed(client: NotebookClient, code: str):
+    """Run code that is not kept; the JSON in its last line, None if it failed."""
+    cell = nbformat.v4.new_code_cell(code)
+    client.nb.cells.append(cell)
+    try:
+        client.execute_cell(cell, len(client.nb.cells) - 1)
+    except STOPS:
+        return None
+    finally:
+        client.nb.cells.pop()
+    text = "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+    return json.loads(text.splitlines()[-1])
+
+
 def _merge(results: list[dict], timings: dict) -> None:
     """Write what the lessons gave; keep what those gave that did not run now."""
-    for name, new in (("claims", results), ("timings", timings)):
-        file = OUT / f"{name}.json"
-        old = json.loads(file.read_text("utf-8")) if file.exists() else type(new)()
-        if name == "claims":
-            old = [c for c in old if c["lesson"] not in timings]
-            new = sorted(old + new, key=lambda c: c["lesson"])
-        else:
-            new = dict(sorted((old | new).items()))
-        file.write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", "utf-8")
+    old = {name: _read(name) for name in ("claims", "timings")}
+    kept = [c for c in old["claims"] or [] if c["lesson"] not in timings]
+    claims = sorted(kept + results, key=lambda c: c["lesson"])
+    timings = dict(sorted(((old["timings"] or {}) | timings).items()))
+    for name, new in (("claims", claims), ("timings", timings)):
+        text = json.dumps(new, indent=1, allow_nan=False) + "\n"
+        (OUT / f"{name}.json").write_text(text, "utf-8")
+
+
+def _read(name: str):
+    file = OUT / f"{name}.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 
 def select(folder: Path, lessons: list[str]) -> list[Path]:
@@ -96,12 +172,11 @@ def seconds(path: Path, profile: str) -> float | None:
 
 def doubts(notebooks: list[Path]) -> list[str]:
     """Say which stated times the last run, of this profile, does not bear out."""
-    file = OUT / "timings.json"
-    if not file.is_file():
-        raise SystemExit(f"{file}: is missing; run make tutorial first")
-    timings, found = json.loads(file.read_text("utf-8")), []
+    timings, found = _read("timings"), []
+    if timings is None:
+        raise SystemExit(f"{OUT}/timings.json: is missing; run make tutorial first")
     for path in notebooks:
-        measured = (timings.get(path.stem) or {}).get("cpu_s")
+        measured = timings.get(path.stem, {}).get("cpu_s")
         stated = seconds(path, PROFILE)
         if measured and stated and not 1 / FACTOR <= measured / stated <= FACTOR:
             found.append(
@@ -128,13 +203,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.mode == "times":
         found = doubts(notebooks)
         print("\n".join(found) or "The times of the lessons are as stated.")
-        return 1 if found else 0
+        return bool(found)
     if not options.lesson:  # a full run leaves nothing of an older one
         for name in ("claims.json", "timings.json"):
             (OUT / name).unlink(missing_ok=True)
     problems = build(notebooks, options.mode == "notebooks")
     print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {OUT}/")
-    return 1 if problems else 0
+    return bool(problems)
 
 
 if __name__ == "__main__":

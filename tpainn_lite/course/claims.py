@@ -28,9 +28,7 @@ SENTENCES = re.compile(r"(?<=[.?!:;])\s+(?=[^\Wa-z]|\()")
 def run(file: str, names: dict[str, Any]) -> None:
     """Run a file of claims, statement by statement, and print the results as JSON.
 
-    Args:
-        file: its path.
-        names: the variables of the lesson; they stay as they are.
+    `names` are the variables of the lesson; they stay as they are.
     """
     found: list[dict[str, Any]] = []
 

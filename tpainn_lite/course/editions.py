@@ -11,19 +11,18 @@ import shutil
 from pathlib import Path
 
 import nbformat
-from nbconvert.preprocessors import ClearOutputPreprocessor, Preprocessor
+from nbconvert.preprocessors import ClearOutputPreprocessor
 
 REFUSE = 'raise NotImplementedError("Write it here; the next cell checks it.")'
 
 
-class NoSolutions(Preprocessor):
-    """Leave of each solution its title, its signature and an error."""
-
-    def preprocess_cell(self, cell, resources, index):
-        """Change one cell."""
+def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Copy a lesson without outputs; of a solution stay title, signature, an error."""
+    edition = _bare(notebook)
+    for cell in edition.cells:
         if "solution" in cell.metadata.get("tags", []):
             cell.source = _stub(cell.source)
-        return cell, resources
+    return edition
 
 
 def _stub(source: str) -> str:
@@ -32,14 +31,9 @@ def _stub(source: str) -> str:
     functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
     if not functions:
         return f"{title}\n{REFUSE}"
-    [function, *_], first = functions, functions[0].body[0]
+    function, first = functions[0], functions[0].body[0]
     end = first.end_lineno if ast.get_docstring(function) else first.lineno - 1
     return "\n".join([title, *lines[function.lineno - 1 : end], f"    {REFUSE}"])
-
-
-def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Copy a lesson without outputs and without solutions."""
-    return NoSolutions().preprocess(_bare(notebook), {})[0]
 
 
 def instructor(
@@ -49,7 +43,6 @@ def instructor(
 
     `cost` is the lesson's entry of ``build/timings.json``, if it has one.
     """
-    edition = _bare(notebook)
     took = "`make tutorial` measures what this lesson takes on your machine."
     if cost:
         took = (
@@ -58,8 +51,9 @@ def instructor(
         )
     note = (
         f"**For who teaches.** {took} Solutions are below each exercise; the student "
-        "edition leaves them out."
     )
+    note += "edition leaves them out."
+    edition = _bare(notebook)
     cell = nbformat.v4.new_markdown_cell(note, id="for-who-teaches")
     edition.cells.insert(1, cell)
     return edition

@@ -17,14 +17,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from IPython.display import display
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
 PROFILE = os.environ.get("TPAINN_PROFILE") or "binder"
 if PROFILE not in PROFILES:
     raise ValueError(
@@ -47,20 +45,15 @@ def table(rows: Mapping[str, Mapping], title: str = "", digits: int = 0) -> None
         print(title)
         title = ""
     columns = [*dict.fromkeys(column for row in rows.values() for column in row)]
-    texts = {
-        name: [_cell(row.get(column, ""), digits) for column in columns]
-        for name, row in rows.items()
-    }
-    texts = {title: [str(column) for column in columns]} | texts
+    texts = {title: [str(column) for column in columns]}
+    for name, row in rows.items():
+        cells = [row.get(column, "") for column in columns]
+        texts[name] = [c if isinstance(c, str) else f"{c:.{digits}f}" for c in cells]
     columns = zip(*texts.values(), strict=True)
     first, *widths = (max(map(len, column)) + 2 for column in [texts, *columns])
     for name, cells in texts.items():
         cells = (f"{cell:>{max(w, 7)}}" for cell, w in zip(cells, widths, strict=True))
         print((name.ljust(first) + "".join(cells)).rstrip())
-
-
-def _cell(value: Any, digits: int) -> str:
-    return value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 def self_check(condition: bool, good: str, hint: str) -> None:
@@ -87,16 +80,11 @@ def in_words() -> Iterator[None]:
 
 def placard(text: str) -> bytes:
     """Draw `text` as a PNG, the twin of a control that has nothing to draw."""
-    font = ImageFont.load_default(18)
-    left, top, right, bottom = font.getbbox(text)
-    image = Image.new(
-        "RGB", (round(right - left) + 24, round(bottom - top) + 24), "white"
-    )
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, image.width - 1, image.height - 1), outline="black")
-    draw.text((12 - left, 12 - top), text, fill="black", font=font)
-    content = io.BytesIO()
-    image.save(content, "PNG")
+    from matplotlib.figure import Figure  # not at the top: it takes a while to import
+
+    figure, content = Figure(figsize=(0.1, 0.1)), io.BytesIO()
+    figure.text(0, 0, text, size=14, bbox=dict(facecolor="white", pad=10))
+    figure.savefig(content, bbox_inches="tight")
     return content.getvalue()
 
 
@@ -108,9 +96,8 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
 
     Args:
         thing: a plotly Figure or FigureWidget, an nglview widget or any ipywidget.
-        alt: what the picture shows, for readers who cannot see it: the kind of plot,
-            its axes with units, and what to notice. Or "05.density": the text of that
-            name in ``alts/05.toml``.
+        alt: for readers who cannot see it: the kind of plot, its axes with units, and
+            what to notice. Or "05.density": the text of that name in ``alts/05.toml``.
         png: the static twin, an encoded PNG.
 
     Raises:
@@ -122,8 +109,12 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
     if png is not None and not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError(f"png: needs the bytes of a PNG, got {png[:16]!r}")
     bundle = _interactive(thing) | {"text/plain": alt}
-    if png is None and hasattr(thing, "to_plotly_json"):
-        png = _static_twin(thing)
+    authors = os.environ.get("TPAINN_STATIC")
+    if png is None and authors and hasattr(thing, "to_plotly_json"):
+        try:
+            png = thing.to_image(format="png", width=800, height=500)
+        except Exception as error:  # kaleido raises whatever its browser does
+            print(f"No static twin: {type(error).__name__}: {error}")
     if png is not None:
         bundle["image/png"] = base64.b64encode(_small(png)).decode("ascii")
     display(bundle, metadata={"image/png": {"alt": alt}} if png else {}, raw=True)
@@ -141,8 +132,8 @@ def _alt(text: str) -> str:
 def _interactive(thing: Any) -> dict[str, Any]:
     """Return the MIME bundle that JupyterLab draws `thing` from."""
     if getattr(thing, "model_id", None):  # a closed widget has none
-        view = {"version_major": 2, "version_minor": 0, "model_id": thing.model_id}
-        return {WIDGET: view}
+        version = {"version_major": 2, "version_minor": 0}
+        return {WIDGET: version | {"model_id": thing.model_id}}
     if hasattr(thing, "to_plotly_json"):
         return {PLOTLY: json.loads(thing.to_json())}
     raise ValueError(
@@ -174,14 +165,3 @@ def _small(png: bytes) -> bytes:
     image.putpalette(bytes(palette.astype(np.uint8).ravel()))
     image.save(small, "PNG", optimize=True)
     return small.getvalue()
-
-
-def _static_twin(figure: Any) -> bytes | None:
-    """Draw the figure as a PNG in the authors' build; ``None`` where none can be."""
-    if not os.environ.get("TPAINN_STATIC"):
-        return None
-    try:
-        return figure.to_image(format="png", width=800, height=500)
-    except Exception as error:  # kaleido raises whatever its browser does
-        print(f"No static twin: {type(error).__name__}: {error}")
-        return None

@@ -42,12 +42,11 @@ def normalised(
             continue
         cell.execution_count = count = count + 1
         cell.outputs = [output for output in cell.outputs if _keep(output)]
-        former = before.get(cell.id, [])
-        for output, past in zip(cell.outputs, former, strict=False):
-            _settle(output, past, "volatile" in tags)
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
+        for output, past in zip(cell.outputs, before.get(cell.id, []), strict=False):
+            _settle(output, past, "volatile" in tags)
     return new
 
 

@@ -3,14 +3,11 @@
 What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
 """
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
@@ -20,7 +17,7 @@ from ..data import is_free, with_labels
 from ..model import Potential
 from ..public import formats
 
-MOST = 5000  # structures; more are not read
+MOST = 5000  # structures; more are not used
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
@@ -72,17 +69,15 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
             f"More than {MOST} structures: only the first {MOST} are used; take every "
             "tenth if they come from one run."
         )
-    frames = frames[:MOST]
-    if count := data.unconstrained(frames):
-        notes.append(
-            f"{count} structures had ASE constraints, which hide forces: taken off."
-        )
-    _refuse_ions(frames, path, notes)
-    factors = UNITS["eV/Å" if npz or unit is None else unit]
-    frames, atoms = _without_free_atoms(frames, path, notes, factors[1])
-    frames, forces = _labelled(frames, path, notes, *factors)
-    data.check(frames, str(path), forces=forces)
-    return Intake(_distinct(frames, path, notes), forces, notes, atoms)
+    force, energy = UNITS["eV/Å" if npz or unit is None else unit]
+    try:
+        _refuse_ions(frames[:MOST], notes)
+        frames, atoms = _without_free_atoms(frames[:MOST], notes, energy)
+        frames, forces = _labelled(frames, notes, force, energy)
+        data.check(frames, forces=forces)
+        return Intake(_distinct(frames, notes), forces, notes, atoms)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
@@ -98,56 +93,46 @@ def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
                 raise ValueError(f"unit: got {unit!r}, but the file says {said}")
         frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{path}: needs arrays {formats.RMD17_KEYS} (rMD17's) or "
-            f"{formats.SGDML_KEYS} (sGDML's) that fit together: {error}"
-        ) from error
+        keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
+        words = f"{path}: needs arrays {keys} that fit together: {error}"
+        raise ValueError(words) from error
     if energy is None and not unit:
         notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
     return frames
 
 
 def _frames(path: Path, notes: list[str]) -> list[Atoms]:
-    """Read up to one more than `MOST` structures with ASE."""
-    frames: list[Atoms] = []
-    try:
-        for atoms in islice(ase.io.iread(path, ":"), MOST + 1):
-            frames.append(atoms)
-    except Exception as error:  # ASE's readers raise whatever their parsers raise
-        raise ValueError(
-            f"{path}: structure {len(frames)} cannot be read ({type(error).__name__}: "
-            f"{error}); is the file cut off, or its suffix not its format? the "
-            f"{len(frames)} structures before it are whole"
-        ) from error
-    if not frames:
-        raise ValueError(f"{path}: ASE finds no structure in it; is it the right file?")
+    """Read structures with ASE; what `data.read` warns of becomes a note."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        frames = data.read(path, labelled=False)
+    notes += [str(w.message) for w in said if str(path) in str(w.message)]
     with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
+        file.seek(-1, 2)
         if path.suffix in (".xyz", ".extxyz") and file.read() != b"\n":
             notes.append("The last line does not end: is its last number whole?")
     return frames
 
 
-def _refuse_ions(frames: Sequence[Atoms], path: Path, notes: list[str]) -> None:
+def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
     """Raise `ValueError` for charges and spins: no potential here is told of them.
 
     A free atom has a spin, and a periodic metal may have an odd number of electrons.
     """
-    found: dict[int, str] = {}
-    boxes = 0  # with an odd number of electrons
-    for k, atoms in ((k, a) for k, a in enumerate(frames) if not is_free(a)):
+    found, boxes = {}, 0  # boxes with an odd number of electrons
+    for k, atoms in enumerate(frames):
+        if is_free(atoms):
+            continue
         words, electrons = _declared(atoms), atoms.numbers.sum()
-        if electrons % 2 and atoms.pbc.any():
-            boxes += 1
-        elif electrons % 2:
+        if electrons % 2 and not atoms.pbc.any():
             words.append(f"{electrons} electrons, an odd number")
+        boxes += bool(electrons % 2 and atoms.pbc.any())
         if words:
             found[k] = ", ".join(words)
     if found:
         raise ValueError(
-            f"{path}: needs neutral closed-shell structures; {len(found)} are ions or "
-            f"radicals, frames {[*found][:5]} first ({next(iter(found.values()))}); "
-            "take them out"
+            f"needs neutral closed-shell structures; take out {len(found)} ions or "
+            f"radicals, frames {[*found][:5]} first ({[*found.values()][0]})"
         )
     if boxes:
         notes.append(
@@ -171,7 +156,7 @@ def _declared(atoms: Atoms) -> list[str]:
 
 
 def _without_free_atoms(
-    frames: Sequence[Atoms], path: Path, notes: list[str], energy: float
+    frames: Sequence[Atoms], notes: list[str], energy: float
 ) -> tuple[list[Atoms], dict[int, float]]:
     """Separate structures from frames of one atom, and read these atoms' energies."""
     alone = [(a, _result(a, "energy")) for a in frames if is_free(a)]
@@ -179,39 +164,36 @@ def _without_free_atoms(
     try:
         _, atoms = data.split_free_atoms(known)
     except ValueError as error:
-        raise ValueError(f"{path}: of its frames of one atom, {error}") from None
+        raise ValueError(f"of its frames of one atom, {error}") from None
     if alone:
         found = ", ".join(f"{chemical_symbols[z]} {e:.4f} eV" for z, e in atoms.items())
-        notes.append(
-            f"Frames of one atom are free atoms: {found or 'none has energy'}."
-        )
+        found = found or "none has energy"
+        notes.append(f"Frames of one atom are free atoms: {found}.")
     return [a for a in frames if not is_free(a)], atoms
 
 
 def _labelled(
-    frames: Sequence[Atoms], path: Path, notes: list[str], force: float, energy: float
+    frames: Sequence[Atoms], notes: list[str], force: float, energy: float
 ) -> tuple[list[Atoms], bool]:
     """Copy frames with labels in eV and eV/Å; say whether all have forces."""
     known = [a for a in frames if _result(a, "energy") is not None]
     if not known:
         raise ValueError(
-            f"{path}: no structure has an energy that ASE finds; in extxyz it is "
-            "'energy=...' in the second line of a structure, forces are columns "
-            "'forces:R:3'"
+            "no structure has an energy that ASE finds; in extxyz it is 'energy=...' "
+            "in the second line of a structure, forces are columns 'forces:R:3'"
         )
     if len(known) < len(frames):
         notes.append(f"{len(frames) - len(known)} structures without energy left out.")
-    forces = [_result(a, "forces") for a in known]
-    every = all(f is not None for f in forces)
+    every = all(_result(a, "forces") is not None for a in known)
     if not every:
         notes.append(
             "Forces are missing (in some structures at least): tune on energies alone, "
             "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
         )
-    labelled = [
-        with_labels(a, energy * _result(a, "energy"), force * f if every else None)
-        for a, f in zip(known, forces, strict=True)
-    ]
+    labelled = []
+    for a in known:
+        forces = force * _result(a, "forces") if every else None
+        labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
     return labelled, every
 
 
@@ -220,12 +202,12 @@ def _result(atoms: Atoms, name: str):
     return atoms.calc.results.get(name) if atoms.calc else None
 
 
-def _distinct(frames: Sequence[Atoms], path: Path, notes: list[str]) -> list[Atoms]:
+def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
     """Leave out copies; refuse a mixture of open and periodic, and a single frame."""
     if len({bool(a.pbc.any()) for a in frames}) > 1:
         raise ValueError(
-            f"{path}: some structures are periodic and some are not; put them into two "
-            "files, and tune a potential for each"
+            "some structures are periodic and some are not; put them into two files, "
+            "and tune a potential for each"
         )
     seen = {}
     for atoms in frames:
@@ -235,8 +217,8 @@ def _distinct(frames: Sequence[Atoms], path: Path, notes: list[str]) -> list[Ato
         notes.append(f"{len(frames) - len(seen)} copies of other structures left out.")
     if len(seen) < 2:
         raise ValueError(
-            f"{path}: needs at least 2 different structures (one to learn from, one to "
-            "test on; better 10 and more), got 1; label some more"
+            "needs at least 2 different structures (one to learn from, one to test on; "
+            "better 10 and more), got 1; label some more"
         )
     return [*seen.values()]
 
@@ -248,9 +230,9 @@ def start(frames: Sequence[Atoms]) -> str:
     `ValueError`, with what there is, for other elements and other crystals.
     """
     elements = {int(z) for a in frames for z in a.numbers}
+    hydrogen, oxygen = data.compositions(frames, [1, 8]).T
     periodic = frames[0].pbc.any()
-    water = all(2 * (a.numbers == 8).sum() == (a.numbers == 1).sum() for a in frames)
-    if periodic and elements == {1, 8} and water:
+    if periodic and elements == {1, 8} and (hydrogen == 2 * oxygen).all():
         return "water-qtip4pf-longer"
     if not periodic and elements <= {1, 6, 7, 8}:
         return "molecules-mmff94"
@@ -274,11 +256,8 @@ def known_molecules(frames: Sequence[Atoms]) -> list[str]:
     Bonds are read from distances, which fails for hot structures now and then: of each
     composition up to ten are tried. Raises `ValueError` where none of them will do.
     """
-    compositions: dict[str, list[Atoms]] = {}
-    for atoms in frames:
-        compositions.setdefault(atoms.get_chemical_formula(), []).append(atoms)
     found = []
-    for alike in compositions.values():
+    for alike in _by_composition(frames).values():
         for atoms in alike[:10]:
             try:
                 found.append(molecules.perceive(atoms))
@@ -288,6 +267,13 @@ def known_molecules(frames: Sequence[Atoms]) -> list[str]:
         else:
             raise refused
     return [*dict.fromkeys(found)]
+
+
+def _by_composition(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:
+    found = {}
+    for atoms in frames:
+        found.setdefault(atoms.get_chemical_formula(), []).append(atoms)
+    return found
 
 
 def atom_energies(
@@ -360,7 +346,7 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     else:
         names = [a.get_chemical_formula() for a in frames]
     if len(groups := [*dict.fromkeys(names)]) >= 8:
-        last = set(groups[-max(1, round(TEST * len(groups))) :])
+        last = {*groups[-round(TEST * len(groups)) :]}
         test = [a for a, n in zip(frames, names, strict=True) if n in last]
         pool = [a for a, n in zip(frames, names, strict=True) if n not in last]
         how = f"by {key}: {len(groups) - len(last)} to learn from, {len(last)} to test"
@@ -380,15 +366,12 @@ def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
 
     Only structures of the same composition are compared; None if there is no pair.
     """
-    known: dict[str, list[np.ndarray]] = {}
-    for atoms in other:
-        known.setdefault(atoms.get_chemical_formula(), []).append(_distances(atoms))
-    gaps = [
-        np.sqrt(((_distances(a) - alike) ** 2).mean(axis=1)).min()
-        for a in one
-        if (alike := known.get(a.get_chemical_formula()))
-    ]
-    return float(min(gaps)) if gaps else None
+    theirs, gaps = _by_composition(other), []
+    for formula, ours in _by_composition(one).items():
+        if formula in theirs:
+            known = [_distances(a) for a in theirs[formula]]
+            gaps += [((_distances(a) - known) ** 2).mean(axis=1).min() for a in ours]
+    return float(np.sqrt(min(gaps))) if gaps else None
 
 
 def _distances(atoms: Atoms) -> np.ndarray:

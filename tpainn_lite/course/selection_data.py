@@ -35,9 +35,8 @@ def student(name: str) -> Potential:
 
 def descriptors(potential: Potential, structures: list[Atoms]) -> np.ndarray:
     """Find principal components (frames, COMPONENTS) of scalars averaged over atoms."""
-    pooled = [
-        h.mean(dim=0).numpy() for h in ridge_head.atom_scalars(potential, structures)
-    ]
+    scalars = ridge_head.atom_scalars(potential, structures)
+    pooled = [h.mean(dim=0).numpy() for h in scalars]
     rank = min(COMPONENTS, len(structures))
     return PCA(rank, random_state=0).fit_transform(standardised(np.array(pooled)))
 
@@ -46,11 +45,11 @@ def classical(structures: list[Atoms]) -> list[Atoms]:
     """Label structures by MMFF94, water by q-TIP4P/F."""
     if "smiles" in structures[0].info:
         return [label([a], molecules.mmff94(a.info["smiles"]))[0] for a in structures]
-    systems = [water.water_system(water.MODELS["q-tip4p-f"], a) for a in structures]
-    return [
-        label([a], engine.system_energy_forces(system, a))[0]
-        for system, a in zip(systems, structures, strict=True)
-    ]
+    labelled = []
+    for a in structures:
+        system = water.water_system(water.MODELS["q-tip4p-f"], a)
+        labelled += label([a], engine.system_energy_forces(system, a))
+    return labelled
 
 
 def left_over(structures: list[Atoms]) -> np.ndarray:
@@ -104,10 +103,8 @@ def head_error(name: str, chosen: np.ndarray) -> float:
     gap = np.array([row.y[0] / root for row in mine]) + potential.reference_sum(some)
     reference = fit_reference_energies(some, gap, datasets.atomic_energies(name))
     left = root * (gap - _sums(reference, some))
-    moved = [
-        ridge_head.Rows(row.X, np.r_[e, row.y[1:]])
-        for row, e in zip(mine, left, strict=True)
-    ]
+    pairs = zip(mine, left, strict=True)
+    moved = [ridge_head.Rows(row.X, np.r_[e, row.y[1:]]) for row, e in pairs]
     w, _ = ridge_head.solve(moved, config)
     return 1e3 * float(np.abs(ridge_head.force_errors(test, w, config)).mean())
 

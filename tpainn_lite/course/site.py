@@ -38,8 +38,7 @@ padding: 0 1rem }}</style></head>
 <p>A neural interatomic potential that first learns from cheap classical physics needs
 far fewer quantum labels afterwards. To run the lessons, install the package.</p>
 <ol start="0">
-{lessons}
-</ol>
+{lessons}</ol>
 <p>The library, in the order to read it: {modules}. Around it: {rooms}.</p>
 </body></html>
 """
@@ -55,8 +54,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)  # their state, megabytes of it
     for cell in shown.cells:
-        outputs = [] if cell.cell_type == "markdown" else cell.get("outputs", [])
-        for output in outputs:
+        for output in cell.get("outputs", []):
             if "data" in output:
                 output.data = nbformat.from_dict(_alive(output.data))
         cell.source = LESSON_LINK.sub(r"\1.html)", cell.source)
@@ -97,10 +95,9 @@ def _alive(data: dict) -> dict:
 
 
 def reference(folder: Path, *modules: str) -> None:
-    """Write a page for each module of the library, from its docstrings."""
+    """Write a page for each of `modules`, from their docstrings."""
     os.environ["PDOC_ALLOW_EXEC"] = "1"  # some imports ask the system what it is
     pdoc.render.configure(docformat="google")
-    modules = modules or ("tpainn_lite", "!tpainn_lite.reproduce")
     pdoc.pdoc(*modules, output_directory=folder)
 
 
@@ -119,17 +116,16 @@ def main() -> None:
     (site / "plotly.js").write_text(get_plotlyjs(), "utf-8")
     for picture in built.glob("*.svg"):
         shutil.copy(picture, site)
-    links = []
+    lessons = ""
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         (site / f"{path.stem}.html").write_text(page(notebook), "utf-8")
         title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
         link = f'<a href="{path.stem}.html">{escape(title)}</a>'
-        links.append(f'<li value="{int(path.stem[:2])}">{link}</li>')
-    modules = {"modules": _links(CORE.split()), "rooms": _links(ROOMS)}
-    index = INDEX.format(lessons="\n".join(links), **modules)
-    (site / "index.html").write_text(index, "utf-8")
-    reference(site / "api")
+        lessons += f'<li value="{int(path.stem[:2])}">{link}</li>\n'
+    links = dict(lessons=lessons, modules=_links(CORE.split()), rooms=_links(ROOMS))
+    (site / "index.html").write_text(INDEX.format(**links), "utf-8")
+    reference(site / "api", "tpainn_lite", "!tpainn_lite.reproduce")
     print(f"{len(paths)} lessons: open build/site/index.html")
 
 

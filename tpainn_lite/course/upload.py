@@ -34,16 +34,11 @@ class Upload:
 def write_example(path: Path) -> Path:
     """Write eighty structures of ethanol in the units of a colleague, kcal/mol/Å."""
     force, energy = own_data.UNITS["kcal/mol/Å"]
-    sent = [
-        with_labels(
-            a,
-            a.get_potential_energy() / energy,
-            a.get_forces(apply_constraint=False) / force,
-        )
-        for a in datasets.load("ethanol-dft")["pool"][:80]
-    ]
-    for atoms in sent:
-        atoms.info = {}
+    sent = []
+    for a in datasets.load("ethanol-dft")["pool"][:80]:
+        forces = a.get_forces(apply_constraint=False) / force
+        sent.append(with_labels(a, a.get_potential_energy() / energy, forces))
+        sent[-1].info = {}
     path.parent.mkdir(exist_ok=True)
     ase.io.write(path, sent)
     return path

@@ -2,9 +2,8 @@
 
 Each has a ``widget`` to display, a live plotly ``figure`` (`Rotation` draws a 3D view),
 and a ``twin()``: its PNG in the authors' build. Its controls are attributes, so
-``explorer.n.value = 30`` works too. Explorers share no state: two in one notebook do
-not disturb each other. A cell that runs again passes its old explorer as ``before=``:
-the new one begins with the controls and results of the old one.
+``explorer.n.value = 30`` works too. A cell that runs again passes its old explorer as
+``before=``: the new one begins with its controls and results.
 """
 
 from .live_md import LiveMD
@@ -16,13 +15,5 @@ from .rotation import Rotation
 from .rounds import Rounds
 from .selection_map import SelectionMap
 
-__all__ = [
-    "LiveMD",
-    "LowData",
-    "Parity",
-    "Properties",
-    "Refit",
-    "Rotation",
-    "Rounds",
-    "SelectionMap",
-]
+__all__ = ["LiveMD", "LowData", "Parity", "Properties", "Refit", "Rotation", "Rounds"]
+__all__ += ["SelectionMap"]

@@ -4,12 +4,16 @@ import contextlib
 import html
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 from ipywidgets import HTML, HBox, ValueWidget, VBox, Widget
 from traitlets import TraitError
+
+PAUSE = 0.5  # s: least time between two updates of a figure while something runs
+SHARE = 0.03  # of the run's time that updates may take
 
 
 def table(rows: Mapping[str, str]) -> str:
@@ -35,15 +39,16 @@ class Explorer:
     ) -> None:
         """Make ``widget`` of controls with sentences, a text and `parts`, and draw.
 
-        The controls begin with the values of `before`, an explorer of the same kind,
-        where these fit. A cell that runs again passes the explorer that it made before:
-        ``before=globals().get("name of the explorer")``.
+        The controls begin with the values of `before`, an explorer of the same kind
+        (``globals().get("name of the explorer")`` in a cell), where these fit.
         """
         self._text = HTML()
         rows = [HBox([control, HTML(text)]) for control, text in sentences.items()]
         self.widget = VBox([VBox(rows), *parts[:1], self._text, *parts[1:]])
         if isinstance(before, type(self)):
-            self._restore(before)
+            for name, control in [*vars(self).items()]:
+                if not name.startswith("_") and isinstance(control, ValueWidget):
+                    _set(control, getattr(before, name).value)
             self.adopt(before)
         self.draw()
         for control in sentences:
@@ -75,27 +80,26 @@ class Explorer:
         words = html.escape(f"{type(error).__name__}: {error}")
         self.error, self._text.value = error, f"<b>Failed.</b> {words}"
 
-    def _restore(self, before: Any) -> None:
-        for name, control in [*vars(self).items()]:
-            if name.startswith("_") or not isinstance(control, ValueWidget):
-                continue
-            own, value = control.value, getattr(before, name).value
-            with contextlib.suppress(TraitError):  # no longer offered: it stays
-                control.value = value
-            if control.value != value:  # a slider takes the nearest of its own
-                control.value = own
+
+def _set(control: ValueWidget, value: Any) -> None:
+    """Give a control a value, unless it offers others only."""
+    own = control.value
+    with contextlib.suppress(TraitError):
+        control.value = value
+    if control.value != value:  # a slider takes the nearest of its own
+        control.value = own
 
 
 class Live(Explorer):
     """An explorer that computes in a thread until it ends or is stopped.
 
-    A subclass defines ``work()``, which looks at `stopped` often, and ``finish()``,
-    which shows the end.
+    A subclass defines ``work()``, which looks at `stopped` often, ``show()``, which
+    draws what there is, and ``finish()``, which shows the end.
     """
 
     def __init__(self) -> None:
         """Prepare; nothing runs before `launch`."""
-        self._stop, self._thread = threading.Event(), None
+        self._stop, self._thread, self._next_show = threading.Event(), None, 0.0
 
     @property
     def running(self) -> bool:
@@ -122,6 +126,13 @@ class Live(Explorer):
         except BaseException as error:  # shown, and kept for who asks
             self.error = error
         self.finish()
+
+    def _show_sometimes(self) -> None:
+        """Show, unless just done: a browser that falls behind would not see Stop."""
+        if (now := time.monotonic()) >= self._next_show:
+            self.show()
+            took = time.monotonic() - now
+            self._next_show = now + max(PAUSE, took / SHARE)
 
     def _move(self, _: Any) -> None:
         """Leave it to `work` to look at the controls."""

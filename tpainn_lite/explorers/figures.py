@@ -1,7 +1,6 @@
 """Plotly figures of the lessons: one palette, one template, one function a figure.
 
-Every figure has a title, axes with units and a legend, and its lines differ by marker
-or dash as well as by colour.
+Every figure has a title, axes with units and a legend; lines differ without colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,30 +60,24 @@ def panels(
     the same in all panels. `mode`: "lines", "markers" or "lines+markers".
     """
     look = looks([*dict.fromkeys(name for curves in shown.values() for name in curves)])
-    gap, known = 0.2 / len(shown), set()
-    figure = make_subplots(
-        cols=len(shown), subplot_titles=[*shown], horizontal_spacing=gap
-    )
+    where, known = dict(cols=len(shown), horizontal_spacing=0.2 / len(shown)), set()
+    figure = make_subplots(subplot_titles=[*shown], **where)
     for column, curves in enumerate(shown.values(), start=1):
         for name, curve in curves.items():
-            trace = line(name, _arrays(f"curves[{name!r}]", curve), look[name], mode)
-            trace.showlegend = name not in known
+            x, y, *ends = _arrays(f"curves[{name!r}]", curve)
+            colour, symbol, dash, _ = look[name]
+            every = 12 if "lines" in mode else 0  # no marker at every point of a line
+            marker = dict(color=colour, symbol=symbol, size=8, maxdisplayed=every)
+            bars = dict(array=ends[0]) if ends else None
+            if len(ends) == 2:
+                bars = dict(symmetric=False, array=ends[1] - y, arrayminus=y - ends[0])
+            line = dict(color=colour, dash=dash)
+            how = dict(mode=mode, marker=marker, line=line, row=1, col=column)
+            how |= dict(name=name, showlegend=name not in known)
+            figure.add_scatter(x=x, y=y, error_y=bars, **how)
             known.add(name)
-            figure.add_trace(trace, row=1, col=column)
     figure.update_layout(template=TEMPLATE, title=title, showlegend=True)
     return figure.update_xaxes(title=x_title).update_yaxes(title=y_title, col=1)
-
-
-def line(name: str, curve, look: tuple, mode="lines+markers") -> go.Scatter:
-    """Draw one curve, as `panels` takes it, in one of `LOOKS`."""
-    (x, y, *ends), (colour, symbol, dash, _) = curve, look
-    every = 12 if "lines" in mode else 0  # no marker at every point of a line
-    marker = dict(color=colour, symbol=symbol, size=8, maxdisplayed=every)
-    bars = dict(array=ends[0]) if ends else None
-    if len(ends) == 2:
-        bars = dict(symmetric=False, array=ends[1] - y, arrayminus=y - ends[0])
-    trace = go.Scatter(x=x, y=y, error_y=bars, name=name, mode=mode, marker=marker)
-    return trace.update(line=dict(color=colour, dash=dash))
 
 
 def lines(curves, title: str, x_title: str, y_title: str, mode="lines+markers"):
@@ -108,16 +101,15 @@ def convergence(curves: Mapping[str, tuple], quantity: str, unit: str) -> go.Fig
 def learning_curve(curves, quantity: str, unit: str) -> go.Figure:
     """Draw errors against the number of labels, both axes logarithmic.
 
-    `curves`: arm -> (n, mean, low, high), each (points,): number of labels and, in
-    `unit`, the mean and the two ends of the spread (for example over seeds).
+    `curves`: arm -> (n, mean, low, high), each (points,): number of labels, and mean
+    and both ends of the spread in `unit`.
     """
     for name, curve in curves.items():
         if len(curve) != 4:
             raise ValueError(f"curves[{name!r}]: needs 4 arrays, got {len(curve)}")
         if min(np.min(values) for values in curve) <= 0:
-            raise ValueError(
-                f"curves[{name!r}]: needs positive numbers for its logarithmic axis"
-            )
+            words = "needs positive numbers for its logarithmic axis"
+            raise ValueError(f"curves[{name!r}]: {words}")
     title, y_title = f"Learning curve: {quantity}", f"{quantity} ({unit})"
     figure = lines(curves, title, "number of quantum labels n", y_title)
     counts = sorted({n for curve in curves.values() for n in curve[0]})
@@ -131,12 +123,10 @@ def parity(
     unit: str,
     overlay: bool = False,
 ) -> go.Figure:
-    """Draw predicted against reference values, with the line of perfect agreement.
+    """Draw predicted against reference values, of one shape, and the line y = x.
 
-    `reference` and each of `predictions` have one shape, any, in `unit`; forces (N, 3)
-    are compared by component. Each prediction has a panel unless they `overlay`.
-    Traces: each prediction (its legend gives the mean absolute error), then y = x of
-    each panel.
+    Each prediction has a panel unless they `overlay`. Traces: each prediction (its
+    legend gives the mean absolute error), then y = x of each panel.
     """
     x, *ys = _arrays("predictions", [reference, *predictions.values()])
     columns = 1 if overlay else max(1, len(predictions))

@@ -13,12 +13,9 @@ from . import figures, viewers
 class Movie:
     """Play one of several runs, frame by frame, above a curve of the same run.
 
-    Args:
-        runs: name -> frames of the same atoms.
-        curves: name -> (x, values), each as long as the run or a multiple; a star marks
-            the frame that is shown.
-        quantity: of the values, for example "potential energy", with its `unit`.
-        choice: what the names are, for example "Temperature".
+    `runs`: name -> frames of the same atoms; `curves`: name -> (x, values) of a
+    `quantity` in `unit`, as long as the run or a multiple (a star marks the frame that
+    is shown); `choice`: what the names are, for example "Temperature".
     """
 
     def __init__(
@@ -62,7 +59,7 @@ class Movie:
         frame = self.view.frame = self.frame.value
         if self._curves:
             x, y = self._curves[self.run.value]
-            now = frame * (round(len(x) / len(self.runs[self.run.value])))
+            now = frame * round(len(x) / len(self.runs[self.run.value]))
             self.figure.data[1].update(x=[x[now]], y=[y[now]])
 
     def twin(self, name: str | None = None) -> bytes:
@@ -76,12 +73,10 @@ class Gallery:
     `entries`: name -> (atoms, forces (N, 3), reference (N, 3) or None), in eV/Å.
     """
 
-    def __init__(self, entries: Mapping[str, tuple], choice: str = "Molecule") -> None:
+    def __init__(self, entries: Mapping[str, tuple]) -> None:
         """Show the first structure."""
-        self.entries = entries
-        self.choice = Dropdown(
-            options=[*entries], description=choice, layout={"width": "400px"}
-        )
+        self.entries, wide = entries, {"width": "400px"}
+        self.choice = Dropdown(options=[*entries], description="Molecule", layout=wide)
         self._box = viewers.view_forces(*entries[self.choice.value])
         self.choice.observe(self._show, "value")
         self.widget = VBox([self.choice, self._box])

@@ -16,8 +16,6 @@ from ipywidgets import HTML, Button, HBox, IntProgress, VBox
 from ..train import OnEpoch
 from . import base, figures
 
-PAUSE = 0.5  # s: least time between two updates of the widgets
-SHARE = 0.03  # of the run's time that updates may take
 PANELS = {  # column of the history -> title of its panel
     "loss": "weighted loss (eV², eV²/Å²)",
     "force_mae": "validation MAE (meV/Å)",
@@ -40,26 +38,24 @@ class LiveTraining(base.Live):
         steps: int,
         *,
         validated: bool = True,
-        on_end: Callable[["LiveTraining"], None] | None = None,
+        on_end: Callable[["LiveTraining"], None] = lambda training: None,
     ):
         """Build the widgets and start."""
         if not steps > 0:
             raise ValueError(f"steps: needs a positive number, got {steps}")
         super().__init__()
         self.steps, self.rows, self.value = steps, [], None
-        self._start, self.on_end, self._next_update = start, on_end, 0.0
+        self._start, self.on_end = start, on_end
         self._bar = IntProgress(0, 0, steps, description="Steps")
-        self._button = Button(
-            description="Stop and keep", icon="stop", tooltip="Ends after this epoch"
-        )
+        about = dict(icon="stop", tooltip="Ends after this epoch")
+        self._button = Button(description="Stop and keep", **about)
         self._button.on_click(lambda _: self.stop())
         self._text = HTML("Starting.")
         titles = [*PANELS.values()][: 1 + validated]
         shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
         figure = figures.panels(shown, "Training", "epoch", "")
         figure.update_traces(x=[], y=[]).update_layout(height=340)
-        figure.update_yaxes(figures.LOG, dtick="D2")
-        self.figure = go.FigureWidget(figure)
+        self.figure = go.FigureWidget(figure.update_yaxes(figures.LOG, dtick="D2"))
         self.widget = VBox([HBox([self._bar, self._button, self._text]), self.figure])
         self._begun = time.monotonic()
         self.launch()
@@ -109,27 +105,22 @@ class LiveTraining(base.Live):
 
     def finish(self) -> None:
         """Say how it ended."""
-        self.draw()
+        self.show()
         self._button.disabled = True
         self._bar.bar_style = "danger" if self.error else "success"
-        seconds = time.monotonic() - self._begun
         how = f"<b>{'Stopped' if self.stopped else 'Finished'}</b>"
+        seconds = time.monotonic() - self._begun
         self._text.value = f"{how} at step {self._bar.value} after {seconds:.0f} s."
         if self.error:
             self._fail(self.error)
-        if self.on_end:
-            self.on_end(self)
+        self.on_end(self)
 
     def _on_epoch(self, potential: Any, rows: Sequence[dict]) -> bool:
         self.rows = rows
-        now = time.monotonic()
-        if now >= self._next_update:
-            self.draw()
-            took = time.monotonic() - now
-            self._next_update = now + max(PAUSE, took / SHARE)
+        self._show_sometimes()
         return self.stopped
 
-    def draw(self) -> None:
+    def show(self) -> None:
         """Draw the rows so far. Only the training's thread calls this."""
         if not self.rows:
             return

@@ -12,7 +12,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider
 from .. import analysis, dynamics, units
 from ..data import EnergyForces, energy_forces_of
 from ..engine import BAROSTAT_EVERY, Box
-from . import base, figures, live, viewers
+from . import base, figures, viewers
 
 PRESSURES = {"none: constant volume": None, "1 bar": 1.0, "1,000 bar": 1000.0}
 PANELS = {
@@ -30,7 +30,7 @@ class LiveMD(base.Live):
 
     Temperature and pressure may be changed while it runs. ``frames`` are those so far,
     ``error`` is what ended a run that blew up. A frame is `EVERY` steps of 1 fs; after
-    `longest` ps it stops by itself.
+    `longest` ps it stops by itself. It stops the run of `before`.
     """
 
     def __init__(
@@ -41,10 +41,7 @@ class LiveMD(base.Live):
         longest: float = 5.0,
         before: "LiveMD | None" = None,
     ):
-        """Prepare a run of one potential and box; nothing runs before `start`.
-
-        It begins with the controls of `before`, and stops its run.
-        """
+        """Prepare a run of one potential and box; nothing runs before `start`."""
         dynamics.check_start(atoms)
         if not isinstance(potential, openmm.System):
             potential = energy_forces_of(potential)
@@ -52,7 +49,7 @@ class LiveMD(base.Live):
         self._potential, self._atoms = potential, atoms.copy()
         self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()
         self.frames: list[Atoms] = []
-        self._g, self._next_draw, self._go = 0.0, 0.0, threading.Event()
+        self._g, self._go = 0.0, threading.Event()
         self.temperature = IntSlider(300, 100, 700, 25, description="T (K)")
         self.pressure = Dropdown(options=[*PRESSURES], description="Pressure")
         self.play = Button(description="Start", icon="play")
@@ -107,17 +104,17 @@ class LiveMD(base.Live):
         """Run frame after frame."""
         while not self.stopped and len(self.frames) * FRAME < self._longest:
             if not self._go.is_set():
-                self._show()  # all there is, before the rest
+                self.show()  # all there is, before the rest
                 self._go.wait()
             if not self.stopped:
                 self._step()
 
     def finish(self) -> None:
         """Show all there is, and how it ended."""
+        self.show()
         self._text.value = f"<b>Stopped</b> at {len(self.frames) * FRAME:.2f} ps."
         if self.error:
             self._fail(self.error)
-        self._show()
         self.play.disabled = self.halt.disabled = True
 
     def _step(self) -> None:
@@ -138,14 +135,10 @@ class LiveMD(base.Live):
         frame.info["time_fs"] = float(n * EVERY)
         self._r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
         self._g = self._g + (g - self._g) / n
-        now = time.monotonic()
-        if now >= self._next_draw:  # a browser that falls behind would not see Stop
-            self._show()
-            speed = FRAME * 1e-3 / (now - begun) * 86400
-            self._text.value = f"{n * FRAME:.2f} ps, {speed:.2g} ns/day."
-            self._next_draw = time.monotonic() + live.PAUSE
+        self._speed = FRAME * 1e-3 / (time.monotonic() - begun) * 86400
+        self._show_sometimes()
 
-    def _show(self) -> None:
+    def show(self) -> None:
         """Draw the frames so far; `draw`, after a control moved, has nothing to do."""
         if not self.frames:
             return
@@ -155,3 +148,4 @@ class LiveMD(base.Live):
         density.update(x=times, y=analysis.densities(self.frames))
         structure.update(x=self._r, y=self._g)
         self.view.set_coordinates({0: self.frames[-1].get_positions(wrap=True)})
+        self._text.value = f"{times[-1]:.2f} ps, {self._speed:.2g} ns/day."

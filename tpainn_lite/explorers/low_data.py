@@ -51,20 +51,22 @@ class LowData(base.Explorer):
         others: Mapping[str, Potential] | None = None,
         before: "LowData | None" = None,
     ):
-        """Show one grid.
+        """Show one grid, with the controls of `before`.
 
-        It begins with the controls of `before` and, for the same grid and structures,
-        takes over its stars and what it still trains. Raises `ValueError` where a
-        teacher that an arm names is missing.
+        For the same grid and structures, take over its stars and what it still trains.
+        Raises `ValueError` where a teacher that an arm names is missing.
         """
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
-        self._configs = {arm: FitConfig(**c) for arm, c in grid["configs"].items()}
-        budget = self._configs["tuned"].steps
-        rows = [(datasets.arm_name(row, budget), row) for row in grid["rows"]]
-        self._first = dict.fromkeys(curve for curve, _ in rows) | dict(rows[::-1])
-        self._rows = {(c, r["n"], r["seed"]): r for c, r in rows[::-1]}
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
-        named = {self._arm(curve)[1] for curve in self._first}
+        configs = {arm: FitConfig(**how) for arm, how in grid["configs"].items()}
+        self._curves, self._rows = {}, {}  # curve -> arm, name of its teacher, config
+        for row in grid["rows"]:
+            curve = datasets.arm_name(row, configs["tuned"].steps)
+            arm, _, named = row["arm"].partition(", ")
+            how = replace(configs.get(arm, configs["tuned"]), steps=row["steps"])
+            self._curves.setdefault(curve, (arm, named, how))
+            self._rows.setdefault((curve, row["n"], row["seed"]), row)
+        named = {teacher for _, teacher, _ in self._curves.values()}
         if missing := sorted(named - {*self._teachers}):
             raise ValueError(f"others: needs potentials for {missing}, which arms name")
         self.stars: list[dict] = []
@@ -86,7 +88,7 @@ class LowData(base.Explorer):
             return self.training
         pool, test, atomic_energies = self._data
         point = {name: getattr(self, name).value for name in self.POINT}
-        (arm, teacher), config = self._arm(point["arm"]), self._config(point["arm"])
+        arm, teacher, config = self._curves[point["arm"]]
         changes = dict(lr=point["lr"], **STRATEGIES.get(point["strategy"], {}))
         how = HeadConfig() if point["strategy"] == HEAD else replace(config, **changes)
         start, seed = self._teachers[teacher], point["seed"]
@@ -125,13 +127,13 @@ class LowData(base.Explorer):
     def _make_controls(self) -> dict:
         """Make them, and return the sentence of each."""
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
-        self.arm = Dropdown(options=[*self._first], description="Arm")
-        if "tuned" in self._first:
+        self.arm = Dropdown(options=[*self._curves], description="Arm")
+        if "tuned" in self._curves:
             self.arm.value = "tuned"
         sizes = sorted({row["n"] for row in self._grid["rows"]})
         self.n = Dropdown(options=sizes, description="n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        rates = {*RATES, *(self._config(curve).lr for curve in self._first)}
+        rates = {*RATES, *(config.lr for *_, config in self._curves.values())}
         self.lr = Dropdown(options=sorted(rates), description="Rate")
         self._own_rate()
         self.arm.observe(self._own_rate, "value")
@@ -149,28 +151,18 @@ class LowData(base.Explorer):
         }
 
     def _own_rate(self, _=None) -> None:
-        self.lr.value = self._config(self.arm.value).lr
-
-    def _arm(self, curve: str) -> tuple[str, str]:
-        """Return the arm of `tune.train_arm`, and the name of its teacher."""
-        return self._first[curve]["arm"].partition(", ")[::2]
-
-    def _config(self, curve: str) -> FitConfig:
-        """Return what the grid trained a curve with."""
-        own = self._configs.get(self._arm(curve)[0], self._configs["tuned"])
-        return replace(own, steps=self._first[curve]["steps"])
+        self.lr.value = self._curves[self.arm.value][2].lr
 
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
         """Return n and the grid's error at the chosen point, if it has that point."""
-        own = self._config(self.arm.value).lr, [*STRATEGIES][0]
         row = self._rows.get((self.arm.value, self.n.value, self.seed.value))
-        if not row or (self.lr.value, self.strategy.value) != own:
-            return []
-        return [(row["n"], row[quantity])]
+        own = self._curves[self.arm.value][2].lr, "all weights"
+        there = row and (self.lr.value, self.strategy.value) == own
+        return [(row["n"], row[quantity])] if there else []
 
     def draw(self) -> None:
         """Draw the curves, the chosen point and the stars, and say them in words."""
-        name, unit = QUANTITIES[self.quantity.value]
+        title, (name, unit) = self.quantity.value, QUANTITIES[self.quantity.value]
         with self._lock:
             chosen = self._chosen(name)
             curves = datasets.learning_curves(self._grid, name)
@@ -184,16 +176,15 @@ class LowData(base.Explorer):
             for trace, pairs in ((one, chosen), (several, stars)):
                 x, y = zip(*pairs, strict=True) if pairs else ((), ())
                 trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
-            title = self.quantity.value
             self.figure.update_layout(title=f"Learning curve: {title}")
             self.figure.update_yaxes(title=f"{title} ({unit})")
-            missing = "not in the grid; press Train this point"
-            value = f"{chosen[0][1]:.4g} {unit}" if chosen else missing
-            words = {"Chosen point": value}
-            for k, star in enumerate(self.stars):
+            words = {"Chosen point": "not in the grid; press Train this point"}
+            if chosen:
+                words["Chosen point"] = f"{chosen[0][1]:.4g} {unit}"
+            for k, (star, (_, error)) in enumerate(zip(self.stars, stars, strict=True)):
                 early = ", stopped early" if star["stopped"] else ""
                 words[f"Star {k + 1}: {star['arm']}, n = {star['n']}"] = (
-                    f"{stars[k][1]:.4g} {unit} ({star['strategy']}, "
+                    f"{error:.4g} {unit} ({star['strategy']}, "
                     f"rate {star['lr']:g}, seed {star['seed']}{early})"
                 )
             self._text.value = base.table(words)

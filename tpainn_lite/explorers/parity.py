@@ -1,7 +1,4 @@
-"""The parity explorer: predictions against labels, and the structure behind a point.
-
-Units: Å, eV, eV/Å.
-"""
+"""The parity explorer: predictions against labels, and the structure of a point."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -56,9 +53,8 @@ def predictions(
     energies, forces = potential
     if not len(energies) == len(forces) == len(frames):
         raise ValueError(
-            f"potentials[{name!r}]: needs an energy and forces for each of the "
-            f"{len(frames)} frames, got {len(energies)} and {len(forces)}; hand over "
-            "what predict(frames) gives"
+            f"potentials[{name!r}]: needs an energy and forces for each frame, what "
+            f"predict gives for {len(frames)}; got {len(energies)} and {len(forces)}"
         )
     about = f"potentials[{name!r}], forces"
     pairs = zip(frames, forces, strict=True)
@@ -211,21 +207,22 @@ class Parity(base.Explorer):
         circles = self.figure.data[-len(self._forces) :]
         for trace, y in zip(circles, values.predicted.values(), strict=True):
             trace.update(x=values.reference[of], y=y[of], customdata=values.frame[of])
-        forces, energies = (1e3 * v.errors(name)[k] for v in self._values.values())
-        mean = [1e3 * v.mae(name) for v in self._values.values()]
+        (forces, all_forces), (energies, all_energies) = (
+            (1e3 * v.errors(name)[k], 1e3 * v.mae(name)) for v in self._values.values()
+        )
         rank = int(np.flatnonzero(self._worst_first() == k)[0]) + 1
         self.numbers = dict(frame=k, force_mae=forces, energy_error=energies, rank=rank)
-        atoms, n = self._frames[k], len(self._frames)
-        about = [
-            text.format(atoms.info[key])
-            for key, (kind, text) in INFO.items()
-            if isinstance(atoms.info.get(key), kind)
-        ]
+        atoms = self._frames[k]
+        about = [f"{k}", atoms.get_chemical_formula()]
+        for key, (kind, text) in INFO.items():
+            if isinstance(value := atoms.info.get(key), kind):
+                about.append(text.format(value))
+        place = f"{rank} of {len(self._frames)} by {self.quantity.value}"
         rows = {
-            "Frame": ", ".join([f"{k}, {atoms.get_chemical_formula()}", *about]),
-            f"Force MAE, {name}": f"{forces:.0f} meV/Å (all: {mean[0]:.0f})",
-            "Energy error": f"{energies:.1f} meV/atom (all: {mean[1]:.1f})",
-            "Rank": f"{rank} of {n} by {self.quantity.value}; 1 is the worst",
+            "Frame": ", ".join(about),
+            f"Force MAE, {name}": f"{forces:.0f} meV/Å (all: {all_forces:.0f})",
+            "Energy error": f"{energies:.1f} meV/atom (all: {all_energies:.1f})",
+            "Rank": f"{place}; 1 is the worst",
         }
         self._text.value = base.table(rows)
 

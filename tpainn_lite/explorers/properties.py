@@ -14,21 +14,25 @@ from . import base, figures
 PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
 SERIES = {"density": "g/cm³", "temperature": "K", "hydrogen bonds": "per molecule"}
 MSD = "mean square displacement"
-QUANTITIES = (*SERIES, *PAIRS, MSD)
+D = "diffusion coefficient", "1e-9 m²/s"
+TITLES = {  # quantity -> the axes of `curve`, what `estimate` gives, and its unit
+    **{q: ("time in the window (ps)", f"{q} ({u})", q, u) for q, u in SERIES.items()},
+    **{
+        q: ("r (Å)", f"{q} (no unit)", f"highest peak of {q}", "no unit") for q in PAIRS
+    },
+    MSD: ("time between two frames (ps)", f"{MSD} (Å²)", *D),
+}
+QUANTITIES = tuple(TITLES)
 THIN = 4  # of what is slow to compute every fourth frame is enough
+STRIDE = dict.fromkeys(("hydrogen bonds", *PAIRS), THIN)  # frames to one row, else 1
 REACH, BINS = 5.9, 90  # Å: how far g(r) is counted
 FIT = (0.1, 0.4)  # of the run: where the straight line of the MSD is fitted
 PARTS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the window, for its error bars
 
 
-def stride(quantity: str) -> int:
-    """Say how many frames there are to one row of `sample`."""
-    return THIN if quantity in PAIRS or quantity == "hydrogen bonds" else 1
-
-
 def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
-    """Compute a row for every `stride`-th frame: a number, a g(r), or the frame."""
-    frames = frames[:: stride(quantity)]
+    """Compute a row for every `STRIDE`-th frame: a number, a g(r), or the frame."""
+    frames = frames[:: STRIDE.get(quantity, 1)]
     if quantity == "density":
         return analysis.densities(frames)
     if quantity == "temperature":
@@ -43,7 +47,7 @@ def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
 
 
 def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Compute x and y to draw of `rows`, `step` ps apart, in the units of `titles`."""
+    """Compute x and y to draw of `rows`, `step` ps apart, in the units of `TITLES`."""
     if quantity in SERIES:
         return step * np.arange(len(rows)), rows
     if quantity in PAIRS:
@@ -53,7 +57,7 @@ def curve(quantity: str, rows: Sequence, step: float) -> tuple[np.ndarray, np.nd
 
 
 def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
-    """Estimate the property as one number, in the unit of `titles`, and its error.
+    """Estimate the property as one number, in the unit of `TITLES`, and its error.
 
     A series gives its mean, with an error by its autocorrelation; a g(r) the height of
     its highest peak, with an error from its four quarters; the mean square displacement
@@ -62,8 +66,8 @@ def estimate(quantity: str, rows: Sequence, step: float) -> tuple[float, float]:
     """
     if len(rows) < analysis.LEAST:
         raise ValueError(
-            f"rows: needs {analysis.LEAST} or more to tell an error, got "
-            f"{len(rows)}; take a longer stretch of the run"
+            f"rows: needs {analysis.LEAST} or more to tell an error, got {len(rows)}; "
+            "take a longer stretch of the run"
         )
     if quantity in SERIES:
         return analysis.mean_and_error(rows)
@@ -78,18 +82,6 @@ def _diffusion(frames: Sequence[Atoms], step: float) -> analysis.Diffusion:
     dt = step * units.PS  # fs
     window = tuple(share * (len(frames) - 1) * dt for share in FIT)
     return analysis.self_diffusion(frames, dt, fit_window=window)
-
-
-def titles(quantity: str) -> tuple[str, str, str, str]:
-    """Name the axes of `curve`, what `estimate` gives, and its unit."""
-    if quantity in SERIES:
-        unit = SERIES[quantity]
-        return "time in the window (ps)", f"{quantity} ({unit})", quantity, unit
-    if quantity in PAIRS:
-        peak = f"highest peak of {quantity}"
-        return "r (Å)", f"{quantity} (no unit)", peak, "no unit"
-    x, y = "time between two frames (ps)", f"{MSD} (Å²)"
-    return x, y, "diffusion coefficient", "1e-9 m²/s"
 
 
 class Properties(base.Explorer):
@@ -107,12 +99,13 @@ class Properties(base.Explorer):
         before: "Properties | None" = None,
     ):
         """Begin with the controls of `before`; compute only what is asked for."""
-        if not nvt or [*nvt] != [*npt]:
+        names = [*nvt]
+        if not names or names != [*npt]:
             raise ValueError(
                 "nvt, npt: need runs of the same models, one or more; got "
-                f"{[*nvt]} and {[*npt]}"
+                f"{names} and {[*npt]}"
             )
-        self._runs, names = {True: npt, False: nvt}, [*nvt]
+        self._runs = {True: npt, False: nvt}
         self.models = SelectMultiple(
             options=names, value=names, rows=len(names), description="Models"
         )
@@ -128,7 +121,6 @@ class Properties(base.Explorer):
         self.figure = go.FigureWidget(figure.update_layout(width=980, height=420))
         for trace in self.figure.data[: len(names)]:
             trace.mode = "lines"
-        self.estimates: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._sampled: dict[tuple[str, str], Sequence] = {}
         sentences = {
             self.models: "Ctrl and arrow keys choose several.",
@@ -140,7 +132,7 @@ class Properties(base.Explorer):
     def draw(self) -> None:
         """Draw the property of each model and its estimates, and say the last."""
         quantity, words, self.estimates = self.quantity.value, {}, {}
-        x_title, y_title, what, unit = titles(quantity)
+        x_title, y_title, what, unit = TITLES[quantity]
         for k, name in enumerate(self.models.options):
             x, y, found = (), (), np.empty((3, 0))
             if name in self.models.value:
@@ -157,12 +149,9 @@ class Properties(base.Explorer):
             left, right = self.figure.data[k :: len(self.models.options)]
             left.update(x=x, y=y)
             right.update(x=found[0], y=found[1], error_y=dict(array=found[2]))
-        self.figure.update_layout(
-            title=f"{quantity[0].upper()}{quantity[1:]}",
-            xaxis_title=x_title,
-            yaxis_title=y_title,
-            yaxis2_title=f"{what} ({unit})",
-        )
+        axes = dict(xaxis_title=x_title, yaxis_title=y_title)
+        axes |= dict(yaxis2_title=f"{what} ({unit})")
+        self.figure.update_layout(title=quantity[0].upper() + quantity[1:], **axes)
         self._text.value = base.table(words)
 
     def _rows(self, model: str) -> tuple[Sequence, float]:
@@ -171,7 +160,7 @@ class Properties(base.Explorer):
         key, frames = (model, quantity), self._runs[quantity == "density"][model]
         if key not in self._sampled:
             self._sampled[key] = sample(quantity, frames)
-        step = _step(frames) * stride(quantity)
+        step = _step(frames) * STRIDE.get(quantity, 1)
         start, end = (round(t / step) for t in self.window.value)
         return self._sampled[key][start:end], step
 

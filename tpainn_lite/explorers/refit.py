@@ -1,7 +1,4 @@
-"""The instant-head explorer: move n, and the read-out is solved for again.
-
-Units: Å, eV, eV/Å.
-"""
+"""The instant-head explorer: move n, and the read-out is solved for again."""
 
 import time
 from collections.abc import Sequence
@@ -36,21 +33,22 @@ class Refit(base.Explorer):
         before: "Refit | None" = None,
     ):
         """Compute the rows, and begin with the controls of `before`."""
-        self._config = config or ridge_head.HeadConfig()
+        self._config = config = config or ridge_head.HeadConfig()
         compositions = {a.get_chemical_formula() for a in [*pool, *test]}
         if len(compositions) > 1:
             raise ValueError(
                 "pool, test: need structures of one composition (here one constant "
                 f"stands for the reference energies), got {sorted(compositions)}"
             )
-        phi = ridge_head.draw_features(potential, pool, self._config, seed=0)
-        self._rows = ridge_head.design(potential, pool, phi, self._config)
-        self._test = ridge_head.design(potential, test, phi, self._config)
+        phi = ridge_head.draw_features(potential, pool, config, seed=0)
+        self._rows, self._test = (
+            ridge_head.design(potential, part, phi, config) for part in (pool, test)
+        )
         self._truth = np.concatenate([labels(a)[1].ravel() for a in test])
-        nothing = np.zeros(self._config.features)
-        self._before = ridge_head.force_errors(self._test, nothing, self._config)
+        nothing = np.zeros(config.features)
+        self._before = ridge_head.force_errors(self._test, nothing, config)
         self.n = IntSlider(min(10, len(pool)), 1, len(pool), description="n")
-        choices = [("left out", None)] + [(f"{r:g}", r) for r in self._config.ridges]
+        choices = [("left out", None)] + [(f"{r:g}", r) for r in config.ridges]
         self.ridge = Dropdown(options=choices, value=None, description="Ridge")
         self.seed = IntSlider(0, 0, 9, description="Seed")
         sentences = {
@@ -60,20 +58,19 @@ class Refit(base.Explorer):
             self.seed: "Draws the structures.",
         }
         start = dict.fromkeys(("before", "instant head"), self._truth + self._before)
-        self.figure = go.FigureWidget(
-            figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
-        )
+        figure = figures.parity(self._truth, start, "force", "eV/Å", overlay=True)
+        self.figure = go.FigureWidget(figure)
         self.assemble(sentences, self.figure, before=before)
 
     def draw(self) -> None:
         """Solve for the read-out on the structures drawn, and test it."""
-        begin = time.perf_counter()
-        rng = np.random.default_rng(self.seed.value)
-        drawn = rng.permutation(len(self._rows))[: self.n.value]
-        config, ridge = self._config, self.ridge.value
+        begin, n, ridge = time.perf_counter(), self.n.value, self.ridge.value
+        order = np.random.default_rng(self.seed.value).permutation(len(self._rows))
+        config = self._config
         if ridge is not None:
             config = replace(config, ridges=(ridge,))
-        w, left_out = ridge_head.solve(centred([self._rows[k] for k in drawn]), config)
+        some = centred([self._rows[k] for k in order[:n]])
+        w, left_out = ridge_head.solve(some, config)
         errors = ridge_head.force_errors(self._test, w, self._config)
         best = min(left_out, key=left_out.get) if left_out else max(config.ridges)
         before, after = (float(np.abs(e).mean()) for e in (self._before, errors))
@@ -83,7 +80,7 @@ class Refit(base.Explorer):
         with self.figure.batch_update():
             name = f"instant head: MAE {after:.3g} eV/Å"
             self.figure.data[1].update(y=self._truth + errors, name=name)
-            self.figure.layout.title = f"Forces from {self.n.value} labelled structures"
+            self.figure.layout.title = f"Forces from {n} labelled structures"
         rows = {
             "Force error before": f"{1e3 * before:.0f} meV/Å",
             "Force error now": f"{1e3 * after:.0f} meV/Å",

@@ -1,7 +1,4 @@
-"""The equivariance explorer: turn a molecule, and its forces turn with it.
-
-Units: Å, eV, eV/Å.
-"""
+"""The equivariance explorer: turn a molecule, and its forces turn with it."""
 
 import numpy as np
 from ase import Atoms
@@ -47,20 +44,20 @@ class Rotation(base.Explorer):
         moved.positions = moved.positions @ Q.T
         energy, forces = self._potential.energy_forces(moved.numbers, moved.positions)
         expected = old @ Q.T
-        self.numbers = {
-            "before": before,
-            "after": energy,
-            "deviation": float(np.linalg.norm(forces - expected, axis=1).max()),
-            "change": float(np.linalg.norm(forces - old, axis=1).max()),
-        }
+        deviation, change = (
+            float(np.linalg.norm(forces - other, axis=1).max())
+            for other in (expected, old)
+        )
+        self.numbers = dict(before=before, after=energy)
+        self.numbers |= dict(deviation=deviation, change=change)
         self.drawn = moved, forces, expected
         viewers.change_forces(self._box, *self.drawn, centre=False)
         rows = {
             "Energy before": f"{before:.6f} eV",
             "Energy now": f"{energy:.6f} eV",
             "Difference": f"{energy - before:.1e} eV",
-            "Largest change of a force": f"{self.numbers['change']:.3f} eV/Å",
-            "Largest |F(Qx) - Q F(x)|": f"{self.numbers['deviation']:.1e} eV/Å",
+            "Largest change of a force": f"{change:.3f} eV/Å",
+            "Largest |F(Qx) - Q F(x)|": f"{deviation:.1e} eV/Å",
         }
         self._text.value = base.table(rows)
 

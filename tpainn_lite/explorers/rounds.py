@@ -7,6 +7,8 @@ from ipywidgets import Button, Dropdown
 from .. import select
 from . import base, figures
 
+BATCH = 10  # labels a round
+
 
 class Rounds(base.Explorer):
     """Label a few candidates more at each click, and see what it does to the error.
@@ -23,53 +25,44 @@ class Rounds(base.Explorer):
         unit: str,
         test: tuple[np.ndarray, np.ndarray],
         first: np.ndarray,
-        batch: int = 10,
-        seed: int = 0,
         before: "Rounds | None" = None,
     ):
         """Begin with the controls of `before` and, for the same table, its rounds."""
         self._data, self._unit = (X, y, test), unit
-        self._first, self._batch, self._seed = np.asarray(first), batch, seed
+        self._first = np.asarray(first)
         ways = [*select.ACQUISITIONS]
         self.way = Dropdown(options=ways, value="committee", description="Way")
-        self.button = Button(description=f"Label {batch} more", icon="plus")
+        self.button = Button(description=f"Label {BATCH} more", icon="plus")
         self.again = Button(description="Start again", icon="refresh")
         self.button.on_click(lambda _: self.step())
         self.again.on_click(lambda _: self.restart())
-        self._forget()
-        x_title, y_title = "number of labels", f"test MAE ({unit})"
+        labels = "number of labels", f"test MAE ({unit})"
         nothing = dict.fromkeys(ways, ([0], [0]))
         self.figure = go.FigureWidget(
-            figures.lines(nothing, "Error after each round", x_title, y_title)
+            figures.lines(nothing, "Error after each round", *labels)
         )
         sentences = {
             self.way: "Who says what to label next.",
             self.button: "Labels, trains the forest anew and tests it.",
             self.again: "Forgets all rounds.",
         }
+        self._forget()
         self.assemble(sentences, self.figure, before=before)
 
     def step(self) -> float:
         """Label once more by the chosen way, as the button does; return the error."""
         way = self.way.value
-        left = len(self._data[0]) - len(self.known[way])
-        if not left:
-            return self.errors[way][-1]
-        self.button.disabled = True
-        try:
-            found, self.known[way] = select.learn(
-                *self._data,
-                self.known[way],
-                way,
-                rounds=1,
-                batch=min(self._batch, left),
-                seed=self._seed + len(self.errors[way]) - 1,
-            )
-        finally:
-            self.button.disabled = False
-        self.errors[way].append(found[-1])
-        self.draw()
-        return found[-1]
+        known, errors = self.known[way], self.errors[way]
+        if left := len(self._data[0]) - len(known):
+            self.button.disabled = True
+            how = dict(rounds=1, batch=min(BATCH, left), seed=len(errors) - 1)
+            try:
+                found, self.known[way] = select.learn(*self._data, known, way, **how)
+            finally:
+                self.button.disabled = False
+            errors.append(found[-1])
+            self.draw()
+        return errors[-1]
 
     def restart(self) -> None:
         """Forget all rounds."""
@@ -78,27 +71,23 @@ class Rounds(base.Explorer):
 
     def adopt(self, before: "Rounds") -> None:
         """Go on with the rounds of `before` if its table is the same."""
-        tables = (
-            [*e._data[:2], *e._data[2], e._first, e._batch, e._seed]
-            for e in (self, before)
-        )
+        tables = ([*e._data[:2], *e._data[2], e._first] for e in (self, before))
         if all(map(np.array_equal, *tables)):
             self.errors, self.known = before.errors, before.known
 
     def draw(self) -> None:
         """Draw the errors so far of every way."""
+        words = {}
         for trace in self.figure.data:
-            errors = self.errors[trace.name]
-            labels = len(self._first) + self._batch * np.arange(len(errors))
+            way, errors = trace.name, self.errors[trace.name]
+            labels = len(self._first) + BATCH * np.arange(len(errors))
             trace.update(x=np.minimum(labels, len(self._data[0])), y=errors)
-        words = {
-            way: f"{errors[-1]:.3g} {self._unit} with {len(self.known[way])} labels"
-            for way, errors in self.errors.items()
-        }
+            after = f"with {len(self.known[way])} labels"
+            words[way] = f"{errors[-1]:.3g} {self._unit} {after}"
         self._text.value = base.table(words)
 
     def _forget(self) -> None:
-        start = dict(rounds=0, batch=self._batch, seed=self._seed)
+        start = dict(rounds=0, batch=BATCH, seed=0)
         errors, _ = select.learn(*self._data, self._first, "random", **start)
         self.errors = {way: [*errors] for way in select.ACQUISITIONS}
         self.known = dict.fromkeys(select.ACQUISITIONS, self._first)

@@ -52,9 +52,9 @@ class SelectionMap(base.Explorer):
 
     def show(self, k: int) -> None:
         """Show candidate `k`, as a click on its point does."""
-        about = f"Candidate {k}: {self._cheap[k]:.3g}"
+        about = {"Shown": f"Candidate {k}: {self._cheap[k]:.3g}"}
         view = [] if self._frames is None else [viewers.view(self._frames[k])]
-        self._slot.children = [HTML(base.table({"Shown": about})), *view]
+        self._slot.children = [HTML(base.table(about)), *view]
 
     def draw(self) -> None:
         """Choose, and say how near the chosen are to each other and all are to them."""
@@ -67,18 +67,18 @@ class SelectionMap(base.Explorer):
         except ValueError as error:  # too few candidates that differ
             self._fail(error)
             return
-        x, y = self._X[chosen, 0], self._X[chosen, 1]
+        x, y = self._X[chosen, :2].T
         self.figure.data[1].update(x=x, y=y, customdata=chosen)
         title = f"{self.method.value}: {n} of {len(self._X)} candidates"
         self.figure.update_layout(title=title)
         X = select.standardised(self._X)
         apart = np.linalg.norm(X[:, None] - X[chosen][None], axis=2)  # (N, n)
         among = apart[chosen] + np.diag(np.full(n, np.inf))
-        spread = f"{self._cheap[chosen].std():.3g} (all: {self._cheap.std():.3g})"
+        some, every = self._cheap[chosen].std(), self._cheap.std()
         rows = {
             "Nearest two of the chosen": f"{among.min():.2f} standard deviations",
             "Candidates' mean distance to a chosen one": f"{apart.min(1).mean():.2f}",
-            "Spread of the chosen cheap labels": spread,
+            "Spread of the chosen cheap labels": f"{some:.3g} (all: {every:.3g})",
         }
         self._text.value = base.table(rows)
 

@@ -1,7 +1,4 @@
-"""3D views of structures (nglview) and their static twins (PNG through matplotlib).
-
-`view` and `view_forces` draw in a notebook, `snapshot` anywhere. Units: Å, eV/Å.
-"""
+"""3D views of structures (nglview) and their static twins (PNG through matplotlib)."""
 
 import io
 import itertools
@@ -45,11 +42,11 @@ class Arrows(NamedTuple):
 def arrows(
     atoms: Atoms, forces: np.ndarray, reference: np.ndarray | None = None
 ) -> Arrows:
-    """Make the arrows of `forces` on N atoms, with the two scales that a reader needs.
+    """Make the arrows of `forces` (N, 3) eV/Å, with the two scales that a reader needs.
 
-    `forces` (N, 3) eV/Å are drawn thick and coloured (cividis) by their error
-    ``|forces - reference|``, or without a reference by ``|forces|``; `reference` (N, 3)
-    eV/Å is drawn thin and grey. 1 Å of arrow stands for a round number of eV/Å.
+    They are drawn thick and coloured (cividis) by their error ``|forces - reference|``,
+    or without a reference by ``|forces|``; `reference` (N, 3) eV/Å is drawn thin and
+    grey. 1 Å of arrow stands for a round number of eV/Å.
     """
     both = [per_atom(atoms, forces, "forces")]
     if reference is not None:
@@ -81,13 +78,10 @@ def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
     A periodic cell is drawn too. The slider of a trajectory shows when the pointer is
     over the view.
     """
-    frames = _frames(frames)
-    widget = nglview.show_asetraj(frames)
-    widget.clear_representations()
+    widget = nglview.NGLWidget()
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.layout.width, widget.layout.height = "600px", "360px"
-    _represent(widget, frames[0])
-    widget.center()
+    _load(widget, _frames(frames))
     return widget
 
 
@@ -96,9 +90,8 @@ def view_forces(atoms, forces, reference=None) -> VBox:
 
     Returns the view (``.children[0]``) above a text that states both scales.
     """
-    drawn = arrows(atoms, forces, reference)
     box = VBox([view(atoms), HTML()])
-    _add_arrows(box, drawn)
+    _add_arrows(box, arrows(atoms, forces, reference))
     return box
 
 
@@ -109,21 +102,21 @@ def change_forces(box, atoms, forces, reference=None, centre=True) -> None:
     `centre` the camera stays, too.
     """
     drawn = arrows(atoms, forces, reference)
-    widget, _ = box.children
-    for component in reversed([*widget._ngl_component_ids]):
-        widget.remove_component(component)
-    trajectory = nglview.ASETrajectory(_frames(atoms))
-    widget.add_trajectory(trajectory, default_representation=False)
-    _represent(widget, atoms)
-    if centre:
-        widget.center()
+    _load(box.children[0], _frames(atoms), centre)
     _add_arrows(box, drawn)
 
 
-def _represent(widget: nglview.NGLWidget, atoms: Atoms) -> None:
+def _load(widget: nglview.NGLWidget, frames: list[Atoms], centre=True) -> None:
+    """Put structures in place of all that a view shows."""
+    for component in reversed([*widget._ngl_component_ids]):
+        widget.remove_component(component)
+    trajectory = nglview.ASETrajectory(frames)
+    widget.add_trajectory(trajectory, default_representation=False)
     widget.add_ball_and_stick()
-    if atoms.pbc.any():
+    if frames[0].pbc.any():
         widget.add_unitcell()
+    if centre:
+        widget.center()
 
 
 def _add_arrows(box: VBox, drawn: Arrows) -> None:
@@ -143,10 +136,10 @@ def _add_arrows(box: VBox, drawn: Arrows) -> None:
 
 
 def snapshot(frames, forces=None, reference=None, like: Atoms | None = None) -> bytes:
-    """Draw what `view` or `view_forces` shows as a PNG; arguments as in `arrows`.
+    """Draw as a PNG what `view` or `view_forces` shows; arguments as in `arrows`.
 
-    A trajectory shows its first, middle and last frame, and takes no forces. The
-    molecule lies flat in the picture, or is seen from where `like` would lie flat.
+    A trajectory shows its first, middle and last frame, and takes no forces. A molecule
+    lies flat, or is seen from where `like` would lie flat.
     """
     frames = _frames(frames)
     if forces is not None and len(frames) > 1:
