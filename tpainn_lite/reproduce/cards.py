@@ -1,4 +1,4 @@
-"""Write shipped sets and grids with their cards: what a stranger needs to use them."""
+"""Write parts, and shipped sets and tables with their cards."""
 
 import hashlib
 import json
@@ -15,9 +15,7 @@ from ase import Atoms
 from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
 
-LICENCE = "CC BY 4.0"
 COMMAND = "python -m tpainn_lite.reproduce"
-PLURALS = {"smiles": "molecules"}  # of what splits respect; else with an s
 
 
 @cache
@@ -32,8 +30,27 @@ def method(name: str) -> tuple[str, str]:
 
 
 def plural(group: str) -> str:
-    """Name several groups of a kind."""
-    return PLURALS.get(group, f"{group}s")
+    """Name several groups of a kind that splits respect."""
+    return "molecules" if group == "smiles" else f"{group}s"
+
+
+def save(result: object, path: Path) -> None:
+    """Write bytes and text as they are, frames as extxyz, all else as JSON."""
+    if isinstance(result, bytes):
+        path.write_bytes(result)
+    elif isinstance(result, str):
+        path.write_text(result)
+    elif isinstance(result, list) and isinstance(result[0], Atoms):
+        ase.io.write(path, result, format="extxyz")
+    else:
+        path.write_text(json.dumps(result))
+
+
+def write_card(name: str, content: dict, folder: Path) -> None:
+    """Write FOLDER/name.json: the command, and `content`."""
+    made = {"name": name, "command": f"{COMMAND} {name}"} | content
+    text = json.dumps(made, separators=(",", ":")) + "\n"
+    (folder / f"{name}.json").write_text(text)
 
 
 def write_set(
@@ -42,7 +59,6 @@ def write_set(
     folder: Path,
     program: str,
     atomic_energies: dict[int, float],
-    *,
     suffix: str = ".extxyz",
     **more,
 ) -> None:
@@ -71,18 +87,11 @@ def write_set(
         **_ranges(frames, atomic_energies),
         "noise": words["noise"],
         "limits": words["limits"],
-        "licence": LICENCE,
+        "licence": "CC BY 4.0",
         **more,
     }
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     (folder / f"{name}.json").write_text(text, "utf-8")
-
-
-def write_card(name: str, content: dict, folder: Path, spaced: bool = False) -> None:
-    """Write FOLDER/name.json: the command, and `content`."""
-    made = {"name": name, "command": f"{COMMAND} {name}"} | content
-    style = dict(indent=1) if spaced else dict(separators=(",", ":"))
-    (folder / f"{name}.json").write_text(json.dumps(made, **style) + "\n")
 
 
 def _counts(frames: Sequence[Atoms], groups: str) -> dict:
@@ -92,32 +101,27 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
         splits.setdefault(atoms.info["split"], []).append(atoms)
     rows = {"structures": {s: len(part) for s, part in splits.items()}}
     if groups in frames[0].info:
-        rows[plural(groups)] = {
-            s: len(set(groups_of(part, groups))) for s, part in splits.items()
-        }
+        kinds = {s: len(set(groups_of(part, groups))) for s, part in splits.items()}
+        rows[plural(groups)] = kinds
     if {"pool", "test"} <= set(splits):
         distance = nearest(splits["test"], splits["pool"])
         rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows
 
 
-def _ranges(frames: Sequence[Atoms], atomic_energies: dict[int, float]) -> dict:
+def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
     """Largest forces, and energies an atom relative to free atoms."""
-    with_forces = [a for a in frames if "forces" in a.calc.results]
-    forces = [a.get_forces(apply_constraint=False) for a in with_forces]
+    F = [a.calc.results["forces"] for a in frames if "forces" in a.calc.results]
     binding = [
-        (a.get_potential_energy() - sum(atomic_energies[int(z)] for z in a.numbers))
-        / len(a)
+        (a.get_potential_energy() - sum(free[int(z)] for z in a.numbers)) / len(a)
         for a in frames
     ]
     return {
-        "structures_with_forces": len(with_forces),
-        "largest_force_eV_per_A": float(max(np.abs(f).max() for f in forces)),
-        "largest_net_force_eV_per_A": float(
-            max(np.abs(f.sum(axis=0)).max() for f in forces)
-        ),
+        "structures_with_forces": len(F),
+        "largest_force_eV_per_A": float(max(np.abs(f).max() for f in F)),
+        "largest_net_force_eV_per_A": float(max(np.abs(f.sum(0)).max() for f in F)),
         "energy_from_free_atoms_eV_per_atom": [
             round(float(bound(binding)), 4) for bound in (min, max)
         ],
-        "atomic_energies_eV": {str(z): e for z, e in atomic_energies.items()},
+        "atomic_energies_eV": {str(z): e for z, e in free.items()},
     }

@@ -1,8 +1,9 @@
 """What a job of the workflow is made from, and where its files lie.
 
 A family is a module with `FILES` (asset -> names of its shipped files) and
-`write(name, results, folder, share)` for these. Where there are pieces to compute one
-by one, `parts(name)` lists them and `compute(name, task, path)` computes one.
+`write(name, results, folder, share)`, which writes these or returns the content of
+NAME.json. Where there are pieces to compute one by one, `parts(name)` lists them and
+`compute(name, task)` returns one: frames, bytes, a text, or what JSON can hold.
 `whole(name)` tells what decides the files beside the pieces, if anything does.
 """
 
@@ -16,15 +17,11 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ..datasets import SHIPPED
+from ..datasets import SHIPPED, digest
+from ..public.download import SETS
 
-FAMILIES = [
-    f"{__package__}.{name}"
-    for name in (
-        *("molecule_labels", "water_labels", "pretraining", "grids", "ways", "ladder"),
-        *("tuned", "selection", "runs", "spcfw", "order", "headline"),
-    )
-]
+NAMES = "molecule_labels water_labels pretraining races ladder trainings selection"
+FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} runs order".split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
@@ -40,9 +37,6 @@ class Part:
 
     def decided(self) -> str:
         """Tell what decides the result, apart from the content of shipped files."""
-        from ..datasets import digest
-        from ..public.download import SETS
-
         public = {name: digest(name) for name in self.reads if name in SETS}
         return told(self.task, self.settings, public)
 
@@ -76,9 +70,8 @@ def mark(*values) -> str:
     return hashlib.sha256(told(*values).encode()).hexdigest()[:8]
 
 
-def grouped(tasks: Sequence, each: int, reads: Iterable[str] = (), settings=()) -> dict:
+def grouped(tasks: Sequence, each: int, reads: tuple[str, ...], settings) -> dict:
     """Give parts of `each` tasks, in order: Python starts once for all of them."""
-    reads = tuple(reads)
     return {
         f"{k // each:03d}": Part(tasks[k : k + each], reads, settings)
         for k in range(0, len(tasks), each)
@@ -125,8 +118,6 @@ def slug(*words: object) -> str:
     return re.sub(r"[^\w.]+", "-", "-".join(map(str, words)))
 
 
-def gathered(results: Sequence[Path], keys: Sequence[str], order: Sequence) -> list:
-    """Read the rows of all parts, in the `order` of their values of `keys`."""
-    rows = [row for path in results for row in json.loads(path.read_text())]
-    rank = {values: k for k, values in enumerate(order)}
-    return sorted(rows, key=lambda row: rank[tuple(row[key] for key in keys)])
+def rows_of(results: Sequence[Path]) -> list[dict]:
+    """Read the rows of all parts."""
+    return [row for path in results for row in json.loads(path.read_text())]

@@ -21,11 +21,12 @@ from .molecule_labels import (
     SEED,
     TEMPERATURES,
     dft_molecules,
-    portions,
+    portion,
     sample_classical,
     test_skeletons,
 )
 from .parts import SMILES, WORK, Part, mark
+from .water_labels import equilibrated
 
 MOLECULES = 64  # of water
 RUNS, FRAMES = 100, 24  # of each run, 250 fs apart
@@ -86,17 +87,14 @@ FILES = {name: [f"{name}.pt", f"{name}.json"] for name in PRETRAININGS}
 HOMES = {f"water-qtip4pf-{name}": "water-qtip4pf" for name in STUDENTS}
 
 
-def classical_molecules(
-    max_heavy: int = 7, keep: int = 1000, seed: int = SEED
-) -> list[str]:
+def classical_molecules(max_heavy: int, keep: int, seed: int = SEED) -> list[str]:
     """List SMILES for pretraining: enumerated molecules and those of the quantum pool.
 
     None shares its heavy-atom graph with a test molecule.
     """
-    forbidden = test_skeletons()
     enumerated = molecules.enumerate_smiles(max_heavy, keep, seed)
-    both = sorted(set(enumerated) | set(dft_molecules()))
-    return [s for s in both if molecules.skeleton(s) not in forbidden]
+    both = sorted({*enumerated, *dft_molecules()})
+    return [s for s in both if molecules.skeleton(s) not in test_skeletons()]
 
 
 def liquid_tasks(model: str) -> list[tuple[str, float, float, int]]:
@@ -111,24 +109,19 @@ def liquid_tasks(model: str) -> list[tuple[str, float, float, int]]:
     return [(model, float(kelvin[k]), float(density[k]), SEED + k) for k in range(RUNS)]
 
 
-def sample_liquid(
-    model: str, temperature: float, density: float, seed: int
-) -> list[Atoms]:
+def sample_liquid(model: str, kelvin: float, density: float, seed: int) -> list[Atoms]:
     """Run a teacher at one state; its frames are labelled in double precision."""
-    atoms = water.water_box(MOLECULES, density=density, seed=seed)
-    system = water.water_system(water.MODELS[model], atoms)
-    run = dict(timestep=1.0, friction=0.02, seed=seed, platform="CPU")
-    for steps, kelvin in ((2000, KELVIN[1]), (4000, temperature)):
-        atoms = dynamics.simulate(
-            atoms, system, steps=steps, every=steps, temperature=kelvin, **run
-        )[-1]
-    frames = dynamics.simulate(
-        atoms, system, steps=250 * FRAMES, every=250, temperature=temperature, **run
+    stages = (2000, KELVIN[1]), (4000, kelvin)
+    atoms, system = equilibrated(
+        model, MOLECULES, density, seed, *stages, platform="CPU"
     )
+    how = dict(timestep=1.0, friction=0.02, seed=seed, platform="CPU")
+    how |= dict(steps=250 * FRAMES, every=250, temperature=kelvin)
+    frames = dynamics.simulate(atoms, system, **how)
     labelled = label(frames, engine.system_energy_forces(system, atoms))
     for frame in labelled:
         del frame.arrays["momenta"]
-        frame.info = dict(temperature=temperature, density=density, run=seed)
+        frame.info = dict(temperature=kelvin, density=density, run=seed)
     return labelled
 
 
@@ -142,14 +135,11 @@ def parts(name: str) -> dict[str, Part]:
     return {f"{k:03d}": Part(task, (), how) for k, task in enumerate(tasks)}
 
 
-def compute(name: str, task: int | tuple, path: Path) -> None:
-    """Sample and label a portion; write extxyz."""
+def compute(name: str, task: int | tuple) -> list[Atoms]:
+    """Sample and label a portion."""
     if PRETRAININGS[name].water:
-        frames = sample_liquid(*task)
-    else:
-        smiles = Path(SMILES).read_text().split()
-        frames = sample_classical(*portions(smiles)[task])
-    ase.io.write(path, frames, format="extxyz")
+        return sample_liquid(*task)
+    return sample_classical(*portion(task))
 
 
 def whole(name: str) -> Part:
@@ -166,24 +156,20 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     """
     how = PRETRAININGS[name]
     how = replace(how, fit=replace(how.fit, steps=round(share * how.fit.steps)))
-    start = how.start and datasets.digest(how.start)
+    sources = datasets.sources(whole(name).reads)
     contents = [mark(p.read_text()) for p in results]
-    state = WORK / "state" / f"{name}-{mark(how, start, contents)}.pt"
+    state = WORK / "state" / f"{name}-{mark(how, sources, contents)}.pt"
     state.parent.mkdir(parents=True, exist_ok=True)
     portions = [ase.io.read(p, ":", format="extxyz") for p in results]
     kept = min(how.validation, len(portions) - 1)
     train = [a for part in portions[:-kept][: how.portions] for a in part]
     valid = [a for part in portions[-kept:] for a in part]
-    potential, history = fit(
-        begun(how, train),
-        train,
-        how.fit,
-        seed=0,
-        valid=valid,
-        checkpoint=state,
-        checkpoint_every=1,
-        progress=True,
-    )
+    if how.start:
+        first = datasets.checkpoint(how.start)
+    else:
+        first = Potential(how.size, references(train), seed=0)
+    recorded = dict(checkpoint=state, checkpoint_every=1, progress=True)
+    potential, history = fit(first, train, how.fit, seed=0, valid=valid, **recorded)
     card = {
         "name": name,
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
@@ -195,13 +181,4 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "epochs": len(history.rows),
         "limits": how.limits,
     }
-    if how.start:
-        card["from"] = datasets.sources([how.start])
-    potential.save(folder / name, card)
-
-
-def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
-    """Give what a pretraining begins with."""
-    if how.start:
-        return datasets.checkpoint(how.start)
-    return Potential(how.size, references(train), seed=0)
+    potential.save(folder / name, card | ({"from": sources} if sources else {}))

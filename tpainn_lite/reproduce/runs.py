@@ -1,6 +1,9 @@
-"""Run water: who survives (`water-stability`), and what runs give (`water-runs`).
+"""Run water: who survives, what runs give, and whether the engine gives known numbers.
 
-A run is recorded as it goes; killed, it goes on from its last frame.
+`water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
+them. `spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere, in a larger
+box, since it costs so little. A run is recorded as it goes; killed, it goes on from its
+last frame.
 """
 
 import hashlib
@@ -14,8 +17,8 @@ import numpy as np
 from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
-from .cards import write_card
-from .parts import WORK, Part, mark
+from .parts import WORK, Part, mark, rows_of
+from .water_labels import equilibrated
 
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
 TIMESTEP = 1.0  # fs
@@ -24,6 +27,14 @@ BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
 CLASSICAL = "q-tip4p-f"
+SPC_FW = dict(  # at 1 bar, then at the density found there
+    molecules=216,
+    kelvin=298.15,
+    lengths={"npt": (140, 20), "nvt": (130, 10)},  # ps, of them left out at the start
+    every={"npt": 100, "nvt": 50},  # fs between two frames
+    fit=(2.0, 10.0),  # ps, of the mean square displacement
+    shown=12.0,  # ps of it
+)
 
 
 @dataclass(frozen=True)
@@ -63,10 +74,8 @@ def stability_runs() -> list[Run]:
 
 
 RUNS = {"water-stability": stability_runs(), "water-runs": property_runs()}
-FILES = {
-    "water-stability": ["water-stability.json"],
-    "water-runs": ["water-runs.json", *(f"{r.name}.npz" for r in property_runs())],
-}
+FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
+FILES["water-runs"] += [f"{r.name}.npz" for r in property_runs()]
 
 
 def learned(model: str) -> tuple[str, ...]:
@@ -75,23 +84,34 @@ def learned(model: str) -> tuple[str, ...]:
 
 
 def parts(name: str) -> dict[str, Part]:
-    """List the runs."""
-    start = water.MODELS[CLASSICAL], water.CUTOFF
-    how = start, MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
+    """List the runs; those of SPC/Fw, one after the other, are one part."""
+    if name == "spcfw-liquid":
+        return {"runs": Part(SPC_FW, (), (water.SPC_FW, water.CUTOFF))}
     last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
-    return {r.name: Part(r, learned(r.model), (how, last)) for r in RUNS[name]}
+    return {r.name: Part(r, learned(r.model), (shared(), last)) for r in RUNS[name]}
+
+
+def shared() -> tuple:
+    """List the settings that all runs share."""
+    begun = water.MODELS[CLASSICAL], water.CUTOFF
+    return (*begun, MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION)
+
+
+def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):
+    """Run a potential in a file of its own, named by what decides the run."""
+    file = WORK / folder / f"{name}-{mark(decided)}.traj"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    run = dict(timestep=TIMESTEP, friction=FRICTION, platform="CPU", file=file)
+    return dynamics.simulate(start, potential, **run, **how)
 
 
 @cache
 def start(temperature: float, seed: int) -> Atoms:
     """Make the box that all models start from; q-TIP4P/F has moved it for 7 ps."""
-    atoms = water.water_box(MOLECULES, density=DENSITY, seed=seed)
-    system = water.water_system(water.MODELS[CLASSICAL], atoms)
-    how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
-    for steps, kelvin in ((2000, 500.0), (5000, temperature)):
-        atoms = dynamics.simulate(
-            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
-        )[-1]
+    stages = (2000, 500.0), (5000, temperature)
+    atoms, _ = equilibrated(
+        CLASSICAL, MOLECULES, DENSITY, seed, *stages, platform="CPU"
+    )
     atoms.calc = None
     return atoms
 
@@ -103,39 +123,27 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = datasets.checkpoint(run.model).frozen()
-    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION, water.MODELS[CLASSICAL]
-    used = mark(datasets.sources(learned(run.model)), how, water.CUTOFF)
-    file = WORK / "water-runs" / f"{run.name}-{used}.traj"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    decided = datasets.sources(learned(run.model)), shared()
+    how = dict(steps=round(1000 * run.length / TIMESTEP), every=round(EVERY / TIMESTEP))
+    how |= dict(temperature=run.temperature, pressure=run.pressure, seed=run.seed)
     try:
-        frames = dynamics.simulate(
-            atoms,
-            potential,
-            steps=round(1000 * run.length / TIMESTEP),
-            temperature=run.temperature,
-            pressure=run.pressure,
-            timestep=TIMESTEP,
-            friction=FRICTION,
-            every=round(EVERY / TIMESTEP),
-            seed=run.seed,
-            platform="CPU",
-            file=file,
-        )
+        frames = recorded("water-runs", run.name, decided, atoms, potential, **how)
     except dynamics.BlowUp as error:
         return error.frames, error.reason
     return frames, ""
 
 
-def compute(name: str, run: Run, path: Path) -> None:
-    """Run; pack the frames, or write how far it came."""
-    frames, ended = simulate(run)
+def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
+    """Run; pack the frames, or tell how far they came or what they give."""
+    if name == "spcfw-liquid":
+        return spcfw(**task)
+    frames, ended = simulate(task)
     if name == "water-stability":
-        path.write_text(json.dumps([judge(run, frames, ended)]))
-        return
+        return [judge(task, frames, ended)]
     if ended:
-        raise ValueError(f"{run.name}: blew up after {len(frames)} frames: {ended}")
-    step = 1 if run.pressure is None else 2  # the density moves slowly
-    path.write_bytes(datasets.pack(frames[step - 1 :: step]))
+        raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
+    step = 1 if task.pressure is None else 2  # the density moves slowly
+    return datasets.pack(frames[step - 1 :: step])
 
 
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
@@ -147,11 +155,16 @@ def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
         row |= look(frames[-1])
         row["temperature_max"] = float(dynamics.temperatures(frames).max())
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        settled = frames[round(1000 * SETTLE / EVERY) :]
-        window = tuple(1000 * t for t in FIT)  # fs
-        D = analysis.self_diffusion(settled, EVERY, fit_window=window)
+        D = diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
     return row
+
+
+def diffusion(frames: Sequence[Atoms], every: float, fit) -> analysis.Diffusion:
+    """Measure self-diffusion from frames `every` fs, in a window `fit` of ps."""
+    return analysis.self_diffusion(
+        frames, every, fit_window=tuple(1000 * t for t in fit)
+    )
 
 
 def look(atoms: Atoms) -> dict[str, float]:
@@ -171,24 +184,53 @@ def longest_bond(atoms: Atoms) -> float:
     return float(np.linalg.norm(analysis.bond_vectors(atoms), axis=1).max())
 
 
+def spcfw(molecules, kelvin, lengths, every, fit, shown) -> dict:
+    """Run SPC/Fw at 1 bar, then at the mean density; tell what the runs give.
+
+    Density (g/cm³), diffusion (1e-9 m²/s), and its mean square displacement (Å²).
+    """
+    box = water.water_box(molecules, density=DENSITY, seed=0)
+    potential = water.water_system(water.SPC_FW, box)
+    melt = dict(steps=4000, every=4000, friction=0.05, temperature=400.0)
+    box = dynamics.simulate(box, potential, timestep=1.0, platform="CPU", **melt)[-1]
+
+    def settled(how: str, start: Atoms, **state: float) -> list[Atoms]:
+        steps, out = (1000 * ps // every[how] for ps in lengths[how])
+        state |= dict(temperature=kelvin, every=every[how], steps=steps * every[how])
+        decided = water.SPC_FW, water.CUTOFF, molecules, lengths, every, state
+        return recorded("spcfw-liquid", how, decided, start, potential, **state)[out:]
+
+    npt = settled("npt", box, pressure=1.0)
+    density = analysis.densities(npt)
+    nvt = settled("nvt", water.scaled(npt[-1], density.mean()))
+    D = diffusion(nvt, every["nvt"], fit)
+    lags = np.flatnonzero(D.times <= 1000 * shown)[::10]
+    return {
+        "density": analysis.mean_and_error(density),
+        "diffusion": (D.value, D.error),
+        "edge": float(nvt[0].cell.lengths()[0]),
+        "temperature": float(dynamics.temperatures(nvt).mean()),
+        "times": (D.times[lags] / 1000).round(3).tolist(),
+        "msd": D.msd[lags].round(4).tolist(),
+    }
+
+
 def whole(name: str) -> Part:
     """Tell what decides the card beside its runs."""
-    models = sorted({r.model for r in RUNS[name]} - {CLASSICAL})
-    return Part(name, tuple(models))
+    models = {r.model for r in RUNS.get(name, ())} - {CLASSICAL}
+    return Part(name, tuple(sorted(models)))
 
 
-def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the runs: their outcomes, or their frames and a list of them."""
-    rows = []
-    for run, result in zip(RUNS[name], results, strict=False):
-        if name == "water-stability":
-            rows += json.loads(result.read_text())
-            continue
-        content = result.read_bytes()
-        (folder / f"{run.name}.npz").write_bytes(content)
-        known = hashlib.sha256(content).hexdigest()
-        rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
-    card = {
+    if name == "spcfw-liquid":
+        return spcfw_card() | json.loads(results[0].read_text())
+    if name == "water-stability":
+        rows = rows_of(results)
+    else:
+        pairs = zip(RUNS[name], results, strict=False)
+        rows = [packed(run, result.read_bytes(), folder) for run, result in pairs]
+    return {
         "from": datasets.sources(whole(name).reads),
         "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
@@ -197,4 +239,24 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "its error over molecules",
         "rows": rows,
     }
-    write_card(name, card, folder, spaced=True)
+
+
+def packed(run: Run, content: bytes, folder: Path) -> dict:
+    """Write the frames of a run; return its row of the card."""
+    file = f"{run.name}.npz"
+    (folder / file).write_bytes(content)
+    known = hashlib.sha256(content).hexdigest()
+    return asdict(run) | {"file": file, "sha256": known}
+
+
+def spcfw_card() -> dict[str, str]:
+    """Tell in words what `spcfw` gives."""
+    fit, how = SPC_FW["fit"], "1 fs a step, friction 1/ps"
+    return {
+        "system": f"{SPC_FW['molecules']} H2O, SPC/Fw, {SPC_FW['kelvin']} K, {how}",
+        "runs": "NPT at 1 bar, then NVT at the density found; (ps, of them left out) "
+        f"{SPC_FW['lengths']}; diffusion fitted from {fit[0]} to {fit[1]} ps, in this "
+        "box",
+        "units": "mean and error; density g/cm³, diffusion 1e-9 m²/s, edge Å, "
+        "temperature K, times ps, msd Å²",
+    }
