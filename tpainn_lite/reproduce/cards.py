@@ -14,6 +14,7 @@ from ase import Atoms
 
 from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
+from .parts import Part
 
 COMMAND = "python -m tpainn_lite.reproduce"
 
@@ -24,9 +25,14 @@ def about() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text("utf-8"))
 
 
-def method(name: str) -> tuple[str, str]:
-    """Give the words of a card that hold for all labels of a set."""
-    return about()[name]["level"], about()[name]["geometries"]
+def grouped(name: str, tasks: Sequence, each: int, *settings, reads=()) -> dict:
+    """Give parts of `each` tasks of a set: Python starts once for all of them.
+
+    Their labels depend on the words for level and geometries, too.
+    """
+    how = about()[name]["level"], about()[name]["geometries"], *settings
+    starts = range(0, len(tasks), each)
+    return {f"{k // each:03d}": Part(tasks[k : k + each], reads, how) for k in starts}
 
 
 def plural(group: str) -> str:

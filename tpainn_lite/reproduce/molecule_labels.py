@@ -14,8 +14,8 @@ from ase.vibrations import Vibrations
 
 from .. import datasets, molecules, units
 from ..data import EnergyForces, from_calculator, label, with_labels
-from .cards import method, write_set
-from .parts import SMILES, Part, grouped
+from .cards import grouped, write_set
+from .parts import SMILES, Part
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
@@ -92,16 +92,12 @@ def mode_tasks() -> list[tuple[int, int]]:
     return [(0, 0), *((mode, sign) for mode in range(21) for sign in (1, -1))]
 
 
-def portions(smiles: Sequence[str], each: int = 25) -> list[tuple[int, list[str]]]:
-    """List (seed, SMILES) of each portion of the classical structures."""
+def portions() -> list[tuple[int, list[str]]]:
+    """List (seed, 25 SMILES) of each portion of the classical structures."""
+    smiles = Path(SMILES).read_text().split()
     order = np.random.default_rng(SEED).permutation(len(smiles))
-    starts = range(0, len(smiles), each)
-    return [(SEED + k, [smiles[i] for i in order[k : k + each]]) for k in starts]
-
-
-def portion(k: int) -> tuple[int, list[str]]:
-    """Return (seed, SMILES) of portion `k` of the molecules that are listed."""
-    return portions(Path(SMILES).read_text().split())[k]
+    starts = range(0, len(smiles), 25)
+    return [(SEED + k, [smiles[i] for i in order[k : k + 25]]) for k in starts]
 
 
 def sample_molecule(smiles: str, kelvin: float, seed: int, split: str) -> Atoms:
@@ -116,7 +112,6 @@ def stretched(distance: float) -> Atoms:
     """Make methanol with its O-H bond at `distance` (Å), all else as in MMFF94."""
     frame = molecules.conformers("CO", seed=0)[0]
     frame.set_distance(1, 5, distance, fix=0)  # oxygen is atom 1, its hydrogen atom 5
-    frame.arrays.pop("momenta", None)
     frame.info = {"smiles": "CO", "distance": distance, "split": "scan"}
     return frame
 
@@ -213,7 +208,7 @@ def parts(name: str) -> dict[str, Part]:
         "ethanol-modes": (LARGEST, FMAX, RIGID),
         "teachers-xtb": (TEMPERATURES, PORTIONS),
     }
-    return grouped(tasks(), each, reads, (method(name), more.get(name)))
+    return grouped(name, tasks(), each, more.get(name), reads=reads)
 
 
 def compute(name: str, tasks: Sequence) -> list[Atoms]:
@@ -225,7 +220,7 @@ def compute(name: str, tasks: Sequence) -> list[Atoms]:
     _, structure, level, _ = SETS[name]
     if level == "GFN2-xTB":
         kinds = {k: "valid" if k == PORTIONS - 1 else "pool" for k in tasks}
-        return [a for k, kind in kinds.items() for a in label_xtb(*portion(k), kind)]
+        return [a for k, kind in kinds.items() for a in label_xtb(*portions()[k], kind)]
     from . import quantum
 
     frames = []

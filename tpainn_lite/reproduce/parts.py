@@ -9,9 +9,8 @@ NAME.json. Where there are pieces to compute one by one, `parts(name)` lists the
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -70,31 +69,9 @@ def mark(*values) -> str:
     return hashlib.sha256(told(*values).encode()).hexdigest()[:8]
 
 
-def grouped(tasks: Sequence, each: int, reads: tuple[str, ...], settings) -> dict:
-    """Give parts of `each` tasks, in order: Python starts once for all of them."""
-    return {
-        f"{k // each:03d}": Part(tasks[k : k + each], reads, settings)
-        for k in range(0, len(tasks), each)
-    }
-
-
 def modules(families: Sequence[str] = FAMILIES) -> dict[str, ModuleType]:
     """Import the families: full name -> module."""
     return {family: import_module(family) for family in families}
-
-
-def inputs(reads: Iterable[str], files: dict[str, list[str]]) -> list[str]:
-    """Find the files with the content of assets; names with a slash are paths.
-
-    Public data sets are told by their digests, in `Part.decided`.
-    """
-    paths = [name for name in reads if "/" in name]
-    return paths + [str(SHIPPED / files[name][0]) for name in reads if name in files]
-
-
-def made(share: float = 1) -> Path:
-    """Name the folder of the files that a share of the work gives."""
-    return WORK / ("shipped" if share == 1 else f"shipped-{share}")
 
 
 def place(file: str) -> Path:
@@ -106,11 +83,6 @@ def path(family: str, module: ModuleType, name: str, part: str) -> Path:
     """Name the file of a part; students of one teacher share theirs (`HOMES`)."""
     home = getattr(module, "HOMES", {}).get(name, name)
     return WORK / family.rpartition(".")[2] / home / f"{part}.part"
-
-
-def first(parts: dict[str, Part], share: float) -> dict[str, Part]:
-    """Take the first parts; two at least, as the last one validates."""
-    return dict([*parts.items()][: max(2, math.ceil(share * len(parts)))])
 
 
 def slug(*words: object) -> str:

@@ -21,7 +21,7 @@ from .molecule_labels import (
     SEED,
     TEMPERATURES,
     dft_molecules,
-    portion,
+    portions,
     sample_classical,
     test_skeletons,
 )
@@ -139,7 +139,7 @@ def compute(name: str, task: int | tuple) -> list[Atoms]:
     """Sample and label a portion."""
     if PRETRAININGS[name].water:
         return sample_liquid(*task)
-    return sample_classical(*portion(task))
+    return sample_classical(*portions()[task])
 
 
 def whole(name: str) -> Part:
@@ -160,10 +160,10 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     contents = [mark(p.read_text()) for p in results]
     state = WORK / "state" / f"{name}-{mark(how, sources, contents)}.pt"
     state.parent.mkdir(parents=True, exist_ok=True)
-    portions = [ase.io.read(p, ":", format="extxyz") for p in results]
-    kept = min(how.validation, len(portions) - 1)
-    train = [a for part in portions[:-kept][: how.portions] for a in part]
-    valid = [a for part in portions[-kept:] for a in part]
+    parts = [ase.io.read(p, ":", format="extxyz") for p in results]
+    kept = min(how.validation, len(parts) - 1)
+    train = [a for part in parts[:-kept][: how.portions] for a in part]
+    valid = [a for part in parts[-kept:] for a in part]
     if how.start:
         first = datasets.checkpoint(how.start)
     else:

@@ -21,7 +21,6 @@ from .parts import WORK, Part, mark, rows_of
 from .water_labels import equilibrated
 
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
-TIMESTEP = 1.0  # fs
 EVERY = 50  # fs between two frames
 BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
@@ -53,6 +52,11 @@ class Run:
         how = "nvt" if self.pressure is None else "npt"
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Name its checkpoint, if it has one."""
+        return () if self.model == CLASSICAL else (self.model,)
+
 
 def property_runs() -> list[Run]:
     """List the runs whose frames ship: NVT for motion, NPT for density."""
@@ -66,8 +70,8 @@ def stability_runs() -> list[Run]:
 
     The classical model cannot break its molecules: it is asked for its diffusion alone.
     """
-    learned = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
-    learned = ["water-tuned-80", *learned]
+    names = "tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1"
+    learned = [f"water-{name}" for name in names]
     hot = [Run(m, 500.0, 1.0, 10.0, seed) for seed in range(5) for m in learned]
     models = [*learned, CLASSICAL]
     return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
@@ -75,12 +79,7 @@ def stability_runs() -> list[Run]:
 
 RUNS = {"water-stability": stability_runs(), "water-runs": property_runs()}
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
-FILES["water-runs"] += [f"{r.name}.npz" for r in property_runs()]
-
-
-def learned(model: str) -> tuple[str, ...]:
-    """Name the checkpoint of a run's model, if it has one."""
-    return () if model == CLASSICAL else (model,)
+FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
 
 
 def parts(name: str) -> dict[str, Part]:
@@ -88,20 +87,20 @@ def parts(name: str) -> dict[str, Part]:
     if name == "spcfw-liquid":
         return {"runs": Part(SPC_FW, (), (water.SPC_FW, water.CUTOFF))}
     last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
-    return {r.name: Part(r, learned(r.model), (shared(), last)) for r in RUNS[name]}
+    return {r.name: Part(r, r.reads, (shared(), last)) for r in RUNS[name]}
 
 
 def shared() -> tuple:
     """List the settings that all runs share."""
     begun = water.MODELS[CLASSICAL], water.CUTOFF
-    return (*begun, MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION)
+    return (*begun, MOLECULES, DENSITY, EVERY, FRICTION)
 
 
 def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):
     """Run a potential in a file of its own, named by what decides the run."""
     file = WORK / folder / f"{name}-{mark(decided)}.traj"
     file.parent.mkdir(parents=True, exist_ok=True)
-    run = dict(timestep=TIMESTEP, friction=FRICTION, platform="CPU", file=file)
+    run = dict(timestep=1.0, friction=FRICTION, platform="CPU", file=file)
     return dynamics.simulate(start, potential, **run, **how)
 
 
@@ -123,9 +122,9 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = datasets.checkpoint(run.model).frozen()
-    decided = datasets.sources(learned(run.model)), shared()
-    how = dict(steps=round(1000 * run.length / TIMESTEP), every=round(EVERY / TIMESTEP))
-    how |= dict(temperature=run.temperature, pressure=run.pressure, seed=run.seed)
+    decided = datasets.sources(run.reads), shared()
+    how = dict(temperature=run.temperature, pressure=run.pressure, seed=run.seed)
+    how |= dict(steps=round(1000 * run.length), every=EVERY)
     try:
         frames = recorded("water-runs", run.name, decided, atoms, potential, **how)
     except dynamics.BlowUp as error:
@@ -152,8 +151,8 @@ def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
     whole = [longest_bond(a) < BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
     if frames:
-        row |= look(frames[-1])
-        row["temperature_max"] = float(dynamics.temperatures(frames).max())
+        row["density"] = float(analysis.densities(frames[-1:])[0])
+        row["longest_bond"] = longest_bond(frames[-1])
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
         D = diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
@@ -162,21 +161,8 @@ def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
 
 def diffusion(frames: Sequence[Atoms], every: float, fit) -> analysis.Diffusion:
     """Measure self-diffusion from frames `every` fs, in a window `fit` of ps."""
-    return analysis.self_diffusion(
-        frames, every, fit_window=tuple(1000 * t for t in fit)
-    )
-
-
-def look(atoms: Atoms) -> dict[str, float]:
-    """Measure what tells water from something else: density, bonds, hydrogen bonds."""
-    seen = {
-        "density": float(analysis.densities([atoms])[0]),  # g/cm³
-        "longest_bond": longest_bond(atoms),  # Å
-    }
-    if seen["longest_bond"] < analysis.LONG * analysis.O_H:  # else no molecules
-        bonds = 6 * analysis.hydrogen_bonds(atoms) / len(atoms)
-        seen["hydrogen_bonds"] = bonds  # per molecule
-    return seen
+    window = (1000 * fit[0], 1000 * fit[1])
+    return analysis.self_diffusion(frames, every, fit_window=window)
 
 
 def longest_bond(atoms: Atoms) -> float:
@@ -217,7 +203,7 @@ def spcfw(molecules, kelvin, lengths, every, fit, shown) -> dict:
 
 def whole(name: str) -> Part:
     """Tell what decides the card beside its runs."""
-    models = {r.model for r in RUNS.get(name, ())} - {CLASSICAL}
+    models = {model for r in RUNS.get(name, ()) for model in r.reads}
     return Part(name, tuple(sorted(models)))
 
 
@@ -228,25 +214,21 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     if name == "water-stability":
         rows = rows_of(results)
     else:
-        pairs = zip(RUNS[name], results, strict=False)
-        rows = [packed(run, result.read_bytes(), folder) for run, result in pairs]
+        rows = []
+        for run, result in zip(RUNS[name], results, strict=False):
+            content, file = result.read_bytes(), f"{run.name}.npz"
+            (folder / file).write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            rows.append(asdict(run) | {"file": file, "sha256": sha256})
     return {
         "from": datasets.sources(whole(name).reads),
-        "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
+        "system": f"{MOLECULES} H2O, 1.0 fs a step, a frame every {EVERY} fs",
         "units": "K, bar, ps; survived, intact (until an O-H is longer than "
-        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "
+        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; "
         f"diffusion 1e-9 m²/s in the box, after {SETTLE} ps, fitted over {FIT} ps, and "
         "its error over molecules",
         "rows": rows,
     }
-
-
-def packed(run: Run, content: bytes, folder: Path) -> dict:
-    """Write the frames of a run; return its row of the card."""
-    file = f"{run.name}.npz"
-    (folder / file).write_bytes(content)
-    known = hashlib.sha256(content).hexdigest()
-    return asdict(run) | {"file": file, "sha256": known}
 
 
 def spcfw_card() -> dict[str, str]:

@@ -10,8 +10,8 @@ from ase import Atoms
 
 from .. import dynamics, water
 from . import cp2k
-from .cards import method, write_set
-from .parts import Part, grouped
+from .cards import grouped, write_set
+from .parts import Part
 
 MOLECULES = 32
 FRAMES = 112
@@ -84,17 +84,14 @@ def sample_water(model: str, temperature: float, density: float, seed: int) -> A
     return atoms
 
 
-def monomer(r1: float = BOND, r2: float = BOND, angle: float = ANGLE) -> np.ndarray:
-    """Place O, H, H (3, 3) Å with these bonds (Å) and this angle (degrees)."""
-    a = np.radians(angle)
-    return np.array([[0, 0, 0], [r1, 0, 0], [r2 * np.cos(a), r2 * np.sin(a), 0]])
-
-
 def scan_structure(scan: str, value: float) -> Atoms:
     """Build an open monomer or a dimer with a straight hydrogen bond in a wide cell."""
     split = "dimer" if scan == "dimer" else "monomer"
-    stretched = dict(one=(value,), both=(value, value), angle=(BOND, BOND, value))
-    positions = monomer(*stretched.get(scan, ()))
+    first = value if scan in ("one", "both") else BOND
+    second = value if scan == "both" else BOND
+    angle = np.radians(value if scan == "angle" else ANGLE)
+    side = [second * np.cos(angle), second * np.sin(angle), 0]
+    positions = [[0, 0, 0], [first, 0, 0], side]
     if split == "dimer":  # Cs: the acceptor's bisector 57 degrees off the O-O axis
         tilt, half = np.radians(57), np.radians(ANGLE / 2)
         away = np.cos(half) * np.array([np.cos(tilt), -np.sin(tilt), 0])
@@ -115,7 +112,7 @@ def parts(name: str) -> dict[str, Part]:
     else:
         tasks = water_tasks()
         more = water.MODELS, water.CUTOFF, MOLECULES, TEMPERATURES
-    return grouped(tasks, EACH[name], (), (method(name), level, more))
+    return grouped(name, tasks, EACH[name], level, more)
 
 
 def compute(name: str, tasks: Sequence[tuple]) -> list[Atoms]:
