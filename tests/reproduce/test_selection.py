@@ -1,7 +1,5 @@
 """The experiments on choosing: paired, without leaks, and heads as elsewhere."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
@@ -61,11 +59,15 @@ def test_molecules_are_held_out_whole():
     assert (held != selection_data.held_out("molecules-dft", 4)).any()
 
 
-def test_a_repeat_of_the_table(monkeypatch, tmp_path):
+@pytest.fixture
+def brief(monkeypatch):
+    """Two sizes, and one round of five after the first."""
     monkeypatch.setitem(selection.SEEDS, "diabetes", (10, 12))
     monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    selection.compute("selection", ("diabetes", 0, [2]), tmp_path / "rows")
-    rows = json.loads((tmp_path / "rows").read_text())
+
+
+def test_a_repeat_of_the_table(brief):
+    rows = selection.compute("selection", ("diabetes", 0, [2]))
     first = [r for r in rows if r["n"] == 10]
     assert {r["method"] for r in rows} == set(select.METHODS)
     asked = {r["then"] for r in first if r["method"] == "ATBagging"}
@@ -86,10 +88,8 @@ def test_old_and_young_are_apart():
     assert not {tuple(x) for x in X} & {tuple(x) for x in X_test}
 
 
-def test_more_trees_are_rows_of_the_same_table(monkeypatch):
-    monkeypatch.setitem(selection.SEEDS, "diabetes", (10,))
-    monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    (row,) = selection.table("diabetes", 2, trees=20)
+def test_more_trees_are_rows_of_the_same_table(brief):
+    row, _ = selection.table("diabetes", 2, trees=20)
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = selection.diabetes(2)
     first = select.atbagging(X, cheap, 10, seed=2, n_estimators=20)
