@@ -9,8 +9,8 @@ import pytest
 from rdkit import Chem
 
 from tpainn_lite import data, datasets, engine, molecules, water
-from tpainn_lite.reproduce import molecule_labels as sets
 from tpainn_lite.reproduce import cards, parts, pretraining, water_labels
+from tpainn_lite.reproduce import molecule_labels as sets
 
 
 def test_quantum_molecules_are_what_they_are_said_to_be():

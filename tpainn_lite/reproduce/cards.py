@@ -25,6 +25,11 @@ def about() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text("utf-8"))
 
 
+def words(name: str, **values) -> dict[str, str]:
+    """Give rows of a card, with `values` filled in."""
+    return {row: text.format(**values) for row, text in about()[name].items()}
+
+
 def grouped(name: str, tasks: Sequence, each: int, *settings, reads=()) -> dict:
     """Give parts of `each` tasks of a set: Python starts once for all of them.
 
@@ -77,22 +82,17 @@ def write_set(
     unconstrained(frames)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
-    path, words = folder / f"{name}{suffix}", about()[name]
+    path, told = folder / f"{name}{suffix}", dict(about()[name])
     with (lzma.open if suffix.endswith(".xz") else open)(path, "wt") as file:
         ase.io.write(file, frames, format="extxyz")
+    counts = _counts(frames, told.pop("groups"))
     card = {
         "name": name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "command": f"{COMMAND} {name}",
-        "level": words["level"],
         "program": program,
         "units": "eV, eV/Å, Å (stress eV/Å³)",
-        "geometries": words["geometries"],
-        "splits": words["splits"],
-        **_counts(frames, words["groups"]),
-        **_ranges(frames, atomic_energies),
-        "noise": words["noise"],
-        "limits": words["limits"],
+        **(told | counts | _ranges(frames, atomic_energies)),
         "licence": "CC BY 4.0",
         **more,
     }

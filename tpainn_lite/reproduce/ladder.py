@@ -20,6 +20,7 @@ from ..data import EnergyForces, label
 from ..model import Potential, PotentialConfig
 from ..train import evaluate, fit
 from ..tune import FIT, references
+from .cards import words
 from .molecule_labels import gfn2_xtb
 from .parts import Part
 from .trainings import SEEDS, Spec, free_atoms, train_point
@@ -89,10 +90,9 @@ def whole(name: str) -> Part:
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the teachers."""
-    units = "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; label_cpu_s s"
     return {
         "from": datasets.sources((DATA, QUANTUM)),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
-        "units": units,
+        **words("ladder"),
         "teachers": [json.loads(p.read_text()) for p in results],
     }

@@ -16,7 +16,7 @@ from ..data import label
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, evaluate, fit
 from ..tune import FIT, references
-from .cards import plural
+from .cards import plural, words
 from .molecule_labels import (
     SEED,
     TEMPERATURES,
@@ -39,8 +39,6 @@ PORTIONS = 124  # of 25 molecules of `classical_molecules`
 class Pretraining:
     """Structures, network and settings of a pretraining."""
 
-    labels: str
-    limits: str
     fit: FitConfig
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
@@ -52,17 +50,11 @@ class Pretraining:
 
 # After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
 # 20 Gaussians at 410; with twice the rate 341.
-MMFF94 = Pretraining(
-    labels="MMFF94 (RDKit)",
-    limits="C, H, N, O; neutral closed-shell molecules; no bond breaking",
-    fit=FIT,
-)
+MMFF94 = Pretraining(FIT)
 # Fast enough for a nanosecond a day of 64 molecules. With the weight on energies, sums
 # over 192 atoms, ten times higher and the rate of `FIT` it missed its teacher's forces
 # by 31 meV/Å, not 17, and energies by no less.
 QTIP4PF = Pretraining(
-    labels="q-TIP4P/F (OpenMM)",
-    limits="liquid water, 260-600 K, 0.80-1.20 g/cm³; no surface, no dissociation",
     fit=replace(FIT, lr=3e-3, batch_size=1, energy_weight=1e-3, force_weight=0.99),
     size=PotentialConfig(64, 2, cutoff=5.0, n_rbf=10),
     groups="run",
@@ -81,7 +73,7 @@ STUDENTS = {  # of q-TIP4P/F, each unlike `QTIP4PF` in one thing
 PRETRAININGS = {
     "molecules-mmff94": MMFF94,
     "water-qtip4pf": QTIP4PF,
-    "water-spcfw": replace(QTIP4PF, labels="SPC/Fw (OpenMM)", water="spc-fw"),
+    "water-spcfw": replace(QTIP4PF, water="spc-fw"),
 } | {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
 FILES = {name: [f"{name}.pt", f"{name}.json"] for name in PRETRAININGS}
 HOMES = {f"water-qtip4pf-{name}": "water-qtip4pf" for name in STUDENTS}
@@ -170,15 +162,16 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         first = Potential(how.size, references(train), seed=0)
     recorded = dict(checkpoint=state, checkpoint_every=1, progress=True)
     potential, history = fit(first, train, how.fit, seed=0, valid=valid, **recorded)
+    model = water.MODELS[how.water].name if how.water else ""
+    about = words("liquid", model=model) if model else words("MMFF94")
     card = {
         "name": name,
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
-        "labels": how.labels,
+        **about,
         "structures": len(train),
         plural(how.groups): len({a.info[how.groups] for a in train}),
         "training": asdict(how.fit),
         "validation": asdict(evaluate(potential, valid)),
         "epochs": len(history.rows),
-        "limits": how.limits,
     }
     potential.save(folder / name, card | ({"from": sources} if sources else {}))

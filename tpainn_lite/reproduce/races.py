@@ -23,6 +23,7 @@ from ..analysis import bonds
 from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, OnEpoch, evaluate, moved
+from .cards import words
 from .parts import Part, mark, rows_of, slug
 from .pretraining import STUDENTS
 from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
@@ -289,34 +290,26 @@ def write(
 ) -> dict | None:
     """Gather the rows, with what they were computed from, or draw the figure."""
     if name == "headline":
-        return draw(folder / f"{name}.png")
+        from ..explorers import figures
+
+        curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
+        figure = figures.learning_curve(curves, "force error", "meV/Å")
+        figure.update_layout(title="Force error on molecules never seen")
+        figure.write_image(folder / f"{name}.png", width=760, height=440, scale=1.5)
+        return None
     known = [about for about, _ in points(name)]
     rank = {tuple(about.values()): k for k, about in enumerate(known)}
     rows = sorted(rows_of(results), key=lambda r: rank[tuple(r[k] for k in known[0])])
     sources = datasets.sources(whole(name).reads)
     if name == "ways":
         how = {d: {w: asdict(c) for w, c in ways.items()} for d, ways in WAYS.items()}
-        units = "force_mae, others_force_mae meV/Å; energy_mae meV/atom; cpu_s s; "
-        units += "hot_ps ps; moved: |change| / |weights|, by block"
-        return {"from": sources, "configs": how, "units": units, "rows": rows}
-    grid = GRIDS[name]
+        return {"from": sources, "configs": how, **words("ways"), "rows": rows}
+    grid, stride = GRIDS[name], GRIDS[name].stride
     return {
         "data": sources[0],
         "teachers": sources[1:],
         "configs": {arm: asdict(c) for arm, c in grid.configs.items()},
         "watched": grid.watch,
-        "units": "force_mae, force_rmse meV/Å; energy_mae, energy_rmse meV/atom; "
-        "energy_mae_kcal kcal/mol per structure; curve: (step, force MAE on test "
-        f"structures 0, {grid.stride}, {2 * grid.stride}, ...)",
+        **words("grids", stride=stride, twice=2 * stride),
         "rows": rows,
     }
-
-
-def draw(file: Path) -> None:
-    """Draw the learning curves of the shipped grid of molecules."""
-    from ..explorers import figures
-
-    curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
-    figure = figures.learning_curve(curves, "force error", "meV/Å")
-    figure.update_layout(title="Force error on molecules never seen")
-    figure.write_image(file, width=760, height=440, scale=1.5)

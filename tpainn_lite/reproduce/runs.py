@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
+from .cards import words
 from .parts import WORK, Part, mark, rows_of
 from .water_labels import equilibrated
 
@@ -58,26 +59,26 @@ class Run:
         return () if self.model == CLASSICAL else (self.model,)
 
 
-def property_runs() -> list[Run]:
-    """List the runs whose frames ship: NVT for motion, NPT for density."""
-    models = [CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8"]
-    states = (None, 35.0), (1.0, 60.0)  # of each the first picoseconds settle
-    return [Run(m, 300.0, bar, ps, 0) for bar, ps in states for m in models]
-
-
-def stability_runs() -> list[Run]:
-    """List the runs of which only the outcome ships, the shorter ones first.
-
-    The classical model cannot break its molecules: it is asked for its diffusion alone.
-    """
-    names = "tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1"
-    learned = [f"water-{name}" for name in names]
-    hot = [Run(m, 500.0, 1.0, 10.0, seed) for seed in range(5) for m in learned]
-    models = [*learned, CLASSICAL]
-    return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
-
-
-RUNS = {"water-stability": stability_runs(), "water-runs": property_runs()}
+LEARNED = [
+    f"water-{name}"
+    for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
+]
+RUNS = {
+    # only the outcome ships, of shorter ones first; the classical model cannot break
+    # its molecules: it is asked for its diffusion alone
+    "water-stability": [
+        Run(model, kelvin, bar, ps, seed)
+        for kelvin, bar, ps in ((500.0, 1.0, 10.0), (300.0, None, 20.0))
+        for seed in range(5)
+        for model in (LEARNED if bar else [*LEARNED, CLASSICAL])
+    ],
+    # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
+    "water-runs": [
+        Run(model, 300.0, bar, ps, 0)
+        for bar, ps in ((None, 35.0), (1.0, 60.0))
+        for model in (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
+    ],
+}
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
 
@@ -210,7 +211,7 @@ def whole(name: str) -> Part:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the runs: their outcomes, or their frames and a list of them."""
     if name == "spcfw-liquid":
-        return spcfw_card() | json.loads(results[0].read_text())
+        return words(name, **SPC_FW) | json.loads(results[0].read_text())
     if name == "water-stability":
         rows = rows_of(results)
     else:
@@ -220,25 +221,6 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
             (folder / file).write_bytes(content)
             sha256 = hashlib.sha256(content).hexdigest()
             rows.append(asdict(run) | {"file": file, "sha256": sha256})
-    return {
-        "from": datasets.sources(whole(name).reads),
-        "system": f"{MOLECULES} H2O, 1.0 fs a step, a frame every {EVERY} fs",
-        "units": "K, bar, ps; survived, intact (until an O-H is longer than "
-        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; "
-        f"diffusion 1e-9 m²/s in the box, after {SETTLE} ps, fitted over {FIT} ps, and "
-        "its error over molecules",
-        "rows": rows,
-    }
-
-
-def spcfw_card() -> dict[str, str]:
-    """Tell in words what `spcfw` gives."""
-    fit, how = SPC_FW["fit"], "1 fs a step, friction 1/ps"
-    return {
-        "system": f"{SPC_FW['molecules']} H2O, SPC/Fw, {SPC_FW['kelvin']} K, {how}",
-        "runs": "NPT at 1 bar, then NVT at the density found; (ps, of them left out) "
-        f"{SPC_FW['lengths']}; diffusion fitted from {fit[0]} to {fit[1]} ps, in this "
-        "box",
-        "units": "mean and error; density g/cm³, diffusion 1e-9 m²/s, edge Å, "
-        "temperature K, times ps, msd Å²",
-    }
+    how = dict(n=MOLECULES, every=EVERY, broken=BROKEN, settle=SETTLE, fit=FIT)
+    sources = datasets.sources(whole(name).reads)
+    return {"from": sources, **words("runs", **how), "rows": rows}

@@ -15,6 +15,7 @@ from sklearn.datasets import load_diabetes
 from .. import datasets, select
 from ..course import selection_data
 from ..ridge_head import HeadConfig
+from .cards import words
 from .parts import Part, rows_of, slug
 
 REPEATS, EACH = 20, 5  # of them a part
@@ -115,7 +116,5 @@ def whole(name: str) -> Part:
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the rows."""
-    units = "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
-    units += "progression (diabetes); force_mae meV/Å"
     sources = datasets.sources(whole(name).reads)
-    return {"from": sources, "units": units, "rows": rows_of(results)}
+    return {"from": sources, **words("selection"), "rows": rows_of(results)}

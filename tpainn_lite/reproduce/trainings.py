@@ -17,6 +17,7 @@ from ..data import label, split
 from ..model import Potential
 from ..public.download import SETS
 from ..train import FitConfig, OnEpoch, evaluate
+from .cards import words
 from .parts import Part
 
 SEEDS = (0, 1, 2)
@@ -122,10 +123,6 @@ def classical_frames() -> list[Atoms]:
     ]
 
 
-LIMITS = {
-    "water": "liquid water; made to be run and looked at, not to be relied on",
-    "ethanol": "ethanol near its conformers (MMFF94 at 300-600 K), nothing else",
-}
 # on pool structures left out of 400: 24 meV/Å with this rate
 ETHANOL = replace(tune.SCRATCH, steps=3000, batch_size=10)
 ALONE = replace(tune.TUNED, steps=3000, l2_sp=0.0, energy_weight=1.0, force_weight=0.0)
@@ -162,6 +159,6 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "training": asdict(watched(spec.how, spec.n) if valid else spec.how),
         "watched": len(valid),
         "test": asdict(evaluate(potential, datasets.load(spec.data)["test"])),
-        "limits": LIMITS[spec.data.partition("-")[0]],
+        **words(f"tuned-{spec.data.partition('-')[0]}"),
     }
     potential.save(folder / name, card)
