@@ -69,12 +69,6 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
     assert set(curves) == {*names, "scratch, 5x longer"}
 
 
-def test_a_public_set_has_a_digest_and_no_free_atoms():
-    assert len(datasets.digest("water-pbe0ts")) == 64
-    assert datasets.digest("water-pbe0ts") != datasets.digest("qm9")
-    assert trainings.free_atoms("water-pbe0ts") is None
-
-
 @pytest.fixture
 def brief(monkeypatch):
     """Two steps a training, few structures to judge on, no runs."""

@@ -39,14 +39,6 @@ def test_a_choice_is_tuned_on_as_a_head_is(few):
     assert found == pytest.approx(evaluate(tuned, test).force_mae, rel=1e-3)
 
 
-def test_descriptors_and_cheap_labels(few):
-    X, cheap = selection_data.candidates("molecules-dft")
-    assert X.shape == (8, 8)
-    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
-    assert len(cheap) == 8
-    assert np.abs(cheap).max() < 1000  # meV/atom: compositions are taken out
-
-
 def test_molecules_are_held_out_whole():
     names = [
         a.info["smiles"] for p in selection_data.frames("molecules-dft") for a in p

@@ -46,22 +46,6 @@ def write(name, results, folder, share=1):
     (folder / f"{name}.txt").write_text(f"{text}; share {share}")
 """
 
-LABELS = """
-from tpainn_lite import molecules
-from tpainn_lite.reproduce.parts import Part
-
-FILES = {"labels": ["labels.txt"]}
-
-def parts(name):
-    return {smiles: Part(smiles) for smiles in ("O", "CO", "CC=O")}
-
-def compute(name, task):
-    return molecules.sample(task, 4, temperature=500, seed=len(task))
-
-def write(name, results, folder, share=1):
-    (folder / "labels.txt").write_text("".join(p.read_text() for p in results))
-"""
-
 
 @pytest.fixture
 def tiny(tmp_path):
@@ -131,18 +115,6 @@ def test_only_what_changed_is_made_anew(tiny):
     assert shipped(tiny)["other.txt"] == one_worker["other.txt"]
     (tiny / "build/source").write_text("two")
     assert make(tiny, "all") == (["other3", "tiny3"], True)
-
-
-def test_two_workers_give_the_labels_of_one(tmp_path):
-    made = []
-    for cores in (1, 2):
-        folder = tmp_path / str(cores)
-        folder.mkdir()
-        (folder / "tiny.py").write_text(LABELS)
-        assert make(folder, "labels", cores=cores) == ([], True)
-        made.append(shipped(folder)["labels.txt"])
-    assert made[0] == made[1]
-    assert made[0].count("forces") == 12
 
 
 def test_a_failure_blocks_no_other_part_and_a_share_ships_nothing(tiny):

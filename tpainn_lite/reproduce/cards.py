@@ -12,7 +12,6 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
 from .parts import Part
 
@@ -110,6 +109,8 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
         kinds = {s: len(set(groups_of(part, groups))) for s, part in splits.items()}
         rows[plural(groups)] = kinds
     if {"pool", "test"} <= set(splits):
+        from ..course.own_data import nearest  # slow to import: most jobs write no set
+
         distance = nearest(splits["test"], splits["pool"])
         rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows

@@ -135,6 +135,5 @@ def atom_energies() -> dict[int, float]:
 
 def version() -> str:
     """Ask for the name and version of the CP2K that is installed."""
-    return (
-        subprocess.check_output(["cp2k", "--version"], text=True).split("\n")[0].strip()
-    )
+    text = subprocess.check_output(["cp2k", "--version"], text=True)
+    return text.strip().splitlines()[0].strip()
