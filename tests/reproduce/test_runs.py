@@ -37,7 +37,7 @@ def test_a_learned_potential_survives_and_is_looked_at(small):
     (row,) = runs.compute("water-stability", LEARNED)
     assert (row["survived"], row["intact"], row["ended"]) == (0.1, 0.1, "")
     assert row["density"] == pytest.approx(runs.DENSITY, abs=1e-3)
-    (file,) = (small / "work/water-runs").iterdir()
+    (file,) = (small / "work/water-runs").glob("*.traj")
     last = ase.io.read(file, -1)
     bonds = [
         last.get_distance(o, o + k, mic=True) for o in range(0, 36, 3) for k in (1, 2)

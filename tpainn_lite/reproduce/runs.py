@@ -86,7 +86,8 @@ FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
 def parts(name: str) -> dict[str, Part]:
     """List the runs; those of SPC/Fw, one after the other, are one part."""
     if name == "spcfw-liquid":
-        return {"runs": Part(SPC_FW, (), (water.SPC_FW, water.CUTOFF))}
+        how = water.SPC_FW, water.CUTOFF, DENSITY, FRICTION
+        return {"runs": Part(SPC_FW, (), how)}
     last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
     return {r.name: Part(r, r.reads, (shared(), last)) for r in RUNS[name]}
 
