@@ -21,6 +21,7 @@ from ase import Atoms
 from .. import datasets, dynamics, molecules, tune
 from ..analysis import bonds
 from ..model import Potential
+from ..public.formats import water_split
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, OnEpoch, evaluate, moved
 from .cards import words
@@ -200,8 +201,6 @@ def parts(name: str) -> dict[str, Part]:
             reads += ("molecules-dft",)  # to see what is forgotten
             how = [HOT, HOT_PS, HOT_N, STRETCHED, HOT_WAYS]
         if data == "water-pbe0ts":
-            from ..public.formats import water_split
-
             how.append(mark(water_split()))
         found[key] = Part(row, reads, (how, free_atoms(data)))
     return found
