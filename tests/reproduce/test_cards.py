@@ -65,21 +65,17 @@ def test_the_card_says_what_is_there(write, tmp_path):
     assert len(ase.io.read(written, ":")) == 6
 
 
-def test_the_card_counts_molecules_not_spellings(write):
+def test_the_card_counts_molecules_and_forces_where_there_are_some(write, tmp_path):
     frames = waters(6)
-    names = ["CCO", "C(O)C", "CCO", "O", "N", "N"]
+    names = ["CCO", "C(O)C", "CCO", "O", "N", "N"]  # of three molecules
     for atoms, smiles in zip(frames, names, strict=True):
         atoms.info["smiles"] = smiles
-    assert write(frames, "smiles")["molecules"] == {"pool": 2, "test": 1}
-
-
-def test_the_card_counts_forces_where_there_are_some(write, tmp_path):
-    frames = waters(6)
     del frames[0].calc.results["forces"]
     largest = max(np.abs(a.get_forces()).max() for a in frames[1:])
     for atoms in frames:
         atoms.set_constraint(FixAtoms(range(len(atoms))))
-    card = write(frames)
+    card = write(frames, "smiles")
+    assert card["molecules"] == {"pool": 2, "test": 1}
     assert card["structures_with_forces"] == 5
     assert card["largest_force_eV_per_A"] == pytest.approx(largest, abs=1e-7)
     assert all(not a.constraints for a in ase.io.read(tmp_path / "w.extxyz", ":"))

@@ -5,7 +5,7 @@ from dataclasses import is_dataclass, replace
 
 import pytest
 
-from tpainn_lite.reproduce import parts
+from tpainn_lite.reproduce import parts, races
 
 
 def changed(value):
@@ -23,89 +23,66 @@ def changed(value):
     return 2 * value
 
 
-def keys(*words):
-    """Parts depend on it whose name has all of these words."""
-    return lambda part: all(word in part for word in words)
+# Asset, family, constant (of another module with its name, outside of reproduce with
+# ..), perhaps a key in it, and a word in the names of the parts that depend on it.
+TABLE = """
+selection      selection        SIZES                         -
+selection      selection        SEEDS diabetes                -
+selection      selection        ..course.selection_data.COMPONENTS -
+selection      selection        ..select.SHRINKAGE            -
+ways           races            HOT_PS                        ethanol-dft
+ways           races            STRETCHED                     ethanol-dft
+ways           races            WAYS ethanol-dft              ethanol-dft-scratch
+ways           races            WAYS ethanol-ccsdt            ethanol-ccsdt-scratch
+molecules-grid races            MARKS                         -
+molecules-grid races            GRIDS molecules-grid          -
+molecules-grid races            ..tune.CONFIGS scratch        scratch
+ladder         ladder           STEPS                         -
+ladder         ladder           SIZES                         -
+ladder         ladder           FIT                           -
+ladder         ladder           ..tune.TUNED                  -
+spcfw-liquid   runs             SPC_FW lengths                -
+spcfw-liquid   runs             ..water.SPC_FW                -
+water-stability runs            BROKEN                        -
+water-runs     runs             BROKEN                        none
+water-runs     runs             FRICTION                      -
+ethanol-modes  molecule_labels  LARGEST                       -
+molecules-dft  molecule_labels  cards.about molecules-dft     -
+molecules-dft  molecule_labels  cards.about ethanol-dft       none
+water-dft      water_labels     MOLECULES                     -
+water-dft      water_labels     cp2k.FINAL eps_scf            -
+water-dft      water_labels     ..water.MODELS spc-fw         -
+water-scans    water_labels     MOLECULES                     none
+water-scans    water_labels     WIDTH                         -
+water-spcfw    pretraining      ..water.MODELS spc-fw         -
+water-spcfw    pretraining      FRAMES                        -
+water-qtip4pf  pretraining      ..water.MODELS spc-fw         none
+"""
 
 
-ALL, NONE = keys(""), keys("no part")
-
-
-def hot(part):
-    ways = ("ethanol-dft-scratch", "-all-weights", "-replay", "-instant-head")
-    return part.startswith("ethanol-dft") and any(way in part for way in ways)
-
-
-def not_diabetes(part):
-    return "diabetes" not in part
-
-
-# family, asset, module of the constant, its name, a key in it, parts that depend on it
-TABLE = [
-    ("selection", "selection", "selection", "SIZES", "", keys("-dft")),
-    ("selection", "selection", "selection", "SEEDS", "diabetes", keys("diabetes")),
-    ("selection", "selection", "selection", "AFTER", "", lambda p: "-dft" not in p),
-    ("selection", "selection", "selection_data", "COMPONENTS", "", not_diabetes),
-    ("selection", "selection", "select", "SHRINKAGE", "", ALL),
-    ("ways", "ways", "ways", "HOT_PS", "", hot),
-    ("ways", "ways", "ways", "STRETCHED", "", hot),
-    ("ways", "ways", "ways", "WAYS", "gradual unfreezing", keys("gradual")),
-    ("ways", "ways", "ways", "CCSDT_WAYS", "delta", keys("ethanol-ccsdt", "delta")),
-    *[("ladder", "ladder", "ladder", c, "", ALL) for c in ("STEPS", "SIZES", "FIT")],
-    ("ladder", "ladder", "tune", "TUNED", "", ALL),
-    ("spcfw", "spcfw-liquid", "spcfw", "LENGTHS", "", ALL),
-    ("spcfw", "spcfw-liquid", "spcfw", "FIT", "", ALL),
-    ("spcfw", "spcfw-liquid", "water", "MODELS", "spc-fw", ALL),
-    ("runs", "water-stability", "runs", "BROKEN", "", ALL),
-    ("runs", "water-runs", "runs", "BROKEN", "", NONE),
-    ("runs", "water-runs", "runs", "FRICTION", "", ALL),
-    ("molecule_labels", "ethanol-modes", "molecule_labels", "LARGEST", "", ALL),
-    ("grids", "molecules-grid", "grids", "MARKS", "", ALL),
-    ("grids", "molecules-grid", "grids", "GRIDS", "molecules-grid", ALL),
-    ("grids", "molecules-grid", "tune", "CONFIGS", "scratch", keys("scratch")),
-    ("water_labels", "water-dft", "water_labels", "MOLECULES", "", ALL),
-    ("water_labels", "water-scans", "water_labels", "MOLECULES", "", NONE),
-    ("water_labels", "water-scans", "water_labels", "WIDTH", "", ALL),
-    ("water_labels", "water-dft", "cp2k", "FINAL", "eps_scf", ALL),
-    ("water_labels", "water-dft", "water", "MODELS", "spc-fw", ALL),
-    ("pretraining", "water-spcfw", "water", "MODELS", "spc-fw", ALL),
-    ("pretraining", "water-qtip4pf", "water", "MODELS", "spc-fw", NONE),
-    ("pretraining", "water-spcfw", "pretraining", "FRAMES", "", ALL),
-    ("molecule_labels", "molecules-dft", "cards", "about", "molecules-dft", ALL),
-    ("molecule_labels", "molecules-dft", "cards", "about", "ethanol-dft", NONE),
-]
-PLACES = {"selection_data": "course.", "select": "", "tune": "", "water": ""}
-
-
-@pytest.mark.parametrize(
-    ("family", "asset", "module", "constant", "key", "depends"),
-    TABLE,
-    ids=[" ".join(case[1:5]) for case in TABLE],
-)
-def test_other_configurations_decide_otherwise(
-    family, asset, module, constant, key, depends, monkeypatch
-):
+@pytest.mark.parametrize("line", TABLE.strip().splitlines())
+def test_other_configurations_decide_otherwise(line, monkeypatch):
+    asset, family, constant, *key, depends = line.split()
+    home = "tpainn_lite" if constant.startswith("..") else "tpainn_lite.reproduce"
+    owner, _, constant = constant.strip(".").rpartition(".")
     family = importlib.import_module(f"tpainn_lite.reproduce.{family}")
-    place = PLACES.get(module, "reproduce.")
-    owner = importlib.import_module(f"tpainn_lite.{place}{module}")
+    owner = importlib.import_module(f"{home}.{owner}") if owner else family
     before = {k: part.decided() for k, part in family.parts(asset).items()}
     value = getattr(owner, constant)
     value = value() if callable(value) else value
     if key:  # in a table, which others have imported
-        monkeypatch.setitem(value, key, changed(value[key]))
+        monkeypatch.setitem(value, key[0], changed(value[key[0]]))
     else:
         monkeypatch.setattr(owner, constant, changed(value))
     after = {k: part.decided() for k, part in family.parts(asset).items()}
     for part, decided in before.items():
-        assert (after[part] != decided) == bool(depends(part)), part
+        assert (after[part] != decided) == (depends == "-" or depends in part), part
 
 
 def test_parts_read_what_decides_them():
-    ways = importlib.import_module("tpainn_lite.reproduce.ways").parts("ways")
-    for name, part in ways.items():
+    for name, part in races.parts("ways").items():
         assert ("teachers-xtb" in part.reads) == ("replay" in name)
-    grids = importlib.import_module("tpainn_lite.reproduce.grids")
-    for name, part in grids.parts("water-pbe0ts-grid").items():
+    for name, part in races.parts("water-pbe0ts-grid").items():
         assert ("water-spcfw" in part.reads) == ("SPC-Fw" in name)
         assert "water-pbe0ts-order" in part.reads
         assert parts.digest("water-pbe0ts") in part.decided()

@@ -1,6 +1,7 @@
 """The tasks behind the shipped sets: enough, spread out, and without leaks."""
 
 import multiprocessing
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from rdkit import Chem
 
 from tpainn_lite import data, datasets, engine, molecules, water
+from tpainn_lite.reproduce import cards, parts, pretraining, water_labels
 from tpainn_lite.reproduce import molecule_labels as sets
-from tpainn_lite.reproduce import parts, pretraining, water_labels
 
 
 def test_quantum_molecules_are_what_they_are_said_to_be():
@@ -31,6 +32,9 @@ def test_molecules_are_sampled_evenly():
         assert len({t[2] for t in mine}) == 3
     counts = [sum(t[1] == T for t in tasks[:90]) for T in sets.TEMPERATURES]
     assert counts == [30, 30, 30]  # any beginning is balanced
+    shipped = datasets.load("molecules-dft")
+    known = {(a.info["seed"], s) for s in shipped for a in shipped[s]}
+    assert {(seed, split) for _, _, seed, split in tasks} == known
 
 
 def test_the_test_split_is_the_same_in_every_process():
@@ -51,14 +55,20 @@ def test_no_test_skeleton_is_ever_pretrained_on():
     assert kept < set(smiles)  # the molecules of the pool, and many others
 
 
+def listed(folder, monkeypatch, smiles):
+    """List the classical molecules in a folder, as the workflow does."""
+    monkeypatch.chdir(folder)
+    parts.WORK.mkdir(parents=True)
+    Path(parts.SMILES).write_text("\n".join(smiles) + "\n")
+
+
 @pytest.mark.slow  # enumerates for half a minute
-def test_there_are_as_many_portions_as_said():
-    smiles = pretraining.classical_molecules(*parts.ENUMERATED)
-    portions = sets.portions(smiles)
-    assert len(portions) == pretraining.PORTIONS
+def test_there_are_as_many_portions_as_said(tmp_path, monkeypatch):
+    listed(tmp_path, monkeypatch, pretraining.classical_molecules(*parts.ENUMERATED))
+    assert len(sets.portions()) == pretraining.PORTIONS
     expected = [
         (one, "valid" if k == sets.PORTIONS - 1 else "pool")
-        for k, (_, portion) in enumerate(portions[: sets.PORTIONS])
+        for k, (_, portion) in enumerate(sets.portions()[: sets.PORTIONS])
         for one in portion
         for _ in range(20)
     ]
@@ -67,21 +77,22 @@ def test_there_are_as_many_portions_as_said():
     assert shipped == expected
 
 
+def same_labels(frame, potential):
+    energy, forces = potential(frame.numbers, frame.positions)
+    assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+    np.testing.assert_allclose(frame.get_forces(), forces, atol=1e-4)
+
+
 def test_classical_portions(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "build/reproduce").mkdir(parents=True)
-    (tmp_path / sets.SMILES).write_text("CO\nCC=O\n")
+    listed(tmp_path, monkeypatch, ["CO", "CC=O"])
     for name in "ab":
-        pretraining.compute("molecules-mmff94", 0, tmp_path / name)
+        frames = pretraining.compute("molecules-mmff94", 0)
+        cards.save(frames, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    frames = ase.io.read(tmp_path / "a", ":", format="extxyz")
     data.check(frames)
     assert sorted(a.info["smiles"] for a in frames) == ["CC=O"] * 20 + ["CO"] * 20
-    for frame in frames[::10]:
-        potential = molecules.mmff94(frame.info["smiles"])
-        energy, forces = potential(frame.numbers, frame.positions, None)
-        assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-5)
-        np.testing.assert_allclose(frame.get_forces(), forces, atol=1e-4)
+    for frame in ase.io.read(tmp_path / "a", "::10", format="extxyz"):
+        same_labels(frame, molecules.mmff94(frame.info["smiles"]))
 
 
 def test_quantum_portions(tmp_path, monkeypatch):
@@ -89,13 +100,22 @@ def test_quantum_portions(tmp_path, monkeypatch):
     cheap = quantum.pyscf_dft(basis="sto-3g")
     monkeypatch.setattr(quantum, "pyscf_dft", lambda: cheap)
     task = next(t for t in sets.molecules_tasks() if t[0] == "O")
-    sets.compute("molecules-dft", [task], tmp_path / "a")
-    frame = ase.io.read(tmp_path / "a", format="extxyz")
+    (frame,) = sets.compute("molecules-dft", [task])
     assert frame.info["split"] in ("pool", "test")
     assert "momenta" not in frame.arrays
-    energy, forces = cheap(frame.numbers, frame.positions, None)
-    assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-5)
-    np.testing.assert_allclose(frame.get_forces(), forces, atol=1e-4)
+    same_labels(frame, cheap)
+
+
+def test_coupled_clusters_give_forces_where_they_are_asked_for(monkeypatch):
+    quantum = pytest.importorskip("tpainn_lite.reproduce.quantum")
+    monkeypatch.setattr(quantum, "ccsdt_energy", lambda numbers, positions: -1.0)
+    zero = lambda numbers, positions, cell: (-2.0, 0 * positions)  # noqa: E731
+    monkeypatch.setattr(quantum, "pyscf_ccsdt", lambda: zero)
+    tasks = [next(t for t in sets.ccsdt_tasks() if t[3] == s) for s in ("pool", "test")]
+    made = sets.compute("ethanol-ccsdt", tasks)
+    made += sets.compute("ethanol-modes", sets.mode_tasks()[:2])
+    assert ["forces" in a.calc.results for a in made] == [False, True, True, False]
+    np.testing.assert_allclose(made[3].positions, sets.displaced(0, 1).positions)
 
 
 @pytest.mark.slow  # dynamics of another processor may part from the shipped one
@@ -116,10 +136,10 @@ def test_shipped_structures_are_made_again(portion, split):
 
 def test_ethanol_tasks():
     tasks, coupled = sets.ethanol_tasks(), sets.ccsdt_tasks()
-    kelvin = np.array([t for t, _, _ in tasks])
+    kelvin = np.array([t[1] for t in tasks])
     assert 300 <= kelvin.min() < kelvin.max() <= 600
     assert np.ptp(kelvin) > 290
-    assert len({seed for _, seed, _ in tasks}) == len(tasks) >= 500
+    assert len({t[2] for t in tasks}) == len(tasks) >= 500
     assert sum(split == "test" for *_, split in tasks) == 100
     assert set(coupled) < set(tasks)
     assert sum(split == "pool" for *_, split in coupled) >= 300  # energies
@@ -208,6 +228,4 @@ def test_a_run_of_the_liquid(monkeypatch):
     system = water.water_system(water.MODELS["q-tip4p-f"], frames[0])
     exact = engine.system_energy_forces(system, frames[0])
     for atoms in frames:
-        energy, forces = exact(atoms.numbers, atoms.positions, atoms.cell.array)
-        assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
-        np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-4)
+        same_labels(atoms, lambda z, x: exact(z, x, frames[0].cell.array))

@@ -1,7 +1,5 @@
 """The experiments on choosing: paired, without leaks, and heads as elsewhere."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
@@ -41,14 +39,6 @@ def test_a_choice_is_tuned_on_as_a_head_is(few):
     assert found == pytest.approx(evaluate(tuned, test).force_mae, rel=1e-3)
 
 
-def test_descriptors_and_cheap_labels(few):
-    X, cheap = selection_data.candidates("molecules-dft")
-    assert X.shape == (8, 8)
-    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
-    assert len(cheap) == 8
-    assert np.abs(cheap).max() < 1000  # meV/atom: compositions are taken out
-
-
 def test_molecules_are_held_out_whole():
     names = [
         a.info["smiles"] for p in selection_data.frames("molecules-dft") for a in p
@@ -61,11 +51,15 @@ def test_molecules_are_held_out_whole():
     assert (held != selection_data.held_out("molecules-dft", 4)).any()
 
 
-def test_a_repeat_of_the_table(monkeypatch, tmp_path):
+@pytest.fixture
+def brief(monkeypatch):
+    """Two sizes, and one round of five after the first."""
     monkeypatch.setitem(selection.SEEDS, "diabetes", (10, 12))
     monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    selection.compute("selection", ("diabetes", 0, [2]), tmp_path / "rows")
-    rows = json.loads((tmp_path / "rows").read_text())
+
+
+def test_a_repeat_of_the_table(brief):
+    rows = selection.compute("selection", ("diabetes", 0, [2]))
     first = [r for r in rows if r["n"] == 10]
     assert {r["method"] for r in rows} == set(select.METHODS)
     asked = {r["then"] for r in first if r["method"] == "ATBagging"}
@@ -86,10 +80,8 @@ def test_old_and_young_are_apart():
     assert not {tuple(x) for x in X} & {tuple(x) for x in X_test}
 
 
-def test_more_trees_are_rows_of_the_same_table(monkeypatch):
-    monkeypatch.setitem(selection.SEEDS, "diabetes", (10,))
-    monkeypatch.setattr(selection, "AFTER", dict(rounds=1, batch=5))
-    (row,) = selection.table("diabetes", 2, trees=20)
+def test_more_trees_are_rows_of_the_same_table(brief):
+    row, _ = selection.table("diabetes", 2, trees=20)
     assert row["method"] == "ATBagging, 20 trees"
     X, cheap, y, test = selection.diabetes(2)
     first = select.atbagging(X, cheap, 10, seed=2, n_estimators=20)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,14 +29,14 @@ def parts(name):
     return {f"{k}": Part(k, (SOURCE,) if k == 3 else (), LEVELS[name] if k < 2 else 0)
             for k in range(6)}
 
-def compute(name, task, path):
+def compute(name, task):
     with open("log", "a") as log:
         log.write(f"{name}{task} ")
     while task >= 4 and not Path("go").exists():
         time.sleep(0.02)
     if task == 4 and Path("bad").exists():
         raise RuntimeError("no convergence")
-    path.write_text(f"{task}: {task**2} at {LEVELS[name]}")
+    return f"{task}: {task**2} at {LEVELS[name]}"
 
 def whole(name):
     return Part(name)
@@ -43,24 +44,6 @@ def whole(name):
 def write(name, results, folder, share=1):
     text = "; ".join(p.read_text() for p in results)
     (folder / f"{name}.txt").write_text(f"{text}; share {share}")
-"""
-
-LABELS = """
-from ase.io import write as save
-from tpainn_lite import molecules
-from tpainn_lite.reproduce.parts import Part
-
-FILES = {"labels": ["labels.txt"]}
-
-def parts(name):
-    return {smiles: Part(smiles) for smiles in ("O", "CO", "CC=O")}
-
-def compute(name, task, path):
-    made = molecules.sample(task, 4, temperature=500, seed=len(task))
-    save(path, made, format="extxyz")
-
-def write(name, results, folder, share=1):
-    (folder / "labels.txt").write_text("".join(p.read_text() for p in results))
 """
 
 
@@ -134,18 +117,6 @@ def test_only_what_changed_is_made_anew(tiny):
     assert make(tiny, "all") == (["other3", "tiny3"], True)
 
 
-def test_two_workers_give_the_labels_of_one(tmp_path):
-    made = []
-    for cores in (1, 2):
-        folder = tmp_path / str(cores)
-        folder.mkdir()
-        (folder / "tiny.py").write_text(LABELS)
-        assert make(folder, "labels", cores=cores) == ([], True)
-        made.append(shipped(folder)["labels.txt"])
-    assert made[0] == made[1]
-    assert made[0].count("forces") == 12
-
-
 def test_a_failure_blocks_no_other_part_and_a_share_ships_nothing(tiny):
     (tiny / "bad").touch()
     done, well = make(tiny, "all")
@@ -171,8 +142,13 @@ def test_the_command_line(monkeypatch, capsys):
     assert "ship-ladder" in second
     assert second[second.index("--profile") + 1] == "my-cluster"
     assert "-m snakemake ladder" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        __main__.main(["ladder", "--ship", "--profile", "ci"])
+    for wrong, message in (
+        (["ladder", "--ship", "--profile", "ci"], "needs all of the work"),
+        (["leadder"], "needs all, list or one of .*'ladder'.* got 'leadder'"),
+    ):
+        with pytest.raises(SystemExit):
+            __main__.main(wrong)
+        assert re.search(message, capsys.readouterr().err)
     assert tuple(__main__.PROFILES) == lessons.PROFILES
 
 

@@ -41,10 +41,9 @@ def table() -> str:
     for family, module in parts.modules().items():
         for name, files in module.FILES.items():
             every = parts.parts_of(module, name)
-            wanted = [parts.path(family, module, name, p) for p in every]
-            done = sum(path.is_file() for path in wanted)
+            done = sum(parts.path(family, module, name, p).is_file() for p in every)
             short = family.rpartition(".")[2]
-            lines.append(row(name, short, done, len(wanted), ", ".join(files)[:40]))
+            lines.append(row(name, short, done, len(every), ", ".join(files)[:40]))
     return "\n".join(lines)
 
 
@@ -54,27 +53,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", help="an asset, all, or list")
     parser.add_argument("--cores", type=int, default=1, help="jobs at a time")
     parser.add_argument("--ship", action="store_true", help="replace what ships")
-    parser.add_argument(
-        "--profile",
-        default="full",
-        help="ci, binder, laptop: the first parts only (2, 10, 30 %%) and fewer steps, "
-        "shipping nothing; any other is a profile of Snakemake",
-    )
+    shares = "ci, binder, laptop: the first parts only (2, 10, 30 %%) and fewer steps, "
+    shares += "shipping nothing; any other is a profile of Snakemake"
+    parser.add_argument("--profile", default="full", help=shares)
     options, rest = parser.parse_known_args(arguments)
     if options.name == "list":
         print(table())
         return
+    known = [name for m in parts.modules().values() for name in m.FILES]
+    if options.name not in ("all", *known):
+        parser.error(f"name: needs all, list or one of {known}, got {options.name!r}")
     share = PROFILES.get(options.profile, 1.0)
     if options.profile not in PROFILES:
         rest += ["--profile", options.profile]
     if options.ship and share < 1:
         parser.error("--ship: needs all of the work, not a part of it")
-    names, config = [options.name], {}
-    if share < 1:
-        config = {"share": share}
+    names, config = [options.name], {"share": share} if share < 1 else {}
     if options.ship:  # its rules alone are forced: parts that are there stay
-        every = [n for m in parts.modules().values() for n in m.FILES]
-        chosen = every if options.name == "all" else names
+        chosen = known if options.name == "all" else names
         names, config = [f"ship-{name}" for name in chosen], {"ship": options.name}
         rest += ["--force"]
     call = command(names, options.cores, **config) + rest

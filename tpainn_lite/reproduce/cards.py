@@ -1,4 +1,4 @@
-"""Write shipped sets and grids with their cards: what a stranger needs to use them."""
+"""Write parts, and shipped sets and tables with their cards."""
 
 import hashlib
 import json
@@ -12,12 +12,10 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ..course.own_data import nearest
 from ..data import check, groups_of, unconstrained
+from .parts import Part
 
-LICENCE = "CC BY 4.0"
 COMMAND = "python -m tpainn_lite.reproduce"
-PLURALS = {"smiles": "molecules"}  # of what splits respect; else with an s
 
 
 @cache
@@ -26,14 +24,43 @@ def about() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text("utf-8"))
 
 
-def method(name: str) -> tuple[str, str]:
-    """Give the words of a card that hold for all labels of a set."""
-    return about()[name]["level"], about()[name]["geometries"]
+def words(name: str, **values) -> dict[str, str]:
+    """Give rows of a card, with `values` filled in."""
+    return {row: text.format(**values) for row, text in about()[name].items()}
+
+
+def grouped(name: str, tasks: Sequence, each: int, *settings, reads=()) -> dict:
+    """Give parts of `each` tasks of a set: Python starts once for all of them.
+
+    Their labels depend on the words for level and geometries, too.
+    """
+    how = about()[name]["level"], about()[name]["geometries"], *settings
+    starts = range(0, len(tasks), each)
+    return {f"{k // each:03d}": Part(tasks[k : k + each], reads, how) for k in starts}
 
 
 def plural(group: str) -> str:
-    """Name several groups of a kind."""
-    return PLURALS.get(group, f"{group}s")
+    """Name several groups of a kind that splits respect."""
+    return "molecules" if group == "smiles" else f"{group}s"
+
+
+def save(result: object, path: Path) -> None:
+    """Write bytes and text as they are, frames as extxyz, all else as JSON."""
+    if isinstance(result, bytes):
+        path.write_bytes(result)
+    elif isinstance(result, str):
+        path.write_text(result)
+    elif isinstance(result, list) and isinstance(result[0], Atoms):
+        ase.io.write(path, result, format="extxyz")
+    else:
+        path.write_text(json.dumps(result))
+
+
+def write_card(name: str, content: dict, folder: Path) -> None:
+    """Write FOLDER/name.json: the command, and `content`."""
+    made = {"name": name, "command": f"{COMMAND} {name}"} | content
+    text = json.dumps(made, separators=(",", ":")) + "\n"
+    (folder / f"{name}.json").write_text(text)
 
 
 def write_set(
@@ -42,7 +69,6 @@ def write_set(
     folder: Path,
     program: str,
     atomic_energies: dict[int, float],
-    *,
     suffix: str = ".extxyz",
     **more,
 ) -> None:
@@ -55,34 +81,22 @@ def write_set(
     unconstrained(frames)
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
-    path, words = folder / f"{name}{suffix}", about()[name]
+    path, told = folder / f"{name}{suffix}", dict(about()[name])
     with (lzma.open if suffix.endswith(".xz") else open)(path, "wt") as file:
         ase.io.write(file, frames, format="extxyz")
+    counts = _counts(frames, told.pop("groups"))
     card = {
         "name": name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "command": f"{COMMAND} {name}",
-        "level": words["level"],
         "program": program,
         "units": "eV, eV/Å, Å (stress eV/Å³)",
-        "geometries": words["geometries"],
-        "splits": words["splits"],
-        **_counts(frames, words["groups"]),
-        **_ranges(frames, atomic_energies),
-        "noise": words["noise"],
-        "limits": words["limits"],
-        "licence": LICENCE,
+        **(told | counts | _ranges(frames, atomic_energies)),
+        "licence": "CC BY 4.0",
         **more,
     }
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
     (folder / f"{name}.json").write_text(text, "utf-8")
-
-
-def write_card(name: str, content: dict, folder: Path, spaced: bool = False) -> None:
-    """Write FOLDER/name.json: the command, and `content`."""
-    made = {"name": name, "command": f"{COMMAND} {name}"} | content
-    style = dict(indent=1) if spaced else dict(separators=(",", ":"))
-    (folder / f"{name}.json").write_text(json.dumps(made, **style) + "\n")
 
 
 def _counts(frames: Sequence[Atoms], groups: str) -> dict:
@@ -92,32 +106,29 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
         splits.setdefault(atoms.info["split"], []).append(atoms)
     rows = {"structures": {s: len(part) for s, part in splits.items()}}
     if groups in frames[0].info:
-        rows[plural(groups)] = {
-            s: len(set(groups_of(part, groups))) for s, part in splits.items()
-        }
+        kinds = {s: len(set(groups_of(part, groups))) for s, part in splits.items()}
+        rows[plural(groups)] = kinds
     if {"pool", "test"} <= set(splits):
+        from ..course.own_data import nearest  # slow to import: most jobs write no set
+
         distance = nearest(splits["test"], splits["pool"])
         rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows
 
 
-def _ranges(frames: Sequence[Atoms], atomic_energies: dict[int, float]) -> dict:
+def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
     """Largest forces, and energies an atom relative to free atoms."""
-    with_forces = [a for a in frames if "forces" in a.calc.results]
-    forces = [a.get_forces(apply_constraint=False) for a in with_forces]
+    F = [a.calc.results["forces"] for a in frames if "forces" in a.calc.results]
     binding = [
-        (a.get_potential_energy() - sum(atomic_energies[int(z)] for z in a.numbers))
-        / len(a)
+        (a.get_potential_energy() - sum(free[int(z)] for z in a.numbers)) / len(a)
         for a in frames
     ]
     return {
-        "structures_with_forces": len(with_forces),
-        "largest_force_eV_per_A": float(max(np.abs(f).max() for f in forces)),
-        "largest_net_force_eV_per_A": float(
-            max(np.abs(f.sum(axis=0)).max() for f in forces)
-        ),
+        "structures_with_forces": len(F),
+        "largest_force_eV_per_A": float(max(np.abs(f).max() for f in F)),
+        "largest_net_force_eV_per_A": float(max(np.abs(f.sum(0)).max() for f in F)),
         "energy_from_free_atoms_eV_per_atom": [
             round(float(bound(binding)), 4) for bound in (min, max)
         ],
-        "atomic_energies_eV": {str(z): e for z, e in atomic_energies.items()},
+        "atomic_energies_eV": {str(z): e for z, e in free.items()},
     }

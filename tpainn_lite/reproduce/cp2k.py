@@ -51,8 +51,6 @@ SMOOTHING = """
     XC_DERIV SPLINE2_SMOOTH
    &END XC_GRID"""
 INPUT = Path(__file__).with_suffix(".inp").read_text()
-
-
 GUESS = dict(  # coarse and smoothed: only its orbitals are used
     method="GPW",
     eps_default="1e-7",
@@ -91,64 +89,51 @@ def label_cp2k(atoms: Atoms, *, multiplicity: int = 1, converged: bool = False):
             f"or in none, got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
         )
     settings, cutoff = (CONVERGED, 1000.0) if converged else (FINAL, CUTOFF)
+    spin = dict(uks=multiplicity > 1, multiplicity=multiplicity)
     with TemporaryDirectory() as folder:
-        common = dict(orbitals=f"{folder}/guess-RESTART.wfn")
-        spin = dict(uks=multiplicity > 1, multiplicity=multiplicity)
-        guess = _options(f"{folder}/guess", GUESS | common, 120.0)
-        _run(CP2K(**guess, **spin), atoms)
-        final = _options(f"{folder}/final", settings | common, cutoff)
-        results = _run(CP2K(**final, **spin, stress_tensor=periodic), atoms)
+        _calculate(atoms, f"{folder}/guess", GUESS, 120.0, **spin)
+        results = _calculate(
+            atoms, f"{folder}/final", settings, cutoff, **spin, stress_tensor=periodic
+        )
     labelled = atoms.copy()
     labelled.calc = SinglePointCalculator(labelled, **results)
     return labelled
 
 
-def _options(label: str, settings: dict, cutoff: float) -> dict:
+def _calculate(atoms: Atoms, label: str, settings: dict, cutoff: float, **how) -> dict:
+    """Compute energy, forces and, where asked for, stress, from the guess beside."""
     if shutil.which("cp2k_shell") is None:
         raise RuntimeError(
             "cp2k_shell: not found; install CP2K (see tpainn_lite.reproduce.cp2k); the "
             "lessons do not need it: its labels ship"
         )
-    return dict(
-        label=label,
-        command="env OMP_NUM_THREADS=1 cp2k_shell",
-        inp=INPUT.format(**settings),
-        cutoff=cutoff * Rydberg,
-        xc=None,
-        max_scf=None,
-        print_level="LOW",
-        **BASIS,
-    )
-
-
-def _run(cp2k: CP2K, atoms: Atoms) -> dict:
-    """Compute energy, forces and, where asked for, stress."""
+    orbitals = Path(label).with_name("guess-RESTART.wfn")
+    how |= dict(inp=INPUT.format(**settings, orbitals=orbitals), xc=None, max_scf=None)
+    how |= dict(command="env OMP_NUM_THREADS=1 cp2k_shell", print_level="LOW") | BASIS
+    cp2k = CP2K(label=label, cutoff=cutoff * Rydberg, **how)
     try:
         with cp2k:
             cp2k.calculate(atoms.copy())
             found = {key: np.copy(value) for key, value in cp2k.results.items()}
     except (AssertionError, ValueError) as error:  # what ASE's reader of replies raises
-        log = Path(f"{cp2k.label}.out")
+        log = Path(f"{label}.out")
         tail = log.read_text()[-1500:] if log.is_file() else "no output"
         raise RuntimeError(f"CP2K failed ({error}): {tail}") from error
     found["energy"] = float(found["energy"])
     return {key: found[key] for key in ("energy", "forces", "stress") if key in found}
 
 
-def isolated_atom_energies(width: float = 10.0) -> dict[int, float]:
+def atom_energies() -> dict[int, float]:
     """Compute energies (eV) of free hydrogen (doublet) and oxygen (triplet) atoms."""
     energies = {}
-    for symbol, multiplicity in (("H", 2), ("O", 3)):
-        atom = Atoms(symbol, cell=[width] * 3)
-        atom.center()
+    for z, multiplicity in ((1, 2), (8, 3)):
+        atom = Atoms([z], [[5.0] * 3], cell=[10.0] * 3)
         labelled = label_cp2k(atom, multiplicity=multiplicity)
-        energies[int(atom.numbers[0])] = float(labelled.get_potential_energy())
+        energies[z] = float(labelled.get_potential_energy())
     return energies
 
 
 def version() -> str:
     """Ask for the name and version of the CP2K that is installed."""
-    text = subprocess.run(
-        ["cp2k", "--version"], capture_output=True, text=True, check=True
-    ).stdout
+    text = subprocess.check_output(["cp2k", "--version"], text=True)
     return text.strip().splitlines()[0].strip()

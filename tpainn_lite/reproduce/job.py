@@ -14,14 +14,14 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from .parts import place
+from . import cards
+from .parts import ENUMERATED, place
 
 
 def part(family: str, name: str, part: str, file: str) -> None:
     """Compute one part; the file is whole or absent."""
-    module = import_module(family)
-    result = Path(f"{file}.unfinished")
-    module.compute(name, module.parts(name)[part].task, result)
+    module, result = import_module(family), Path(f"{file}.unfinished")
+    cards.save(module.compute(name, module.parts(name)[part].task), result)
     result.replace(file)
 
 
@@ -30,7 +30,10 @@ def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
     made = Path(folder) / f"{name}.unfinished"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    import_module(family).write(name, [Path(p) for p in parts], made, float(share))
+    results = [Path(p) for p in parts]
+    content = import_module(family).write(name, results, made, float(share))
+    if content:
+        cards.write_card(name, content, made)
     for path in made.iterdir():
         path.replace(Path(folder) / path.name)
     made.rmdir()
@@ -38,7 +41,6 @@ def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
 
 def molecules(file: str) -> None:
     """List the classical molecules; it takes half a minute."""
-    from .parts import ENUMERATED
     from .pretraining import classical_molecules
 
     Path(file).write_text("\n".join(classical_molecules(*ENUMERATED)) + "\n")

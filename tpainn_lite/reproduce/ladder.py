@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,10 @@ from ..data import EnergyForces, label
 from ..model import Potential, PotentialConfig
 from ..train import evaluate, fit
 from ..tune import FIT, references
-from .cards import write_card
+from .cards import words
 from .molecule_labels import gfn2_xtb
 from .parts import Part, sources
-from .points import SEEDS, Spec, free_atoms, train_point
+from .trainings import SEEDS, Spec, free_atoms, train_point
 
 STEPS = 3000
 SIZES = (3, 10, 30, 100)
@@ -39,17 +41,6 @@ def parts(name: str) -> dict[str, Part]:
     return {one: Part(one, (DATA, QUANTUM), settings) for one in TEACHERS}
 
 
-def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
-    """Label `frames`, grouped by molecule, by a teacher."""
-    known, labelled = {}, []
-    for atoms in frames:
-        smiles = atoms.info["smiles"]
-        if smiles not in known:
-            known = {smiles: energy_forces(teacher, smiles)}
-        labelled += label([atoms], known[smiles])
-    return labelled
-
-
 def uff(smiles: str) -> EnergyForces:
     """Build UFF, as `molecules.mmff94`; Rappé et al., doi 10.1021/ja00051a040."""
     mol = molecules.parse(smiles)
@@ -59,6 +50,7 @@ def uff(smiles: str) -> EnergyForces:
     return molecules.force_field("UFF", smiles, mol, build)
 
 
+@lru_cache(1)  # structures of a molecule follow each other
 def energy_forces(teacher: str, smiles: str) -> EnergyForces:
     """Make the `EnergyForces` of a teacher for a molecule."""
     if teacher == "GFN2-xTB":
@@ -66,40 +58,38 @@ def energy_forces(teacher: str, smiles: str) -> EnergyForces:
     return {"UFF": uff, "MMFF94": molecules.mmff94}[teacher](smiles)
 
 
-def compute(name: str, teacher: str, path: Path) -> None:
-    """Pretrain on a teacher's labels, tune on DFT; write JSON."""
-    sets, quantum = datasets.load(DATA), datasets.load(QUANTUM)
+def by_teacher(teacher: str, frames: Sequence[Atoms]) -> list[Atoms]:
+    """Label `frames` by a teacher."""
+    return [label([a], energy_forces(teacher, a.info["smiles"]))[0] for a in frames]
+
+
+def compute(name: str, teacher: str) -> dict:
+    """Pretrain on a teacher's labels, tune on DFT."""
+    sets, test = datasets.load(DATA), datasets.load(QUANTUM)["test"]
     if teacher != "GFN2-xTB":
         sets = {split: by_teacher(teacher, part) for split, part in sets.items()}
     start = Potential(PotentialConfig(), references(sets["pool"]), seed=0)
     student, _ = fit(start, sets["pool"], replace(FIT, steps=STEPS), seed=0)
     row = {"teacher": teacher, "student": asdict(evaluate(student, sets["valid"]))}
-    row |= of_teacher(teacher, quantum["test"]) | {"rows": []}
-    for seed in SEEDS:
-        for n in SIZES:
-            for arm, how in (("zero-shot", None), ("tuned", tune.TUNED)):
-                spec = Spec(QUANTUM, "", arm, n, seed, how)
-                errors = asdict(
-                    evaluate(train_point(spec, student)[0], quantum["test"])
-                )
-                row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
-    path.write_text(json.dumps(row))
+    row |= of_teacher(teacher, test) | {"rows": []}
+    arms = ("zero-shot", None), ("tuned", tune.TUNED)
+    for seed, n, (arm, how) in product(SEEDS, SIZES, arms):
+        spec = Spec(QUANTUM, "", arm, n, seed, how)
+        errors = asdict(evaluate(train_point(spec, student)[0], test))
+        row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
+    return row
 
 
 def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:
     """Tell a teacher's force error against DFT (meV/Å), and what a label costs (s)."""
-    gaps = [
-        np.abs(
-            a.get_forces(apply_constraint=False) - b.get_forces(apply_constraint=False)
-        )
-        for a, b in zip(by_teacher(teacher, test), test, strict=True)
-    ]
+    pairs = zip(by_teacher(teacher, test), test, strict=True)
+    gaps = [a.calc.results["forces"] - b.calc.results["forces"] for a, b in pairs]
     calls = [(energy_forces(teacher, a.info["smiles"]), a) for a in test[:TIMED]]
     begin = time.process_time()
     for call, a in calls:
         call(a.numbers, a.positions)
     cost = (time.process_time() - begin) / len(calls)
-    error = 1e3 * float(np.mean(np.concatenate(gaps)))
+    error = 1e3 * float(np.abs(np.concatenate(gaps)).mean())
     return {"teacher_force_mae": error, "label_cpu_s": cost}
 
 
@@ -108,13 +98,11 @@ def whole(name: str) -> Part:
     return Part(name, (DATA, QUANTUM), replace(FIT, steps=STEPS))
 
 
-def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the teachers."""
-    found = {
+    return {
         "from": sources((DATA, QUANTUM)),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
-        "units": "force_mae, teacher_force_mae meV/Å; energy_mae meV/atom; "
-        "label_cpu_s s",
+        **words("ladder"),
         "teachers": [json.loads(p.read_text()) for p in results],
     }
-    write_card(name, found, folder)

@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.optimize import BFGS
@@ -15,8 +14,8 @@ from ase.vibrations import Vibrations
 
 from .. import datasets, molecules, units
 from ..data import EnergyForces, from_calculator, label, with_labels
-from .cards import method, write_set
-from .parts import SMILES, Part, grouped, sources
+from .cards import grouped, write_set
+from .parts import SMILES, Part, sources
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
@@ -30,7 +29,7 @@ LARGEST = 0.02  # Å, of the atom that moves most
 FMAX = 1e-3  # eV/Å, at the minimum
 RIGID = 6  # translations and rotations come first
 PORTIONS = 13  # of 500 structures of 25 molecules for GFN2-xTB; the last validates
-Task = tuple[float, int, str]  # temperature in K, seed, split
+Task = tuple[str, float, int, str]  # SMILES, temperature in K, seed, split
 
 
 def dft_molecules() -> dict[str, str]:
@@ -48,17 +47,18 @@ def test_skeletons() -> frozenset[str]:
     return frozenset(skeletons[i] for i in rng.permutation(len(skeletons))[:n_test])
 
 
-def molecules_tasks() -> list[tuple[str, float, int]]:
-    """List (SMILES, temperature in K, seed) of each structure of `molecules-dft`.
+def molecules_tasks() -> list[Task]:
+    """List the structures of `molecules-dft`.
 
     Three passes over the molecules in one shuffled order, so that any beginning of the
     list is a fair sample of molecules and temperatures.
     """
-    smiles = sorted(dft_molecules())
-    order = np.random.default_rng(SEED).permutation(len(smiles))
+    smiles, held_out = sorted(dft_molecules()), test_skeletons()
+    splits = ["test" if molecules.skeleton(s) in held_out else "pool" for s in smiles]
+    order = np.random.default_rng(SEED).permutation(len(smiles)).tolist()
     return [
-        (smiles[i], TEMPERATURES[(rank + turn) % 3], SEED + 1000 * turn + int(i))
-        for turn in range(3)
+        (smiles[i], TEMPERATURES[(rank + k) % 3], SEED + 1000 * k + i, splits[i])
+        for k in range(3)
         for rank, i in enumerate(order)
     ]
 
@@ -70,9 +70,9 @@ def ethanol_tasks() -> list[Task]:
     """
     u = np.random.default_rng(SEED).uniform(size=STRUCTURES)
     low, high = ETHANOL_TEMPERATURES
-    kelvin = np.round(low + u * (high - low), 1)
+    kelvin = np.round(low + u * (high - low), 1).tolist()
     splits = ["test" if k % 5 == 4 else "pool" for k in range(STRUCTURES)]
-    return [(float(kelvin[k]), SEED + k, splits[k]) for k in range(STRUCTURES)]
+    return [(ETHANOL, kelvin[k], SEED + k, splits[k]) for k in range(STRUCTURES)]
 
 
 def ccsdt_tasks() -> list[Task]:
@@ -80,13 +80,10 @@ def ccsdt_tasks() -> list[Task]:
 
     Test structures come in between, so that any beginning of the list has both.
     """
-    tasks = ethanol_tasks()
-    pool = [t for t in tasks if t[2] == "pool"][:ENERGIES]
-    test = [t for t in tasks if t[2] == "test"][:FORCES]
-    step = ENERGIES / FORCES
-    rank = {t: k for k, t in enumerate(pool)} | {
-        t: (k + 1) * step - 0.5 for k, t in enumerate(test)
-    }
+    pool = [t for t in ethanol_tasks() if t[3] == "pool"][:ENERGIES]
+    test = [t for t in ethanol_tasks() if t[3] == "test"][:FORCES]
+    rank = {t: k for k, t in enumerate(pool)}
+    rank |= {t: (k + 1) * ENERGIES / FORCES - 0.5 for k, t in enumerate(test)}
     return sorted(pool + test, key=rank.get)
 
 
@@ -95,11 +92,12 @@ def mode_tasks() -> list[tuple[int, int]]:
     return [(0, 0), *((mode, sign) for mode in range(21) for sign in (1, -1))]
 
 
-def portions(smiles: Sequence[str], each: int = 25) -> list[tuple[int, list[str]]]:
-    """List (seed, SMILES) of each portion of the classical structures."""
+def portions() -> list[tuple[int, list[str]]]:
+    """List (seed, 25 SMILES) of each portion of the classical structures."""
+    smiles = Path(SMILES).read_text().split()
     order = np.random.default_rng(SEED).permutation(len(smiles))
-    starts = range(0, len(smiles), each)
-    return [(SEED + k, [smiles[i] for i in order[k : k + each]]) for k in starts]
+    starts = range(0, len(smiles), 25)
+    return [(SEED + k, [smiles[i] for i in order[k : k + 25]]) for k in starts]
 
 
 def sample_molecule(smiles: str, kelvin: float, seed: int, split: str) -> Atoms:
@@ -110,16 +108,32 @@ def sample_molecule(smiles: str, kelvin: float, seed: int, split: str) -> Atoms:
     return frame
 
 
+def stretched(distance: float) -> Atoms:
+    """Make methanol with its O-H bond at `distance` (Å), all else as in MMFF94."""
+    frame = molecules.conformers("CO", seed=0)[0]
+    frame.set_distance(1, 5, distance, fix=0)  # oxygen is atom 1, its hydrogen atom 5
+    frame.info = {"smiles": "CO", "distance": distance, "split": "scan"}
+    return frame
+
+
+def displaced(mode: int, sign: int) -> Atoms:
+    """Make the minimum of ethanol, or move it along a mode."""
+    atoms, modes = minimum_and_modes()
+    atoms = atoms.copy()
+    atoms.positions = (atoms.positions + sign * modes[mode]).round(8)  # as written
+    atoms.info = dict(smiles=ETHANOL, mode=mode, sign=sign, split="modes")
+    return atoms
+
+
 def sample_classical(seed: int, smiles: Sequence[str]) -> list[Atoms]:
     """Take 20 MMFF94 structures of each molecule, each run at its own temperature."""
     rng = np.random.default_rng(seed)
     frames = []
     for one in smiles:
         kelvin = rng.uniform(TEMPERATURES[0], TEMPERATURES[-1])
+        how = dict(temperature=kelvin, seed=seed, spacing=50.0)
         try:
-            frames += molecules.sample(
-                one, 20, temperature=kelvin, seed=seed, spacing=50.0
-            )
+            frames += molecules.sample(one, 20, **how)
         except ValueError as error:  # a strained cage that cannot be embedded
             print(f"left out: {error}")
     for frame in frames:
@@ -128,59 +142,13 @@ def sample_classical(seed: int, smiles: Sequence[str]) -> list[Atoms]:
     return frames
 
 
-def label_molecule(task: tuple[str, float, int]) -> list[Atoms]:
-    """Label one structure of `molecules-dft`."""
-    held_out = molecules.skeleton(task[0]) in test_skeletons()
-    return _dft(sample_molecule(*task, "test" if held_out else "pool"))
-
-
-def label_scan(distance: float) -> list[Atoms]:
-    """Label methanol with its O-H bond at `distance` (Å), all else as in MMFF94."""
-    frame = molecules.conformers("CO", seed=0)[0]
-    frame.set_distance(1, 5, distance, fix=0)  # oxygen is atom 1, its hydrogen atom 5
-    frame.arrays.pop("momenta", None)
-    frame.info = {"smiles": "CO", "distance": distance, "split": "scan"}
-    return _dft(frame)
-
-
-def label_ethanol(task: Task) -> list[Atoms]:
-    """Label one structure of `ethanol-dft`."""
-    return _dft(sample_molecule(ETHANOL, *task))
-
-
-def label_ccsdt(task: Task) -> list[Atoms]:
-    """Label a pool structure with its CCSD(T) energy, a test structure with forces too.
-
-    Forces cost twenty times the energy; nobody would train on them.
-    """
-    return _ccsdt(sample_molecule(ETHANOL, *task), forces=task[2] == "test")
-
-
-def label_mode(task: tuple[int, int]) -> list[Atoms]:
-    """Label the minimum, with forces, or a structure displaced along a mode."""
-    mode, sign = task
-    atoms, modes = minimum_and_modes()
-    atoms = atoms.copy()
-    atoms.positions = (atoms.positions + sign * modes[mode]).round(8)  # as written
-    atoms.info = dict(smiles=ETHANOL, mode=mode, sign=sign, split="modes")
-    return _ccsdt(atoms, forces=not sign)
-
-
-def label_portion(k: int) -> list[Atoms]:
-    """Label portion `k` of the classical molecules with GFN2-xTB."""
-    seed, smiles = portions(Path(SMILES).read_text().split())[k]
-    return label_xtb(seed, smiles, "valid" if k == PORTIONS - 1 else "pool")
-
-
 def label_xtb(seed: int, smiles: Sequence[str], split: str) -> list[Atoms]:
     """Sample with MMFF94, label with GFN2-xTB."""
     frames = sample_classical(seed, smiles)
     for atoms in frames:
         atoms.positions = atoms.positions.round(8).round(4)  # as they will be written
-    labelled = label(frames, gfn2_xtb())
-    for atoms in labelled:
-        atoms.info = {"smiles": atoms.info["smiles"], "split": split}
-    return labelled
+        atoms.info["split"] = split
+    return label(frames, gfn2_xtb())
 
 
 def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
@@ -195,20 +163,6 @@ def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
         return from_calculator(TBLite(**options))(numbers, positions, cell)
 
     return energy_forces
-
-
-def _dft(frame: Atoms) -> list[Atoms]:
-    from . import quantum
-
-    return label([frame], quantum.pyscf_dft())
-
-
-def _ccsdt(frame: Atoms, forces: bool) -> list[Atoms]:
-    from . import quantum
-
-    if forces:
-        return label([frame], quantum.pyscf_ccsdt())
-    return [with_labels(frame, quantum.ccsdt_energy(frame.numbers, frame.positions))]
 
 
 @cache
@@ -234,35 +188,51 @@ def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
     return atoms, LARGEST * kept / size[:, None, None]
 
 
-SETS = {  # tasks, what labels one, tasks a part
-    "molecules-dft": (molecules_tasks, label_molecule, 9),
-    "methanol-scan": (lambda: SCAN, label_scan, 13),
-    "ethanol-dft": (ethanol_tasks, label_ethanol, 10),
-    "ethanol-ccsdt": (ccsdt_tasks, label_ccsdt, 5),
-    "ethanol-modes": (mode_tasks, label_mode, 11),
-    "teachers-xtb": (lambda: list(range(PORTIONS)), label_portion, 1),
+SETS = {  # tasks, the structure of one, its level, tasks a part
+    "molecules-dft": (molecules_tasks, sample_molecule, "DFT", 9),
+    "methanol-scan": (lambda: [(d,) for d in SCAN], stretched, "DFT", 13),
+    "ethanol-dft": (ethanol_tasks, sample_molecule, "DFT", 10),
+    "ethanol-ccsdt": (ccsdt_tasks, sample_molecule, "CCSD(T)", 5),
+    "ethanol-modes": (mode_tasks, displaced, "CCSD(T)", 11),
+    "teachers-xtb": (lambda: list(range(PORTIONS)), None, "GFN2-xTB", 1),
 }
-COUPLED = ("ethanol-ccsdt", "ethanol-modes")
 FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in SETS}
 FILES["teachers-xtb"] = ["teachers-xtb.extxyz.xz", "teachers-xtb.json"]
 
 
 def parts(name: str) -> dict[str, Part]:
     """List the parts of a set."""
-    tasks, _, each = SETS[name]
-    reads = {"ethanol-modes": [POTENTIAL], "teachers-xtb": [SMILES]}.get(name, [])
+    tasks, _, _, each = SETS[name]
+    reads = {"ethanol-modes": (POTENTIAL,), "teachers-xtb": (SMILES,)}.get(name, ())
     more = {
-        "molecules-dft": sorted(test_skeletons()),
         "ethanol-modes": (LARGEST, FMAX, RIGID),
         "teachers-xtb": (TEMPERATURES, PORTIONS),
     }
-    return grouped(tasks(), each, reads, (method(name), more.get(name)))
+    return grouped(name, tasks(), each, more.get(name), reads=reads)
 
 
-def compute(name: str, tasks: Sequence, path: Path) -> None:
-    """Label the structures of a part; write extxyz."""
-    frames = [frame for task in tasks for frame in SETS[name][1](task)]
-    ase.io.write(path, frames, format="extxyz")
+def compute(name: str, tasks: Sequence) -> list[Atoms]:
+    """Label the structures of a part.
+
+    CCSD(T) forces cost twenty times the energy: only test structures and the minimum
+    have them, as nobody would train on them.
+    """
+    _, structure, level, _ = SETS[name]
+    if level == "GFN2-xTB":
+        kinds = {k: "valid" if k == PORTIONS - 1 else "pool" for k in tasks}
+        return [a for k, kind in kinds.items() for a in label_xtb(*portions()[k], kind)]
+    from . import quantum
+
+    frames = []
+    for frame in (structure(*task) for task in tasks):
+        if level == "DFT":
+            frames += label([frame], quantum.pyscf_dft())
+        elif frame.info["split"] == "test" or frame.info.get("sign") == 0:
+            frames += label([frame], quantum.pyscf_ccsdt())
+        else:
+            energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
+            frames.append(with_labels(frame, energy))
+    return frames
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
@@ -275,10 +245,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         return
     from . import quantum
 
-    coupled = name in COUPLED
-    energies = (
-        quantum.ccsdt_atom_energies if coupled else quantum.isolated_atom_energies
-    )
     more = {"potential": sources([POTENTIAL])[0]} if "modes" in name else {}
+    energies = quantum.atom_energies(coupled=SETS[name][2] == "CCSD(T)")
     program = f"PySCF {version('pyscf')}"
-    write_set(name, results, folder, program, energies(), **more)
+    write_set(name, results, folder, program, energies, **more)

@@ -14,7 +14,6 @@ from scipy.linalg import eigh
 
 from ..analysis import nearest_image
 from ..public import download, formats
-from ..public.download import SETS
 from .parts import Part
 
 SET = "water-pbe0ts"
@@ -58,23 +57,14 @@ def seriate(squares: np.ndarray) -> np.ndarray:
     return order if order[0] < order[-1] else order[::-1]
 
 
-def parts(name: str) -> dict[str, Part]:
-    """List one part: the set."""
-    return {"order": Part(SET, (SET,), NEAR)}
-
-
-def compute(name: str, task: str, path: Path) -> None:
-    """Read the public files, put them in order, and write 20 rows a line."""
-    frames = formats.water_frames(*download.located(SETS[task]))
-    lines = seriate(displacements(frames)).reshape(-1, 20)
-    path.write_text("".join(" ".join(map(str, line)) + "\n" for line in lines))
-
-
 def whole(name: str) -> Part:
-    """Tell what decides the file beside the order."""
-    return Part(HEADER)
+    """Tell what decides the file."""
+    return Part(HEADER, (SET,), NEAR)
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
-    """Write the order under its header."""
-    (folder / f"{name}.txt").write_text(HEADER + results[0].read_text())
+    """Put the public files in order, under a header and 20 rows a line."""
+    frames = formats.water_frames(*download.located(download.SETS[SET]))
+    lines = seriate(displacements(frames)).reshape(-1, 20)
+    text = HEADER + "".join(" ".join(map(str, line)) + "\n" for line in lines)
+    (folder / f"{name}.txt").write_text(text)

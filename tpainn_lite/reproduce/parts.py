@@ -1,14 +1,14 @@
 """What a job of the workflow is made from, and where its files lie.
 
 A family is a module with `FILES` (asset -> names of its shipped files) and
-`write(name, results, folder, share)` for these. Where there are pieces to compute one
-by one, `parts(name)` lists them and `compute(name, task, path)` computes one.
+`write(name, results, folder, share)`, which writes these or returns the content of
+NAME.json. Where there are pieces to compute one by one, `parts(name)` lists them and
+`compute(name, task)` returns one: frames, bytes, a text, or what JSON can hold.
 `whole(name)` tells what decides the files beside the pieces, if anything does.
 """
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -17,14 +17,10 @@ from pathlib import Path
 from types import ModuleType
 
 from ..datasets import SHIPPED, card
+from ..public.download import SETS
 
-FAMILIES = [
-    f"{__package__}.{name}"
-    for name in (
-        *("molecule_labels", "water_labels", "pretraining", "grids", "ways", "ladder"),
-        *("tuned", "selection", "runs", "spcfw", "order", "headline"),
-    )
-]
+NAMES = "molecule_labels water_labels pretraining races ladder trainings selection"
+FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} runs order".split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
@@ -40,16 +36,12 @@ class Part:
 
     def decided(self) -> str:
         """Tell what decides the result, apart from the content of shipped files."""
-        from ..public.download import SETS
-
         public = {name: digest(name) for name in self.reads if name in SETS}
         return told(self.task, self.settings, public)
 
 
 def digest(name: str) -> str:
     """Return the SHA-256 of a shipped asset, or of a public set's list of files."""
-    from ..public.download import SETS
-
     if about := SETS.get(name):
         return hashlib.sha256(repr(about.files).encode()).hexdigest()
     return card(name)["sha256"]
@@ -89,32 +81,9 @@ def mark(*values) -> str:
     return hashlib.sha256(told(*values).encode()).hexdigest()[:8]
 
 
-def grouped(tasks: Sequence, each: int, reads: Iterable[str] = (), settings=()) -> dict:
-    """Give parts of `each` tasks, in order: Python starts once for all of them."""
-    reads = tuple(reads)
-    return {
-        f"{k // each:03d}": Part(tasks[k : k + each], reads, settings)
-        for k in range(0, len(tasks), each)
-    }
-
-
 def modules(families: Sequence[str] = FAMILIES) -> dict[str, ModuleType]:
     """Import the families: full name -> module."""
     return {family: import_module(family) for family in families}
-
-
-def inputs(reads: Iterable[str], files: dict[str, list[str]]) -> list[str]:
-    """Find the files with the content of assets; names with a slash are paths.
-
-    Public data sets are told by their digests, in `Part.decided`.
-    """
-    paths = [name for name in reads if "/" in name]
-    return paths + [str(SHIPPED / files[name][0]) for name in reads if name in files]
-
-
-def made(share: float = 1) -> Path:
-    """Name the folder of the files that a share of the work gives."""
-    return WORK / ("shipped" if share == 1 else f"shipped-{share}")
 
 
 def place(file: str) -> Path:
@@ -128,18 +97,11 @@ def path(family: str, module: ModuleType, name: str, part: str) -> Path:
     return WORK / family.rpartition(".")[2] / home / f"{part}.part"
 
 
-def first(parts: dict[str, Part], share: float) -> dict[str, Part]:
-    """Take the first parts; two at least, as the last one validates."""
-    return dict([*parts.items()][: max(2, math.ceil(share * len(parts)))])
-
-
 def slug(*words: object) -> str:
     """Make the name of a part from words and numbers."""
     return re.sub(r"[^\w.]+", "-", "-".join(map(str, words)))
 
 
-def gathered(results: Sequence[Path], keys: Sequence[str], order: Sequence) -> list:
-    """Read the rows of all parts, in the `order` of their values of `keys`."""
-    rows = [row for path in results for row in json.loads(path.read_text())]
-    rank = {values: k for k, values in enumerate(order)}
-    return sorted(rows, key=lambda row: rank[tuple(row[key] for key in keys)])
+def rows_of(results: Sequence[Path]) -> list[dict]:
+    """Read the rows of all parts."""
+    return [row for path in results for row in json.loads(path.read_text())]

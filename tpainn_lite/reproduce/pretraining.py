@@ -16,7 +16,7 @@ from ..data import label
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, evaluate, fit
 from ..tune import FIT, references
-from .cards import plural
+from .cards import plural, words
 from .molecule_labels import (
     SEED,
     TEMPERATURES,
@@ -25,7 +25,8 @@ from .molecule_labels import (
     sample_classical,
     test_skeletons,
 )
-from .parts import SMILES, WORK, Part, digest, mark, sources
+from .parts import SMILES, WORK, Part, mark, sources
+from .water_labels import equilibrated
 
 MOLECULES = 64  # of water
 RUNS, FRAMES = 100, 24  # of each run, 250 fs apart
@@ -38,8 +39,6 @@ PORTIONS = 124  # of 25 molecules of `classical_molecules`
 class Pretraining:
     """Structures, network and settings of a pretraining."""
 
-    labels: str
-    limits: str
     fit: FitConfig
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
@@ -51,17 +50,11 @@ class Pretraining:
 
 # After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
 # 20 Gaussians at 410; with twice the rate 341.
-MMFF94 = Pretraining(
-    labels="MMFF94 (RDKit)",
-    limits="C, H, N, O; neutral closed-shell molecules; no bond breaking",
-    fit=FIT,
-)
+MMFF94 = Pretraining(FIT)
 # Fast enough for a nanosecond a day of 64 molecules. With the weight on energies, sums
 # over 192 atoms, ten times higher and the rate of `FIT` it missed its teacher's forces
 # by 31 meV/Å, not 17, and energies by no less.
 QTIP4PF = Pretraining(
-    labels="q-TIP4P/F (OpenMM)",
-    limits="liquid water, 260-600 K, 0.80-1.20 g/cm³; no surface, no dissociation",
     fit=replace(FIT, lr=3e-3, batch_size=1, energy_weight=1e-3, force_weight=0.99),
     size=PotentialConfig(64, 2, cutoff=5.0, n_rbf=10),
     groups="run",
@@ -80,23 +73,20 @@ STUDENTS = {  # of q-TIP4P/F, each unlike `QTIP4PF` in one thing
 PRETRAININGS = {
     "molecules-mmff94": MMFF94,
     "water-qtip4pf": QTIP4PF,
-    "water-spcfw": replace(QTIP4PF, labels="SPC/Fw (OpenMM)", water="spc-fw"),
+    "water-spcfw": replace(QTIP4PF, water="spc-fw"),
 } | {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
 FILES = {name: [f"{name}.pt", f"{name}.json"] for name in PRETRAININGS}
 HOMES = {f"water-qtip4pf-{name}": "water-qtip4pf" for name in STUDENTS}
 
 
-def classical_molecules(
-    max_heavy: int = 7, keep: int = 1000, seed: int = SEED
-) -> list[str]:
+def classical_molecules(max_heavy: int, keep: int, seed: int = SEED) -> list[str]:
     """List SMILES for pretraining: enumerated molecules and those of the quantum pool.
 
     None shares its heavy-atom graph with a test molecule.
     """
-    forbidden = test_skeletons()
     enumerated = molecules.enumerate_smiles(max_heavy, keep, seed)
-    both = sorted(set(enumerated) | set(dft_molecules()))
-    return [s for s in both if molecules.skeleton(s) not in forbidden]
+    both = sorted({*enumerated, *dft_molecules()})
+    return [s for s in both if molecules.skeleton(s) not in test_skeletons()]
 
 
 def liquid_tasks(model: str) -> list[tuple[str, float, float, int]]:
@@ -111,24 +101,19 @@ def liquid_tasks(model: str) -> list[tuple[str, float, float, int]]:
     return [(model, float(kelvin[k]), float(density[k]), SEED + k) for k in range(RUNS)]
 
 
-def sample_liquid(
-    model: str, temperature: float, density: float, seed: int
-) -> list[Atoms]:
+def sample_liquid(model: str, kelvin: float, density: float, seed: int) -> list[Atoms]:
     """Run a teacher at one state; its frames are labelled in double precision."""
-    atoms = water.water_box(MOLECULES, density=density, seed=seed)
-    system = water.water_system(water.MODELS[model], atoms)
-    run = dict(timestep=1.0, friction=0.02, seed=seed, platform="CPU")
-    for steps, kelvin in ((2000, KELVIN[1]), (4000, temperature)):
-        atoms = dynamics.simulate(
-            atoms, system, steps=steps, every=steps, temperature=kelvin, **run
-        )[-1]
-    frames = dynamics.simulate(
-        atoms, system, steps=250 * FRAMES, every=250, temperature=temperature, **run
+    stages = (2000, KELVIN[1]), (4000, kelvin)
+    atoms, system = equilibrated(
+        model, MOLECULES, density, seed, *stages, platform="CPU"
     )
+    how = dict(timestep=1.0, friction=0.02, seed=seed, platform="CPU")
+    how |= dict(steps=250 * FRAMES, every=250, temperature=kelvin)
+    frames = dynamics.simulate(atoms, system, **how)
     labelled = label(frames, engine.system_energy_forces(system, atoms))
     for frame in labelled:
         del frame.arrays["momenta"]
-        frame.info = dict(temperature=temperature, density=density, run=seed)
+        frame.info = dict(temperature=kelvin, density=density, run=seed)
     return labelled
 
 
@@ -142,14 +127,11 @@ def parts(name: str) -> dict[str, Part]:
     return {f"{k:03d}": Part(task, (), how) for k, task in enumerate(tasks)}
 
 
-def compute(name: str, task: int | tuple, path: Path) -> None:
-    """Sample and label a portion; write extxyz."""
+def compute(name: str, task: int | tuple) -> list[Atoms]:
+    """Sample and label a portion."""
     if PRETRAININGS[name].water:
-        frames = sample_liquid(*task)
-    else:
-        smiles = Path(SMILES).read_text().split()
-        frames = sample_classical(*portions(smiles)[task])
-    ase.io.write(path, frames, format="extxyz")
+        return sample_liquid(*task)
+    return sample_classical(*portions()[task])
 
 
 def whole(name: str) -> Part:
@@ -166,42 +148,30 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     """
     how = PRETRAININGS[name]
     how = replace(how, fit=replace(how.fit, steps=round(share * how.fit.steps)))
-    start = how.start and digest(how.start)
+    made_from = sources(whole(name).reads)
     contents = [mark(p.read_text()) for p in results]
-    state = WORK / "state" / f"{name}-{mark(how, start, contents)}.pt"
+    state = WORK / "state" / f"{name}-{mark(how, made_from, contents)}.pt"
     state.parent.mkdir(parents=True, exist_ok=True)
-    portions = [ase.io.read(p, ":", format="extxyz") for p in results]
-    kept = min(how.validation, len(portions) - 1)
-    train = [a for part in portions[:-kept][: how.portions] for a in part]
-    valid = [a for part in portions[-kept:] for a in part]
-    potential, history = fit(
-        begun(how, train),
-        train,
-        how.fit,
-        seed=0,
-        valid=valid,
-        checkpoint=state,
-        checkpoint_every=1,
-        progress=True,
-    )
+    parts = [ase.io.read(p, ":", format="extxyz") for p in results]
+    kept = min(how.validation, len(parts) - 1)
+    train = [a for part in parts[:-kept][: how.portions] for a in part]
+    valid = [a for part in parts[-kept:] for a in part]
+    if how.start:
+        first = datasets.checkpoint(how.start)
+    else:
+        first = Potential(how.size, references(train), seed=0)
+    recorded = dict(checkpoint=state, checkpoint_every=1, progress=True)
+    potential, history = fit(first, train, how.fit, seed=0, valid=valid, **recorded)
+    model = water.MODELS[how.water].name if how.water else ""
+    about = words("liquid", model=model) if model else words("MMFF94")
     card = {
         "name": name,
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
-        "labels": how.labels,
+        **about,
         "structures": len(train),
         plural(how.groups): len({a.info[how.groups] for a in train}),
         "training": asdict(how.fit),
         "validation": asdict(evaluate(potential, valid)),
         "epochs": len(history.rows),
-        "limits": how.limits,
     }
-    if how.start:
-        card["from"] = sources([how.start])
-    potential.save(folder / name, card)
-
-
-def begun(how: Pretraining, train: Sequence[Atoms]) -> Potential:
-    """Give what a pretraining begins with."""
-    if how.start:
-        return datasets.checkpoint(how.start)
-    return Potential(how.size, references(train), seed=0)
+    potential.save(folder / name, card | ({"from": made_from} if made_from else {}))

@@ -22,13 +22,11 @@ from pyscf.grad import ccsd_t as ccsd_t_gradient  # noqa: E402
 from ..data import EnergyForces  # noqa: E402
 from ..units import BOHR, HARTREE, UNPAIRED  # noqa: E402
 
-CCSDT_BASIS = "cc-pvdz"
+XC, DFT_BASIS, CCSDT_BASIS = "b3lyp", "6-31g(2df,p)", "cc-pvdz"
 CORE = {1: 0, 6: 1, 7: 1, 8: 1}  # orbitals of the core, not correlated
 
 
-def pyscf_dft(
-    xc: str = "b3lyp", basis: str = "6-31g(2df,p)", grid_level: int = 2
-) -> EnergyForces:
+def pyscf_dft(basis: str = DFT_BASIS) -> EnergyForces:
     """Make Kohn-Sham DFT of open, closed-shell, neutral molecules; near QM9's level.
 
     Density fitting (def2-universal-jkfit) with the response of the integration grid in
@@ -42,7 +40,7 @@ def pyscf_dft(
 
     def energy_forces(numbers, positions, cell=None):
         _refuse_open_shell(numbers, cell)
-        field = _mean_field(numbers, positions, xc, basis, grid_level, spin=0)
+        field = _mean_field(_molecule(numbers, positions, basis), grid_level=2)
         gradient = field.nuc_grad_method()
         gradient.grid_response = True
         forces = -gradient.kernel() * (HARTREE / BOHR)  # (N, 3) eV/Å
@@ -51,52 +49,47 @@ def pyscf_dft(
     return energy_forces
 
 
-def _molecule(numbers, positions, basis: str, spin: int) -> gto.Mole:
+def _molecule(numbers, positions, basis: str, spin: int = 0) -> gto.Mole:
     lib.num_threads(1)
     symbols = [chemical_symbols[z] for z in numbers]
     atom = list(zip(symbols, np.asarray(positions).tolist(), strict=True))
     return gto.M(atom=atom, basis=basis, spin=spin, unit="Angstrom", verbose=0)
 
 
-def _mean_field(numbers, positions, xc, basis, grid_level, spin):
-    mol = _molecule(numbers, positions, basis, spin)
-    method = dft.UKS if spin else dft.RKS
-    field = method(mol, xc=xc).density_fit(auxbasis="def2-universal-jkfit")
+def _mean_field(mol: gto.Mole, grid_level: int):
+    method = dft.UKS if mol.spin else dft.RKS
+    field = method(mol, xc=XC).density_fit(auxbasis="def2-universal-jkfit")
     field.grids.level = grid_level
     field.conv_tol = 1e-9  # Hartree
-    field.kernel()
-    return _converged(field, f"{xc}/{basis}: the SCF", mol)
+    return _converged(field, f"{XC}/{mol.basis}: the SCF", mol)
 
 
 def _converged(method, what: str, mol: gto.Mole):
+    method.kernel()
     if not method.converged:
-        formula = "".join(mol.elements)
         raise RuntimeError(
-            f"{what} of {formula} did not converge; the structure may be far from "
-            "equilibrium or need another spin state"
+            f"{what} of {''.join(mol.elements)} did not converge; the structure may be "
+            "far from equilibrium or need another spin state"
         )
     return method
 
 
-def _coupled_cluster(numbers, positions, basis: str, spin: int):
+def _coupled_cluster(mol: gto.Mole):
     """Converge CCSD with frozen cores; add the energy (Hartree) with triples."""
-    mol = _molecule(numbers, positions, basis, spin)
-    field = (scf.UHF if spin else scf.RHF)(mol)
+    field = (scf.UHF if mol.spin else scf.RHF)(mol)
     field.conv_tol = 1e-10  # Hartree
-    field.kernel()
-    _converged(field, f"Hartree-Fock/{basis}", mol)
-    frozen = sum(CORE[int(z)] for z in numbers)
-    ccsd = (cc.UCCSD if spin else cc.CCSD)(field, frozen=frozen or None)
+    _converged(field, f"Hartree-Fock/{mol.basis}", mol)
+    frozen = sum(CORE[int(z)] for z in mol.atom_charges())
+    ccsd = (cc.UCCSD if mol.spin else cc.CCSD)(field, frozen=frozen or None)
     ccsd.conv_tol, ccsd.conv_tol_normt = 1e-9, 1e-7
-    ccsd.kernel()
-    _converged(ccsd, f"CCSD/{basis}", mol)
+    _converged(ccsd, f"CCSD/{mol.basis}", mol)
     triples = ccsd.ccsd_t() if min(np.ravel(ccsd.nocc)) else 0.0
     return ccsd, float(ccsd.e_tot + triples)
 
 
 def ccsdt_energy(numbers, positions, basis: str = CCSDT_BASIS) -> float:
     """Compute the CCSD(T) energy (eV) of a closed-shell molecule, cores frozen."""
-    return _coupled_cluster(numbers, positions, basis, 0)[1] * HARTREE
+    return _coupled_cluster(_molecule(numbers, positions, basis))[1] * HARTREE
 
 
 def pyscf_ccsdt(basis: str = CCSDT_BASIS) -> EnergyForces:
@@ -110,47 +103,35 @@ def pyscf_ccsdt(basis: str = CCSDT_BASIS) -> EnergyForces:
 
     def energy_forces(numbers, positions, cell=None):
         _refuse_open_shell(numbers, cell)
-        ccsd, energy = _coupled_cluster(numbers, positions, basis, 0)
+        ccsd, energy = _coupled_cluster(_molecule(numbers, positions, basis))
         integrals = ccsd.ao2mo()
-        _, l1, l2 = ccsd_t_lambda.kernel(
-            ccsd, integrals, ccsd.t1, ccsd.t2, tol=1e-7, verbose=0
-        )
-        gradient = ccsd_t_gradient.Gradients(ccsd).kernel(
-            ccsd.t1, ccsd.t2, l1, l2, eris=integrals
-        )
-        return energy * HARTREE, -gradient * (HARTREE / BOHR)
+        t1, t2 = ccsd.t1, ccsd.t2
+        left = ccsd_t_lambda.kernel(ccsd, integrals, t1, t2, tol=1e-7, verbose=0)[1:]
+        gradient = ccsd_t_gradient.Gradients(ccsd)
+        slope = gradient.kernel(t1, t2, *left, eris=integrals)
+        return energy * HARTREE, -slope * (HARTREE / BOHR)
 
     return energy_forces
 
 
 def _refuse_open_shell(numbers, cell) -> None:
-    if cell is not None or int(np.sum(numbers)) % 2:
+    electrons = int(np.sum(numbers))
+    if cell is not None or electrons % 2:
         raise ValueError(
             "numbers: PySCF's labels need an open structure with an even number of "
-            f"electrons, got cell={cell} and {int(np.sum(numbers))} electrons"
+            f"electrons, got cell={cell} and {electrons} electrons"
         )
 
 
-def isolated_atom_energies(
-    elements: tuple[int, ...] = (1, 6, 7, 8),
-    xc: str = "b3lyp",
-    basis: str = "6-31g(2df,p)",
-) -> dict[int, float]:
-    """Compute energies (eV) of the free atoms in their ground-state multiplicities."""
-    if not set(elements) <= set(UNPAIRED):
-        raise ValueError(f"elements: need some of {list(UNPAIRED)}, got {elements}")
-    return {
-        z: float(_mean_field([z], [[0, 0, 0]], xc, basis, 3, UNPAIRED[z]).e_tot)
-        * HARTREE
-        for z in elements
-    }
+def atom_energies(coupled: bool = False) -> dict[int, float]:
+    """Compute energies (eV) of free atoms in their ground states, by DFT or CCSD(T).
 
-
-def ccsdt_atom_energies(
-    elements: tuple[int, ...] = (1, 6, 8), basis: str = CCSDT_BASIS
-) -> dict[int, float]:
-    """Compute CCSD(T) energies (eV) of free atoms (unrestricted, cores frozen)."""
-    return {
-        z: _coupled_cluster([z], [[0, 0, 0]], basis, UNPAIRED[z])[1] * HARTREE
-        for z in elements
-    }
+    Unrestricted; by CCSD(T), with frozen cores, of H, C and O alone.
+    """
+    energies = {}
+    for z in (1, 6, 8) if coupled else (1, 6, 7, 8):
+        basis = CCSDT_BASIS if coupled else DFT_BASIS
+        atom = _molecule([z], [[0, 0, 0]], basis, UNPAIRED[z])
+        energy = _coupled_cluster(atom)[1] if coupled else _mean_field(atom, 3).e_tot
+        energies[z] = float(energy) * HARTREE
+    return energies

@@ -1,6 +1,9 @@
-"""Run water: who survives (`water-stability`), and what runs give (`water-runs`).
+"""Run water: who survives, what runs give, and whether the engine gives known numbers.
 
-A run is recorded as it goes; killed, it goes on from its last frame.
+`water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
+them. `spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere, in a larger
+box, since it costs so little. A run is recorded as it goes; killed, it goes on from its
+last frame.
 """
 
 import hashlib
@@ -15,16 +18,24 @@ import numpy as np
 from ase import Atoms
 
 from .. import analysis, datasets, dynamics, water
-from .cards import write_card
-from .parts import WORK, Part, mark, sources
+from .cards import words
+from .parts import WORK, Part, mark, rows_of, sources
+from .water_labels import equilibrated
 
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
-TIMESTEP = 1.0  # fs
 EVERY = 50  # fs between two frames
 BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
 CLASSICAL = "q-tip4p-f"
+SPC_FW = dict(  # at 1 bar, then at the density found there
+    molecules=216,
+    kelvin=298.15,
+    lengths={"npt": (140, 20), "nvt": (130, 10)},  # ps, of them left out at the start
+    every={"npt": 100, "nvt": 50},  # fs between two frames
+    fit=(2.0, 10.0),  # ps, of the mean square displacement
+    shown=12.0,  # ps of it
+)
 
 
 @dataclass(frozen=True)
@@ -43,56 +54,66 @@ class Run:
         how = "nvt" if self.pressure is None else "npt"
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
-
-def property_runs() -> list[Run]:
-    """List the runs whose frames ship: NVT for motion, NPT for density."""
-    models = [CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8"]
-    states = (None, 35.0), (1.0, 60.0)  # of each the first picoseconds settle
-    return [Run(m, 300.0, bar, ps, 0) for bar, ps in states for m in models]
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Name its checkpoint, if it has one."""
+        return () if self.model == CLASSICAL else (self.model,)
 
 
-def stability_runs() -> list[Run]:
-    """List the runs of which only the outcome ships, the shorter ones first.
-
-    The classical model cannot break its molecules: it is asked for its diffusion alone.
-    """
-    learned = [f"water-{arm}-{n}" for n in (8, 1) for arm in ("tuned", "scratch")]
-    learned = ["water-tuned-80", *learned]
-    hot = [Run(m, 500.0, 1.0, 10.0, seed) for seed in range(5) for m in learned]
-    models = [*learned, CLASSICAL]
-    return hot + [Run(m, 300.0, None, 20.0, seed) for seed in range(5) for m in models]
-
-
-RUNS = {"water-stability": stability_runs(), "water-runs": property_runs()}
-FILES = {
-    "water-stability": ["water-stability.json"],
-    "water-runs": ["water-runs.json", *(f"{r.name}.npz" for r in property_runs())],
+LEARNED = [
+    f"water-{name}"
+    for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
+]
+RUNS = {
+    # only the outcome ships, of shorter ones first; the classical model cannot break
+    # its molecules: it is asked for its diffusion alone
+    "water-stability": [
+        Run(model, kelvin, bar, ps, seed)
+        for kelvin, bar, ps in ((500.0, 1.0, 10.0), (300.0, None, 20.0))
+        for seed in range(5)
+        for model in (LEARNED if bar else [*LEARNED, CLASSICAL])
+    ],
+    # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
+    "water-runs": [
+        Run(model, 300.0, bar, ps, 0)
+        for bar, ps in ((None, 35.0), (1.0, 60.0))
+        for model in (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
+    ],
 }
-
-
-def learned(model: str) -> tuple[str, ...]:
-    """Name the checkpoint of a run's model, if it has one."""
-    return () if model == CLASSICAL else (model,)
+FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
+FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
 
 
 def parts(name: str) -> dict[str, Part]:
-    """List the runs."""
-    start = water.MODELS[CLASSICAL], water.CUTOFF
-    how = start, MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION
+    """List the runs; those of SPC/Fw, one after the other, are one part."""
+    if name == "spcfw-liquid":
+        how = water.SPC_FW, water.CUTOFF, DENSITY, FRICTION
+        return {"runs": Part(SPC_FW, (), how)}
     last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
-    return {r.name: Part(r, learned(r.model), (how, last)) for r in RUNS[name]}
+    return {r.name: Part(r, r.reads, (shared(), last)) for r in RUNS[name]}
+
+
+def shared() -> tuple:
+    """List the settings that all runs share."""
+    begun = water.MODELS[CLASSICAL], water.CUTOFF
+    return (*begun, MOLECULES, DENSITY, EVERY, FRICTION)
+
+
+def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):
+    """Run a potential in a file of its own, named by what decides the run."""
+    file = WORK / folder / f"{name}-{mark(decided)}.traj"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    run = dict(timestep=1.0, friction=FRICTION, platform="CPU", file=file)
+    return dynamics.simulate(start, potential, **run, **how)
 
 
 @cache
 def start(temperature: float, seed: int) -> Atoms:
     """Make the box that all models start from; q-TIP4P/F has moved it for 7 ps."""
-    atoms = water.water_box(MOLECULES, density=DENSITY, seed=seed)
-    system = water.water_system(water.MODELS[CLASSICAL], atoms)
-    how = dict(timestep=TIMESTEP, friction=0.02, seed=seed, platform="CPU")
-    for steps, kelvin in ((2000, 500.0), (5000, temperature)):
-        atoms = dynamics.simulate(
-            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
-        )[-1]
+    stages = (2000, 500.0), (5000, temperature)
+    atoms, _ = equilibrated(
+        CLASSICAL, MOLECULES, DENSITY, seed, *stages, platform="CPU"
+    )
     atoms.calc = None
     return atoms
 
@@ -104,39 +125,27 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
         potential = water.water_system(water.MODELS[CLASSICAL], atoms)
     else:
         potential = datasets.checkpoint(run.model).frozen()
-    how = MOLECULES, DENSITY, TIMESTEP, EVERY, FRICTION, water.MODELS[CLASSICAL]
-    used = mark(sources(learned(run.model)), how, water.CUTOFF)
-    file = WORK / "water-runs" / f"{run.name}-{used}.traj"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    decided = sources(run.reads), shared()
+    how = dict(temperature=run.temperature, pressure=run.pressure, seed=run.seed)
+    how |= dict(steps=round(1000 * run.length), every=EVERY)
     try:
-        frames = dynamics.simulate(
-            atoms,
-            potential,
-            steps=round(1000 * run.length / TIMESTEP),
-            temperature=run.temperature,
-            pressure=run.pressure,
-            timestep=TIMESTEP,
-            friction=FRICTION,
-            every=round(EVERY / TIMESTEP),
-            seed=run.seed,
-            platform="CPU",
-            file=file,
-        )
+        frames = recorded("water-runs", run.name, decided, atoms, potential, **how)
     except dynamics.BlowUp as error:
         return error.frames, error.reason
     return frames, ""
 
 
-def compute(name: str, run: Run, path: Path) -> None:
-    """Run; pack the frames, or write how far it came."""
-    frames, ended = simulate(run)
+def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
+    """Run; pack the frames, or tell how far they came or what they give."""
+    if name == "spcfw-liquid":
+        return spcfw(**task)
+    frames, ended = simulate(task)
     if name == "water-stability":
-        path.write_text(json.dumps([judge(run, frames, ended)]))
-        return
+        return [judge(task, frames, ended)]
     if ended:
-        raise ValueError(f"{run.name}: blew up after {len(frames)} frames: {ended}")
-    step = 1 if run.pressure is None else 2  # the density moves slowly
-    path.write_bytes(packed(frames[step - 1 :: step]))
+        raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
+    step = 1 if task.pressure is None else 2  # the density moves slowly
+    return packed(frames[step - 1 :: step])
 
 
 def packed(frames: Sequence[Atoms]) -> bytes:
@@ -162,26 +171,18 @@ def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
     whole = [longest_bond(a) < BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
     if frames:
-        row |= look(frames[-1])
-        row["temperature_max"] = float(dynamics.temperatures(frames).max())
+        row["density"] = float(analysis.densities(frames[-1:])[0])
+        row["longest_bond"] = longest_bond(frames[-1])
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
-        settled = frames[round(1000 * SETTLE / EVERY) :]
-        window = tuple(1000 * t for t in FIT)  # fs
-        D = analysis.self_diffusion(settled, EVERY, fit_window=window)
+        D = diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
     return row
 
 
-def look(atoms: Atoms) -> dict[str, float]:
-    """Measure what tells water from something else: density, bonds, hydrogen bonds."""
-    seen = {
-        "density": float(analysis.densities([atoms])[0]),  # g/cm³
-        "longest_bond": longest_bond(atoms),  # Å
-    }
-    if seen["longest_bond"] < analysis.LONG * analysis.O_H:  # else no molecules
-        bonds = 6 * analysis.hydrogen_bonds(atoms) / len(atoms)
-        seen["hydrogen_bonds"] = bonds  # per molecule
-    return seen
+def diffusion(frames: Sequence[Atoms], every: float, fit) -> analysis.Diffusion:
+    """Measure self-diffusion from frames `every` fs, in a window `fit` of ps."""
+    window = (1000 * fit[0], 1000 * fit[1])
+    return analysis.self_diffusion(frames, every, fit_window=window)
 
 
 def longest_bond(atoms: Atoms) -> float:
@@ -189,30 +190,56 @@ def longest_bond(atoms: Atoms) -> float:
     return float(np.linalg.norm(analysis.bond_vectors(atoms), axis=1).max())
 
 
+def spcfw(molecules, kelvin, lengths, every, fit, shown) -> dict:
+    """Run SPC/Fw at 1 bar, then at the mean density; tell what the runs give.
+
+    Density (g/cm³), diffusion (1e-9 m²/s), and its mean square displacement (Å²).
+    """
+    box = water.water_box(molecules, density=DENSITY, seed=0)
+    potential = water.water_system(water.SPC_FW, box)
+    melt = dict(steps=4000, every=4000, friction=0.05, temperature=400.0)
+    box = dynamics.simulate(box, potential, timestep=1.0, platform="CPU", **melt)[-1]
+
+    def settled(how: str, start: Atoms, **state: float) -> list[Atoms]:
+        steps, out = (1000 * ps // every[how] for ps in lengths[how])
+        state |= dict(temperature=kelvin, every=every[how], steps=steps * every[how])
+        decided = water.SPC_FW, water.CUTOFF, molecules, lengths, every, state
+        return recorded("spcfw-liquid", how, decided, start, potential, **state)[out:]
+
+    npt = settled("npt", box, pressure=1.0)
+    density = analysis.densities(npt)
+    nvt = settled("nvt", water.scaled(npt[-1], density.mean()))
+    D = diffusion(nvt, every["nvt"], fit)
+    lags = np.flatnonzero(D.times <= 1000 * shown)[::10]
+    return {
+        "density": analysis.mean_and_error(density),
+        "diffusion": (D.value, D.error),
+        "edge": float(nvt[0].cell.lengths()[0]),
+        "temperature": float(dynamics.temperatures(nvt).mean()),
+        "times": (D.times[lags] / 1000).round(3).tolist(),
+        "msd": D.msd[lags].round(4).tolist(),
+    }
+
+
 def whole(name: str) -> Part:
     """Tell what decides the card beside its runs."""
-    models = sorted({r.model for r in RUNS[name]} - {CLASSICAL})
-    return Part(name, tuple(models))
+    models = {model for r in RUNS.get(name, ()) for model in r.reads}
+    return Part(name, tuple(sorted(models)))
 
 
-def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the runs: their outcomes, or their frames and a list of them."""
-    rows = []
-    for run, result in zip(RUNS[name], results, strict=False):
-        if name == "water-stability":
-            rows += json.loads(result.read_text())
-            continue
-        content = result.read_bytes()
-        (folder / f"{run.name}.npz").write_bytes(content)
-        known = hashlib.sha256(content).hexdigest()
-        rows.append(asdict(run) | {"file": f"{run.name}.npz", "sha256": known})
-    card = {
-        "from": sources(whole(name).reads),
-        "system": f"{MOLECULES} H2O, {TIMESTEP} fs a step, a frame every {EVERY} fs",
-        "units": "K, bar, ps; survived, intact (until an O-H is longer than "
-        f"{BROKEN} Å) ps; density g/cm³; longest_bond Å; hydrogen_bonds per molecule; "
-        f"diffusion 1e-9 m²/s in the box, after {SETTLE} ps, fitted over {FIT} ps, and "
-        "its error over molecules",
-        "rows": rows,
-    }
-    write_card(name, card, folder, spaced=True)
+    if name == "spcfw-liquid":
+        return words(name, **SPC_FW) | json.loads(results[0].read_text())
+    if name == "water-stability":
+        rows = rows_of(results)
+    else:
+        rows = []
+        for run, result in zip(RUNS[name], results, strict=False):
+            content, file = result.read_bytes(), f"{run.name}.npz"
+            (folder / file).write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            rows.append(asdict(run) | {"file": file, "sha256": sha256})
+    how = dict(n=MOLECULES, every=EVERY, broken=BROKEN, settle=SETTLE, fit=FIT)
+    about = {"from": sources(whole(name).reads), **words("runs", **how)}
+    return about | {"rows": rows}

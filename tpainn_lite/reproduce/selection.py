@@ -5,7 +5,6 @@ same test structures. Rows of one repeat are paired: its candidates, forests and
 share the seed.
 """
 
-import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,8 +15,8 @@ from sklearn.datasets import load_diabetes
 from .. import datasets, select
 from ..course import selection_data
 from ..ridge_head import HeadConfig
-from .cards import write_card
-from .parts import Part, slug, sources
+from .cards import words
+from .parts import Part, rows_of, slug, sources
 
 REPEATS, EACH = 20, 5  # of them a part
 SEEDS = {"molecules": (10, 20, 50, 100), "diabetes": (10, 20, 50)}
@@ -52,14 +51,14 @@ def diabetes(repeat: int) -> tuple:
 TABLES = {"molecules": molecules, "diabetes": diabetes}
 
 
-def table(name: str, repeat: int, trees: int | None = None) -> list[dict]:
+def table(name: str, repeat: int, trees: int = 0) -> list[dict]:
     """Choose seeds from cheap labels, then label on: one repeat of a table.
 
     With `trees` only by ATBagging, with a score that two forests agree on.
     """
     X, cheap, y, test = TABLES[name](repeat)
     rows = []
-    for n, method in product(SEEDS[name], select.METHODS if not trees else [""]):
+    for n, method in product(SEEDS[name], [""] if trees else select.METHODS):
         if trees:
             first = select.atbagging(X, cheap, n, seed=repeat, n_estimators=trees)
         else:
@@ -86,44 +85,28 @@ def potentials(name: str, repeat: int) -> list[dict]:
 
 
 def parts(name: str) -> dict[str, Part]:
-    """List `EACH` repeats of each experiment."""
+    """List `EACH` repeats of each experiment; all depend on all settings."""
     kinds = [(t, 0) for t in (*TABLES, *POTENTIALS)] + [(t, TREES) for t in TABLES]
+    how = select.PROBES, select.COMPONENTS, select.SHRINKAGE, select.LOG_FLOOR
+    how += select.METHODS, select.ACQUISITIONS, SEEDS, AFTER, SIZES, HeadConfig()
+    how += selection_data.COMPONENTS, selection_data.TESTED
+    how += tuple(datasets.atomic_energies(name) for name in POTENTIALS)
+    reads = whole(name).reads
     return {
-        slug(experiment, trees or "", start): Part(
-            (experiment, trees, list(range(start, start + EACH))),
-            *decided(experiment, trees),
+        slug(kind, trees or "", start): Part(
+            (kind, trees, list(range(start, start + EACH))), reads, how
         )
-        for experiment, trees in kinds
+        for kind, trees in kinds
         for start in range(0, REPEATS, EACH)
     }
 
 
-def decided(name: str, trees: int) -> tuple[tuple[str, ...], list]:
-    """Tell the data and the settings of an experiment."""
-    how = [select.PROBES, select.COMPONENTS, select.SHRINKAGE, select.LOG_FLOOR]
-    described = selection_data.COMPONENTS
-    if name in POTENTIALS:
-        how += [described, select.METHODS, SIZES, HeadConfig()]
-        reads = (name, selection_data.STUDENTS[name])
-        return reads, [*how, datasets.atomic_energies(name)]
-    how += [SEEDS[name], AFTER]
-    how += [] if trees else [select.METHODS, select.ACQUISITIONS]
-    if name == "diabetes":
-        return (), how
-    reads = ("molecules-dft", selection_data.STUDENTS["molecules-dft"])
-    return reads, [*how, described, selection_data.TESTED]
-
-
-def compute(name: str, task: tuple[str, int, Sequence[int]], path: Path) -> None:
-    """Compute some repeats of an experiment; write JSON."""
-    experiment, trees, repeats = task
-    rows = []
-    for k in repeats:
-        if experiment in POTENTIALS:
-            rows += potentials(experiment, k)
-        else:
-            rows += table(experiment, k, trees)
-    path.write_text(json.dumps(rows))
+def compute(name: str, task: tuple[str, int, Sequence[int]]) -> list[dict]:
+    """Compute some repeats of an experiment."""
+    kind, trees, repeats = task
+    if kind in POTENTIALS:
+        return [row for k in repeats for row in potentials(kind, k)]
+    return [row for k in repeats for row in table(kind, k, trees)]
 
 
 def whole(name: str) -> Part:
@@ -131,12 +114,7 @@ def whole(name: str) -> Part:
     return Part(name, (*POTENTIALS, *selection_data.STUDENTS.values()))
 
 
-def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the rows."""
-    found = {
-        "from": sources(whole(name).reads),
-        "units": "errors, aulc: MAE on test rows, meV/atom (molecules), of disease "
-        "progression (diabetes); force_mae meV/Å",
-        "rows": [row for p in results for row in json.loads(p.read_text())],
-    }
-    write_card(name, found, folder)
+    about = {"from": sources(whole(name).reads), **words("selection")}
+    return about | {"rows": rows_of(results)}

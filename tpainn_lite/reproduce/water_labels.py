@@ -5,12 +5,13 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import openmm
 from ase import Atoms
 
 from .. import dynamics, water
 from . import cp2k
-from .cards import method, write_set
-from .parts import Part, grouped
+from .cards import grouped, write_set
+from .parts import Part
 
 MOLECULES = 32
 FRAMES = 112
@@ -45,7 +46,7 @@ def water_tasks() -> list[tuple[str, float, float, int, str]]:
     tasks = []
     for k in range(FRAMES):
         u = [spread[2 * (k // block) + i][k % block] for i in (0, 1)]
-        temperature, density = np.round(low + u * (high - low), (3))
+        temperature, density = np.round(low + u * (high - low), 3)
         split = "test" if k % 4 == 3 else "pool"
         model = models[(k + k // block) % len(models)]
         tasks.append((model, float(temperature), float(density), SEED + k, split))
@@ -62,37 +63,41 @@ def scan_tasks() -> list[tuple[str, float]]:
     return [t for t in tasks if t not in (("one", BOND), ("angle", ANGLE))]
 
 
+def equilibrated(
+    model: str, n: int, density: float, seed: int, *stages, platform="Reference"
+) -> tuple[Atoms, openmm.System]:
+    """Run a box of n molecules through `stages` of (steps of 1 fs, K)."""
+    atoms = water.water_box(n, density=density, seed=seed)
+    system = water.water_system(water.MODELS[model], atoms)
+    how = dict(timestep=1.0, friction=0.02, seed=seed, platform=platform)
+    for steps, kelvin in stages:
+        how |= dict(steps=steps, every=steps, temperature=kelvin)
+        atoms = dynamics.simulate(atoms, system, **how)[-1]
+    return atoms, system
+
+
 def sample_water(model: str, temperature: float, density: float, seed: int) -> Atoms:
     """Take the last frame of a run: 2 ps at 500 K, then 5 ps at `temperature`."""
-    atoms = water.water_box(MOLECULES, density=density, seed=seed)
-    system = water.water_system(water.MODELS[model], atoms)
-    how = dict(timestep=1.0, friction=0.02, seed=seed)
-    for steps, kelvin in ((2000, TEMPERATURES[1]), (5000, temperature)):
-        atoms = dynamics.simulate(
-            atoms, system, steps=steps, every=steps, temperature=kelvin, **how
-        )[-1]
+    stages = (2000, TEMPERATURES[1]), (5000, temperature)
+    atoms, _ = equilibrated(model, MOLECULES, density, seed, *stages)
     del atoms.arrays["momenta"]
     return atoms
-
-
-def monomer(r1: float = BOND, r2: float = BOND, angle: float = ANGLE) -> np.ndarray:
-    """Place O, H, H (3, 3) Å with these bonds (Å) and this angle (degrees)."""
-    a = np.radians(angle)
-    return np.array([[0, 0, 0], [r1, 0, 0], [r2 * np.cos(a), r2 * np.sin(a), 0]])
 
 
 def scan_structure(scan: str, value: float) -> Atoms:
     """Build an open monomer or a dimer with a straight hydrogen bond in a wide cell."""
     split = "dimer" if scan == "dimer" else "monomer"
+    first = value if scan in ("one", "both") else BOND
+    second = value if scan == "both" else BOND
+    angle = np.radians(value if scan == "angle" else ANGLE)
+    side = [second * np.cos(angle), second * np.sin(angle), 0]
+    positions = [[0, 0, 0], [first, 0, 0], side]
     if split == "dimer":  # Cs: the acceptor's bisector 57 degrees off the O-O axis
         tilt, half = np.radians(57), np.radians(ANGLE / 2)
         away = np.cos(half) * np.array([np.cos(tilt), -np.sin(tilt), 0])
         side = np.array([0, 0, np.sin(half)])
         acceptor = BOND * np.array([0 * away, away + side, away - side])
-        positions = np.vstack([monomer(), acceptor + [value, 0, 0]])
-    else:
-        stretched = dict(one=(value,), both=(value, value), angle=(BOND, BOND, value))
-        positions = monomer(*stretched[scan])
+        positions = np.vstack([positions, acceptor + [value, 0, 0]])
     atoms = Atoms("OHH" * (len(positions) // 3), positions, cell=[WIDTH[split]] * 3)
     atoms.center()
     atoms.info = dict(scan=scan, value=value, split=split)
@@ -107,13 +112,13 @@ def parts(name: str) -> dict[str, Part]:
     else:
         tasks = water_tasks()
         more = water.MODELS, water.CUTOFF, MOLECULES, TEMPERATURES
-    return grouped(tasks, EACH[name], (), (method(name), level, more))
+    return grouped(name, tasks, EACH[name], level, more)
 
 
-def compute(name: str, tasks: Sequence[tuple], path: Path) -> None:
-    """Label the structures of a part; write extxyz."""
+def compute(name: str, tasks: Sequence[tuple]) -> list[Atoms]:
+    """Label the structures of a part."""
     label = label_water if name == "water-dft" else label_scan
-    ase.io.write(path, [label(*task) for task in tasks], format="extxyz")
+    return [label(*task) for task in tasks]
 
 
 def label_water(
@@ -142,22 +147,18 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     if name == "water-dft":
         frames = {p: ase.io.read(p, format="extxyz") for p in results}
         results = [p for p, a in frames.items() if a.info["split"] != "noise"]
-        one = label_scan("both", BOND)
-        rows = noise([*frames.values()]) | {
-            "monomer_energy_eV": one.get_potential_energy(),
+        rows = {
+            "noise_meV_per_A": noise([*frames.values()]),
+            "monomer_energy_eV": label_scan("both", BOND).get_potential_energy(),
             "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
         }
-    atoms = cp2k.isolated_atom_energies()
-    write_set(name, results, folder, cp2k.version(), atoms, **rows)
+    write_set(name, results, folder, cp2k.version(), cp2k.atom_energies(), **rows)
 
 
-def noise(frames: Sequence[Atoms]) -> dict[str, list[float]]:
+def noise(frames: Sequence[Atoms]) -> list[float]:
     """Measure the forces (meV/Å) of frames against those of their tight labels."""
-    plain = {a.info["seed"]: a for a in frames if a.info["split"] != "noise"}
-    gaps = [
-        plain[a.info["seed"]].get_forces(apply_constraint=False)
-        - a.get_forces(apply_constraint=False)
-        for a in frames
-        if a.info["split"] == "noise"
-    ]
-    return {"noise_meV_per_A": [round(1e3 * float(np.abs(g).mean()), 1) for g in gaps]}
+    F = {(a.info["seed"], a.info["split"]): a.calc.results["forces"] for a in frames}
+    tight = {seed: f for (seed, split), f in F.items() if split == "noise"}
+    plain = {seed: f for (seed, split), f in F.items() if split != "noise"}
+    gaps = [np.abs(plain[seed] - f).mean() for seed, f in tight.items()]
+    return [round(1e3 * float(gap), 1) for gap in gaps]

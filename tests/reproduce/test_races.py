@@ -8,41 +8,40 @@ import pytest
 
 from tpainn_lite import datasets, molecules, tune
 from tpainn_lite.data import label
-from tpainn_lite.reproduce import grids, ladder, parts, points, ways
+from tpainn_lite.reproduce import cards, ladder, races, trainings
 
 
 def test_points_of_one_size_see_the_same_structures():
     pool = datasets.load("molecules-dft")["pool"]
-    one, none = points.draw(pool, 5, 0, seed=1)
-    same, watched = points.draw(pool, 5, 20, seed=1)
+    one, none = trainings.draw(pool, 5, 0, seed=1)
+    same, watched = trainings.draw(pool, 5, 20, seed=1)
     assert none is None
     assert [a.positions.tolist() for a in one] == [a.positions.tolist() for a in same]
     assert len(watched) == 20
     assert not {id(a) for a in same} & {id(a) for a in watched}
-    assert points.draw(pool, len(pool), 20, seed=1)[1] is None
+    assert trainings.draw(pool, len(pool), 20, seed=1)[1] is None
 
 
-@pytest.mark.parametrize("name", grids.GRIDS)
-def test_every_arm_runs_at_every_size_and_seed(name):
-    grid, found = grids.GRIDS[name], grids.points(name)
-    for arm in grid.arms:
-        cells = {
-            (spec.n, spec.seed)
-            for _, steps, spec in found
-            if (spec.arm, steps) == (arm, grid.configs["tuned"].steps)
-        }
-        assert len(cells) == len(grid.sizes) * len(points.SEEDS)
-    assert len({(label, steps, s.n, s.seed) for label, steps, s in found}) == len(found)
-    rows = {
-        (r["arm"], r["n"], r["seed"], r["steps"]) for r in datasets.card(name)["rows"]
-    }
-    assert rows == {(label, s.n, s.seed, steps) for label, steps, s in found}
+@pytest.mark.parametrize("name", [*races.GRIDS, "ways"])
+def test_what_ships_are_the_points_of_the_table(name):
+    known = [about for about, _ in races.points(name)]
+    rows = [{k: r[k] for k in known[0]} for r in datasets.card(name)["rows"]]
+    assert sorted(map(str, rows)) == sorted(map(str, known))
+    assert len({str(about) for about in known}) == len(known)
+    if name == "ways":
+        return
+    grid = races.GRIDS[name]
+    for arm in grid.arms:  # at every size and seed
+        budget = grid.configs["tuned"].steps
+        found = [s for about, s in races.points(name) if about["steps"] == budget]
+        cells = {(spec.n, spec.seed) for spec in found if spec.arm == arm}
+        assert len(cells) == len(grid.sizes) * len(trainings.SEEDS)
 
 
 def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
     """Two steps, and ten for the longer arm, on shipped molecules."""
     grid = replace(
-        grids.GRIDS["molecules-grid"],
+        races.GRIDS["molecules-grid"],
         teachers={"": "molecules-mmff94", "again": "molecules-mmff94"},
         sizes=(3,),
         longer={"scratch": (3,)},
@@ -50,17 +49,16 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
         watch=2,
         stride=100,
     )
-    monkeypatch.setitem(grids.GRIDS, "small", grid)
-    monkeypatch.setattr(grids, "SEEDS", (0,))
-    names = [name for name, *_ in grids.points("small")]
+    monkeypatch.setitem(races.GRIDS, "small", grid)
+    monkeypatch.setattr(races, "SEEDS", (0,))
+    names = [about["arm"] for about, _ in races.points("small")]
     assert names == [
         *("composition", "zero-shot", "zero-shot, again", "scratch", "tuned"),
         *("tuned, again", "scratch"),
     ]
-    for key, part in grids.parts("small").items():
-        grids.compute("small", part.task, tmp_path / key)
-    grids.write("small", sorted(tmp_path.iterdir()), tmp_path)
-    made = json.loads((tmp_path / "small.json").read_text())
+    for key, part in races.parts("small").items():
+        cards.save(races.compute("small", part.task), tmp_path / key)
+    made = races.write("small", sorted(tmp_path.iterdir()), tmp_path)
     rows = [(r["arm"], r["steps"]) for r in made["rows"]]  # in the order of the points
     assert rows == list(zip(names, [2] * 6 + [10], strict=True))
     errors = {(r["arm"], r["steps"]): r["force_mae"] for r in made["rows"]}
@@ -71,16 +69,10 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
     assert set(curves) == {*names, "scratch, 5x longer"}
 
 
-def test_a_public_set_has_a_digest_and_no_free_atoms():
-    assert len(parts.digest("water-pbe0ts")) == 64
-    assert parts.digest("water-pbe0ts") != parts.digest("qm9")
-    assert points.free_atoms("water-pbe0ts") is None
-
-
 @pytest.fixture
 def brief(monkeypatch):
     """Two steps a training, few structures to judge on, no runs."""
-    for table in (ways.WAYS, ways.CCSDT_WAYS):
+    for table in races.WAYS.values():
         for way, config in table.items():
             if isinstance(config, tune.FitConfig):
                 monkeypatch.setitem(table, way, replace(config, steps=2))
@@ -91,38 +83,29 @@ def brief(monkeypatch):
         return {s: part if s == "pool" else part[:4] for s, part in parts.items()}
 
     monkeypatch.setattr(datasets, "load", few)
-    monkeypatch.setattr(ways, "HOT_N", 0)
+    monkeypatch.setattr(races, "HOT_N", 0)
 
 
-@pytest.mark.parametrize("way", ["zero-shot", *ways.WAYS])
-def test_every_way_on_ethanol(way, brief):
-    found = ways.row(way, ways.spec_of("ethanol-dft", way, 3, 0))
+@pytest.mark.parametrize(
+    ("data", "way"),
+    [(data, way) for data, ways in races.WAYS.items() for way in ("zero-shot", *ways)],
+)
+def test_every_way(data, way, brief):
+    (found,) = races.compute("ways", [races.way_point(data, way, 10, 0)])
     assert 10 < found["force_mae"] < 3000
-    assert ("others_force_mae" in found) == (way != "delta")
+    others = data == "ethanol-dft" and way != "delta"
+    assert ("others_force_mae" in found) == others
     assert ("moved" in found) == (way not in ("zero-shot", "delta", "instant head"))
 
 
-@pytest.mark.parametrize("way", ["zero-shot", *ways.CCSDT_WAYS])
-def test_every_way_to_coupled_clusters(way, brief):
-    found = ways.row(way, ways.spec_of("ethanol-ccsdt", way, 10, 0))
-    assert 10 < found["force_mae"] < 3000
-
-
-def test_the_ways_that_ship_are_those_of_the_table():
-    keys = ("experiment", "way", "n", "seed")
-    rows = [tuple(r[k] for k in keys) for r in datasets.card("ways")["rows"]]
-    assert rows == ways.points()
-    assert len(set(rows)) == len(rows)
-
-
 def test_replayed_frames_are_of_many_molecules_at_once():
-    first = points.classical_frames()[:10]
+    first = trainings.classical_frames()[:10]
     assert len({a.info["smiles"] for a in first}) == 10
-    assert len(points.classical_frames()) == 100
+    assert len(trainings.classical_frames()) == 100
 
 
 def test_a_hot_run_that_holds_and_one_that_breaks(monkeypatch):
-    monkeypatch.setattr(ways, "HOT_PS", 0.1)
+    monkeypatch.setattr(races, "HOT_PS", 0.1)
 
     class Spring:
         """MMFF94, and beyond some time nothing at all: atoms fly off."""
@@ -135,11 +118,11 @@ def test_a_hot_run_that_holds_and_one_that_breaks(monkeypatch):
             energy, forces = self.known(numbers, positions, cell)
             return (energy, forces) if self.calls > 0 else (energy, -forces)
 
-    assert ways.hot_run(Spring(10_000), seed=0) == pytest.approx(0.1)
-    assert ways.hot_run(Spring(50), seed=0) < 0.1
+    assert races.hot_run(Spring(10_000), seed=0) == pytest.approx(0.1)
+    assert races.hot_run(Spring(50), seed=0) < 0.1
 
 
-def test_a_rung_of_the_ladder(monkeypatch, tmp_path):
+def test_a_rung_of_the_ladder(monkeypatch):
     sets, quantum = datasets.load("teachers-xtb"), datasets.load("molecules-dft")
     few = {s: part[:: len(part) // 20] for s, part in sets.items()}
     some = {"pool": quantum["pool"], "test": quantum["test"][:4]}
@@ -148,8 +131,8 @@ def test_a_rung_of_the_ladder(monkeypatch, tmp_path):
     for name, value in (("STEPS", 2), ("SIZES", (3,)), ("SEEDS", (0,))):
         monkeypatch.setattr(ladder, name, value)
     monkeypatch.setattr(tune, "TUNED", replace(tune.TUNED, steps=2))
-    ladder.compute("ladder", "UFF", tmp_path / "row")
-    found = json.loads((tmp_path / "row").read_text())
+    found = ladder.compute("ladder", "UFF")
+    assert json.loads(json.dumps(found)) == found
     assert {r["arm"] for r in found["rows"]} == {"zero-shot", "tuned"}
     assert 300 < found["teacher_force_mae"] < 2000
     assert 0 < found["label_cpu_s"] < 0.1

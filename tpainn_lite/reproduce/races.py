@@ -1,0 +1,314 @@
+"""Compute the tables of trainings that ship: learning curves, and ways to tune.
+
+A grid races arms on one data set. `ways` tunes one student with one budget in every
+way. "ethanol-dft": a student of MMFF94 learns DFT, with all labels. "ethanol-ccsdt": a
+potential that knows DFT learns CCSD(T) from energies alone. "molecules-dft" and
+"water-dft": the instant head, beside the gradient steps of the grids.
+
+A part is a row: one arm or way, one teacher and one seed at all sizes. "headline" is
+the README's figure of the shipped grid; it needs kaleido and a Chromium.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from .. import datasets, dynamics, molecules, tune
+from ..analysis import bonds
+from ..model import Potential
+from ..public.formats import water_split
+from ..ridge_head import HeadConfig
+from ..train import FitConfig, OnEpoch, evaluate, moved
+from .cards import words
+from .parts import Part, mark, rows_of, slug, sources
+from .pretraining import STUDENTS
+from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
+
+MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
+TAUGHT = ("zero-shot", "tuned")  # arms that begin with a teacher's student
+Point = tuple[dict, Spec]  # what names a row of a table, and its training
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A race on one data set.
+
+    `teachers` are checkpoints by what an arm's name says of them: nothing, of the
+    first. `longer` has, by arm, the sizes at which it also runs five times the budget;
+    there up to `watch` other structures of the pool, as many as it has left, say which
+    weights were best. Every `stride`-th of the test is seen along the way.
+    """
+
+    data: str
+    teachers: dict[str, str]
+    sizes: tuple[int, ...]
+    longer: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    arms: tuple[str, ...] = tune.ARMS
+    configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
+    watch: int = 0
+    stride: int = 4
+
+
+QTIP4PF = {"": "water-qtip4pf"}
+BOTH = QTIP4PF | {"SPC/Fw": "water-spcfw"}
+# for what, with these boxes, moves the error
+EIGHT = Grid("water-pbe0ts", QTIP4PF, (8,), arms=("tuned",), configs=WATER, stride=6)
+GRIDS = {
+    "molecules-grid": Grid(
+        data="molecules-dft",
+        teachers={"": "molecules-mmff94"},
+        sizes=(3, 10, 30, 100, 300),
+        longer={"scratch": (10, 100, 300), "tuned": (300,)},
+    ),
+    "water-dft-grid": Grid(
+        data="water-dft",
+        teachers=BOTH,
+        sizes=(1, 3, 8, 30, 80),
+        longer={"scratch": (1, 3, 8, 30, 80)},
+        configs=WATER,
+        watch=16,
+    ),
+    "water-pbe0ts-grid": Grid(
+        data="water-pbe0ts",
+        teachers=BOTH | {"revPBE-D3": "water-tuned-80"},
+        sizes=(1, 3, 8, 30, 80, 300),
+        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
+        configs=WATER,
+        watch=8,
+        stride=6,
+    ),
+    "water-students-grid": replace(
+        EIGHT,
+        teachers=QTIP4PF | {n: f"water-qtip4pf-{n}" for n in STUDENTS},
+        arms=TAUGHT,
+    ),
+    "water-pull-grid": replace(
+        EIGHT, configs={"tuned": replace(WATER["tuned"], l2_sp=0.03)}
+    ),
+    "water-patient-grid": replace(
+        EIGHT,
+        teachers={"": "water-qtip4pf-longer"},
+        sizes=(),
+        longer={"tuned": (3, 8), "scratch": (8,)},
+        configs={arm: replace(c, lr=c.lr / 3) for arm, c in WATER.items()},
+        watch=8,
+    ),
+}
+
+# Rates and pulls did best on pool structures that were not trained on (one seed).
+ALL = replace(tune.TUNED, lr=1e-3)
+ALONE = dict(energy_weight=1.0, force_weight=0.0)
+SCRATCH_ALONE = replace(tune.SCRATCH, **ALONE)
+GENTLE = replace(tune.TUNED, l2_sp=0.0, **ALONE)
+WAYS = {  # data -> way -> how
+    "ethanol-dft": {
+        "scratch": tune.SCRATCH,
+        "all weights": ALL,
+        "discriminative": replace(ALL, lr=3e-3, lr_decay=0.5),
+        "gradual unfreezing": replace(ALL, unfreeze=100),  # steps a block, five blocks
+        "replay": ALL,
+        "instant head": HeadConfig(),
+        "delta": tune.SCRATCH,
+        "energies alone": replace(tune.TUNED, **ALONE),
+        "energies alone, scratch": SCRATCH_ALONE,
+    },
+    "ethanol-ccsdt": {
+        "scratch": SCRATCH_ALONE,
+        "from MMFF94": GENTLE,
+        "all weights": GENTLE,
+        "discriminative": replace(GENTLE, lr=1e-3, lr_decay=0.3),
+        "delta": SCRATCH_ALONE,
+    },
+}
+OTHERS = {"instant head": HeadConfig(), "all weights": tune.TUNED}
+SIZES = {"ethanol-dft": (3, 10, 30, 100), "ethanol-ccsdt": (10, 30, 100, 300)}
+HEADS = (3, 8, 30)
+MMFF94 = "molecules-mmff94"
+TEACHERS = {
+    "ethanol-dft": MMFF94,
+    "molecules-dft": MMFF94,
+    "ethanol-ccsdt": ON_DFT,
+    "water-dft": "water-qtip4pf",
+}
+HOT, HOT_PS, HOT_N = 1000.0, 5.0, 10  # K, of a run after tuning on ten structures
+HOT_WAYS = ("scratch", "all weights", "replay", "instant head")
+STRETCHED = 1.6  # times its first length: a bond that long is broken
+NEW = ("zero-shot", "delta", "instant head")  # ways whose weights cannot be compared
+FILES = {name: [f"{name}.json"] for name in (*GRIDS, "ways")}
+FILES["headline"] = ["headline.png"]
+
+
+def points(name: str) -> list[Point]:
+    """List every training of a table, in the order it ships."""
+    if name not in GRIDS:
+        return way_points() if name == "ways" else []
+    grid, found = GRIDS[name], []
+    steps = grid.configs["tuned"].steps
+    for seed, n, arm in product(SEEDS, grid.sizes, grid.arms):
+        for named in grid.teachers if arm in TAUGHT else [""]:
+            how = grid.configs.get(arm)
+            spec = Spec(grid.data, grid.teachers[named], arm, n, seed, how)
+            found.append((f"{arm}, {named}" if named else arm, steps, spec))
+    for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
+        how = replace(grid.configs[arm], steps=LONGER * steps)
+        for n in sizes:
+            spec = Spec(grid.data, grid.teachers[""], arm, n, seed, how, grid.watch)
+            found.append((arm, how.steps, spec))
+    return [
+        ({"arm": label, "n": spec.n, "seed": spec.seed, "steps": steps}, spec)
+        for label, steps, spec in found
+    ]
+
+
+def way_points() -> list[Point]:
+    """List every training of `ways`."""
+    found = [
+        (data, way, n, seed)
+        for data, ways in WAYS.items()
+        for seed, n, way in product(SEEDS, SIZES[data], ("zero-shot", *ways))
+    ]
+    heads = product(("molecules-dft", "water-dft"), SEEDS, HEADS)
+    found += [(data, "instant head", n, seed) for data, seed, n in heads]
+    found += [("molecules-dft", "all weights", 8, seed) for seed in SEEDS]
+    return [way_point(*one) for one in found]
+
+
+def way_point(data: str, way: str, n: int, seed: int) -> Point:
+    """Describe the training of a point of `ways`."""
+    arm = "scratch" if "scratch" in way else "tuned"
+    arm = way if way in ("zero-shot", "replay", "delta") else arm
+    teacher = MMFF94 if way == "from MMFF94" else TEACHERS[data]
+    spec = Spec(data, teacher, arm, n, seed, WAYS.get(data, OTHERS).get(way))
+    return {"experiment": data, "way": way, "n": n, "seed": seed}, spec
+
+
+def parts(name: str) -> dict[str, Part]:
+    """List the rows of a table: all sizes of what else names a training."""
+    rows: dict[str, list[Point]] = {}
+    for about, spec in points(name):
+        key = slug(*(value for key, value in about.items() if key != "n"))
+        rows.setdefault(key, []).append((about, spec))
+    found = {}
+    for key, row in rows.items():
+        data, reads = row[0][1].data, row[0][1].reads
+        how = [MARKS, GRIDS[name].stride] if name in GRIDS else []
+        if data == "ethanol-dft":
+            reads += ("molecules-dft",)  # to see what is forgotten
+            how = [HOT, HOT_PS, HOT_N, STRETCHED, HOT_WAYS]
+        if data == "water-pbe0ts":
+            how.append(mark(water_split()))
+        found[key] = Part(row, reads, (how, free_atoms(data)))
+    return found
+
+
+def compute(name: str, task: Sequence[Point]) -> list[dict]:
+    """Train the points of a row."""
+    return [row(name, *point) for point in task]
+
+
+def row(name: str, about: dict, spec: Spec) -> dict:
+    """Train one point and tell its errors, of a grid also along the way."""
+    test, curve = datasets.load(spec.data)["test"], []
+    grid, begin = GRIDS.get(name), time.process_time()
+    before = datasets.checkpoint(spec.teacher)
+    seen = along(test[:: grid.stride], curve) if grid else None
+    after, _ = train_point(spec, before, seen)
+    found = about | {"cpu_s": round(time.process_time() - begin, 1)}
+    if grid:
+        return found | {"curve": curve} | asdict(evaluate(after, test))
+    found |= asdict(evaluate(after, test))
+    return found | beside(about["way"], spec, before, after)
+
+
+def along(test: Sequence[Atoms], curve: list[tuple[int, float]]) -> OnEpoch:
+    """Make what adds (step, force MAE) to `curve` at the first epoch past a mark."""
+    marks = list(MARKS)
+
+    def on_epoch(potential: Potential, rows: Sequence[dict]) -> None:
+        if marks and rows[-1]["step"] >= marks[0]:
+            marks[:] = [m for m in marks if m > rows[-1]["step"]]
+            curve.append((rows[-1]["step"], evaluate(potential, test).force_mae))
+
+    return on_epoch
+
+
+def beside(way: str, spec: Spec, before: Potential, after) -> dict:
+    """Tell how far weights moved, and of ethanol what is forgotten, and a hot run."""
+    found = {}
+    if way not in NEW:
+        scratch = spec.arm == "scratch"
+        start = tune.untrained(before, seed=spec.seed) if scratch else before
+        found["moved"] = moved(start, after)
+    if spec.data == "ethanol-dft" and way != "delta":  # its classical part is ethanol's
+        others = datasets.load("molecules-dft")["test"][::4]
+        found["others_force_mae"] = evaluate(after, others).force_mae
+    if spec.data == "ethanol-dft" and spec.n == HOT_N and way in HOT_WAYS:
+        found["hot_ps"] = hot_run(after, spec.seed)
+    return found
+
+
+def hot_run(potential: Potential | tune.DeltaPotential, seed: int) -> float:
+    """Count how many of `HOT_PS` ps at `HOT` K ethanol survives in one piece."""
+    atoms = molecules.conformers("CCO", seed=seed)[0]
+    first, second, vectors = bonds(atoms)
+    longest = STRETCHED * np.linalg.norm(vectors, axis=1)
+    every = 100  # steps of 0.5 fs
+
+    def broken(frame: Atoms) -> bool:
+        gaps = frame.positions[second] - frame.positions[first]
+        return bool((np.linalg.norm(gaps, axis=1) > longest).any())
+
+    how = dict(steps=round(HOT_PS * 2000), temperature=HOT, every=every, seed=seed)
+    try:
+        frames = dynamics.simulate(
+            atoms, potential.energy_forces, **how, on_frame=broken
+        )
+    except dynamics.BlowUp as error:
+        frames = error.frames
+    return sum(not broken(a) for a in frames) * every / 2000
+
+
+def whole(name: str) -> Part:
+    """Tell what decides a table beside its rows, and what the figure is drawn from."""
+    if name == "headline":
+        return Part(name, ("molecules-grid",))
+    if name == "ways":
+        used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
+        return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
+    grid = GRIDS[name]
+    return Part(name, (grid.data, *grid.teachers.values()), grid)
+
+
+def write(
+    name: str, results: Sequence[Path], folder: Path, share: float = 1
+) -> dict | None:
+    """Gather the rows, with what they were computed from, or draw the figure."""
+    if name == "headline":
+        from ..explorers import figures
+
+        curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
+        figure = figures.learning_curve(curves, "force error", "meV/Å")
+        figure.update_layout(title="Force error on molecules never seen")
+        figure.write_image(folder / f"{name}.png", width=760, height=440, scale=1.5)
+        return None
+    known = [about for about, _ in points(name)]
+    rank = {tuple(about.values()): k for k, about in enumerate(known)}
+    rows = sorted(rows_of(results), key=lambda r: rank[tuple(r[k] for k in known[0])])
+    made_from = sources(whole(name).reads)
+    if name == "ways":
+        how = {d: {w: asdict(c) for w, c in ways.items()} for d, ways in WAYS.items()}
+        return {"from": made_from, "configs": how, **words("ways"), "rows": rows}
+    grid, stride = GRIDS[name], GRIDS[name].stride
+    return {
+        "data": made_from[0],
+        "teachers": made_from[1:],
+        "configs": {arm: asdict(c) for arm, c in grid.configs.items()},
+        "watched": grid.watch,
+        **words("grids", stride=stride, twice=2 * stride),
+        "rows": rows,
+    }
