@@ -688,3 +688,12 @@ def test_a_box_that_shrinks_below_its_cutoff_is_no_blow_up(liquid):
     system = water.water_system(water.MODELS["spc-fw"], start, cutoff=cutoff)
     with pytest.raises(ValueError, match="pressure: .*cutoff.* smaller cutoff"):
         simulate(start, system, steps=2000, every=25, pressure=3e4)
+
+
+def test_the_same_run_gives_the_same_bits_in_single_precision():
+    atoms = water.water_box(27, density=1.0, seed=0)
+    system = water.water_system(water.SPC_FW, atoms)
+    how = dict(steps=1000, every=1000, timestep=1.0, platform="CPU")
+    (one,), *others = (simulate(atoms, system, **how) for _ in range(3))
+    for (other,) in others:
+        np.testing.assert_array_equal(other.positions, one.positions)

@@ -193,8 +193,9 @@ def make_context(
             "it from a reduced, lower triangular cell, which OpenMM takes as it is"
         )
     where = openmm.Platform.getPlatformByName(platform)
-    threads = {"Threads": "1"} if platform == "CPU" else {}
-    context = openmm.Context(system, integrator, where, threads)
+    one = {"Threads": "1", "DeterministicForces": "true"}  # or sums differ each run
+    how = one if platform == "CPU" else {}
+    context = openmm.Context(system, integrator, where, how)
     place(context, atoms.positions, box)
     return context
 
