@@ -37,7 +37,7 @@ TUNINGS = {
     for n in (1, 8, 80)
     for arm in WATER
 }
-FILES = {name: [f"{name}.pt", f"{name}.json"] for name in TUNINGS}
+FILES = {name: [f"{name}.safetensors"] for name in TUNINGS}
 
 
 def whole(name: str) -> Part:
