@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import schnetpack.properties as P
 import torch
 from ase import Atoms
@@ -17,7 +18,7 @@ from conftest import REFERENCES, SMALL
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
 
-from tpainn_lite import model
+from tpainn_lite import datasets, model
 from tpainn_lite.graphs import Graphs, collate, graph, vectors
 from tpainn_lite.model import Potential, PotentialConfig
 
@@ -284,18 +285,6 @@ def test_impossible_sizes(bad):
         PotentialConfig(**bad)
 
 
-def test_a_checkpoint_older_than_the_choice_has_gaussians(ethanol, tmp_path):
-    old = Potential(replace(SMALL, radial="gaussian"), REFERENCES, seed=1)
-    old.save(tmp_path / "p")
-    path = tmp_path / "p.json"
-    about = json.loads(path.read_text())
-    del about["config"]["radial"]
-    path.write_text(json.dumps(about))
-    again = Potential.load(tmp_path / "p")
-    assert again.config == old.config
-    assert again.predict([ethanol])[0] == old.predict([ethanol])[0]
-
-
 def test_calculator(potential, ethanol):
     energy, forces = energy_and_forces(potential, ethanol)
     ethanol.calc = potential.calculator()
@@ -325,7 +314,7 @@ def saved(potential, tmp_path):
     return tmp_path / "deep" / "small"
 
 
-@pytest.mark.parametrize("suffix", ["", ".pt", ".json"])
+@pytest.mark.parametrize("suffix", ["", ".pt", ".safetensors"])
 def test_save_and_load(saved, potential, ethanol, suffix):
     loaded = Potential.load(f"{saved}{suffix}")
     assert not loaded.training
@@ -334,8 +323,18 @@ def test_save_and_load(saved, potential, ethanol, suffix):
     found, expected = loaded.predict([ethanol]), potential.predict([ethanol])
     assert found[0] == expected[0]
     np.testing.assert_array_equal(found[1][0], expected[1][0])
-    names = sorted(p.name for p in saved.parent.iterdir())
-    assert names == ["small.json", "small.pt"]  # no ".part" is left
+    (file,) = saved.parent.iterdir()  # one file, no ".part" is left
+    assert file == potential.save(f"{saved}{suffix}")
+    assert file.name == "small.safetensors"
+
+
+def test_the_same_potential_makes_the_same_file(saved, potential):
+    content = saved.with_suffix(".safetensors").read_bytes()
+    card = {"made_by": "a test"}
+    assert potential.save(saved, card).read_bytes() == content
+    with_numpy = potential.save(saved, {"n": np.int64(2), 10: [np.float32(0.5)], 9: 1})
+    card = model._read(with_numpy)[1]["card"]
+    assert card == {"n": 2, "10": [0.5], "9": 1}
 
 
 def altered(content):
@@ -343,47 +342,75 @@ def altered(content):
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-def edited(**changes):
-    return lambda text: json.dumps(json.loads(text) | changes).encode()
+def edited(before, after):  # of the same length, so that the file stays readable
+    return lambda content: content.replace(before, after, 1)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "damage", "words"),
-    [
-        (".pt", lambda content: content[:-100], "truncated or altered"),
-        (".pt", altered, "truncated or altered"),
-        (".pt", None, "no such file"),
-        (".json", None, "no such file"),
-        (".json", lambda text: text[:40], "not a whole checkpoint"),
-        (".json", lambda text: b"[]", "not a whole"),
-        (".json", lambda text: b"\xff\xfe\x00", "not a whole"),
-        (".json", edited(format=99), "format 99"),
-        (".json", edited(config=None), "does not describe"),
-        (".json", edited(config={"features": 16}), "does not describe"),
-        (".json", edited(config={"size": 16}), "does not describe"),
-        (".json", edited(reference_energies_eV={"H": 1.0}), "does not describe"),
-    ],
-)
-def test_damaged_checkpoints(saved, suffix, damage, words):
-    file = saved.with_suffix(suffix)
-    content = damage and damage(file.read_bytes())
+def redone(**changes):
+    """A whole file, digest and all, whose description says something else."""
+
+    def redo(content):
+        state = safetensors.torch.load(content)
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size])["__metadata__"]
+        about = json.loads(header[model.KEY]) | changes
+        del about["sha256"]
+        about["sha256"] = model._digest(state, about)
+        return safetensors.torch.save(state, {model.KEY: json.dumps(about)})
+
+    return redo
+
+
+NAN = edited(b'\\"1\\":-13.6', b'\\"1\\":  NaN')
+DAMAGES = {
+    "cut": (lambda content: content[:-100], "truncated"),
+    "altered": (altered, "its SHA-256"),
+    "missing": (None, "no such file"),
+    "empty": (lambda content: b"", "truncated"),
+    "pickle": (lambda content: b"\x80\x02}q\x00." * 9, "truncated, altered or no"),
+    "cutoff": (edited(b'cutoff\\":4.0', b'cutoff\\":5.0'), "its SHA-256"),
+    "NaN": (NAN, "truncated, altered"),
+    "no description": (edited(b"tpainn_lite", b"tpainn_life"), "truncated, altered"),
+    "format": (redone(format=99), "format 99, and this version reads"),
+    "no config": (redone(config=None), "does not describe"),
+    "size": (redone(config={"features": 16}), "does not describe"),
+    "unknown": (redone(config={"size": 16}), "does not describe"),
+    "element": (redone(reference_energies_eV={"H": 1.0}), "does not describe"),
+}
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGES.values(), ids=DAMAGES)
+def test_damaged_checkpoints(saved, damage, words):
+    file = saved.with_suffix(".safetensors")
+    before = file.read_bytes()
     file.unlink()
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(ValueError, match=words):
+    if damage is not None:
+        assert damage(before) != before
+        file.write_bytes(damage(before))
+    with pytest.raises(ValueError, match=f"^path: .*{words}"):
         Potential.load(saved)
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
-    (tmp_path / "small.pt").mkdir()
-    with pytest.raises(ValueError, match="small.pt: no such file, or it cannot be"):
-        Potential.load(tmp_path / "small")
+def test_files_of_another_kind(tmp_path):
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(ValueError, match="folder.safetensors is no such file, or it"):
+        Potential.load(tmp_path / "folder")
+    torch.save({"weights": torch.ones(1)}, tmp_path / "old.pt")
+    for path in ("old", "old.pt"):
+        with pytest.raises(ValueError, match="old.pt is a checkpoint of an older vers"):
+            Potential.load(tmp_path / path)
+    assert not [*datasets.SHIPPED.glob("*.pt")]
 
 
-def test_a_failed_save_leaves_the_old_files(saved, potential):
+@pytest.mark.parametrize(
+    "card",
+    [["a", "list"], {"not": {"json", "at all"}}, {"a": np.nan}, {(1, 2): 1}],
+    ids=str,
+)
+def test_a_failed_save_leaves_the_old_file(saved, potential, card):
     old = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
-    with pytest.raises(TypeError):
-        potential.save(saved, card={"not": {"json", "at all"}})
+    with pytest.raises(ValueError, match="^card: needs"):
+        potential.save(saved, card)
     assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == old
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import ase.io
 import numpy as np
+import safetensors
 from ase import Atoms
 
 from .data import with_labels
@@ -38,9 +39,13 @@ def card(name: str) -> dict:
 
     Raises `ValueError`, listing the names there are, for an unknown one.
     """
-    path = SHIPPED / f"{name}.json"
+    path, weights = SHIPPED / f"{name}.json", SHIPPED / f"{name}.safetensors"
+    if weights.is_file():  # a checkpoint carries its card
+        with safetensors.safe_open(weights, "numpy") as content:
+            return json.loads(content.metadata()["tpainn_lite"])
     if not path.is_file():
-        known = sorted(p.stem for p in SHIPPED.glob("*.json"))
+        found = [*SHIPPED.glob("*.json"), *SHIPPED.glob("*.safetensors")]
+        known = sorted(p.stem for p in found)
         raise ValueError(
             f"name: no shipped asset is called {name!r}; there are {known}, and, for "
             f"load() only, the public sets {sorted(_public().SETS)}"

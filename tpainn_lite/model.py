@@ -6,7 +6,6 @@ energies per element is added in float64, outside.
 """
 
 import hashlib
-import io
 import json
 import logging
 from collections.abc import Sequence
@@ -14,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.utils.data.dataloader as _loader
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from . import graphs
+from . import graphs, guards
 from .data import EnergyForces, cell_of, check
 from .graphs import Graph, best_device, collate, graph
 
@@ -34,7 +34,8 @@ logging.root.level, logging.root.handlers[:] = _log
 
 RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}
 DENSE = 2.5  # neighbours per radial function from which `padded` is faster
-FORMAT = 1  # raise when files of the older kind can no longer be read
+FORMAT = 2  # raise when files of the older kind can no longer be read
+KEY = "tpainn_lite"  # of the description, in the header of a checkpoint
 
 
 class RandomFeatures(torch.nn.Module):
@@ -76,54 +77,69 @@ class Head(torch.nn.Module):
         return self.outnet(h) + (self.phi(h) @ self.w)[:, None]
 
 
-def _files(path: str | Path) -> tuple[Path, Path]:
-    """Return PATH.pt and PATH.json, also of a `path` that ends in a suffix."""
-    base = str(path).removesuffix(".pt").removesuffix(".json")
-    return Path(base + ".pt"), Path(base + ".json")
+def _file(path: str | Path) -> Path:
+    """Return PATH.safetensors, also of a `path` that ends in .pt or .safetensors."""
+    base = str(guards.file(path, "path")).removesuffix(".pt")
+    return Path(base.removesuffix(".safetensors") + ".safetensors")
 
 
-def _write(path: str | Path, state: dict[str, torch.Tensor], about: dict) -> None:
-    """Write both files under other names, then rename: whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save({key: value.cpu() for key, value in state.items()}, buffer)
-    weights = buffer.getvalue()
-    about = {"format": FORMAT, "sha256": hashlib.sha256(weights).hexdigest()} | about
-    contents = weights, (json.dumps(about, indent=1) + "\n").encode()
-    parts = [file.with_name(file.name + ".part") for file in _files(path)]
-    parts[0].parent.mkdir(parents=True, exist_ok=True)
-    for part, content in zip(parts, contents, strict=True):
-        part.write_bytes(content)
-    for part in parts:
-        part.replace(part.with_suffix(""))
+def _told(about: dict, sort_keys: bool = True) -> str:
+    """Write a description as JSON, always the same text for the same content."""
+    style: dict = dict(sort_keys=sort_keys, allow_nan=False, separators=(",", ":"))
+    return json.dumps(about, default=lambda value: value.tolist(), **style)
 
 
-def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Read weights and description; refuse files that are not whole."""
-    weights, description = _files(path)
+def _digest(state: dict[str, torch.Tensor], about: dict) -> str:
+    """Hash the tensors, with names and shapes, and the description (SHA-256)."""
+    digest = hashlib.sha256(_told(about).encode())
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
+    """Write tensors and description to one file: whole or not at all."""
     try:
-        content, text = weights.read_bytes(), description.read_bytes()
-        about = json.loads(text)
-        found, expected = about["format"], about["sha256"]
+        about = json.loads(_told(about, sort_keys=False))  # NumPy's become plain
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            "card: needs what JSON can hold (texts, finite numbers, lists and dicts), "
+            f"got something else ({error})"
+        ) from None
+    state = {key: value.cpu().contiguous() for key, value in state.items()}
+    # one key, as safetensors writes several in any order
+    header = {KEY: _told(about | {"sha256": _digest(state, about)})}
+    guards.write(file, safetensors.torch.save(state, header))
+
+
+def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Read tensors and description; refuse a file that is not whole."""
+    old = file.with_suffix(".pt")
+    if old.exists() and not file.exists():
+        raise ValueError(
+            f"path: {old} is a checkpoint of an older version, or another pickle: "
+            f"neither is read; CHANGELOG.md says how to make it {file.name}"
+        )
+    try:
+        with safetensors.safe_open(file, "pt") as content:
+            names = content.keys()
+            state = {name: content.get_tensor(name) for name in names}
+            about = json.loads(content.metadata()[KEY])
+        if about["format"] == FORMAT and about.pop("sha256") == _digest(state, about):
+            return state, about
+        why = f"format {about['format']}, and this version reads format {FORMAT}"
+        why = why if about["format"] != FORMAT else "its SHA-256 is another one"
     except OSError as error:
         raise ValueError(
-            f"{error.filename}: no such file, or it cannot be read ({error.strerror}); "
-            "a checkpoint is a .pt and a .json"
+            f"path: {file} is no such file, or it cannot be read ({error.strerror})"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{description}: not a whole checkpoint description ({error})"
-        ) from None
-    if found != FORMAT:
-        raise ValueError(
-            f"{description}: has format {found}, this version reads format {FORMAT}; "
-            "rebuild the checkpoint, or install the version that wrote it"
-        )
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise ValueError(
-            f"{weights}: truncated or altered (its SHA-256 is not the one in "
-            f"{description.name}); copy or train it again"
-        )
-    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"), about
+    except Exception as error:  # of safetensors, or of a description of another kind
+        why = f"{type(error).__name__}: {error}"
+    raise ValueError(
+        f"path: {file} is truncated, altered or no checkpoint ({why}); copy it again, "
+        "or train it again"
+    )
 
 
 class EnergyForcesCalculator(Calculator):
@@ -306,34 +322,44 @@ class Potential(torch.nn.Module):
 
         return FrozenPotential(self)
 
-    def save(self, path: str | Path, card: dict | None = None, difference=None) -> None:
-        """Write PATH.pt (weights) and PATH.json (config, references, `card`)."""
-        known = self.reference_energies
-        about = {"config": asdict(self.config), "reference_energies_eV": known}
-        about |= {"difference": difference} if difference else {}  # see `tune`
-        _write(path, self.state_dict(), about | {"card": card or {}})
+    def save(
+        self, path: str | Path, card: dict | None = None, difference: dict | None = None
+    ) -> Path:
+        """Write PATH.safetensors: weights, config, references, `card`; return its path.
+
+        Whole or not at all; one SHA-256 covers everything. `difference` is that of a
+        `tune.DeltaPotential`. Raises `ValueError` for a card that JSON cannot hold, and
+        `OSError` where the file cannot be written.
+        """
+        if card is not None and not isinstance(card, dict):
+            raise guards.refusal("card", "a dict", card)
+        about = {"format": FORMAT, "config": asdict(self.config), "card": card or {}}
+        about["reference_energies_eV"] = self.reference_energies
+        about |= {"difference": difference} if difference else {}
+        file = _file(path)
+        _write(file, self.state_dict(), about)
+        return file
 
     @staticmethod
     def load(path: str | Path) -> "Potential":
         """Read what `save` wrote.
 
-        Raises `ValueError` for missing, truncated or altered files, another format, and
-        for the network of a `tune.DeltaPotential`, which is no whole potential.
+        Raises `ValueError` for a missing, truncated or altered file, one of another
+        format, and the network of a `tune.DeltaPotential`, which is no whole potential.
         """
         potential, about = Potential._load(path)
         if "difference" in about:
             raise ValueError(
-                f"{path}: holds a network that learned differences from a classical "
-                "part; load both with tune.DeltaPotential.load(path, classical)"
+                f"path: {path} holds a network that learned differences from a "
+                "classical part; use tune.DeltaPotential.load(path, classical)"
             )
         return potential
 
     @staticmethod
     def _load(path: str | Path) -> tuple["Potential", dict]:
-        state, about = _read(path)
+        state, about = _read(_file(path))
         try:
-            # files older than the choice do not name it
-            config = PotentialConfig(**({"radial": "gaussian"} | about["config"]))
+            config = PotentialConfig(**about["config"])
             potential = Potential(config, about["reference_energies_eV"], seed=0)
             heads = [key for key in state if key.endswith("outnet.w")]  # see `Head`
             for key in sorted(heads, key=len, reverse=True):  # the innermost first
@@ -346,7 +372,7 @@ class Potential(torch.nn.Module):
             potential.load_state_dict(state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{path}: the .json does not describe the weights in the .pt ({error});"
-                " copy or train the checkpoint again"
+                f"path: {_file(path)} does not describe its weights ({error}); copy it "
+                "or train it again"
             ) from None
         return potential.eval(), about

@@ -90,10 +90,10 @@ class DeltaPotential:
         """Make an ASE calculator."""
         return EnergyForcesCalculator(self.energy_forces)
 
-    def save(self, path: str | Path, card: dict | None = None) -> None:
-        """Write PATH.pt and PATH.json: the network, `probe` and its classical labels.
+    def save(self, path: str | Path, card: dict | None = None) -> Path:
+        """Write PATH.safetensors: the network, `probe` and its classical labels.
 
-        Raises `ValueError` without a probe.
+        Returns its path. Raises `ValueError` without a probe.
         """
         if self.probe is None:
             raise ValueError(
@@ -105,7 +105,7 @@ class DeltaPotential:
         rows = dict(numbers=a.numbers, positions=a.positions, cell=cell_of(a))
         rows |= dict(energy=energy, forces=forces)  # Å, eV, eV/Å
         plain = {k: v if v is None else np.asarray(v).tolist() for k, v in rows.items()}
-        self.network.save(path, card, difference=plain)
+        return self.network.save(path, card, plain)
 
     @staticmethod
     def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
@@ -117,7 +117,7 @@ class DeltaPotential:
         network, about = Potential._load(path)
         if "difference" not in about:
             raise ValueError(
-                f"{path}: holds a whole potential; load it with Potential.load(path)"
+                f"path: {path} holds a whole potential; load it with Potential.load"
             )
         rows = about["difference"]
         probe = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"])

@@ -1,6 +1,5 @@
 """How checkpoints are pretrained: which structures, from which weights, and resumed."""
 
-import json
 from dataclasses import asdict, replace
 
 import ase.io
@@ -43,8 +42,8 @@ def pretrain(monkeypatch, tmp_path):
     def made(portions, how):
         monkeypatch.setitem(pretraining.PRETRAININGS, "made", how)
         pretraining.write("made", portions, tmp_path)
-        card = json.loads((tmp_path / "made.json").read_text())["card"]
-        return Potential.load(tmp_path / "made"), card
+        potential, about = Potential._load(tmp_path / "made")
+        return potential, about["card"]
 
     return made
 

@@ -75,7 +75,7 @@ PRETRAININGS = {
     "water-qtip4pf": QTIP4PF,
     "water-spcfw": replace(QTIP4PF, water="spc-fw"),
 } | {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
-FILES = {name: [f"{name}.pt", f"{name}.json"] for name in PRETRAININGS}
+FILES = {name: [f"{name}.safetensors"] for name in PRETRAININGS}
 HOMES = {f"water-qtip4pf-{name}": "water-qtip4pf" for name in STUDENTS}
 
 

@@ -136,7 +136,7 @@ for n in (1, 8, 80):
         how = replace(how, steps=LONGER * how.steps)
         spec = Spec("water-dft", "water-qtip4pf", arm, n, 0, how, watch=16)
         TUNINGS[f"water-{arm}-{n}"] = spec
-FILES = {name: [f"{name}.pt", f"{name}.json"] for name in TUNINGS}
+FILES = {name: [f"{name}.safetensors"] for name in TUNINGS}
 
 
 def whole(name: str) -> Part:
