@@ -20,6 +20,8 @@ GOOD = {
     "none": (guards.optional(guards.seed), None, None),
     "several": (guards.several(guards.count), np.array([1, 2]), (1, 2)),
     "energies": (guards.element_energies, {"1": np.float64(-13)}, {1: -13.0}),
+    "named": (guards.named(guards.count), {"a": np.int8(1)}, {"a": 1}),
+    "instance": (guards.instance(str, int), "a", "a"),
 }
 BAD = {
     "nan": (guards.finite, np.nan, "a finite number"),
@@ -37,6 +39,10 @@ BAD = {
     "no structure": (guards.structures(), [Atoms("H"), 1], "frame 1: needs an ase"),
     "too few": (guards.structures(2), [Atoms("H")], "at least 2"),
     "shape": (guards.array(None, 3), np.ones((2, 2)), r"\(any, 3\)"),
+    "nan inside": (guards.array(1), [np.nan], r"\(1\), got NaN"),
+    "unnamed": (guards.named(guards.count), {1: 1}, "key: needs a text"),
+    "named": (guards.named(guards.count), {"a": 0}, r"\['a'\]: .* at least 1"),
+    "instance": (guards.instance(str, int), 1.0, "an object of str or int"),
     "ragged": (guards.array(2, 2), [[1], [1, 2]], r"\(2, 2\)"),
     "inside": (guards.several(guards.positive), [1, -1], r"\[1\]: .* above 0"),
     "energies": (guards.element_energies, {6: np.nan}, r"\[6\]"),

@@ -1,10 +1,10 @@
 """Command line: ``python -m tpainn_lite lessons DIR`` and ``… doctor``."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
+from . import guards
 from .course import doctor
 
 
@@ -23,9 +23,9 @@ def copy_lessons(folder: Path) -> list[Path]:
             f"DIR: {folder} has {there[0]} already, and your work in it is not to be "
             "overwritten; name another folder, or move it away"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    copies = [Path(shutil.copyfile(file, folder / file.name)) for file in files]
-    return [file for file in copies if file.suffix == ".ipynb"]
+    for file in files:
+        guards.write(folder / file.name, file.read_bytes())
+    return [folder / file.name for file in files if file.suffix == ".ipynb"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         count = len(copy_lessons(options.folder))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(
         f"{count} lessons are in {options.folder}. Open them:\n"

@@ -4,8 +4,10 @@ OpenMM has nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and e
 Particles beyond the atoms are virtual sites (of a water model), never seen outside.
 """
 
-from dataclasses import dataclass
-from functools import partial
+import uuid
+from dataclasses import dataclass, field
+from typing import ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import openmm
@@ -128,12 +130,38 @@ def cell_of_state(state: openmm.State) -> np.ndarray:
     return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
 
 
-def _compute(energy_forces: EnergyForces, numbers, box: Box, state: openmm.State):
-    """Compute energy (kJ/mol) and forces (N, 3) (kJ/mol/nm) for OpenMM."""
-    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
-    energy, forces = energy_forces(numbers, positions @ box.turn, cell)
-    return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
+@dataclass(eq=False)
+class _Computation:
+    """What a ``PythonForce`` calls.
+
+    OpenMM pickles it for each force, to copy a System, and never frees the pickle: that
+    is a key only, or each run would leak the weights of its potential.
+    """
+
+    energy_forces: EnergyForces
+    numbers: np.ndarray
+    box: Box
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    living: ClassVar[WeakValueDictionary] = WeakValueDictionary()
+
+    def __reduce__(self):
+        """Pickle the key."""
+        self.living[self.key] = self
+        return _living, (self.key,)
+
+    def __call__(self, state: openmm.State) -> tuple[float, np.ndarray]:
+        """Compute energy (kJ/mol) and forces (N, 3) (kJ/mol/nm) for OpenMM."""
+        box = self.box
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+        cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
+        energy, forces = self.energy_forces(self.numbers, positions @ box.turn, cell)
+        return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
+
+
+def _living(key: str) -> _Computation:
+    if key not in _Computation.living:
+        raise ValueError("system: its Python potential lives in another process")
+    return _Computation.living[key]
 
 
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
@@ -142,8 +170,7 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     for mass in atoms.get_masses():
         system.addParticle(mass)
     numbers, box = atoms.numbers.copy(), Box.of(cell_of(atoms))
-    # no closure: OpenMM copies a System by pickling its functions
-    force = openmm.PythonForce(partial(_compute, energy_forces, numbers, box))
+    force = openmm.PythonForce(_Computation(energy_forces, numbers, box))
     if box.vectors.any():
         force.setUsesPeriodicBoundaryConditions(True)
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))

@@ -156,6 +156,32 @@ def several(kind: Kind, least: int = 1) -> Kind:
     return kinds
 
 
+def named(kind: Kind) -> Kind:
+    """Make the kind of a dict of at least one name, with a value of one kind each."""
+
+    def kinds(value: Any, name: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or not value:
+            raise refusal(name, "a dict of names and what they stand for", value)
+        return {
+            text(key, f"{name}, key"): kind(each, f"{name}[{key!r}]")
+            for key, each in value.items()
+        }
+
+    return kinds
+
+
+def instance(*classes: type) -> Kind:
+    """Make the kind of an object of one of some classes."""
+    needed = " or ".join(cls.__name__ for cls in classes)
+
+    def kind(value: Any, name: str) -> Any:
+        if not isinstance(value, classes):
+            raise refusal(name, f"an object of {needed}", value)
+        return value
+
+    return kind
+
+
 def structure(value: Any, name: str) -> Atoms:
     """Take one structure; `data.check` looks at its atoms."""
     if not isinstance(value, Atoms):
@@ -193,8 +219,10 @@ def array(*shape: int | None) -> Kind:
         fits = len(found.shape) == len(shape) and all(
             n in (None, m) for n, m in zip(shape, found.shape, strict=True)
         )
-        if not fits or not np.isfinite(found).all():
+        if not fits:
             raise refusal(name, needed + ")", value)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name}: needs {needed}), got NaN or infinity")
         return found
 
     return kind

@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
-import joblib
 import nbformat
 import pytest
-import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -95,13 +94,22 @@ def test_a_group_above_limits_too_but_none_above_the_root(
     assert "2.0 GB" in doctor.memory()[2]
 
 
-@pytest.mark.parametrize("used", [1, 3])
-def test_more_threads_than_cores_fail(used, monkeypatch):
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: used)
+def test_more_threads_than_the_quota_allows_fail(cgroup, monkeypatch):
+    eight = SimpleNamespace(sched_getaffinity=lambda _: range(8))
+    monkeypatch.setattr(doctor, "os", eight)
+    assert "8 core(s)" in doctor.threads()[2]
+    write(cgroup / "cpu/cpu.cfs_period_us", "100000\n")
+    for quota, cores in ((-1, 8), (300_000, 3)):
+        write(cgroup / "cpu/cpu.cfs_quota_us", f"{quota}\n")
+        assert f"{cores} core(s)" in doctor.threads()[2]
+    write(cgroup / "own", "0::/job/step\n")  # Slurm limits the job, not its step
+    write(cgroup / "job/step/cpu.max", "max 100000\n")
+    write(cgroup / "job/cpu.max", "200000 100000\n")
+    assert "2 core(s)" in doctor.threads()[2]
+    eight.sched_getaffinity = lambda _: []
     fine, _, found = doctor.threads()
-    assert fine is (used == 1)
-    assert ("OMP_NUM_THREADS=1" in found) is (used == 3)
+    assert not fine
+    assert "OMP_NUM_THREADS=1" in found
 
 
 def lesson(folder, *sources):

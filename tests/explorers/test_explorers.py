@@ -148,7 +148,7 @@ def test_an_error_is_shown_in_words_and_raised_again():
         training.result()
     assert "Failed" in training._text.value
     assert "needs &lt;b&gt;labels" in training._text.value
-    with pytest.raises(ValueError, match="steps: needs a positive"):
+    with pytest.raises(ValueError, match="steps: needs a whole number"):
         live.LiveTraining(start, 0)
 
 

@@ -90,7 +90,7 @@ def test_what_cannot_run_is_refused_at_once(box):
     with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
         explorers.LiveMD("spc-fw", box)
     box.set_constraint(FixAtoms([0]))
-    with pytest.raises(ValueError, match=r"atoms: carries constraints .*\(FixAtoms\)"):
+    with pytest.raises(ValueError, match=r"atoms: .* constraints .*\(FixAtoms\)"):
         explorers.LiveMD(lambda *_: None, box)
 
 

@@ -153,8 +153,8 @@ def test_made_again_it_goes_on(explorer, frames, potentials):
 def test_what_is_wrong_is_said(frames, potentials):
     energies, forces = potentials["classical zero"]
     for some, said, words in (
-        (frames, (energies, forces[1:]), r"potentials\['x'\]: needs an energy and"),
-        (frames, (energies, forces[::-1]), r"potentials\['x'\], forces: needs shape"),
+        (frames, (energies, forces[1:]), r"potentials\['x'\]: needs what predict"),
+        (frames, (energies, forces[::-1]), r"\['x'\], forces: needs a finite"),
         ([frames[0].copy()], (energies, forces), "frame 0"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from .. import guards
 from . import claims, normalise
 from .lessons import PROFILE
 
@@ -47,16 +47,15 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
 
     With `write_back` a notebook that ran well also gets its outputs, normalised.
     """
-    (OUT / "notebooks").mkdir(parents=True, exist_ok=True)
     results, timings, problems = [], {}, []
     for path in notebooks:
         lesson = path.stem
         print(f"{lesson} ...", flush=True)
         file = claims.FOLDER / f"{lesson[:2]}.py"
         run = execute(path, environment(write_back), file)
-        nbformat.write(run.notebook, OUT / "notebooks" / path.name)
+        normalise.save(run.notebook, OUT / "notebooks" / path.name)
         for picture in path.parent.glob("*.svg"):  # lessons show them
-            shutil.copy(picture, OUT / "notebooks")
+            guards.write(OUT / "notebooks" / picture.name, picture.read_bytes())
         wrong = claims.problems(run.notebook, run.claims)
         wrong += [run.error] if run.error else []
         if write_back and not wrong:
@@ -138,7 +137,7 @@ def _merge(results: list[dict], timings: dict) -> None:
     timings = dict(sorted(((old["timings"] or {}) | timings).items()))
     for name, new in (("claims", claims), ("timings", timings)):
         text = json.dumps(new, indent=1, allow_nan=False) + "\n"
-        (OUT / f"{name}.json").write_text(text, "utf-8")
+        guards.write(OUT / f"{name}.json", text)
 
 
 def _read(name: str):

@@ -8,6 +8,7 @@ imports what the lessons import, so that their first cells find compiled bytecod
 import ast
 import importlib
 import json
+import os
 import re
 import sys
 from importlib import metadata
@@ -74,7 +75,12 @@ def nglview(asked: str | None, installed: str | None) -> Check:
 
 def threads() -> Check:
     """Check torch's threads against the cores that affinity and cgroup allow."""
-    cores = importlib.import_module("joblib").cpu_count()
+    cores = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0))
+    quotas = [quota.split() for quota in _limits("cpu.max")]
+    version_1 = (_limits(f"cpu.cfs_{what}_us", "cpu") for what in ("quota", "period"))
+    quotas += zip(*version_1, strict=True)
+    shares = [int(q) / int(period) for q, period in quotas if q not in ("max", "-1")]
+    cores = min([cores, *(max(1, round(share)) for share in shares)])
     used = importlib.import_module("torch").get_num_threads()
     found = f"torch uses {used}, {cores} core(s) allowed"
     cure = "; set OMP_NUM_THREADS=1 and restart, or it runs many times slower"
@@ -99,13 +105,13 @@ def _limits(name: str, controller: str = "") -> list[str]:
     A container sees its own group as the root. Slurm and systemd set limits below the
     root. Version 1 has a tree for each `controller`, version 2 one tree.
     """
-    lines = OWN_GROUP.read_text().splitlines() if OWN_GROUP.is_file() else []
+    lines = OWN_GROUP.read_text("utf-8").splitlines() if OWN_GROUP.is_file() else []
     groups = [line.split(":", 2)[1:] for line in lines]
     own = next((g for controls, g in groups if controller in controls.split(",")), "")
     root = CGROUP / controller
     inner = root / own.strip("/")
     files = [p / name for p in (inner, *inner.parents) if p.is_relative_to(root)]
-    return [file.read_text().strip() for file in files if file.is_file()]
+    return [file.read_text("utf-8").strip() for file in files if file.is_file()]
 
 
 def lessons_folder() -> Path:
@@ -146,7 +152,7 @@ def imports(folder: Path) -> list[Check]:
 def report(build: bool = False) -> bool:
     """Print every check, one a line; return whether all are fine."""
     checks = [*versions(), memory()]
-    checks += [threads()] if version("torch") and version("joblib") else []
+    checks += [threads()] if version("torch") else []
     checks += imports(lessons_folder()) if build else []
     for fine, name, found in checks:
         print(f"{'OK  ' if fine else 'FAIL'} {name}: {found}")

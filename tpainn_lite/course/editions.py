@@ -7,11 +7,13 @@ tagged "solution"; the cell after it checks what it computes.
 import ast
 import copy
 import json
-import shutil
 from pathlib import Path
 
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
+
+from .. import guards
+from .normalise import save
 
 REFUSE = 'raise NotImplementedError("Write it here; the next cell checks it.")'
 
@@ -70,14 +72,13 @@ def main() -> None:
     paths = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
     for name in ("student", "instructor"):
         folder = Path("build") / name
-        folder.mkdir(parents=True, exist_ok=True)
         for picture in Path("notebooks").glob("*.svg"):  # lessons show them
-            shutil.copy(picture, folder)
+            guards.write(folder / picture.name, picture.read_bytes())
         for path in paths:
             lesson = nbformat.read(path, as_version=4)
             cost = costs.get(path.stem)
             made = student(lesson) if name == "student" else instructor(lesson, cost)
-            nbformat.write(made, folder / path.name)
+            save(made, folder / path.name)
     print(f"{len(paths)} lessons: see build/student and build/instructor")
 
 

@@ -15,6 +15,8 @@ import nbformat
 import numpy as np
 from PIL import Image
 
+from .. import guards
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 KINDS = ("text/plain", "text/markdown", "text/latex", "image/png")
 NO_TWIN = "something interactive has no static twin; display it with lessons.show()"
@@ -24,7 +26,12 @@ SAME_SHARE = 1e-4  # of the pixels: less than one digit of a label covers
 
 def write_back(executed: nbformat.NotebookNode, path: Path) -> None:
     """Write the normalised outputs of a run into the notebook at `path`."""
-    nbformat.write(normalised(executed, nbformat.read(path, as_version=4)), path)
+    save(normalised(executed, nbformat.read(path, as_version=4)), path)
+
+
+def save(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a whole notebook, or leave what was there."""
+    guards.write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
 
 
 def normalised(

@@ -9,7 +9,6 @@ from disk, or to put on any server.
 import copy
 import os
 import re
-import shutil
 from html import escape
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from plotly.offline import get_plotlyjs
 
+from .. import guards
 from .lessons import PLOTLY, WIDGET
 
-CORE = "units data datasets molecules water engine dynamics analysis graphs model train"
-CORE += " tune ridge_head select dpp"
+CORE = "units guards data datasets molecules water engine dynamics analysis graphs"
+CORE += " model train tune ridge_head select dpp"
 ROOMS = ("inference", "public", "explorers", "course")
 LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
 INDEX = """<!doctype html>
@@ -112,19 +112,18 @@ def main() -> None:
     paths = sorted(built.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise SystemExit("build/notebooks: holds no lesson; run make tutorial first")
-    site.mkdir(parents=True, exist_ok=True)
-    (site / "plotly.js").write_text(get_plotlyjs(), "utf-8")
+    guards.write(site / "plotly.js", get_plotlyjs())
     for picture in built.glob("*.svg"):
-        shutil.copy(picture, site)
+        guards.write(site / picture.name, picture.read_bytes())
     lessons = ""
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
-        (site / f"{path.stem}.html").write_text(page(notebook), "utf-8")
+        guards.write(site / f"{path.stem}.html", page(notebook))
         title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
-        link = f'<a href="{path.stem}.html">{escape(title)}</a>'
+        link = f'<a href="{escape(path.stem)}.html">{escape(title)}</a>'
         lessons += f'<li value="{int(path.stem[:2])}">{link}</li>\n'
     links = dict(lessons=lessons, modules=_links(CORE.split()), rooms=_links(ROOMS))
-    (site / "index.html").write_text(INDEX.format(**links), "utf-8")
+    guards.write(site / "index.html", INDEX.format(**links))
     reference(site / "api", "tpainn_lite", "!tpainn_lite.reproduce")
     print(f"{len(paths)} lessons: open build/site/index.html")
 

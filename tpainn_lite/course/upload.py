@@ -6,7 +6,7 @@ from pathlib import Path
 import ase.io
 from ipywidgets import FileUpload, Label, VBox
 
-from .. import datasets
+from .. import datasets, guards
 from ..data import with_labels
 from . import own_data
 
@@ -16,7 +16,8 @@ class Upload:
 
     def __init__(self, label: str):
         """Make the button under a label."""
-        self.folder = Path(tempfile.mkdtemp(prefix="tpainn-"))
+        self._kept = tempfile.TemporaryDirectory(prefix="tpainn-")  # to the end
+        self.folder = Path(self._kept.name)
         self.example = self.folder / "example" / "ethanol.extxyz"  # no upload's path
         self.button = FileUpload(description="Upload", multiple=False)
         self.widget = VBox([Label(label), self.button])
@@ -26,7 +27,7 @@ class Upload:
         if self.button.value:
             (sent,) = self.button.value
             path = self.folder / Path(sent["name"]).name
-            path.write_bytes(bytes(sent["content"]))
+            guards.write(path, bytes(sent["content"]))
             return path
         return Path(named) if named else write_example(self.example)
 
@@ -39,6 +40,6 @@ def write_example(path: Path) -> Path:
         forces = a.get_forces(apply_constraint=False) / force
         sent.append(with_labels(a, a.get_potential_energy() / energy, forces))
         sent[-1].info = {}
-    path.parent.mkdir(exist_ok=True)
-    ase.io.write(path, sent)
+    with guards.replacing(path) as part:
+        ase.io.write(part, sent, format="extxyz")
     return path

@@ -1,25 +1,31 @@
 """What explorers share: labelled controls, a figure, its twin, their state, errors."""
 
+import atexit
 import contextlib
 import html
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
-from ipywidgets import HTML, HBox, ValueWidget, VBox, Widget
+from ipywidgets import HTML, Button, HBox, ValueWidget, VBox, Widget
 from traitlets import TraitError
 
 PAUSE = 0.5  # s: least time between two updates of a figure while something runs
 SHARE = 0.03  # of the run's time that updates may take
+PATIENCE = 9.0  # s to wait for a thread that was asked to end
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """Lay out names and what they are as text that a screen reader can read."""
-    cells = (f"<tr><th align=left>{k}</th><td>{v}</td></tr>" for k, v in rows.items())
-    return f"<table>{''.join(cells)}</table>"
+    """Lay out names and what they are as text that a screen reader can read.
+
+    Both may come from a reader's file, so no HTML in them counts.
+    """
+    cells = ((html.escape(k), html.escape(v)) for k, v in rows.items())
+    lines = (f"<tr><th align=left>{k}</th><td>{v}</td></tr>" for k, v in cells)
+    return f"<table>{''.join(lines)}</table>"
 
 
 class Explorer:
@@ -40,7 +46,8 @@ class Explorer:
         """Make ``widget`` of controls with sentences, a text and `parts`, and draw.
 
         The controls begin with the values of `before`, an explorer of the same kind
-        (``globals().get("name of the explorer")`` in a cell), where these fit.
+        (``globals().get("name of the explorer")`` in a cell), where these fit; `before`
+        is closed.
         """
         self._text = HTML()
         rows = [HBox([control, HTML(text)]) for control, text in sentences.items()]
@@ -50,6 +57,7 @@ class Explorer:
                 if not name.startswith("_") and isinstance(control, ValueWidget):
                     _set(control, getattr(before, name).value)
             self.adopt(before)
+            before.close()
         self.draw()
         for control in sentences:
             if isinstance(control, ValueWidget):
@@ -68,10 +76,24 @@ class Explorer:
     def _picture(self) -> bytes:
         return self.figure.to_image(format="png")
 
+    def close(self) -> None:
+        """End what runs, and take the widgets off the page and out of the kernel."""
+        family = [self.widget]
+        for widget in family:
+            family += getattr(widget, "children", ())
+            widget.close()
+
+    def on_click(self, button: Button, act: Callable[[], Any]) -> None:
+        """Let a click on a button `act`; the widget shows what fails."""
+        button.on_click(lambda _: self._try(act))
+
     def _move(self, _: Any) -> None:
+        self._try(self.draw)
+
+    def _try(self, act: Callable[[], Any]) -> None:
         self.error = None
         try:
-            self.draw()
+            act()
         except Exception as error:  # raised here, only the log would have it
             self._fail(error)
 
@@ -118,14 +140,27 @@ class Live(Explorer):
     def launch(self) -> None:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, daemon=True)
+        _running.add(self)
         self._thread.start()
 
+    def close(self) -> None:
+        """Stop, wait for the end, and close the widgets."""
+        self.stop()
+        self.join()
+        super().close()
+
+    def join(self) -> None:
+        """Wait some seconds for the end of the thread."""
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+
     def _run(self) -> None:
-        try:
-            self.work()
-        except BaseException as error:  # shown, and kept for who asks
-            self.error = error
-        self.finish()
+        for part in (self.work, self.finish):
+            try:
+                part()
+            except BaseException as error:  # shown, and kept for who asks
+                self._fail(error)
+        _running.discard(self)
 
     def _show_sometimes(self) -> None:
         """Show, unless just done: a browser that falls behind would not see Stop."""
@@ -136,3 +171,15 @@ class Live(Explorer):
 
     def _move(self, _: Any) -> None:
         """Leave it to `work` to look at the controls."""
+
+
+_running: set[Live] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End all threads before Python ends: it would abort what one of them computes."""
+    for live in (some := [*_running]):
+        live.stop()
+    for live in some:
+        live.join()

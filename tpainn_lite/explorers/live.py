@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from ipywidgets import HTML, Button, HBox, IntProgress, VBox
 
+from .. import guards
 from ..train import OnEpoch
 from . import base, figures
 
@@ -32,6 +33,7 @@ class LiveTraining(base.Live):
     called in the thread at the end: either ``training.error`` is set or ``.value``.
     """
 
+    @guards.checked(start=guards.instance(Callable), steps=guards.count)
     def __init__(
         self,
         start: Callable[[OnEpoch], Any],
@@ -41,8 +43,6 @@ class LiveTraining(base.Live):
         on_end: Callable[["LiveTraining"], None] = lambda training: None,
     ):
         """Build the widgets and start."""
-        if not steps > 0:
-            raise ValueError(f"steps: needs a positive number, got {steps}")
         super().__init__()
         self.steps, self.rows, self.value = steps, [], None
         self._start, self.on_end = start, on_end

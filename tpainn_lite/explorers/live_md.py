@@ -54,8 +54,8 @@ class LiveMD(base.Live):
         self.pressure = Dropdown(options=[*PRESSURES], description="Pressure")
         self.play = Button(description="Start", icon="play")
         self.halt = Button(description="Stop", icon="stop")
-        self.play.on_click(lambda _: self.pause() if self.playing else self.start())
-        self.halt.on_click(lambda _: self.stop())
+        self.on_click(self.play, lambda: (self.start, self.pause)[self.playing]())
+        self.on_click(self.halt, self.stop)
         sentences = {
             self.temperature: "Of the thermostat; it may move while the run goes on.",
             self.pressure: "With one, the box breathes.",

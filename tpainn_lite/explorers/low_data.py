@@ -10,7 +10,8 @@ from ase import Atoms
 from ipywidgets import Button, Dropdown, IntSlider, VBox
 
 from .. import datasets, tune
-from ..data import split
+from ..data import check, split
+from ..guards import checked, element_energies, instance, named, optional, structures
 from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, evaluate
@@ -41,6 +42,9 @@ class LowData(base.Explorer):
 
     POINT = ("arm", "n", "seed", "lr", "strategy")
 
+    @checked(grid=instance(dict), pool=structures(), test=structures())
+    @checked(teacher=instance(Potential), atomic_energies=element_energies)
+    @checked(others=optional(named(instance(Potential))))
     def __init__(
         self,
         grid: dict,
@@ -56,6 +60,8 @@ class LowData(base.Explorer):
         For the same grid and structures, take over its stars and what it still trains.
         Raises `ValueError` where a teacher that an arm names is missing.
         """
+        check(pool, "pool")
+        check(test, "test")
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
         configs = {arm: FitConfig(**how) for arm, how in grid["configs"].items()}
@@ -113,9 +119,16 @@ class LowData(base.Explorer):
             return
         self.stars = before.stars
         if before.training and before.training.running:
-            self.training, self.train.disabled = before.training, True
+            self.training, before.training = before.training, None
+            self.train.disabled, before._slot.children = True, ()
             self._slot.children = [self.training.widget]
             self.training.on_end = self._end
+
+    def close(self) -> None:
+        """Stop the training, and close the widgets."""
+        if self.training:
+            self.training.close()
+        super().close()
 
     def _end(self, training: live.LiveTraining) -> None:
         """Add the star; runs in the thread of the training."""
@@ -139,7 +152,7 @@ class LowData(base.Explorer):
         self.arm.observe(self._own_rate, "value")
         self.strategy = Dropdown(options=[*STRATEGIES, HEAD], description="Strategy")
         self.train = Button(description="Train this point", icon="play")
-        self.train.on_click(lambda _: self.start())
+        self.on_click(self.train, self.start)
         return {
             self.quantity: "What the plot shows, on the test molecules.",
             self.arm: "What a training starts from, and how long it takes.",

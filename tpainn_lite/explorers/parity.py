@@ -12,6 +12,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider
 from PIL import Image
 
 from ..data import check, compositions
+from ..guards import array, checked, named, refusal, structures
 from ..model import Potential
 from . import base, figures, viewers
 
@@ -50,16 +51,14 @@ def predictions(
     """Predict by a potential, or check the predictions that were given."""
     if hasattr(potential, "predict"):
         potential = potential.predict(frames)
-    energies, forces = potential
-    if not len(energies) == len(forces) == len(frames):
-        raise ValueError(
-            f"potentials[{name!r}]: needs an energy and forces for each frame, what "
-            f"predict gives for {len(frames)}; got {len(energies)} and {len(forces)}"
-        )
-    about = f"potentials[{name!r}], forces"
-    pairs = zip(frames, forces, strict=True)
-    forces = [viewers.per_atom(atoms, force, about) for atoms, force in pairs]
-    return np.asarray(energies, float), forces
+    try:
+        energies, forces = potential
+        pairs = [*zip(frames, forces, strict=True)]
+    except (TypeError, ValueError):
+        needed = f"what predict gives for {len(frames)} frames"
+        raise refusal(name, needed, potential) from None
+    energies = array(len(frames))(energies, f"{name}, energies")
+    return energies, [array(len(a), 3)(f, f"{name}, forces") for a, f in pairs]
 
 
 def compare(
@@ -105,6 +104,7 @@ class Parity(base.Explorer):
     plot, 1 for the largest error. It starts at the worst frame of the last potential.
     """
 
+    @checked(frames=structures(), potentials=named(lambda value, _: value))
     def __init__(
         self,
         frames: Sequence[Atoms],
@@ -113,7 +113,10 @@ class Parity(base.Explorer):
     ):
         """Predict, and begin with the controls of `before`."""
         check(frames)
-        said = {name: predictions(frames, p, name) for name, p in potentials.items()}
+        said = {
+            name: predictions(frames, potential, f"potentials[{name!r}]")
+            for name, potential in potentials.items()
+        }
         self._frames = frames
         self._forces = {name: forces for name, (_, forces) in said.items()}
         self._values = compare(frames, said)
@@ -161,8 +164,9 @@ class Parity(base.Explorer):
         self.frame = IntSlider(0, 0, last, description="Frame", continuous_update=False)
         self.worst = Button(description="Worst frame", icon="exclamation")
         self.next_worst = Button(description="Next worst", icon="arrow-right")
-        self.worst.on_click(lambda _: self.jump())
-        self.next_worst.on_click(lambda _: self.jump(self.numbers["rank"] % (last + 1)))
+        self.on_click(self.worst, self.jump)
+        next_one = lambda: self.jump(self.numbers["rank"] % (last + 1))  # noqa: E731
+        self.on_click(self.next_worst, next_one)
         self.jump()
         return {
             self.quantity: "What is compared. Energies: less what the elements account "

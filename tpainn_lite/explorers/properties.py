@@ -1,6 +1,5 @@
 """The property explorer: what runs of a liquid say, and how sure one can be."""
 
-import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from ase import Atoms
 from ipywidgets import Dropdown, FloatRangeSlider, SelectMultiple
 
 from .. import analysis, dynamics, units
+from ..guards import checked, named, structures
 from . import base, figures
 
 PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
@@ -92,6 +92,7 @@ class Properties(base.Explorer):
     ``estimates`` holds, for each model shown, (lengths in ps, values, errors).
     """
 
+    @checked(nvt=named(structures(2)), npt=named(structures(2)))
     def __init__(
         self,
         nvt: Mapping[str, Sequence[Atoms]],
@@ -100,11 +101,8 @@ class Properties(base.Explorer):
     ):
         """Begin with the controls of `before`; compute only what is asked for."""
         names = [*nvt]
-        if not names or names != [*npt]:
-            raise ValueError(
-                "nvt, npt: need runs of the same models, one or more; got "
-                f"{names} and {[*npt]}"
-            )
+        if names != [*npt]:
+            raise ValueError(f"npt: needs runs of {names}, as nvt has, got {[*npt]}")
         self._runs = {True: npt, False: nvt}
         self.models = SelectMultiple(
             options=names, value=names, rows=len(names), description="Models"
@@ -141,7 +139,7 @@ class Properties(base.Explorer):
                     rows, step = self._rows(name)
                     found = _growing(quantity, rows, step)
                 except ValueError as error:  # a broken molecule, a box too small
-                    words[name] = html.escape(str(error))
+                    words[name] = str(error)
             if found.size:
                 x, y = curve(quantity, rows, step)
                 self.estimates[name] = tuple(found)

@@ -10,7 +10,8 @@ from ase import Atoms
 from ipywidgets import Dropdown, IntSlider
 
 from .. import ridge_head
-from ..data import labels
+from ..data import check, labels
+from ..guards import checked, instance, optional, structures
 from ..model import Potential
 from . import base, figures
 
@@ -24,6 +25,8 @@ class Refit(base.Explorer):
     control does not.
     """
 
+    @checked(potential=instance(Potential), pool=structures(), test=structures())
+    @checked(config=optional(instance(ridge_head.HeadConfig)))
     def __init__(
         self,
         potential: Potential,
@@ -40,6 +43,8 @@ class Refit(base.Explorer):
                 "pool, test: need structures of one composition (here one constant "
                 f"stands for the reference energies), got {sorted(compositions)}"
             )
+        check(pool, "pool")
+        check(test, "test")
         phi = ridge_head.draw_features(potential, pool, config, seed=0)
         self._rows, self._test = (
             ridge_head.design(potential, part, phi, config) for part in (pool, test)

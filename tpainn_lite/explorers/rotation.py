@@ -5,6 +5,8 @@ from ase import Atoms
 from ipywidgets import Checkbox, Dropdown, IntSlider
 from scipy.spatial.transform import Rotation as Turn
 
+from ..data import check, energy_forces_of
+from ..guards import checked, refusal, structure
 from ..model import Potential
 from . import base, viewers
 
@@ -18,16 +20,21 @@ class Rotation(base.Explorer):
     molecule, its forces F(Qx), and Q F(x), drawn as thin grey arrows.
     """
 
+    @checked(atoms=structure)
     def __init__(
         self, potential: Potential, atoms: Atoms, before: "Rotation | None" = None
     ):
-        """Show one structure, about its centre, with the controls of `before`."""
+        """Show one molecule, about its centre, with the controls of `before`."""
+        check([atoms], "atoms", labelled=False)
+        if atoms.pbc.any():
+            raise refusal("atoms", "a molecule without a periodic cell", atoms)
+        self._energy_forces = energy_forces_of(potential)
         self.axis = Dropdown(options=["x", "y", "z"], value="z", description="Axis")
         self.angle = IntSlider(0, -180, 180, 5, description="Angle (°)")
         self.mirror = Checkbox(False, description="Mirror (x to -x)")
-        self._potential, self._atoms = potential, atoms.copy()
+        self._atoms = atoms.copy()
         self._atoms.positions -= atoms.positions.mean(axis=0)
-        self._start = potential.energy_forces(atoms.numbers, self._atoms.positions)
+        self._start = self._forces_at(self._atoms)
         self._box = viewers.view_forces(self._atoms, self._start[1], self._start[1])
         sentences = {
             self.axis: "The line through the centre about which the molecule turns.",
@@ -42,7 +49,7 @@ class Rotation(base.Explorer):
         Q = Q @ np.diag([-1.0 if self.mirror.value else 1.0, 1.0, 1.0])
         moved, (before, old) = self._atoms.copy(), self._start
         moved.positions = moved.positions @ Q.T
-        energy, forces = self._potential.energy_forces(moved.numbers, moved.positions)
+        energy, forces = self._forces_at(moved)
         expected = old @ Q.T
         deviation, change = (
             float(np.linalg.norm(forces - other, axis=1).max())
@@ -60,6 +67,9 @@ class Rotation(base.Explorer):
             "Largest |F(Qx) - Q F(x)|": f"{deviation:.1e} eV/Å",
         }
         self._text.value = base.table(rows)
+
+    def _forces_at(self, atoms: Atoms) -> tuple[float, np.ndarray]:
+        return self._energy_forces(atoms.numbers, atoms.positions, None)
 
     def _picture(self) -> bytes:
         return viewers.snapshot(*self.drawn, like=self._atoms)  # it looks turned

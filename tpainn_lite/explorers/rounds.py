@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from ipywidgets import Button, Dropdown
 
 from .. import select
+from ..guards import checked, text
 from . import base, figures
 
 BATCH = 10  # labels a round
@@ -18,6 +19,7 @@ class Rounds(base.Explorer):
     start. ``errors`` holds, for each way that was clicked, the error after each round.
     """
 
+    @checked(unit=text)
     def __init__(
         self,
         X: np.ndarray,
@@ -34,8 +36,8 @@ class Rounds(base.Explorer):
         self.way = Dropdown(options=ways, value="committee", description="Way")
         self.button = Button(description=f"Label {BATCH} more", icon="plus")
         self.again = Button(description="Start again", icon="refresh")
-        self.button.on_click(lambda _: self.step())
-        self.again.on_click(lambda _: self.restart())
+        self.on_click(self.button, self.step)
+        self.on_click(self.again, self.restart)
         labels = "number of labels", f"test MAE ({unit})"
         nothing = dict.fromkeys(ways, ([0], [0]))
         self.figure = go.FigureWidget(

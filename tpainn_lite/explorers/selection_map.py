@@ -8,17 +8,20 @@ from ase import Atoms
 from ipywidgets import HTML, Dropdown, FloatLogSlider, FloatSlider, IntSlider, VBox
 
 from .. import select
+from ..guards import array, checked, optional, refusal, structures, text
 from . import base, figures, viewers
 
 
 class SelectionMap(base.Explorer):
     """Which candidates would be labelled, on a map of their first two descriptors.
 
-    `X` (N, d) describes the candidates, most important columns first, as principal
+    `X` (N, d >= 2) describes the candidates, most important columns first, as principal
     components do; `cheap` (N,) are their cheap labels in `unit`. ``chosen`` holds the
     indices of the last choice. With `frames` a click on a point shows the structure.
     """
 
+    @checked(X=array(None, None), cheap=array(None), unit=text)
+    @checked(frames=optional(structures()))
     def __init__(
         self,
         X: np.ndarray,
@@ -28,7 +31,12 @@ class SelectionMap(base.Explorer):
         before: "SelectionMap | None" = None,
     ):
         """Show one table, with the controls of `before`."""
-        self._X, self._cheap, self._frames = np.asarray(X, float), cheap, frames
+        if len(X) < 2 or X.shape[1] < 2:
+            raise refusal("X", "two candidates and two columns, or more", X)
+        for name, its in (("cheap", cheap), ("frames", frames)):
+            if its is not None and len(its) != len(X):
+                raise ValueError(f"{name}: needs {len(X)}, as X has, got {len(its)}")
+        self._X, self._cheap, self._frames = X, cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")
         self.n = IntSlider(10, 1, min(50, len(X)), description="n")
@@ -45,7 +53,7 @@ class SelectionMap(base.Explorer):
         for control in sentences:
             control.continuous_update = False
         self.chosen = np.array([], int)
-        self.figure, self._slot = go.FigureWidget(_map(X, cheap, unit)), VBox()
+        self.figure, self._slot = go.FigureWidget(_map(X, cheap, unit)), VBox([HTML()])
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self.assemble(sentences, self.figure, self._slot, before=before)
@@ -53,8 +61,12 @@ class SelectionMap(base.Explorer):
     def show(self, k: int) -> None:
         """Show candidate `k`, as a click on its point does."""
         about = {"Shown": f"Candidate {k}: {self._cheap[k]:.3g}"}
-        view = [] if self._frames is None else [viewers.view(self._frames[k])]
-        self._slot.children = [HTML(base.table(about)), *view]
+        text, *view = self._slot.children
+        text.value = base.table(about)
+        if view:
+            viewers.change(view[0], self._frames[k])
+        elif self._frames is not None:
+            self._slot.children = [text, viewers.view(self._frames[k])]
 
     def draw(self) -> None:
         """Choose, and say how near the chosen are to each other and all are to them."""
@@ -84,7 +96,8 @@ class SelectionMap(base.Explorer):
 
     def _clicked(self, trace, points, _) -> None:
         if points.point_inds:
-            self.show(int(trace.customdata[points.point_inds[0]]))
+            k = int(trace.customdata[points.point_inds[0]])
+            self._try(lambda: self.show(k))
 
 
 def _map(X: np.ndarray, cheap: np.ndarray, unit: str) -> go.Figure:

@@ -1,8 +1,11 @@
 """3D views of structures (nglview) and their static twins (PNG through matplotlib)."""
 
+import contextlib
 import io
 import itertools
 import math
+import sys
+import time
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,14 +22,46 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
 
+from .. import guards
 from ..analysis import neighbours
 
 with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
     warnings.simplefilter("ignore")
     import nglview
+    from nglview.remote_thread import RemoteCallThread
 
+WAITED_FOR = ["loadFile", "replaceStructure", "_exportImage"]  # as in nglview
 LONGEST = 2.0  # Å: about the length of the longest arrow
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
+
+
+class Calls(RemoteCallThread):
+    """Send what a view asks of the page, one after the other, until it is closed."""
+
+    def run(self) -> None:
+        """Run until a call exits."""
+        with contextlib.suppress(SystemExit):
+            super().run()
+
+
+class View(nglview.NGLWidget):
+    """The widget of nglview, but its thread ends when it is closed."""
+
+    def _initialize_threads(self) -> None:
+        self.on_msg(self._handle_nglview_custom_msg)
+        self._remote_call_thread = Calls(self, registered_funcs=WAITED_FOR)
+        self._remote_call_thread.start()
+
+    def close(self) -> None:
+        """Take the view off the page, and end its thread."""
+        for part in (*self._iplayer.children, self._iplayer, self._ibtn_fullscreen):
+            part.close()
+        super().close()
+        self._remote_call_thread.q[:] = [lambda _: sys.exit()]
+        end = time.monotonic() + 1.0
+        while self._remote_call_thread.is_alive() and time.monotonic() < end:
+            self._event.set()  # it may wait for a page that is gone
+            self._remote_call_thread.join(0.05)
 
 
 class Arrows(NamedTuple):
@@ -48,9 +83,10 @@ def arrows(
     or without a reference by ``|forces|``; `reference` (N, 3) eV/Å is drawn thin and
     grey. 1 Å of arrow stands for a round number of eV/Å.
     """
-    both = [per_atom(atoms, forces, "forces")]
+    each = guards.array(len(atoms), 3)
+    both = [each(forces, "forces")]
     if reference is not None:
-        both.append(per_atom(atoms, reference, "reference"))
+        both.append(each(reference, "reference"))
     label = "force (eV/Å)" if reference is None else "force error (eV/Å)"
     values = np.linalg.norm(both[0] - sum(both[1:]), axis=1)
     # the next of 1, 2, 5, 10, ... that keeps arrows short enough
@@ -62,26 +98,16 @@ def arrows(
     return Arrows(atoms.positions, ends, values, label, legend)
 
 
-def per_atom(atoms: Atoms, values: np.ndarray, name: str) -> np.ndarray:
-    """Return `values` as a finite (N, 3) array, or raise `ValueError`."""
-    values, shape = np.asarray(values, float), (len(atoms), 3)
-    if values.shape != shape:
-        raise ValueError(f"{name}: needs shape {shape}, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name}: a number is NaN or infinite")
-    return values
-
-
-def view(frames: Atoms | Sequence[Atoms]) -> nglview.NGLWidget:
+def view(frames: Atoms | Sequence[Atoms]) -> View:
     """Show one structure, or a trajectory of the same atoms, as balls and sticks.
 
     A periodic cell is drawn too. The slider of a trajectory shows when the pointer is
     over the view.
     """
-    widget = nglview.NGLWidget()
+    frames, widget = _frames(frames), View()
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.layout.width, widget.layout.height = "600px", "360px"
-    _load(widget, _frames(frames))
+    change(widget, frames)
     return widget
 
 
@@ -90,24 +116,28 @@ def view_forces(atoms, forces, reference=None) -> VBox:
 
     Returns the view (``.children[0]``) above a text that states both scales.
     """
+    drawn = arrows(guards.structure(atoms, "atoms"), forces, reference)
     box = VBox([view(atoms), HTML()])
-    _add_arrows(box, arrows(atoms, forces, reference))
+    _add_arrows(box, drawn)
     return box
 
 
 def change_forces(box, atoms, forces, reference=None, centre=True) -> None:
     """Show another structure in what `view_forces` returned; arguments as there.
 
-    The view stays: a new one for each structure would use up the browser's few. Without
-    `centre` the camera stays, too.
+    Without `centre` the camera stays.
     """
-    drawn = arrows(atoms, forces, reference)
-    _load(box.children[0], _frames(atoms), centre)
+    drawn = arrows(guards.structure(atoms, "atoms"), forces, reference)
+    change(box.children[0], atoms, centre)
     _add_arrows(box, drawn)
 
 
-def _load(widget: nglview.NGLWidget, frames: list[Atoms], centre=True) -> None:
-    """Put structures in place of all that a view shows."""
+def change(widget: View, frames: Atoms | Sequence[Atoms], centre=True) -> None:
+    """Put frames in place of all that a view shows; without `centre` its camera stays.
+
+    A new view for each structure would use up the browser's few.
+    """
+    frames = _frames(frames)
     for component in reversed([*widget._ngl_component_ids]):
         widget.remove_component(component)
     trajectory = nglview.ASETrajectory(frames)
@@ -207,11 +237,11 @@ def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None
 
 def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
     """Check that frames are of the same atoms."""
-    frames = [frames] if isinstance(frames, Atoms) else list(frames)
-    if not frames or not all(isinstance(a, Atoms) and len(a) for a in frames):
-        raise ValueError("frames: needs one ase.Atoms with atoms, or several")
-    for i, atoms in enumerate(frames):
-        if not np.array_equal(atoms.numbers, frames[0].numbers):
-            raise ValueError(f"frames: frame {i} has other atoms than frame 0")
-        per_atom(atoms, atoms.positions, f"frames, positions of frame {i}")
-    return frames
+    frames = [frames] if isinstance(frames, Atoms) else frames
+    for i, atoms in enumerate(guards.structures()(frames, "frames")):
+        if not len(atoms) or not np.array_equal(atoms.numbers, frames[0].numbers):
+            raise ValueError(f"frames: frame {i} has no atoms, or other than frame 0")
+        for name in ("positions", "cell"):
+            about = f"frames, {name} of frame {i}"
+            guards.array(None, 3)(np.array(getattr(atoms, name)), about)
+    return [*frames]
