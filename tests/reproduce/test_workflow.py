@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tpainn_lite import datasets
+from tpainn_lite import datasets, guards
 from tpainn_lite.course import lessons
 from tpainn_lite.reproduce import __main__, parts
 
@@ -128,8 +128,9 @@ def test_a_failure_blocks_no_other_part_and_a_share_ships_nothing(tiny):
     assert made == "0: 0 at 1; 1: 1 at 1; share 0.3"
 
 
-def test_the_command_line(monkeypatch, capsys):
+def test_the_command_line(monkeypatch, capsys, tmp_path):
     asked = []
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "execv", lambda program, call: asked.append(call))
     __main__.main(["ladder", "--cores", "3", "--profile", "ci", "--dry-run"])
     __main__.main(["ladder", "--ship", "--profile", "my-cluster"])
@@ -149,6 +150,10 @@ def test_the_command_line(monkeypatch, capsys):
             __main__.main(wrong)
         assert re.search(message, capsys.readouterr().err)
     assert tuple(__main__.PROFILES) == lessons.PROFILES
+    with guards.locked(parts.WORK / "all"), pytest.raises(SystemExit):
+        __main__.main(["ladder"])  # a second process, in the same folder
+    assert f"is being written by process {os.getpid()}" in capsys.readouterr().err
+    assert len(asked) == 2
 
 
 def test_every_shipped_file_has_one_rule(capsys):

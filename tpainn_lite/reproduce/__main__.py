@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import guards
 from . import parts
 
 PROFILES = {"ci": 0.02, "binder": 0.1, "laptop": 0.3, "full": 1.0}  # share of the work
@@ -75,7 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rest += ["--force"]
     call = command(names, options.cores, **config) + rest
     print(shlex.join(call), flush=True)
-    os.execv(call[0], call)
+    try:  # Snakemake takes the place of this process, and its lock
+        with guards.locked(parts.WORK / "all"):
+            os.execv(call[0], call)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

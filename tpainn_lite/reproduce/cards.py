@@ -1,6 +1,7 @@
 """Write parts, and shipped sets and tables with their cards."""
 
 import hashlib
+import io
 import json
 import lzma
 import tomllib
@@ -12,6 +13,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
+from .. import guards
 from ..data import check, groups_of, unconstrained
 from .parts import Part
 
@@ -44,23 +46,21 @@ def plural(group: str) -> str:
     return "molecules" if group == "smiles" else f"{group}s"
 
 
-def save(result: object, path: Path) -> None:
+def save(result: object, path: str | Path) -> None:
     """Write bytes and text as they are, frames as extxyz, all else as JSON."""
-    if isinstance(result, bytes):
-        path.write_bytes(result)
-    elif isinstance(result, str):
-        path.write_text(result)
-    elif isinstance(result, list) and isinstance(result[0], Atoms):
-        ase.io.write(path, result, format="extxyz")
+    if isinstance(result, list) and isinstance(result[0], Atoms):
+        with guards.replacing(path) as part:
+            ase.io.write(part, result, format="extxyz")
     else:
-        path.write_text(json.dumps(result))
+        plain = isinstance(result, bytes | str)
+        guards.write(path, result if plain else json.dumps(result))
 
 
 def write_card(name: str, content: dict, folder: Path) -> None:
     """Write FOLDER/name.json: the command, and `content`."""
     made = {"name": name, "command": f"{COMMAND} {name}"} | content
     text = json.dumps(made, separators=(",", ":")) + "\n"
-    (folder / f"{name}.json").write_text(text)
+    guards.write(folder / f"{name}.json", text)
 
 
 def write_set(
@@ -82,8 +82,10 @@ def write_set(
     if len({a.positions.round(4).tobytes() for a in frames}) < len(frames):
         raise ValueError(f"{name}: a structure occurs twice; look at its seeds")
     path, told = folder / f"{name}{suffix}", dict(about()[name])
-    with (lzma.open if suffix.endswith(".xz") else open)(path, "wt") as file:
-        ase.io.write(file, frames, format="extxyz")
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    content = text.getvalue().encode()
+    guards.write(path, lzma.compress(content) if suffix.endswith(".xz") else content)
     counts = _counts(frames, told.pop("groups"))
     card = {
         "name": name,
@@ -96,7 +98,7 @@ def write_set(
         **more,
     }
     text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-    (folder / f"{name}.json").write_text(text, "utf-8")
+    guards.write(folder / f"{name}.json", text)
 
 
 def _counts(frames: Sequence[Atoms], groups: str) -> dict:

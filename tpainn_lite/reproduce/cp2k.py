@@ -50,7 +50,7 @@ SMOOTHING = """
     XC_SMOOTH_RHO NN10
     XC_DERIV SPLINE2_SMOOTH
    &END XC_GRID"""
-INPUT = Path(__file__).with_suffix(".inp").read_text()
+INPUT = Path(__file__).with_suffix(".inp").read_text("utf-8")
 GUESS = dict(  # coarse and smoothed: only its orbitals are used
     method="GPW",
     eps_default="1e-7",
@@ -117,8 +117,8 @@ def _calculate(atoms: Atoms, label: str, settings: dict, cutoff: float, **how) -
             found = {key: np.copy(value) for key, value in cp2k.results.items()}
     except (AssertionError, ValueError) as error:  # what ASE's reader of replies raises
         log = Path(f"{label}.out")
-        tail = log.read_text()[-1500:] if log.is_file() else "no output"
-        raise RuntimeError(f"CP2K failed ({error}): {tail}") from error
+        text = log.read_text("utf-8", "replace") if log.is_file() else "no output"
+        raise RuntimeError(f"CP2K failed ({error}): {text[-1500:]}") from error
     found["energy"] = float(found["energy"])
     return {key: found[key] for key in ("energy", "forces", "stress") if key in found}
 
@@ -135,5 +135,5 @@ def atom_energies() -> dict[int, float]:
 
 def version() -> str:
     """Ask for the name and version of the CP2K that is installed."""
-    text = subprocess.check_output(["cp2k", "--version"], text=True)
+    text = subprocess.check_output(["cp2k", "--version"], encoding="utf-8")
     return text.strip().splitlines()[0].strip()

@@ -14,15 +14,15 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+from .. import guards
 from . import cards
 from .parts import ENUMERATED, place
 
 
 def part(family: str, name: str, part: str, file: str) -> None:
     """Compute one part; the file is whole or absent."""
-    module, result = import_module(family), Path(f"{file}.unfinished")
-    cards.save(module.compute(name, module.parts(name)[part].task), result)
-    result.replace(file)
+    module = import_module(family)
+    cards.save(module.compute(name, module.parts(name)[part].task), file)
 
 
 def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
@@ -43,15 +43,13 @@ def molecules(file: str) -> None:
     """List the classical molecules; it takes half a minute."""
     from .pretraining import classical_molecules
 
-    Path(file).write_text("\n".join(classical_molecules(*ENUMERATED)) + "\n")
+    guards.write(file, "\n".join(classical_molecules(*ENUMERATED)) + "\n")
 
 
 def ship(*files: str) -> None:
     """Copy files, each in one step."""
-    for file in files:
-        target = place(file) / Path(file).name
-        shutil.copyfile(file, target.with_suffix(".copy"))
-        target.with_suffix(".copy").replace(target)
+    for file in map(Path, files):
+        guards.write(place(file.name) / file.name, file.read_bytes())
 
 
 def follow_parent() -> None:

@@ -104,5 +104,5 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         "from": sources((DATA, QUANTUM)),
         "pretraining": asdict(replace(FIT, steps=STEPS)),
         **words("ladder"),
-        "teachers": [json.loads(p.read_text()) for p in results],
+        "teachers": [json.loads(p.read_bytes()) for p in results],
     }

@@ -34,7 +34,7 @@ Task = tuple[str, float, int, str]  # SMILES, temperature in K, seed, split
 
 def dft_molecules() -> dict[str, str]:
     """Read SMILES -> name of the molecules with quantum labels."""
-    text = (files("tpainn_lite") / "shipped" / "molecules.smi").read_text()
+    text = (files("tpainn_lite") / "shipped" / "molecules.smi").read_text("utf-8")
     return dict(line.split(" ", 1) for line in text.splitlines())
 
 
@@ -94,7 +94,7 @@ def mode_tasks() -> list[tuple[int, int]]:
 
 def portions() -> list[tuple[int, list[str]]]:
     """List (seed, 25 SMILES) of each portion of the classical structures."""
-    smiles = Path(SMILES).read_text().split()
+    smiles = Path(SMILES).read_text("utf-8").split()
     order = np.random.default_rng(SEED).permutation(len(smiles))
     starts = range(0, len(smiles), 25)
     return [(SEED + k, [smiles[i] for i in order[k : k + 25]]) for k in starts]

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from scipy.linalg import eigh
 
+from .. import guards
 from ..analysis import nearest_image
 from ..public import download, formats
 from .parts import Part
@@ -67,4 +68,4 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     frames = formats.water_frames(*download.located(download.SETS[SET]))
     lines = seriate(displacements(frames)).reshape(-1, 20)
     text = HEADER + "".join(" ".join(map(str, line)) + "\n" for line in lines)
-    (folder / f"{name}.txt").write_text(text)
+    guards.write(folder / f"{name}.txt", text)

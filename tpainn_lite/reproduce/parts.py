@@ -104,4 +104,4 @@ def slug(*words: object) -> str:
 
 def rows_of(results: Sequence[Path]) -> list[dict]:
     """Read the rows of all parts."""
-    return [row for path in results for row in json.loads(path.read_text())]
+    return [row for path in results for row in json.loads(path.read_bytes())]

@@ -149,9 +149,8 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     how = PRETRAININGS[name]
     how = replace(how, fit=replace(how.fit, steps=round(share * how.fit.steps)))
     made_from = sources(whole(name).reads)
-    contents = [mark(p.read_text()) for p in results]
+    contents = [mark(p.read_text("utf-8")) for p in results]
     state = WORK / "state" / f"{name}-{mark(how, made_from, contents)}.pt"
-    state.parent.mkdir(parents=True, exist_ok=True)
     parts = [ase.io.read(p, ":", format="extxyz") for p in results]
     kept = min(how.validation, len(parts) - 1)
     train = [a for part in parts[:-kept][: how.portions] for a in part]

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 # PySCF's wheel brings an OpenBLAS of 2018. It takes processors made since for machines
 # of 2004, and is then 2-3 times slower than with the name of one that it knows.
 CPU = Path("/proc/cpuinfo")
-if CPU.is_file() and "avx2" in CPU.read_text():
+if CPU.is_file() and "avx2" in CPU.read_text("utf-8", "replace"):
     os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 from pyscf import cc, dft, gto, lib, scf  # noqa: E402
 from pyscf.cc import ccsd_t_lambda  # noqa: E402

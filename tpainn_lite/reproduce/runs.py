@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import analysis, datasets, dynamics, water
+from .. import analysis, datasets, dynamics, guards, water
 from .cards import words
 from .parts import WORK, Part, mark, rows_of, sources
 from .water_labels import equilibrated
@@ -102,7 +102,6 @@ def shared() -> tuple:
 def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):
     """Run a potential in a file of its own, named by what decides the run."""
     file = WORK / folder / f"{name}-{mark(decided)}.traj"
-    file.parent.mkdir(parents=True, exist_ok=True)
     run = dict(timestep=1.0, friction=FRICTION, platform="CPU", file=file)
     return dynamics.simulate(start, potential, **run, **how)
 
@@ -230,14 +229,14 @@ def whole(name: str) -> Part:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the runs: their outcomes, or their frames and a list of them."""
     if name == "spcfw-liquid":
-        return words(name, **SPC_FW) | json.loads(results[0].read_text())
+        return words(name, **SPC_FW) | json.loads(results[0].read_bytes())
     if name == "water-stability":
         rows = rows_of(results)
     else:
         rows = []
         for run, result in zip(RUNS[name], results, strict=False):
             content, file = result.read_bytes(), f"{run.name}.npz"
-            (folder / file).write_bytes(content)
+            guards.write(folder / file, content)
             sha256 = hashlib.sha256(content).hexdigest()
             rows.append(asdict(run) | {"file": file, "sha256": sha256})
     how = dict(n=MOLECULES, every=EVERY, broken=BROKEN, settle=SETTLE, fit=FIT)
