@@ -17,6 +17,7 @@ import torch
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
+from .bounds import check_cell
 from .data import check, labels
 
 Graph = dict[str, torch.Tensor]
@@ -39,6 +40,7 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
     """
     if not cutoff > 0:
         raise ValueError(f"cutoff: needs a positive length in Å, got {cutoff}")
+    check_cell(atoms, cutoff)
     # An open structure still needs a box for the cell list; any box around it will do.
     cell = np.asarray(atoms.cell) if atoms.pbc.any() else np.eye(3)
     i, j, S = neighbour_list(

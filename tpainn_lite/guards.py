@@ -191,9 +191,10 @@ def structure(value: Any, name: str) -> Atoms:
 
 def structures(least: int = 1) -> Kind:
     """Make the kind of a list of at least so many structures."""
+    words = "one structure" if least == 1 else f"{least} structures"
+    needed = f"at least {words}, in a list"
 
     def kind(value: Any, name: str) -> Sequence[Atoms]:
-        needed = f"a list of at least {least} ase.Atoms"
         if isinstance(value, Atoms):
             raise ValueError(f"{name}: needs a list of structures, got one; write [it]")
         if not isinstance(value, Sequence) or len(value) < least:
@@ -206,21 +207,22 @@ def structures(least: int = 1) -> Kind:
 
 
 def array(*shape: int | None) -> Kind:
-    """Make the kind of a finite array of floats; None in `shape` is any length."""
+    """Make the kind of a finite array of numbers; None in `shape` is any length."""
     needed = "a finite array of shape (" + ", ".join(
         "any" if n is None else str(n) for n in shape
     )
 
     def kind(value: Any, name: str) -> np.ndarray:
         try:
-            found = np.asarray(value, float)
-        except (TypeError, ValueError, OverflowError):
+            found = np.asarray(value)
+        except (TypeError, ValueError, RuntimeError):  # ragged, or torch's with a grad
             raise refusal(name, needed + ")", value) from None
         fits = len(found.shape) == len(shape) and all(
             n in (None, m) for n, m in zip(shape, found.shape, strict=True)
         )
-        if not fits:
+        if not fits or (found.size and found.dtype.kind not in "iuf"):
             raise refusal(name, needed + ")", value)
+        found = found.astype(float, copy=False)
         if not np.isfinite(found).all():
             raise ValueError(f"{name}: needs {needed}), got NaN or infinity")
         return found

@@ -191,9 +191,12 @@ def _labelled(
             "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
         )
     labelled = []
-    for a in known:
+    for k, a in enumerate(known):
         forces = force * _result(a, "forces") if every else None
-        labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
+        try:
+            labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
+        except ValueError as error:
+            raise ValueError(f"frame {k}: {error}") from None
     return labelled, every
 
 
