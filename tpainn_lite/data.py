@@ -292,7 +292,7 @@ def split(
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
-@checked(frames=structures(0), elements=guards.several(guards.whole(least=0)))
+@checked(frames=structures(0), elements=guards.several(guards.whole(least=0), 0))
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     """Count the atoms of each element in each frame: (frames, elements)."""
     return np.array([[(a.numbers == z).sum() for z in elements] for a in frames], float)
