@@ -136,6 +136,13 @@ def one_of(*options: Any) -> Kind:
     return kind
 
 
+def function(value: Any, name: str) -> Callable:
+    """Take what can be called."""
+    if not callable(value):
+        raise refusal(name, "a function", value)
+    return value
+
+
 def optional(kind: Kind) -> Kind:
     """Make the kind that also takes None."""
     return lambda value, name: None if value is None else kind(value, name)
@@ -279,8 +286,9 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = "the disk is full; make room, or write to another one"
+        full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+        if error.errno in full or "requested and" in str(error):  # as NumPy says it
+            why = "the disk is full, or takes no larger file; write to another one"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "the folder may not be written to; choose another one"
         else:
