@@ -123,6 +123,13 @@ def file(value: Any, name: str) -> Path:
     return Path(value)
 
 
+def function(value: Any, name: str) -> Callable:
+    """Take what can be called."""
+    if not callable(value):
+        raise refusal(name, "a function", value)
+    return value
+
+
 def one_of(*options: Any) -> Kind:
     """Make the kind of a choice."""
 
@@ -134,13 +141,6 @@ def one_of(*options: Any) -> Kind:
         raise refusal(name, f"one of {list(options)}", value)
 
     return kind
-
-
-def function(value: Any, name: str) -> Callable:
-    """Take what can be called."""
-    if not callable(value):
-        raise refusal(name, "a function", value)
-    return value
 
 
 def optional(kind: Kind) -> Kind:
@@ -237,6 +237,14 @@ def array(*shape: int | None) -> Kind:
     return kind
 
 
+def elements(value: Any, name: str) -> np.ndarray:
+    """Take the atomic numbers (N,) of a structure."""
+    found = array(None)(value, name)
+    if not (len(found) and ((found >= 1) & (found <= 118) & (found % 1 == 0)).all()):
+        raise refusal(name, "atomic numbers (1 to 118)", value)
+    return found.astype(int)
+
+
 def element_energies(value: Any, name: str) -> dict[int, float]:
     """Take an energy (eV) for each atomic number."""
     if not isinstance(value, Mapping) or not value:
@@ -274,7 +282,7 @@ def checked(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def settle(config: Any, **kinds: Kind) -> None:
+def settle(config: Any, /, **kinds: Kind) -> None:
     """Check fields of a frozen dataclass, from its ``__post_init__``."""
     for name, kind in kinds.items():
         object.__setattr__(config, name, kind(getattr(config, name), name))
@@ -286,9 +294,8 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
-        if error.errno in full or "requested and" in str(error):  # as NumPy says it
-            why = "the disk is full, or takes no larger file; write to another one"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why = "the disk is full; make room, or write to another one"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "the folder may not be written to; choose another one"
         else:
@@ -332,7 +339,7 @@ def write(path: str | Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path) -> Iterator[None]:
+def locked(path: str | Path, name: str = "file") -> Iterator[None]:
     """Hold `path` for this process; refuse with who holds it already.
 
     The lock is the file PATH.lock. That of a process that was killed does not count.
@@ -345,7 +352,7 @@ def locked(path: str | Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
-                f"file: {path} is being written by process {lock.pid or 'unknown'}; "
+                f"{name}: {path} is being written by process {lock.pid or 'unknown'}; "
                 "wait for its end, or take another name"
             ) from None
     try:

@@ -66,5 +66,6 @@ def follow_parent() -> None:
 
 if __name__ == "__main__":
     follow_parent()
+    torch.set_num_threads(1)  # as Snakemake counts cores
     jobs = {job.__name__: job for job in (part, whole, molecules, ship)}
     jobs[sys.argv[1]](*sys.argv[2:])
