@@ -177,13 +177,13 @@ def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
     return int(first[k]), int(second[k]), float(distance[k])
 
 
-def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
-    """Raise `ValueError`, naming the frame, for what no potential can learn from.
+def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
+    """Return `frames`, or raise `ValueError` for what no potential can learn from.
 
-    That is: no frame, no atoms, none of an element, positions that are not finite or
-    beyond `FAR`, a cell without volume or periodic in some directions only, atoms
-    closer than `CLASH`, and, if `labelled`, energies (and `forces`) that are missing,
-    not finite, or of another shape.
+    That is, with the number of the frame: no frame, no atoms, none of an element,
+    positions that are not finite or beyond `FAR`, a cell without volume or periodic in
+    some directions only, atoms closer than `CLASH`, and, if `labelled`, energies (and
+    `forces`) that are missing, not finite, or of another shape.
     """
     for i, atoms in enumerate(structures()(frames, name)):
         where = f"{name}, frame {i}"
@@ -204,6 +204,7 @@ def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) ->
             )
         if labelled:
             labels(atoms, where, forces)
+    return frames
 
 
 @checked(frames=structures(0))

@@ -123,13 +123,6 @@ def file(value: Any, name: str) -> Path:
     return Path(value)
 
 
-def function(value: Any, name: str) -> Callable:
-    """Take what can be called."""
-    if not callable(value):
-        raise refusal(name, "a function", value)
-    return value
-
-
 def one_of(*options: Any) -> Kind:
     """Make the kind of a choice."""
 
@@ -141,6 +134,13 @@ def one_of(*options: Any) -> Kind:
         raise refusal(name, f"one of {list(options)}", value)
 
     return kind
+
+
+def function(value: Any, name: str) -> Callable:
+    """Take what can be called."""
+    if not callable(value):
+        raise refusal(name, "a function", value)
+    return value
 
 
 def optional(kind: Kind) -> Kind:
@@ -294,8 +294,9 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = "the disk is full; make room, or write to another one"
+        full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+        if error.errno in full or "requested and" in str(error):  # as NumPy says it
+            why = "the disk is full, or takes no larger file; write to another one"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "the folder may not be written to; choose another one"
         else:

@@ -14,6 +14,8 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from .. import guards
 from . import cards
 from .parts import ENUMERATED, place
