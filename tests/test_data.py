@@ -122,7 +122,8 @@ def test_constraints_do_not_hide_forces(tmp_path):
 
 def test_the_library_never_lets_a_constraint_hide_forces():
     package = Path(data.__file__).parent
-    hiding = [p.name for p in package.rglob("*.py") if "get_forces()" in p.read_text("utf-8")]
+    files = package.rglob("*.py")
+    hiding = [p.name for p in files if "get_forces()" in p.read_text("utf-8")]
     assert hiding == []
 
 
