@@ -23,7 +23,7 @@ def rate(run: Callable[[], None], seconds: float = 5.0) -> float:
 def liquid_speeds(potential: Potential, box: Atoms, steps: int = 100) -> None:
     """Print what moving the liquid `box` costs: neighbour lists, integrator and all."""
     quick = potential.frozen()
-    how = dict(steps=steps, every=steps, timestep=1.0, platform="CPU")
+    how = dict(steps=steps, every=steps, timestep=1.0, platform="CPU", seed=0)
     ways = {
         "simulate(Potential.energy_forces)": lambda: dynamics.simulate(
             box, potential.energy_forces, **how
@@ -59,13 +59,14 @@ def main() -> None:
     print(f"PaiNN, ethanol: {1e3 / labels:.1f} ms a label")
     graphs = rate(lambda: Samples(pool, 5.0, student.reference_sum(pool)))
     print(f"neighbour lists of 10 molecules: {1e3 / graphs:.1f} ms")
-    speed = rate(lambda: dynamics.simulate(ethanol, mmff94, steps=100, every=100))
+    how = {"steps": 100, "every": 100}
+    speed = rate(lambda: dynamics.simulate(ethanol, mmff94, seed=0, **how))
     print(f"MMFF94 dynamics of ethanol: {100 * speed:.0f} steps/s")
     settled = datasets.runs("water-runs")["NVT"]["water-tuned-8"][-1]
     liquid_speeds(datasets.checkpoint("water-tuned-8"), settled)
     box = water.water_box(32, seed=0)
     system = water.spc_fw(box)
-    speed = rate(lambda: dynamics.simulate(box, system, steps=10, every=10))
+    speed = rate(lambda: dynamics.simulate(box, system, steps=10, every=10, seed=0))
     print(f"SPC/Fw, 32 molecules: {10 * speed:.0f} steps/s")
 
 

@@ -345,7 +345,7 @@ def test_stretched_and_dissociating_water_is_water():
     box = water.water_box(8, density=0.9, seed=0)
     system = water.water_system(water.MODELS["spc-fw"], box)
     frames += dynamics.simulate(
-        box, system, steps=400, every=20, temperature=1000, friction=0.1
+        box, system, steps=400, every=20, temperature=1000, friction=0.1, seed=0
     )
     for atoms in frames:
         analysis.check_water(atoms)
@@ -422,7 +422,7 @@ def test_open_structures_need_no_unwrapping():
 def test_frequency_of_a_spring(dimer):
     atoms, spring = dimer
     frames = dynamics.simulate(
-        atoms, spring, steps=8000, timestep=0.1, every=10, temperature=None
+        atoms, spring, steps=8000, timestep=0.1, every=10, temperature=None, seed=0
     )
     wavenumber, weight = analysis.spectrum(frames, 1.0)
     omega = np.sqrt(30.0 / (atoms.get_masses()[0] / 2)) * units.ASE_FS  # rad/fs

@@ -1,5 +1,10 @@
 """Labels, checks in words, splits without leaks, reference energies."""
 
+import gzip
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +13,22 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
 
-from tpainn_lite import data, units
+from tpainn_lite import bounds, data, units
 
 WATER, METHANE = molecule("H2O"), molecule("CH4")
 
 
 def labelled(atoms, energy=-1.0, forces=None):
+    """Label as a file or a calculator may: with anything."""
     forces = np.zeros((len(atoms), 3)) if forces is None else forces
-    return data.with_labels(atoms, energy, forces)
+    found = atoms.copy()
+    found.calc = SinglePointCalculator(found, energy=energy)
+    found.calc.results["forces"] = forces
+    return found
 
 
 def test_label_and_a_stale_label(dimer):
@@ -75,10 +85,24 @@ def test_label_passes_the_cell():
             data.label([WATER], wrong)
 
 
-@pytest.mark.parametrize("bad", [(np.nan, 0.0), (0.0, np.inf)])
-def test_labels_that_are_not_finite_are_not_written(bad):
-    with pytest.raises(ValueError, match=r"frames\[0\] \(H2O\)"):
-        data.label([WATER], lambda n, x, cell: (bad[0], np.full(x.shape, bad[1])))
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (np.nan, np.zeros((3, 3))),
+        (0.0, np.full((3, 3), np.inf)),
+        (0.0, np.zeros((1, 3))),  # NumPy would give each atom this force
+        (True, np.zeros((3, 3))),
+        (0.0, None),
+        0.0,
+    ],
+)
+def test_labels_that_are_none_are_not_written(bad):
+    with pytest.raises(ValueError, match=r"frames\[0\] \(H2O\), from its potential"):
+        data.label([WATER], lambda n, x, cell: bad)
+    with pytest.raises(ValueError, match="energy: needs a finite number"):
+        data.with_labels(WATER, True)
+    with pytest.raises(ValueError, match=r"forces: .*\(3, 3\), got .*\(1, 3\)"):
+        data.with_labels(WATER, 0.0, np.zeros((1, 3)))
 
 
 def test_constraints_do_not_hide_forces(tmp_path):
@@ -98,7 +122,8 @@ def test_constraints_do_not_hide_forces(tmp_path):
 
 def test_the_library_never_lets_a_constraint_hide_forces():
     package = Path(data.__file__).parent
-    hiding = [p.name for p in package.rglob("*.py") if "get_forces()" in p.read_text()]
+    files = package.rglob("*.py")
+    hiding = [p.name for p in files if "get_forces()" in p.read_text("utf-8")]
     assert hiding == []
 
 
@@ -109,15 +134,23 @@ def in_cell(atoms, cell, pbc=True):
 BAD = [
     (WATER, "needs an energy and forces"),
     (data.with_labels(WATER, -1.0), "needs an energy and forces"),
-    (labelled(WATER, np.nan), "NaN or infinite"),
-    (labelled(WATER, 0, np.full((3, 3), np.inf)), "NaN or infinite"),
+    (labelled(WATER, np.nan), "its energy: needs a finite number"),
+    (labelled(WATER, True), "its energy: needs a finite number, got True"),
+    (labelled(WATER, 0, np.full((3, 3), np.inf)), "its forces: needs a finite"),
+    (labelled(WATER, 0, np.zeros((1, 3))), r"its forces: .*\(3, 3\), got .*\(1, 3\)"),
+    (labelled(Atoms("H", [[1e300, 0, 0]])), "or beyond 1e.06 Å"),
+    (labelled(Atoms("XH", [[0, 0, 0], [0, 0, 1]])), "one of no element"),
     (labelled(Atoms("H", [[0, 0, np.nan]])), "position is NaN"),
     (labelled(Atoms("OH", [[0, 0, 0], [0, 0, 0.49]])), "atoms 0 and 1 are 0.49 Å"),
     # across the boundary, and with its own image
     (in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5] * 3), "0 and 1 are 0.30 Å"),
     (in_cell(Atoms("H"), [0.4, 5, 5]), "atoms 0 and 0 are 0.40 Å apart"),
     (in_cell(WATER, [5, 5, 5], [1, 1, 0]), "all three directions"),
-    (in_cell(WATER, [0, 0, 0]), "all three directions"),
+    (in_cell(WATER, [0, 0, 0]), "span a volume"),
+    (in_cell(WATER, [np.nan, 5, 5]), "span a volume"),
+    (in_cell(WATER, [[5, 0, 0], [0, 5, 0], [5, 0, 1e-10]]), "span a volume"),
+    (in_cell(Atoms("H"), [1, 1, 1e-4]), "atoms and their images crowd"),  # 40 s in ASE
+    (in_cell(Atoms("H"), [1e10] * 3), "span a volume"),
     (Atoms(), "has no atoms"),
 ]
 
@@ -133,7 +166,7 @@ def test_check_lets_good_frames_pass():
     data.check([WATER, Atoms("OH", [[0, 0, 0], [0, 0, 0.51]])], labelled=False)
     with pytest.raises(ValueError, match="at least one structure"):
         data.check([])
-    with pytest.raises(ValueError, match="frame 0: needs an ase.Atoms, got str"):
+    with pytest.raises(ValueError, match="frame 0: needs an ase.Atoms, got 'p'"):
         data.check("path")
 
 
@@ -168,6 +201,73 @@ def test_unreadable_files(tmp_path, name, content):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=name):
         data.read(tmp_path / name)
+
+
+def announcing(columns="3", atoms=1):
+    return f"{atoms}\nProperties=species:S:1:pos:R:{columns}\nH 0 0 0\n"
+
+
+def test_a_file_that_announces_more_than_it_holds(tmp_path):
+    """ASE counts up to the number of atoms or columns in the file: hours."""
+    for text, words in (
+        (announcing() + announcing(atoms=10**11), "structure 1 announces 1000000000"),
+        (announcing(columns=10**9), "structure 0 announces 1000000000 columns"),
+    ):
+        (tmp_path / "a.extxyz").write_text(text)
+        with pytest.raises(ValueError, match=words):
+            data.read(tmp_path / "a.extxyz", labelled=False)
+    (tmp_path / "a.extxyz").write_text(announcing() * 3 + "2\n")
+    with pytest.raises(
+        ValueError, match=r"structure 3 cannot be read.*cut off.* the 3 "
+    ):
+        data.read(tmp_path / "a.extxyz", labelled=False)
+
+
+@pytest.mark.parametrize("suffix", ["gz", "xz", "bz2", "npz"])
+def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(bounds, "LARGEST", 2**24)
+    path = tmp_path / f"bomb.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(path, R=np.zeros(2**22))
+        with (
+            zipfile.ZipFile(tmp_path / "lie.npz", "w") as lie,
+            lie.open("R.npy", "w") as f,
+        ):
+            about = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
+            np.lib.format.write_array_header_1_0(f, about)
+        paths = path, tmp_path / "lie.npz"
+    else:
+        with bounds.PACKED[f".{suffix}"](path, "wb") as file:
+            for _ in range(32):
+                file.write(bytes(2**20))
+        paths = (path,)
+    for bomb in paths:
+        assert bomb.stat().st_size < 2**17
+        with pytest.raises(ValueError, match="holds more than .* GB, unpacked"):
+            bounds.check_size(bomb)
+        with pytest.raises(ValueError, match="holds more than .* GB, unpacked"):
+            data.read(bomb)
+        bomb.write_bytes(b"no such thing")
+        with pytest.raises(ValueError, match=f"{bomb.name}: cannot be unpacked"):
+            data.read(bomb)
+
+
+def test_text_is_utf8_in_any_locale(tmp_path):
+    """A child of the C locale; Python's own UTF-8 mode is off."""
+    frame = labelled(WATER)
+    frame.info["name"] = "Äthanol"
+    write(tmp_path / "ä.extxyz.gz", frame)
+    (tmp_path / "ä.extxyz").write_bytes(
+        gzip.decompress((tmp_path / "ä.extxyz.gz").read_bytes())
+    )
+    code = (
+        "import sys, pathlib; from tpainn_lite import data, datasets\n"
+        "for path in pathlib.Path(sys.argv[1]).iterdir():\n"
+        "    assert data.read(path)[0].info['name'] == '\\xc4thanol'\n"
+        "for card in datasets.SHIPPED.glob('*.json'): datasets.card(card.stem)"
+    )
+    env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, tmp_path], env=env, check=True)
 
 
 def test_split_by_group_never_leaks(rng):
@@ -213,6 +313,11 @@ def test_split():
             data.split(frames, *sizes, seed=0)
     with pytest.raises(ValueError, match="'smiles'"):
         data.split(frames, 1, seed=0, group="smiles")
+    frames[0].info["k"] = np.ones(2)
+    with pytest.raises(ValueError, match="group: .* needs a name or number"):
+        data.split(frames, 1, seed=0, group="k")
+    with pytest.raises(ValueError, match="seed: .* at least 0"):  # of all public doors
+        data.split(frames, 1, seed=-1)
 
 
 PRIOR = {1: -13.0, 6: -1030.0, 7: -1480.0, 8: -2040.0}
@@ -266,6 +371,10 @@ def test_energies_that_are_no_chemistry_are_refused(unit):
     energies[3] /= unit  # one frame of another unit
     with pytest.raises(ValueError, match=r"frame \d+ is .* from any sum"):
         data.fit_reference_energies(FRAMES * 3, energies * 3, None)
+    with pytest.raises(ValueError, match=r"prior\[8\]: needs a finite number"):
+        data.fit_reference_energies(FRAMES, energies, PRIOR | {8: np.nan})
+    with pytest.raises(ValueError, match=r"energies: .*shape \(8\)"):
+        data.fit_reference_energies(FRAMES, energies[:2], PRIOR)
     with pytest.raises(ValueError, match=r"missing \[9\]"):
         data.fit_reference_energies([molecule("HF")], [-1.0], PRIOR)
 

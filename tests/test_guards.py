@@ -19,6 +19,7 @@ GOOD = {
     "choice": (guards.one_of("a", "b"), "b", "b"),
     "none": (guards.optional(guards.seed), None, None),
     "several": (guards.several(guards.count), np.array([1, 2]), (1, 2)),
+    "function": (guards.function, len, len),
     "energies": (guards.element_energies, {"1": np.float64(-13)}, {1: -13.0}),
     "named": (guards.named(guards.count), {"a": np.int8(1)}, {"a": 1}),
     "instance": (guards.instance(str, int), "a", "a"),
@@ -34,6 +35,7 @@ BAD = {
     "array for a number": (guards.finite, np.ones(2), r"shape \(2,\)"),
     "choice": (guards.one_of(1, "b"), True, "one of"),
     "empty": (guards.text, " ", "not empty"),
+    "no function": (guards.function, "f", "a function"),
     "null": (guards.file, "a\0b", "the path of a file"),
     "one structure": (guards.structures(), Atoms("H"), r"write \[it\]"),
     "no structure": (guards.structures(), [Atoms("H"), 1], "frame 1: needs an ase"),
@@ -43,8 +45,14 @@ BAD = {
     "unnamed": (guards.named(guards.count), {1: 1}, "key: needs a text"),
     "named": (guards.named(guards.count), {"a": 0}, r"\['a'\]: .* at least 1"),
     "instance": (guards.instance(str, int), 1.0, "an object of str or int"),
+    "texts": (guards.array(1), ["1"], "finite array"),
+    "truths": (guards.array(2), [True, False], "finite array"),
+    "complex": (guards.array(1), [1j], "finite array"),
     "ragged": (guards.array(2, 2), [[1], [1, 2]], r"\(2, 2\)"),
     "inside": (guards.several(guards.positive), [1, -1], r"\[1\]: .* above 0"),
+    "function": (guards.function, "len", "a function"),
+    "elements": (guards.elements, [1, 1.5], "1 to 118"),
+    "no elements": (guards.elements, [], "1 to 118"),
     "energies": (guards.element_energies, {6: np.nan}, r"\[6\]"),
     "element": (guards.element_energies, {"C": 1.0}, "key"),
 }
@@ -126,8 +134,8 @@ def test_a_lock_says_who_holds_it_and_ends_with_its_process(tmp_path):
     holder.stdout.close()
     with (
         guards.locked(path),
-        pytest.raises(ValueError, match=f"process {os.getpid()}"),
-        guards.locked(path),
+        pytest.raises(ValueError, match=f"^it: .* process {os.getpid()}"),
+        guards.locked(path, "it"),
     ):
         pass
     assert not [*tmp_path.iterdir()]

@@ -4,7 +4,8 @@ import copy
 import json
 import subprocess
 import sys
-from dataclasses import replace
+import threading
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -264,25 +265,97 @@ def test_both_passes_train_alike(potential, ethanol, ice, monkeypatch):
 
 def test_seed_decides_the_weights_and_nothing_else():
     config = PotentialConfig(features=8, layers=1, n_rbf=6)
-    torch.manual_seed(3)
-    before = torch.random.get_rng_state()
+    before = torch.random.get_rng_state(), torch.get_num_threads()
     a, b, c = (Potential(config, {1: 0.0}, seed=s).state_dict() for s in (0, 0, 1))
-    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert any(not torch.equal(a[key], c[key]) for key in a)
     default = Potential(PotentialConfig(), {1: 0.0}, seed=0)
     assert sum(p.numel() for p in default.parameters()) == 157_313  # as it says
 
 
+@pytest.mark.parametrize("radial", model.RADIAL)
+def test_weights_are_those_that_torchs_seed_gave(radial):
+    config = replace(SMALL, radial=radial)
+    found = Potential(config, {1: 0.0}, seed=7).state_dict()
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        rbf = model.RADIAL[radial](config.n_rbf, config.cutoff)
+        cutoff = model.CosineCutoff(config.cutoff)
+        painn = model.PaiNN(config.features, config.layers, rbf, cutoff).state_dict()
+        readout = model.Atomwise(n_in=config.features, output_key="energy").state_dict()
+    known = {f"representation.{key}": value for key, value in painn.items()}
+    known |= {f"readout.{key}": value for key, value in readout.items()}
+    assert found.keys() == known.keys()
+    assert all(torch.equal(found[key], known[key]) for key in found)
+
+
+def test_other_threads_draw_meanwhile():
+    expected = Potential(SMALL, {1: 0.0}, seed=0).state_dict()
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            torch.rand(3)
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        for _ in range(100):
+            found = Potential(SMALL, {1: 0.0}, seed=0).state_dict()
+            assert all(torch.equal(found[key], expected[key]) for key in found)
+    finally:
+        stop.set()
+        other.join()
+
+
 @pytest.mark.parametrize(
     "bad",
-    [{"features": 0}, {"layers": -1}, {"cutoff": float("nan")}, {"n_rbf": 0}]
-    + [{"radial": "linear"}],
+    [{"features": 0}, {"layers": -1}, {"cutoff": np.nan}, {"cutoff": np.inf}]
+    + [{"n_rbf": 0}, {"radial": "linear"}, {"n_rbf": 1, "radial": "gaussian"}],
     ids=str,
 )
 def test_impossible_sizes(bad):
     with pytest.raises(ValueError, match=f"{[*bad][0]}: needs"):
         PotentialConfig(**bad)
+
+
+def test_sizes_as_numpy_has_them(tmp_path):
+    sizes = {"features": 8, "layers": 2, "cutoff": 4, "n_rbf": 6}
+    config = PotentialConfig(**{name: np.int64(n) for name, n in sizes.items()})
+    assert json.dumps(asdict(config)) == json.dumps(asdict(replace(SMALL, cutoff=4.0)))
+    file = Potential(config, {np.int64(1): np.float32(2)}, seed=np.int32(3)).save(
+        tmp_path / "p"
+    )
+    assert Potential.load(file).reference_energies == {1: 2.0}
+
+
+@pytest.mark.parametrize("energy", [np.nan, np.inf, None, "1"], ids=str)
+def test_impossible_reference_energies(energy):
+    with pytest.raises(ValueError, match=r"reference_energies\[1\]: needs a finite"):
+        Potential(SMALL, {1: energy}, seed=0)
+
+
+NO_STRUCTURES = {
+    "NaN": (([1], [[np.nan, 0, 0]]), FloatingPointError, "positions: .* NaN"),
+    "cell": (([1], [[0, 0, 0]], np.full((3, 3), np.inf)), FloatingPointError, "cell: "),
+    "shape": (([1, 1], [[0, 0, 0]]), ValueError, r"positions: .*\(2, 3\)"),
+    "numbers": (([1.5], [[0, 0, 0]]), ValueError, "numbers: needs atomic numbers"),
+    "none": ((None, None), ValueError, "numbers: needs"),
+    "overlap": (([1, 1], [[0, 0, 0]] * 2), FloatingPointError, "gives NaN or inf"),
+}
+
+
+@pytest.mark.parametrize("kind", ["potential", "frozen"])
+@pytest.mark.parametrize(("given", "error", "words"), NO_STRUCTURES.values(), ids=str)
+def test_what_is_no_structure(potential, kind, given, error, words):
+    call = potential.energy_forces if kind == "potential" else potential.frozen()
+    numbers, *rest = given
+    call([1, 1], np.array([[0.0, 0, 0], [0, 0, 2]]), np.eye(3) * 9)
+    rest = [np.array(value, float) if value is not None else value for value in rest]
+    with pytest.raises(error, match=words):
+        call(numbers, *rest)
 
 
 def test_calculator(potential, ethanol):
@@ -304,7 +377,7 @@ def test_unknown_element(potential):
 def test_bad_structures(potential):
     with pytest.raises(ValueError, match="closer than"):
         potential.predict([Atoms("H2", [[0, 0, 0], [0, 0, 0.3]])])
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="frames: needs .*at least"):
         potential.predict([])
 
 

@@ -1,5 +1,6 @@
 """The lock, the environments made from it, and what is installed."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -180,3 +181,27 @@ def test_without_a_browser_its_tests_are_skipped():
     summary = done.stdout.splitlines()[-1]
     assert re.match(r"[1-9]\d* skipped, \d+ deselected in", summary), summary
     assert "needs a Chromium on the PATH" in done.stdout
+
+
+def opens_text_in_the_locales_encoding(node: ast.AST) -> bool:
+    """Tell whether code reads or writes text and does not name an encoding."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    values = [*node.args, *(k.value for k in node.keywords)]
+    words = [str(v.value).lower() for v in values if isinstance(v, ast.Constant)]
+    named = any("utf-8" in w for w in words) or "encoding" in {
+        k.arg for k in node.keywords
+    }
+    if name in ("read_text", "write_text"):
+        return not named
+    mode = any(re.fullmatch("[rwax]+t?[+]?", w) for w in words)
+    plain = isinstance(node.func, ast.Name) or not values or mode  # not Image.open(x)
+    return name == "open" and plain and not named and "b" not in "".join(words[-1:])
+
+
+def test_text_is_utf8_in_every_locale():
+    for path in sorted((ROOT / "tpainn_lite").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            found = opens_text_in_the_locales_encoding(node)
+            assert not found, f"{path}, line {node.lineno}: name the encoding"

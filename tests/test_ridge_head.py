@@ -75,7 +75,7 @@ def test_one_structure_takes_the_largest_ridge(start, ethanols, phi):
     only, _ = ridge_head.solve(rows, replace(CONFIG, ridges=(max(CONFIG.ridges),)))
     np.testing.assert_array_equal(w, only)
     assert left_out == {}
-    with pytest.raises(ValueError, match="at least one structure"):
+    with pytest.raises(ValueError, match="rows: needs a list of at least 1"):
         ridge_head.solve([], CONFIG)
 
 

@@ -1,9 +1,10 @@
 """The training loop: it learns, goes on after a kill, and stops when asked."""
 
 import copy
+import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import ase.io
@@ -250,6 +251,70 @@ def test_the_same_frames_from_elsewhere_go_on(start, ethanols, tmp_path):
     assert same(fit(start, again, config, **how)[0], potential)
 
 
+def test_settings_as_numpy_has_them_are_the_same_settings(start, ethanols, tmp_path):
+    """Before, each of them wrote a state that the same call refused to read."""
+    how = {"checkpoint": tmp_path / "state.pt", "checkpoint_every": np.int64(1)}
+    config = FitConfig(
+        steps=np.int64(4),
+        lr=np.float64(1e-3),
+        batch_size=np.int32(8),
+        force_weight=np.float32(0.5),
+        patience=np.array(3),
+        validate_every=np.int8(1),
+    )
+    plain = FitConfig(steps=4, batch_size=8, force_weight=0.5, patience=3)
+    assert config == plain
+    assert all(type(getattr(config, k)) is type(v) for k, v in asdict(plain).items())
+    one, _ = fit(start, ethanols, config, seed=np.int64(0), **how)
+    assert same(fit(start, ethanols, plain, seed=0, **how)[0], one)
+
+
+def test_a_checkpoint_belongs_to_one_run_at_a_time(start, ethanols, tmp_path):
+    path = tmp_path / "state.pt"
+
+    def twice(potential, rows):
+        fit(start, ethanols, SHORT, seed=0, checkpoint=path)
+
+    words = f"^checkpoint: .*state.pt is being written by process {os.getpid()}"
+    with pytest.raises(ValueError, match=words):
+        fit(start, ethanols, SHORT, seed=0, checkpoint=path, on_epoch=twice)
+    assert [p.name for p in tmp_path.iterdir()] == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_named(start, ethanols, tmp_path, monkeypatch):
+    def full(path, content):
+        with open("/dev/full", "wb") as disk:
+            disk.write(content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="s.pt: the disk is full; make room"):
+        fit(start, ethanols, SHORT, seed=0, checkpoint=tmp_path / "s.pt")
+
+
+def test_weights_that_are_not_finite_are_no_result(start, ethanols):
+    run = train._Run(start, SHORT, seed=0)
+    run.run_epoch(run.samples(ethanols, "train"), tqdm(disable=True))
+    with torch.no_grad():  # as a last step may leave them, after a loss that was finite
+        next(run.average.module.parameters()).fill_(np.nan)
+    with pytest.raises(
+        FloatingPointError, match="the weights are not finite at step 3"
+    ):
+        run.result()
+
+
+def test_fit_computes_on_one_thread_and_gives_the_others_back(start, ethanols):
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        watch = lambda *_: seen.append(torch.get_num_threads())  # noqa: E731
+        fit(start, ethanols, SHORT, seed=0, on_epoch=watch)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
 def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
     scores = []
 
@@ -359,9 +424,9 @@ def without_forces(frames):
 
 
 def test_bad_frames(start, ethanols):
-    with pytest.raises(ValueError, match="train: needs at least one structure"):
+    with pytest.raises(ValueError, match="frames: needs .*at least"):
         fit(start, [], SHORT, seed=0)
-    with pytest.raises(ValueError, match="frames: needs at least one structure"):
+    with pytest.raises(ValueError, match="frames: needs .*at least"):
         evaluate(start, [])
     foreign = ethanols[1].copy()
     foreign.numbers[0] = 9
@@ -436,8 +501,9 @@ def test_blocks_are_all_parameters_once(start):
 
 
 def test_rates_fall_from_the_read_out_down(start, ethanols):
-    groups = train.parameter_groups(start, replace(EIGHT, lr_decay=0.5))
-    assert [g["lr"] for g in groups] == pytest.approx([1.25e-4, 2.5e-4, 5e-4, 1e-3])
+    run = train._Run(start, replace(EIGHT, lr_decay=0.5), seed=0)
+    groups = run.optimizer.param_groups
+    assert [g["max_lr"] for g in groups] == pytest.approx([1.25e-4, 2.5e-4, 5e-4, 1e-3])
     plain, decayed, alone, nearly = (
         fit(start, ethanols, replace(EIGHT, lr_decay=decay), seed=0)[0]
         for decay in (1.0, 0.1, 0.0, 1 - 1e-12)

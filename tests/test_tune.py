@@ -163,7 +163,7 @@ def test_a_total_is_saved_and_read(total, quantum, potential, counted, tmp_path)
     potential.save(tmp_path / "p")
     with pytest.raises(ValueError, match=r"whole potential.*Potential\.load"):
         DeltaPotential.load(tmp_path / "p", total.classical)
-    with pytest.raises(ValueError, match="probe: needs a structure"):
+    with pytest.raises(ValueError, match="probe: needs an ase.Atoms"):
         DeltaPotential(total.network, total.classical).save(tmp_path / "none")
     assert not [*tmp_path.glob("none*")]
 
@@ -175,7 +175,7 @@ def test_another_classical_part_is_refused(total, tmp_path, by):
         return energy + by[0], by[1] * forces
 
     total.save(tmp_path / "t")
-    with pytest.raises(ValueError, match="classical: .* another one"):
+    with pytest.raises(ValueError, match="classical: .*(another one|got nan)"):
         DeltaPotential.load(tmp_path / "t", other)
     for smiles in ("COC", "CCCO"):  # an isomer, and another formula
         with pytest.raises(ValueError, match="classical: .*(another one|refuses)"):
@@ -210,7 +210,7 @@ def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
 
 
 def test_what_is_no_strategy_or_arm(potential, quantum):
-    with pytest.raises(ValueError, match=r"strategy: needs a .*FitConfig.*HeadConfig"):
+    with pytest.raises(ValueError, match=r"strategy: needs an .*FitConfig.*HeadConfig"):
         tune.autotune(potential, quantum, ATOMS, None, seed=0)
     with pytest.raises(ValueError, match="arm: needs one of"):
         tune.train_arm("guess", potential, quantum, ATOMS, seed=0)

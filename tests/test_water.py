@@ -196,8 +196,9 @@ def test_molecules_may_be_wrapped(model, box):
 def test_energy_is_conserved(model):
     box = water.water_box(16, density=0.9, seed=1)
     system = water.water_system(model, box)
-    warm = dynamics.simulate(box, system, steps=400, every=400, friction=0.05)[-1]
-    how = dict(steps=1000, every=10, temperature=None, timestep=0.25)
+    how = dict(steps=400, every=400, friction=0.05, seed=0)
+    warm = dynamics.simulate(box, system, **how)[-1]
+    how = dict(steps=1000, every=10, temperature=None, timestep=0.25, seed=0)
     frames = dynamics.simulate(warm, system, **how)
     total = [a.get_potential_energy() + a.info["kinetic_energy"] for a in frames]
     drift = np.polyfit(np.arange(len(total)) * 2.5e-3, total, 1)[0]  # eV/ps

@@ -15,6 +15,8 @@ from ase.geometry import find_mic, minkowski_reduce
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
 from . import units
+from .bounds import check_cell, heights
+from .guards import structure
 
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
 A2_PER_FS = 1e4  # 1e-9 m²/s
@@ -30,6 +32,7 @@ LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 
 def periodic(atoms: Atoms) -> bool:
     """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
+    structure(atoms, "atoms")
     if atoms.pbc.any() != atoms.pbc.all():
         needed = "needs to be periodic in all three directions or in none"
         raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
@@ -57,11 +60,9 @@ def reduced(cell: np.ndarray) -> np.ndarray:
 def _reduced(content: bytes) -> tuple[np.ndarray, bool]:
     """Reduce a cell, and tell whether it has right angles, and so stays as it is."""
     cell = np.frombuffer(content).reshape(3, 3)
+    heights(cell)
     products = cell @ cell.T
     squares = products.diagonal()
-    if not abs(np.linalg.det(cell)) > 1e-10 * np.sqrt(squares.prod()):
-        words = "cell: needs three vectors that span a volume (or pbc=False), got"
-        raise ValueError(f"{words} {cell.tolist()}")
     right = np.abs(products - np.diag(squares)).max() <= 1e-12 * squares.min()
     return cell if right else np.array(minkowski_reduce(cell)[0]), right
 
@@ -84,6 +85,7 @@ def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell."""
     if not atoms.pbc.any():  # ASE would fill the cell, however empty it is, with bins
         atoms = Atoms(atoms.numbers, atoms.positions)
+    check_cell(atoms, 2 * np.max(cutoff, initial=0.0) if np.ndim(cutoff) else cutoff)
     return neighbor_list(quantities, atoms, cutoff)
 
 

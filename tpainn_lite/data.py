@@ -7,7 +7,7 @@ ASE itself refuses a label that no longer fits (move an atom and it is gone).
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 import ase.io
@@ -17,7 +17,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import chdtri
 
+from . import guards
 from .analysis import neighbours, periodic
+from .bounds import check_size, opened
+from .guards import checked, flag, structure, structures
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]
@@ -27,6 +30,7 @@ eV/Å. Every source of labels, classical, quantum or learned, is one of these.""
 
 PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
+FAR = 1e6  # Å: no structure is as wide
 
 
 def cell_of(atoms: Atoms) -> np.ndarray | None:
@@ -34,20 +38,31 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
     return np.asarray(atoms.cell) if periodic(atoms) else None
 
 
+@checked(atoms=structure, energy=guards.finite)
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
     """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
-    labelled = atoms.copy()
+    labelled, known = atoms.copy(), {}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
-    known = {} if forces is None else {"forces": np.array(forces, dtype=float)}
-    labelled.calc = SinglePointCalculator(labelled, energy=float(energy), **known)
+    if forces is not None:
+        known["forces"] = guards.array(len(atoms), 3)(forces, "forces").copy()
+    labelled.calc = SinglePointCalculator(labelled, energy=energy, **known)
     return labelled
 
 
+@checked(
+    atoms=structure,
+    order=guards.several(guards.whole(least=0)),
+    positions=guards.array(None, 3),
+)
 def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atoms:
     """Copy `atoms` at other `positions` (N, 3) Å of the same energy, then reorder.
 
-    Labels move with the atoms; those of a structure changed since are left out.
+    `order` names every atom once. Labels move with the atoms; those of a structure
+    changed since are left out.
     """
+    if sorted(order) != [*range(len(atoms))] or len(positions) != len(atoms):
+        raise ValueError(f"order, positions: need each of {len(atoms)} atoms once")
+    order = [*order]
     found, known = atoms[order], {}
     found.positions = positions[order]
     found.set_constraint()  # they would hide the forces on fixed atoms
@@ -62,6 +77,8 @@ def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atom
 
 def from_calculator(calculator) -> EnergyForces:
     """Turn an ASE calculator into an `EnergyForces`, a teacher like any other."""
+    if not hasattr(calculator, "get_potential_energy"):
+        raise guards.refusal("calculator", "an ASE calculator", calculator)
 
     def energy_forces(numbers, positions, cell=None):
         atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
@@ -80,24 +97,29 @@ def energy_forces_of(source) -> EnergyForces:
             return from_calculator(source)
         if callable(source):
             return source
-    raise ValueError(
-        "potential: needs a Potential, an ASE calculator or a function "
-        f"(numbers, positions, cell) -> (energy, forces), got {source!r:.60}"
-    )
+    needs = "a Potential, an ASE calculator or a function "
+    needs += "(numbers, positions, cell) -> (energy, forces)"
+    raise guards.refusal("potential", needs, source)
 
 
+@checked(frames=structures())
 def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
-    Raises `ValueError`, with the frame's number, for NaN.
+    Raises `ValueError`, with the frame's number, for what is not one energy and (N, 3)
+    forces, all finite.
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
-        energy, forces = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            wrong = "energy or a force is NaN or infinite; look for atoms that overlap"
-            raise ValueError(f"frames[{i}] ({atoms.get_chemical_formula()}): {wrong}")
-        labelled.append(with_labels(atoms, energy, forces))
+        found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
+        try:
+            energy, forces = found
+            forces = guards.array(len(atoms), 3)(forces, "forces")  # None is none
+            labelled.append(with_labels(atoms, energy, forces))
+        except (TypeError, ValueError) as error:
+            where = f"frames[{i}] ({atoms.get_chemical_formula()}), from its potential"
+            advice = "is it one energy and forces (N, 3), and do atoms overlap?"
+            raise ValueError(f"{where}: {error}; {advice}") from None
     return labelled
 
 
@@ -106,9 +128,10 @@ def labels(
 ) -> tuple[float, np.ndarray | None]:
     """Return energy (eV) and, if `forces`, forces (N, 3) (eV/Å) that `atoms` carries.
 
-    Raises `ValueError` where a label is missing or not finite, `RuntimeError` where an
-    attached calculator fails; `where` names the frame in the message.
+    Raises `ValueError` where a label is missing, not finite or of another shape,
+    `RuntimeError` where an attached calculator fails; `where` names the frame.
     """
+    structure(atoms, where)
     found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
     try:
         if atoms.calc is None:
@@ -126,11 +149,13 @@ def labels(
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         advice = "label it with data.label(), or read a file that has its labels"
         raise ValueError(f"{where}: needs {needs} is missing; {advice}") from None
-    if not (np.isfinite(energy) and (found is None or np.isfinite(found).all())):
-        raise ValueError(f"{where}: its energy or a force is NaN or infinite; drop it")
+    energy = guards.finite(energy, f"{where}, its energy")
+    if found is not None:
+        found = guards.array(max(len(atoms), 1), 3)(found, f"{where}, its forces")
     return energy, found
 
 
+@checked(frames=structures(0), labelled=flag, forces=flag)
 def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
     """Hash elements, positions and cells (Å), or the labels (eV, eV/Å), as float64."""
     whole = hashlib.sha256()
@@ -142,6 +167,7 @@ def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
     return whole.hexdigest()
 
 
+@checked(atoms=structure, cutoff=guards.positive)
 def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
     """Find the nearest two atoms or images within `cutoff` Å: i, j, Å; else None."""
     first, second, distance = neighbours("ijd", atoms, cutoff)
@@ -151,38 +177,37 @@ def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
     return int(first[k]), int(second[k]), float(distance[k])
 
 
-def check(frames: Sequence[Atoms], name="frames", labelled=True, forces=True) -> None:
-    """Raise `ValueError`, naming the frame, for what no potential can learn from.
+def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
+    """Return `frames`, or raise `ValueError` for what no potential can learn from.
 
-    That is: no frame, no atoms, positions that are not finite, a cell without volume or
-    periodic in some directions only, atoms closer than `CLASH`, and, if `labelled`,
-    energies (and `forces`) that are missing or not finite.
+    That is, with the number of the frame: no frame, no atoms, none of an element,
+    positions that are not finite or beyond `FAR`, a cell without volume or periodic in
+    some directions only, atoms closer than `CLASH`, and, if `labelled`, energies (and
+    `forces`) that are missing, not finite, or of another shape.
     """
-    if len(frames) == 0:
-        raise ValueError(f"{name}: needs at least one structure, got none")
-    for i, atoms in enumerate(frames):
+    for i, atoms in enumerate(structures()(frames, name)):
         where = f"{name}, frame {i}"
-        if not isinstance(atoms, Atoms):
-            got = f"{type(atoms).__name__}; structures come before the potential"
-            raise ValueError(f"{where}: needs an ase.Atoms, got {got}")
-        if len(atoms) == 0:
-            raise ValueError(f"{where}: has no atoms; drop it")
-        if not np.isfinite(atoms.positions).all():
-            raise ValueError(f"{where}: a position is NaN or infinite; drop it")
-        if atoms.pbc.any() and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
-            raise ValueError(
-                f"{where}: needs to be open, or periodic in all three directions of a "
-                f"cell with a volume; got pbc={atoms.pbc.tolist()}, cell={atoms.cell}"
-            )
-        if pair := closest_pair(atoms, CLASH):
+        if len(atoms) == 0 or not (atoms.numbers > 0).all():
+            raise ValueError(f"{where}: has no atoms, or one of no element; drop it")
+        if not (np.abs(atoms.positions) < FAR).all():
+            words = f"a position is NaN, infinite, or beyond {FAR:g} Å; drop it"
+            raise ValueError(f"{where}: {words}")
+        try:
+            periodic(atoms)
+            pair = closest_pair(atoms, CLASH)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        if pair:
             raise ValueError(
                 f"{where}: atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, "
                 f"closer than {CLASH} Å; are the positions in Å?"
             )
         if labelled:
             labels(atoms, where, forces)
+    return frames
 
 
+@checked(frames=structures(0))
 def unconstrained(frames: Sequence[Atoms]) -> int:
     """Take ASE's constraints off `frames`, in place; return how many had one."""
     count = sum(bool(atoms.constraints) for atoms in frames)
@@ -191,27 +216,33 @@ def unconstrained(frames: Sequence[Atoms]) -> int:
     return count
 
 
-def read(path: str | Path, labelled=True, forces=True) -> list[Atoms]:
+@checked(path=guards.file, labelled=flag, forces=flag)
+def read(path: Path, labelled=True, forces=True) -> list[Atoms]:
     """Read every frame of a file that ASE can read, and `check` it.
 
-    Constraints are taken off, with a warning. Errors name the file (and frame).
+    Constraints are taken off, with a warning. Raises `ValueError`, naming the file (and
+    frame), for what cannot be read, or is too large (`check_size`).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    check_size(path)
+    frames: list[Atoms] = []
     try:
-        frames: list = ase.io.read(path, index=":")  # type: ignore[assignment]
+        with opened(path) as (source, name):
+            frames.extend(ase.io.iread(source, ":", name, do_not_split_by_at_sign=True))
     except Exception as error:  # ASE's readers raise whatever their parsers raise
-        said = f"{type(error).__name__}: {error}"
-        ask = "is it complete, and does its suffix tell its format?"
-        raise ValueError(f"{path}: ASE cannot read it ({said}); {ask}") from error
+        n, said = len(frames), f"{type(error).__name__}: {error}"
+        ask = "is the file cut off, and does its suffix tell its format?"
+        raise ValueError(
+            f"{path}: structure {n} cannot be read ({said}); {ask} "
+            f"the {n} structures before it are whole"
+        ) from error
     check(frames, str(path), labelled, forces)
     if count := unconstrained(frames):
         words = f"{path}: {count} structures had ASE constraints, which hide forces"
-        warnings.warn(f"{words}: taken off", stacklevel=2)
+        warnings.warn(f"{words}: taken off", stacklevel=3)
     return frames
 
 
+@checked(frames=structures(), group=guards.text)
 def groups_of(frames: Sequence[Atoms], group: str) -> list:
     """Read ``info[group]`` of each frame, the name of its group.
 
@@ -221,6 +252,8 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
     if any(group not in atoms.info for atoms in frames):
         raise ValueError(f"group: not every frame has {group!r} in its info")
     names = [atoms.info[group] for atoms in frames]
+    if odd := [name for name in names if not isinstance(name, Hashable)]:
+        raise guards.refusal(f"group: info[{group!r}]", "a name or number", odd[0])
     if group != "smiles":
         return names
     from rdkit import Chem, rdBase  # not at the top: `data` imports nothing heavy
@@ -233,6 +266,12 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
     return [plain[name] or name for name in names]
 
 
+@checked(
+    frames=structures(),
+    sizes=guards.several(guards.count),
+    seed=guards.seed,
+    group=guards.optional(guards.text),
+)
 def split(
     frames: Sequence[Atoms], *sizes: int, seed: int, group: str | None = None
 ) -> list[list[Atoms]]:
@@ -247,14 +286,14 @@ def split(
     for key, atoms in zip(keys, frames, strict=True):
         members[key].append(atoms)
     n = len(members)
-    if min(sizes, default=0) < 1 or sum(sizes) > n:
-        needs = f"positive numbers that add up to at most {n}"
-        raise ValueError(f"sizes: need {needs}, got {sizes}")
+    if sum(sizes) > n:
+        raise guards.refusal("sizes", f"a sum of at most {n}", sizes)
     groups = [*members.values()]
     order = iter(np.random.default_rng(seed).permutation(n))
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
+@checked(frames=structures(0), elements=guards.several(guards.whole(least=0), 0))
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     """Count the atoms of each element in each frame: (frames, elements)."""
     return np.array([[(a.numbers == z).sum() for z in elements] for a in frames], float)
@@ -273,6 +312,7 @@ def is_free(atoms: Atoms) -> bool:
     return len(atoms) == 1 and closest_pair(atoms, FREE) is None
 
 
+@checked(frames=structures(0))
 def split_free_atoms(
     frames: Sequence[Atoms],
 ) -> tuple[Sequence[Atoms], dict[int, float]]:
@@ -295,6 +335,7 @@ def split_free_atoms(
     return structures if found else frames, found
 
 
+@checked(frames=structures(), prior=guards.optional(guards.element_energies))
 def fit_reference_energies(
     frames: Sequence[Atoms], energies: np.ndarray, prior: Mapping[int, float] | None
 ) -> dict[int, float]:
@@ -316,7 +357,10 @@ def fit_reference_energies(
         needs = "need the atomic number and energy of every element"
         raise ValueError(f"prior, atomic_energies: {needs}; missing {missing}")
     elements = sorted(present if prior is None else prior)
-    N, E = compositions(frames, elements), np.asarray(energies, float)
+    N, E = (
+        compositions(frames, elements),
+        guards.array(len(frames))(energies, "energies"),
+    )
     if prior is None:
         fitted = np.linalg.lstsq(N, E, rcond=None)[0]
     else:

@@ -20,6 +20,7 @@ import safetensors
 from ase import Atoms
 
 from .data import with_labels
+from .guards import checked, text
 
 if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
     from .model import Potential
@@ -34,23 +35,23 @@ def _public():
     return download
 
 
+@checked(name=text)
 def card(name: str) -> dict:
     """Read what a shipped asset is: level of theory, programs, counts, limits.
 
     Raises `ValueError`, listing the names there are, for an unknown one.
     """
-    path, weights = SHIPPED / f"{name}.json", SHIPPED / f"{name}.safetensors"
-    if weights.is_file():  # a checkpoint carries its card
-        with safetensors.safe_open(weights, "numpy") as content:
-            return json.loads(content.metadata()["tpainn_lite"])
-    if not path.is_file():
-        found = [*SHIPPED.glob("*.json"), *SHIPPED.glob("*.safetensors")]
-        known = sorted(p.stem for p in found)
+    kinds = (".json", ".safetensors")  # a checkpoint carries its card
+    found = {p.stem: p for p in sorted(SHIPPED.iterdir()) if p.suffix in kinds}
+    if name not in found:  # a name, never a path that leads elsewhere
         raise ValueError(
-            f"name: no shipped asset is called {name!r}; there are {known}, and, for "
-            f"load() only, the public sets {sorted(_public().SETS)}"
+            f"name: no shipped asset is called {name!r}; there are {[*found]}, and, "
+            f"for load() only, the public sets {sorted(_public().SETS)}"
         )
-    return json.loads(path.read_text())
+    if found[name].suffix == ".json":
+        return json.loads(found[name].read_text("utf-8"))
+    with safetensors.safe_open(found[name], "numpy") as content:
+        return json.loads(content.metadata()["tpainn_lite"])
 
 
 def _checked(path: Path, sha256: str) -> bytes:

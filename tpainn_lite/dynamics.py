@@ -3,12 +3,14 @@
 Å, fs, eV, K and bar; ``engine`` speaks to OpenMM.
 """
 
+import contextlib
 import copy
 import hashlib
 import json
-from collections import namedtuple
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
@@ -16,46 +18,58 @@ from ase import Atoms
 from ase.io import Trajectory
 from scipy.special import chdtri
 
-from . import units
-from .data import CLASH, EnergyForces, check, closest_pair, energy_forces_of
-from .engine import Guard, add_barostat, python_system, snapshot, start, whole
+from . import data, guards, units
+from .engine import Guard, add_barostat, check_start, python_system, snapshot, whole
+from .engine import start as start_context
 
 HOT = 500.0  # K: a start that is not relaxed may heat the atoms by so much
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
 SAME = 0.01  # eV/Å, eV an atom: rounding changes less, another potential more
+FAILURES = openmm.OpenMMException, FloatingPointError
+HEADER = 48  # bytes of a .traj file: appending a frame changes them
+MOST = 2**31 - 1  # steps: OpenMM counts no further; a microsecond of 0.5 fs
 DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
-# what a resumed run must share with its file
-Settings = namedtuple(
-    "Settings", "temperature pressure timestep friction every seed platform"
-)
+STEPS, PRESSURE = guards.whole(1, MOST), guards.optional(guards.not_negative)
+RUN = {  # kinds of the arguments that all runs take
+    "temperature": guards.optional(guards.positive),
+    "timestep": guards.positive,
+    "friction": guards.positive,
+    "seed": guards.seed,
+    "platform": guards.one_of(*PLATFORMS),
+}
 
 
 class BlowUp(FloatingPointError):
-    """A run that went wrong: `step` before which, `reason`, and the `frames` before."""
+    """A run that went wrong after `step`, for a `reason`; the `frames` before it."""
 
-    def __init__(self, every: int, reason: str, frames: list[Atoms]):
-        """Tell what went wrong between the last frame and the next."""
-        step = len(frames) * every
+    def __init__(self, step: int, end: int, reason: str):
+        """Tell what went wrong between two steps."""
         super().__init__(
-            f"the run blew up between steps {step} and {step + every} ({reason}); "
+            f"the run blew up between steps {step} and {end} ({reason}); "
             "shorten the time step, relax the start, or let the potential learn frames "
             "of this kind"
         )
-        self.step, self.reason, self.frames = step, reason, frames
+        self.step, self.reason, self.frames = step, reason, list[Atoms]()
 
 
 def temperatures(frames: Sequence[Atoms]) -> np.ndarray:
     """Return each frame's kinetic temperature (K), (frames,): 3N degrees of freedom."""
-    kinetic = np.array([a.info["kinetic_energy"] for a in frames])
-    return kinetic / [1.5 * units.KB * len(a) for a in frames]
+    kinetic = [_kinetic(a) for a in guards.structures()(frames, "frames")]
+    return np.array(kinetic) / [1.5 * units.KB * len(a) for a in frames]
+
+
+def _kinetic(frame: Atoms) -> float:
+    found = guards.structure(frame, "frame").info.get("kinetic_energy")
+    return guards.not_negative(found, "frame.info['kinetic_energy']")
 
 
 def total_energy(frame: Atoms) -> float:
     """Return potential and kinetic energy (eV) of a frame of dynamics."""
-    return frame.get_potential_energy() + frame.info["kinetic_energy"]
+    return _kinetic(frame) + data.labels(frame, forces=False)[0]
 
 
+@guards.checked(temperature=guards.not_negative, n=guards.count)
 def hottest(temperature: float, n: int) -> float:
     """Return the highest temperature (K) that a sound frame of `n` atoms may have.
 
@@ -65,26 +79,25 @@ def hottest(temperature: float, n: int) -> float:
     return (temperature + HOT) * chdtri(3 * n, CHANCE) / (3 * n)
 
 
-def refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
+def _refuse(frame: Atoms, first: Atoms, temperature: float | None) -> None:
     """Raise `FloatingPointError` for a frame that no sound run comes to.
 
     With a thermostat (K) the limit is `hottest`; without one, the total energy may rise
     by the kinetic energy of the `first` frame and what heats the atoms by `HOT`.
     """
-    n, why, kelvin = len(frame), "", temperatures([frame])[0]
+    n, kelvin = len(frame), temperatures([frame])[0]
     rise = (total_energy(frame) - total_energy(first)) / n
-    if temperature is None:
-        if rise > 1.5 * units.KB * HOT + first.info["kinetic_energy"] / n:
-            why = f"the total energy rose by {rise:.2g} eV an atom without a thermostat"
-    elif kelvin > hottest(temperature, n):
-        why = f"{kelvin:.0f} K where the thermostat is at {temperature:.0f} K"
-    if not why and (pair := closest_pair(frame, CLASH)):
-        why = f"two atoms are {pair[2]:.2f} Å apart"
-    if why:
-        raise FloatingPointError(why)
+    if temperature is None and rise > 1.5 * units.KB * HOT + _kinetic(first) / n:
+        words = f"the total energy rose by {rise:.2g} eV an atom without a thermostat"
+        raise FloatingPointError(words)
+    if temperature is not None and kelvin > hottest(temperature, n):
+        words = f"{kelvin:.0f} K where the thermostat is at {temperature:.0f} K"
+        raise FloatingPointError(words)
+    if pair := data.closest_pair(frame, data.CLASH):
+        raise FloatingPointError(f"two atoms are {pair[2]:.2f} Å apart")
 
 
-def fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
+def _fingerprint(potential, atoms: Atoms) -> dict[str, str | None]:
     """Digest what a run starts from: `atoms`, and a System (not a Python potential)."""
     plain = "numbers", "positions", "pbc", "cell"
     arrays = {n: getattr(atoms, n) for n in plain} | {"masses": atoms.get_masses()}
@@ -103,34 +116,31 @@ def _digest(content) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-class Recording:
+class _Recording:
     """A trajectory that grows, with the state after its last frame.
 
-    The state is written before the frame: a frame lost in a kill is made from it.
+    The state is written before that frame, with how the file was then: what a kill or a
+    full disk leaves of the frame is cut off, and the frame made again.
     """
 
-    def __init__(self, path: str | Path, identity: dict):
+    def __init__(self, path: Path, identity: dict):
         """Open or start the recording of the run that `identity` describes."""
-        self.path, self.state = Path(path), Path(f"{path}.state")
-        self.identity = json.dumps(identity, sort_keys=True, default=np.generic.item)
-        self.done, self.checkpoint = 0, b""
+        self.path, self.state = path, path.with_name(path.name + ".state")
+        self.found: dict[str, Any] = {"done": 0, "identity": identity}
+        self.before = ""  # digest of the last frame there is
         if not self.state.exists():
             if self.path.exists():
                 raise self._refusal("is there, but not the state of its run")
             return
-        head, _, self.checkpoint = self.state.read_bytes().partition(b"\n")
-        try:
-            done, digest, words = head.decode().split(" ", 2)
-            if digest != _digest(self.checkpoint):
-                raise ValueError("its checksum is another")
-            self.done, found = int(done), json.loads(words)
-        except ValueError as error:
-            why = f"{self.state.name} is damaged, or of an older version ({error})"
-            raise self._refusal(f"cannot go on: {why}") from None
+        digest, _, content = self.state.read_bytes().partition(b"\n")
+        if digest.decode(errors="replace") != _digest(content):
+            raise self._refusal(f"cannot go on: {self.state.name} is damaged or older")
+        head, _, self.rest = content.partition(b"\n")
+        self.found = json.loads(head)
         differs = [
-            f"other {name}" if name in DIGESTS else f"{name} {found[name]}, not {value}"
-            for name, value in json.loads(self.identity).items()
-            if found.setdefault(name, "not recorded") != value  # by an older version
+            ("other " + name if name in DIGESTS else f"{name} {old}, not {value}")
+            for name, value in identity.items()
+            if (old := self.found["identity"][name]) != value
         ]
         if differs:
             raise self._refusal(f"holds another run ({', '.join(differs)})")
@@ -139,101 +149,197 @@ class Recording:
         mend = f"take another name or delete it and {self.state.name}"
         return ValueError(f"file: {self.path} {why}; {mend}")
 
-    def resume(
-        self, context: openmm.Context, snapshot: Callable[[int], Atoms]
-    ) -> list[Atoms]:
-        """Put `context` where the run stopped; return the frames there are.
+    def resume(self, run: "Run", every: int) -> list[Atoms]:
+        """Put `run` where it stopped; return the frames there are.
 
-        ``snapshot(k)`` makes frame k; energy and forces of the last one must be those
-        that were recorded.
+        Energy and forces of the last one must be those that were recorded.
         """
-        if not self.done:
+        if not (found := self.found)["done"]:
             return []
-        context.loadCheckpoint(self.checkpoint)
-        last, frames = snapshot(self.done), self._frames()
-        found, end = len(frames), last.info["time_fs"]
-        if found == self.done - 1:  # a kill came before the last frame
-            frames.append(last)
-        times = [a.info.get("time_fs", np.nan) for a in frames]
-        expected = np.arange(1, self.done + 1) * (end / self.done)
-        if len(times) != self.done or not np.allclose(times, expected, 1e-9):
-            raise self._refusal(
-                f"has {found} frames that do not fit {self.state.name}, which goes on "
-                f"after {self.done} frames and {end:g} fs"
-            )
-        gap = np.abs(frames[-1].get_forces(False) - last.get_forces(False)).max()
-        rise = abs(frames[-1].get_potential_energy() - last.get_potential_energy())
+        forces = np.frombuffer(self.rest[: found["forces"]]).reshape(-1, 3)
+        try:
+            run.context.loadCheckpoint(self.rest[found["forces"] :])
+        except openmm.OpenMMException as error:
+            raise self._refusal(f"is of another version of OpenMM ({error})") from None
+        run.steps = found["done"] * every
+        last = run.frame(run.steps)
+        gap = np.abs(forces - last.get_forces(False)).max()
+        rise = abs(found["energy"] - last.get_potential_energy())
         if not (gap < SAME and rise < SAME * len(last)):
             raise self._refusal(
                 "holds a run of another potential (of its last frame forces differ by "
                 f"{gap:.3g} eV/Å, the energy by {rise:.3g} eV)"
             )
-        if found < self.done:
-            self._append(last)
+        last = data.with_labels(last, found["energy"], forces)
+        last.info["kinetic_energy"] = found["kinetic"]  # rounding may change its length
+        frames, self.before = [*self._mend(last), last], _digest(last.positions)
+        run.first = frames[0]
         return frames
 
-    def add(self, number: int, frame: Atoms, context: openmm.Context) -> None:
-        """Record frame `number` (from 1) and the state of `context` there."""
-        part, checkpoint = Path(f"{self.state}.part"), context.createCheckpoint()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        head = f"{number} {_digest(checkpoint)} {self.identity}\n".encode()
-        part.write_bytes(head + checkpoint)
-        part.replace(self.state)
-        self._append(frame)
+    def _mend(self, last: Atoms) -> list[Atoms]:
+        """Return the frames before the `last`, and write that one again."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        size, header = self.found["size"], bytes.fromhex(self.found["header"])
+        with guards.replacing(self.path) as part:
+            part.write_bytes(header + content[len(header) : size])
+            frames = _read(part) if size <= len(content) else []
+            found = _digest(frames[-1].positions) if frames else ""
+            if len(frames) != self.found["done"] - 1 or found != self.found["before"]:
+                needs = f"{self.found['done'] - 1} frames before its last one"
+                raise self._refusal(f"is no trajectory, or lacks some of {needs}")
+            _append(part, last)
+            lost = part.stat().st_size - len(content)
+        if lost > 0:
+            words = f"file: the last frame of {self.path} lacked {lost} bytes"
+            warnings.warn(f"{words}; made again, nothing is lost", stacklevel=2)
+        return frames
 
-    def _frames(self) -> list[Atoms]:
-        if not self.path.exists() or not self.path.stat().st_size:
-            return []  # a kill came before the first frame
+    def add(self, number: int, frame: Atoms, run: "Run") -> None:
+        """Record frame `number` (from 1) and the state of `run` there."""
+        with self.path.open("a+b") as file:
+            size = file.tell()
+            file.seek(0)
+            header = file.read(HEADER)
+        energy, forces = data.labels(frame)
+        self.found |= dict(done=number, before=self.before, size=size)
+        self.found |= dict(header=header.hex(), kinetic=_kinetic(frame))
+        self.found |= dict(energy=energy, forces=forces.nbytes)
+        content = json.dumps(self.found).encode() + b"\n" + forces.tobytes()
+        content += run.context.createCheckpoint()
+        self.before = _digest(frame.positions)
+        guards.write(self.state, f"{_digest(content)}\n".encode() + content)
         try:
-            with Trajectory(self.path) as trajectory:
-                return list(trajectory)
-        except Exception as error:  # ASE raises whatever its parsers raise
-            why = f"is no trajectory or a damaged one ({error})"
-            raise self._refusal(why) from error
-
-    def _append(self, frame: Atoms) -> None:
-        with Trajectory(self.path, "a") as trajectory:
-            trajectory.write(frame)
+            with guards.in_words(self.path):
+                _append(self.path, frame)
+        except OSError:  # the frames before stay readable
+            with self.path.open("r+b") as file:
+                file.write(header)
+                file.truncate(size)
+            raise
 
 
-def _check(steps: int, how: Settings) -> None:
-    for name in ("every", "timestep", "friction", "temperature"):
-        value = getattr(how, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
-    if how.platform not in PLATFORMS:
-        raise ValueError(f"platform: needs one of {PLATFORMS}, got {how.platform}")
-    if how.pressure is not None and how.temperature is None:
-        raise ValueError("pressure: needs a temperature too, got None")
-    if steps < how.every:
-        raise ValueError(f"steps: needs at least every={how.every}, got {steps}")
+def _read(path: Path) -> list[Atoms]:
+    with contextlib.suppress(Exception), Trajectory(path) as trajectory:
+        return list(trajectory)
+    return []  # ASE raises whatever its parsers raise
 
 
-def _prepare(atoms: Atoms, potential, how: Settings, done: int) -> openmm.Context:
-    """Make a context of a System or a `Guard`, after `done` frames."""
-    if isinstance(potential, openmm.System):
-        system = potential if how.pressure is None else copy.deepcopy(potential)
-    else:
-        system = python_system(potential, atoms)
-    if how.pressure is not None:
-        atoms = whole(atoms)  # or the barostat would tear molecules that are cut
-        seed = how.seed + done  # else its first random numbers would come again
-        add_barostat(system, atoms, how.pressure, how.temperature, seed)
-    run = how.temperature, how.timestep, how.friction, how.seed, how.platform
-    try:
-        return start(system, atoms, *run)
-    except openmm.OpenMMException as error:
-        if isinstance(potential, Guard) and potential.error:
-            raise  # the potential's own, which `simulate` tells
-        raise ValueError(
-            f"potential, atoms: OpenMM cannot set up this run ({error}); build the "
-            "System from this structure, with a cutoff below half of its box"
-        ) from error
+def _append(path: Path, frame: Atoms) -> None:
+    trajectory = Trajectory(path, "a")
+    with trajectory.backend.fd:  # its own close() would write again, after an error too
+        trajectory.write(frame)
 
 
+class Run:
+    """A run from frame to frame in one OpenMM Context; T and pressure may change."""
+
+    @guards.checked(**RUN, barostat=guards.flag)
+    def __init__(
+        self,
+        atoms: Atoms,
+        potential: openmm.System | data.EnergyForces,
+        *,
+        temperature: float | None = 300.0,
+        barostat: bool = False,
+        timestep: float = 0.5,
+        friction: float = 0.01,
+        seed: int,
+        platform: str = "Reference",
+    ):
+        """Set up a run as `simulate` has it; with a `barostat`, steps may be of NPT."""
+        check_start(atoms)
+        system = potential
+        if not isinstance(system, openmm.System):
+            potential = Guard(data.energy_forces_of(potential))
+            system = python_system(potential, atoms)
+        elif barostat:
+            system = copy.deepcopy(system)
+        self._atoms, self._potential, self._timestep = atoms.copy(), potential, timestep
+        self._temperature, self._barostat, self._every = temperature, None, 0
+        self.context, self.steps, self.first = None, 0, Atoms()
+        if barostat:
+            if temperature is None:
+                raise ValueError("pressure: needs a temperature too, got None")
+            atoms = whole(atoms)  # or the barostat would tear molecules that are cut
+            self._barostat = add_barostat(system, atoms, 0.0, temperature, seed)
+            self._every = self._barostat.getFrequency()
+        how = temperature, timestep, friction, seed, platform
+        try:
+            self.context = start_context(system, atoms, *how)
+        except FAILURES as error:
+            raise self._failure(error, 1) from error
+
+    @guards.checked(steps=STEPS, temperature=RUN["temperature"], pressure=PRESSURE)
+    def step(
+        self,
+        steps: int,
+        *,
+        temperature: float | None = None,
+        pressure: float | None = None,
+    ) -> Atoms:
+        """Run on; return a frame as `simulate` does.
+
+        `temperature` (K): of the thermostat from now on, None: as before. `pressure`
+        (bar), None: constant volume. Raises `BlowUp`.
+        """
+        context, barostat = self.context, self._barostat
+        if temperature is not None:
+            if self._temperature is None:
+                raise ValueError("temperature: this run has no thermostat")
+            context.getIntegrator().setTemperature(temperature)
+            self._temperature = temperature
+        if barostat:
+            barostat.setFrequency(0 if pressure is None else self._every)
+            names = barostat.Temperature(), barostat.Pressure()
+            for name, value in zip(names, (self._temperature, pressure), strict=True):
+                if value not in (None, context.getParameter(name)):
+                    context.setParameter(name, value)  # forces are computed again
+        elif pressure is not None:
+            raise ValueError("pressure: needs a run with barostat=True")
+        try:
+            context.getIntegrator().step(steps)
+            frame = self.frame(self.steps + steps)
+            self.first = self.first if self.steps else frame
+            _refuse(frame, self.first, self._temperature)
+        except FAILURES as error:
+            raise self._failure(error, steps) from error
+        self.steps += steps
+        return frame
+
+    def frame(self, steps: int) -> Atoms:
+        """Copy the structure as it is, after so many `steps`."""
+        return snapshot(self.context, self._atoms, steps * self._timestep)
+
+    def _failure(self, error: BaseException, steps: int) -> BaseException:
+        """Find the exception behind one that OpenMM raised in the next `steps`."""
+        cause = getattr(self._potential, "error", None) or error
+        engine = isinstance(cause, openmm.OpenMMException)
+        if engine and self.context is None:
+            return ValueError(
+                f"potential, atoms: OpenMM cannot set up this run ({cause}); build the "
+                "System from this structure, with a cutoff below half of its box"
+            )
+        if engine and "cutoff" in str(cause):
+            return ValueError(  # a barostat made the box too small
+                f"pressure: {cause} Start from a denser box, or build the System with "
+                f"a smaller cutoff; {self.steps} steps were made"
+            )
+        if engine or isinstance(cause, FloatingPointError):
+            return BlowUp(self.steps, self.steps + steps, str(cause))
+        return cause
+
+
+@guards.checked(
+    **RUN,
+    steps=STEPS,
+    every=STEPS,
+    pressure=PRESSURE,
+    file=guards.optional(guards.file),
+    on_frame=guards.optional(guards.function),
+)
 def simulate(
     atoms: Atoms,
-    potential: openmm.System | EnergyForces,
+    potential: openmm.System | data.EnergyForces,
     *,
     steps: int,
     temperature: float | None = 300.0,
@@ -241,7 +347,7 @@ def simulate(
     timestep: float = 0.5,
     friction: float = 0.01,
     every: int = 10,
-    seed: int = 0,
+    seed: int,
     platform: str = "Reference",
     file: str | Path | None = None,
     on_frame: Callable[[Atoms], bool | None] | None = None,
@@ -250,73 +356,46 @@ def simulate(
 
     The `potential` may also be a Potential or an ASE calculator. With a `temperature`
     (K): NVT, Langevin (LangevinMiddleIntegrator, doi 10.1021/acs.jpca.9b02771),
-    `friction` in 1/fs; with a `pressure` (bar) too: NPT, a Monte Carlo barostat.
-    Without: NVE, leap-frog Verlet. Momenta are those of `atoms`, else drawn (not in
-    NVE). With a `file` (.traj) the same call goes on with a run that was stopped or
-    killed: as if it had not been, but for the volume moves of NPT.
-    ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return the frames. On
-    the `platform` "CPU" a System runs 4-6 times faster, in single precision.
+    `friction` in 1/fs; with a `pressure` (bar, not negative: no volume is stable then)
+    too: NPT, a Monte Carlo barostat. Without: NVE, leap-frog Verlet. Momenta are those
+    of `atoms`, else drawn (not in NVE). With a `file` (.traj) the same call goes on
+    with a run that was stopped or killed: as if it had not been, but for the volume
+    moves of NPT. ``on_frame(frame)`` may return True to stop, Ctrl-C does; both return
+    the frames. The `platform` "CPU" runs a System 4-6 times faster, less exactly.
 
     Frames carry energy, forces, momenta (NVT: half a step early), and in ``info``
     time_fs and kinetic_energy (eV). Raises `BlowUp` for a run gone wrong.
     """
+    how: dict = dict(timestep=timestep, friction=friction, every=every, seed=seed)
+    how |= dict(temperature=temperature, pressure=pressure, platform=platform)
+    return _collect(atoms, potential, steps, how, file, on_frame)
+
+
+def _collect(atoms, potential, steps: int, how: dict, file, on_frame) -> list[Atoms]:
+    """Gather the frames of a run, those recorded before and the new ones."""
+    every, pressure = how["every"], how["pressure"]
+    if steps < every:
+        raise ValueError(f"steps: needs at least every={every}, got {steps}")
     check_start(atoms)
-    how = Settings(temperature, pressure, timestep, friction, every, seed, platform)
-    _check(steps, how)
-    if not isinstance(potential, openmm.System):
-        potential = Guard(energy_forces_of(potential))
-    return _collect(atoms, potential, how, steps // every, file, on_frame)
-
-
-def check_start(atoms: Atoms) -> None:
-    """Raise `ValueError` for a structure that no run may start from."""
-    check([atoms], "atoms", labelled=False)
-    if atoms.constraints:
-        kinds = ", ".join(sorted({type(c).__name__ for c in atoms.constraints}))
-        raise ValueError(
-            f"atoms: dynamics does not keep constraints of ASE ({kinds}); take them "
-            "off (atoms.set_constraint()), or give atoms no mass in an openmm.System"
-        )
-
-
-def _collect(atoms, potential, how: Settings, total, file, on_frame) -> list[Atoms]:
-    """Gather `total` frames, and give each failure its own name."""
-    frames: list[Atoms] = []
-    try:
-        _run(frames, atoms, potential, how, total, file, on_frame)
-    except (openmm.OpenMMException, FloatingPointError, KeyboardInterrupt) as error:
-        cause = getattr(potential, "error", None) or error
-        if isinstance(cause, openmm.OpenMMException) and "cutoff" in str(cause):
-            raise ValueError(  # a barostat made the box too small
-                f"pressure: {cause} Start from a denser box, or build the System with "
-                f"a smaller cutoff; {len(frames)} frames were made"
-            ) from cause
-        if isinstance(cause, FloatingPointError | openmm.OpenMMException):
-            raise BlowUp(how.every, str(cause), frames) from cause
-        if not isinstance(cause, KeyboardInterrupt):
-            raise cause from None
-    return frames[:total]
-
-
-def _run(frames, atoms, potential, how: Settings, total: int, file, on_frame) -> None:
-    """Append to `frames` what was recorded before, and what is new."""
-    recording = None
-    if file is not None:
-        identity = how._asdict() | {"formula": atoms.get_chemical_formula()}
-        recording = Recording(file, identity | fingerprint(potential, atoms))
-    context = _prepare(atoms, potential, how, recording.done if recording else 0)
-
-    def frame(k: int) -> Atoms:
-        return snapshot(context, atoms, k * how.every * how.timestep)
-
-    if recording:
-        frames += recording.resume(context, frame)
-    for k in range(len(frames) + 1, total + 1):
-        context.getIntegrator().step(how.every)
-        new = frame(k)
-        refuse(new, (frames or [new])[0], how.temperature)
+    with guards.locked(file) if file else contextlib.nullcontext():
+        recording, frames = None, []
+        if file:
+            recording = _Recording(Path(file), how | _fingerprint(potential, atoms))
+            # with the same seed the first random numbers would come again
+            how = how | {"seed": (how["seed"] + recording.found["done"]) % MOST}
+        how = {name: how[name] for name in RUN}
+        run = Run(atoms, potential, barostat=pressure is not None, **how)
         if recording:
-            recording.add(k, new, context)
-        frames.append(new)
-        if on_frame and on_frame(new):
-            break
+            frames = recording.resume(run, every)
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                for k in range(len(frames) + 1, steps // every + 1):
+                    frames.append(run.step(every, pressure=pressure))
+                    if recording:
+                        recording.add(k, frames[-1], run)
+                    if on_frame and on_frame(frames[-1]):
+                        break
+        except BlowUp as error:
+            error.frames = frames
+            raise
+    return frames[: steps // every]

@@ -15,10 +15,10 @@ from ase import Atoms
 from ase.cell import Cell
 from openmm import unit
 
-from . import units
+from . import guards, units
 from .analysis import bonds as bonds_of
 from .analysis import nearest_image, reduced
-from .data import EnergyForces, cell_of, with_labels
+from .data import EnergyForces, cell_of, check, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
 ASE_VELOCITY = units.PS * units.ASE_FS / units.NM  # -> nm/ps
@@ -180,7 +180,7 @@ def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
 
 def add_barostat(
     system: openmm.System, atoms: Atoms, pressure: float, temperature: float, seed: int
-) -> None:
+) -> openmm.MonteCarloBarostat:
     """Give `system` a Monte Carlo barostat (`pressure` in bar), and bonds of no force.
 
     It moves whole molecules, which OpenMM knows by their bonds.
@@ -195,8 +195,8 @@ def add_barostat(
             bonds.addBond(i, j, 0.1, 0.0)
     system.addForce(bonds)
     barostat = openmm.MonteCarloBarostat(pressure, temperature, BAROSTAT_EVERY)
-    barostat.setRandomNumberSeed(seed + 1)
-    system.addForce(barostat)
+    barostat.setRandomNumberSeed(_random(seed))
+    return system.getForce(system.addForce(barostat))
 
 
 def make_context(
@@ -321,6 +321,11 @@ def _velocities(context: openmm.Context, state: openmm.State) -> np.ndarray:
     return now
 
 
+def _random(seed: int) -> int:
+    """Turn a `guards.seed` into one of OpenMM, where 0 means: choose one at random."""
+    return seed % (2**31 - 1) + 1
+
+
 def start(
     system, atoms, temperature, timestep, friction, seed, platform
 ) -> openmm.Context:
@@ -330,7 +335,7 @@ def start(
     if temperature is not None:
         rate = friction * units.PS
         integrator = openmm.LangevinMiddleIntegrator(temperature, rate, dt)
-        integrator.setRandomNumberSeed(seed + 1)  # 0 would mean: choose one at random
+        integrator.setRandomNumberSeed(_random(seed))
     context = make_context(system, atoms, integrator, platform)
     found, wanted = _masses(system)[: len(atoms)], atoms.get_masses()
     for i in np.flatnonzero((found > 0) & (abs(found - wanted) > LIKE_MASS * wanted)):
@@ -345,5 +350,19 @@ def start(
         sites = len(kick) - len(atoms)
         context.setVelocities(np.pad(velocities, ((0, sites), (0, 0))) - kick)
     else:
-        context.setVelocitiesToTemperature(temperature, seed + 1)
+        context.setVelocitiesToTemperature(temperature, _random(seed))
     return context
+
+
+def check_start(atoms: Atoms) -> None:
+    """Raise `ValueError` for a structure that no run may start from."""
+    check([guards.structure(atoms, "atoms")], "atoms", labelled=False)
+    if atoms.constraints:
+        kinds = ", ".join(sorted({type(c).__name__ for c in atoms.constraints}))
+        raise ValueError(
+            f"atoms: dynamics does not keep constraints of ASE ({kinds}); take them "
+            "off (atoms.set_constraint()), or give atoms no mass in an openmm.System"
+        )
+    guards.array(None, 3)(atoms.get_momenta(), "atoms: momenta")
+    if not (guards.array(None)(atoms.get_masses(), "atoms: masses") > 0).all():
+        raise ValueError("atoms: masses need to be above 0; use atoms.set_masses")

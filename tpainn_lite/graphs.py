@@ -17,6 +17,8 @@ import torch
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
+from . import guards
+from .bounds import check_cell
 from .data import check, labels
 
 Graph = dict[str, torch.Tensor]
@@ -32,18 +34,45 @@ def best_device(now: torch.device) -> torch.device:
     return torch.device("cuda") if found else now
 
 
+def structure(numbers, positions, cell=None) -> Atoms:
+    """Make the structure of an `EnergyForces` call; periodic where there is a cell.
+
+    Raises `ValueError` for what no structure has, and `FloatingPointError` for numbers
+    that are not finite, which a run gives that has blown up.
+    """
+    numbers = guards.elements(numbers, "numbers")
+    for name, value in dict(positions=positions, cell=cell).items():
+        floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if floats and not np.isfinite(value).all():
+            raise FloatingPointError(f"{name}: a number is NaN or infinite")
+    positions = guards.array(len(numbers), 3)(positions, "positions")
+    cell = guards.optional(guards.array(3, 3))(cell, "cell")
+    return Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+
+
+def finite(*result):
+    """Return a potential's result; raise `FloatingPointError` for NaN and infinity."""
+    if not all(np.isfinite(part).all() for part in result):
+        raise FloatingPointError(
+            "the potential gives NaN or infinity for these positions; do atoms overlap?"
+        )
+    return result
+
+
 def graph(atoms: Atoms, cutoff: float) -> Graph:
     """Build the graph of one structure: floats in float64, indices in int32.
 
     Lists every pair i, j (both directions) and every periodic image within `cutoff` Å.
     """
-    if not cutoff > 0:
-        raise ValueError(f"cutoff: needs a positive length in Å, got {cutoff}")
+    guards.structure(atoms, "atoms")
+    cutoff = guards.positive(cutoff, "cutoff")
+    guards.array(len(atoms), 3)(atoms.positions, "atoms.positions")
+    check_cell(atoms, cutoff)
     # An open structure still needs a box for the cell list; any box around it will do.
     cell = np.asarray(atoms.cell) if atoms.pbc.any() else np.eye(3)
     i, j, S = neighbour_list(
         "ijS",
-        cutoff=float(cutoff),
+        cutoff=cutoff,
         positions=atoms.positions,
         cell=cell,
         pbc=atoms.pbc,

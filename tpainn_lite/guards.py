@@ -136,6 +136,13 @@ def one_of(*options: Any) -> Kind:
     return kind
 
 
+def function(value: Any, name: str) -> Callable:
+    """Take what can be called."""
+    if not callable(value):
+        raise refusal(name, "a function", value)
+    return value
+
+
 def optional(kind: Kind) -> Kind:
     """Make the kind that also takes None."""
     return lambda value, name: None if value is None else kind(value, name)
@@ -191,9 +198,10 @@ def structure(value: Any, name: str) -> Atoms:
 
 def structures(least: int = 1) -> Kind:
     """Make the kind of a list of at least so many structures."""
+    words = "one structure" if least == 1 else f"{least} structures"
+    needed = f"at least {words}, in a list"
 
     def kind(value: Any, name: str) -> Sequence[Atoms]:
-        needed = f"a list of at least {least} ase.Atoms"
         if isinstance(value, Atoms):
             raise ValueError(f"{name}: needs a list of structures, got one; write [it]")
         if not isinstance(value, Sequence) or len(value) < least:
@@ -206,26 +214,35 @@ def structures(least: int = 1) -> Kind:
 
 
 def array(*shape: int | None) -> Kind:
-    """Make the kind of a finite array of floats; None in `shape` is any length."""
+    """Make the kind of a finite array of numbers; None in `shape` is any length."""
     needed = "a finite array of shape (" + ", ".join(
         "any" if n is None else str(n) for n in shape
     )
 
     def kind(value: Any, name: str) -> np.ndarray:
         try:
-            found = np.asarray(value, float)
-        except (TypeError, ValueError, OverflowError):
+            found = np.asarray(value)
+        except (TypeError, ValueError, RuntimeError):  # ragged, or torch's with a grad
             raise refusal(name, needed + ")", value) from None
         fits = len(found.shape) == len(shape) and all(
             n in (None, m) for n, m in zip(shape, found.shape, strict=True)
         )
-        if not fits:
+        if not fits or (found.size and found.dtype.kind not in "iuf"):
             raise refusal(name, needed + ")", value)
+        found = found.astype(float, copy=False)
         if not np.isfinite(found).all():
             raise ValueError(f"{name}: needs {needed}), got NaN or infinity")
         return found
 
     return kind
+
+
+def elements(value: Any, name: str) -> np.ndarray:
+    """Take the atomic numbers (N,) of a structure."""
+    found = array(None)(value, name)
+    if not (len(found) and ((found >= 1) & (found <= 118) & (found % 1 == 0)).all()):
+        raise refusal(name, "atomic numbers (1 to 118)", value)
+    return found.astype(int)
 
 
 def element_energies(value: Any, name: str) -> dict[int, float]:
@@ -265,7 +282,7 @@ def checked(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def settle(config: Any, **kinds: Kind) -> None:
+def settle(config: Any, /, **kinds: Kind) -> None:
     """Check fields of a frozen dataclass, from its ``__post_init__``."""
     for name, kind in kinds.items():
         object.__setattr__(config, name, kind(getattr(config, name), name))
@@ -277,8 +294,9 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = "the disk is full; make room, or write to another one"
+        full = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+        if error.errno in full or "requested and" in str(error):  # as NumPy says it
+            why = "the disk is full, or takes no larger file; write to another one"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "the folder may not be written to; choose another one"
         else:
@@ -322,7 +340,7 @@ def write(path: str | Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path) -> Iterator[None]:
+def locked(path: str | Path, name: str = "file") -> Iterator[None]:
     """Hold `path` for this process; refuse with who holds it already.
 
     The lock is the file PATH.lock. That of a process that was killed does not count.
@@ -335,7 +353,7 @@ def locked(path: str | Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
-                f"file: {path} is being written by process {lock.pid or 'unknown'}; "
+                f"{name}: {path} is being written by process {lock.pid or 'unknown'}; "
                 "wait for its end, or take another name"
             ) from None
     try:

@@ -18,10 +18,12 @@ import torch
 import torch.utils.data.dataloader as _loader
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from torch.overrides import TorchFunctionMode
 
 from . import graphs, guards
 from .data import EnergyForces, cell_of, check
 from .graphs import Graph, best_device, collate, graph
+from .guards import checked, element_energies, structures
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.0 imports a name that torch renamed
     _loader.T_co = _loader._T_co  # type: ignore[attr-defined]
@@ -33,6 +35,7 @@ from schnetpack.representation import PaiNN  # noqa: E402
 logging.root.level, logging.root.handlers[:] = _log
 
 RADIAL = {"gaussian": GaussianRBF, "bessel": BesselRBF}
+DRAWS = ("uniform_", "normal_", "kaiming_uniform_")  # what layers draw weights by
 DENSE = 2.5  # neighbours per radial function from which `padded` is faster
 FORMAT = 2  # raise when files of the older kind can no longer be read
 KEY = "tpainn_lite"  # of the description, in the header of a checkpoint
@@ -123,8 +126,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
         )
     try:
         with safetensors.safe_open(file, "pt") as content:
-            names = content.keys()
-            state = {name: content.get_tensor(name) for name in names}
+            state = {k: content.get_tensor(k) for k in content.keys()}  # noqa: SIM118
             about = json.loads(content.metadata()[KEY])
         if about["format"] == FORMAT and about.pop("sha256") == _digest(state, about):
             return state, about
@@ -142,11 +144,26 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
     )
 
 
+class _Seeded(TorchFunctionMode):
+    """Draw weights from an own generator: other threads draw from the global one."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in DRAWS:
+            kwargs["generator"] = self.generator
+        return function(*args, **kwargs)
+
+
 class EnergyForcesCalculator(Calculator):
     """An ASE calculator of an `EnergyForces`; refuses what `data.check` refuses."""
 
     implemented_properties = ["energy", "forces"]
 
+    @checked(energy_forces=guards.function)
     def __init__(self, energy_forces: EnergyForces):
         """Wrap `energy_forces`."""
         super().__init__()
@@ -173,16 +190,20 @@ class PotentialConfig:
 
     def __post_init__(self):
         """Refuse sizes that cannot be."""
-        if self.radial not in RADIAL:
-            raise ValueError(f"radial: needs one of {[*RADIAL]}, got {self.radial!r}")
-        for name, value in asdict(self).items():
-            if name != "radial" and not value > 0:
-                raise ValueError(f"{name}: needs a positive number, got {value}")
+        cutoff, radial = guards.number(above=0, most=100), guards.one_of(*RADIAL)
+        guards.settle(self, layers=guards.whole(1, 100), cutoff=cutoff, radial=radial)
+        least = 2 if self.radial == "gaussian" else 1  # as wide as two are apart
+        size, n_rbf = guards.whole(1, 4096), guards.whole(least, 4096)
+        guards.settle(self, features=size, n_rbf=n_rbf)
+
+
+CONFIG = guards.instance(PotentialConfig)
 
 
 class Potential(torch.nn.Module):
     """A PaiNN network plus one reference energy (eV) per element it knows."""
 
+    @checked(config=CONFIG, reference_energies=element_energies, seed=guards.seed)
     def __init__(
         self,
         config: PotentialConfig,
@@ -190,25 +211,21 @@ class Potential(torch.nn.Module):
         *,
         seed: int,
     ):
-        """Draw weights by `seed` (no global generator); set torch to one thread."""
+        """Draw weights by `seed`, from no global generator."""
         super().__init__()
-        torch.set_num_threads(1)  # two threads on shared cores were 6-8 times slower
-        self.config = config
-        known = reference_energies.items()
-        self.reference_energies = {int(z): float(e) for z, e in known}
-        default = torch.get_default_dtype()
-        with torch.device("cpu"), torch.random.fork_rng():
-            torch.manual_seed(seed)
-            torch.set_default_dtype(torch.float32)
+        self.config, self.reference_energies = config, reference_energies
+        default = torch.get_default_dtype()  # of all threads: touched only if needed
+        with torch.device("cpu"), _Seeded(seed):
+            if default != torch.float32:
+                torch.set_default_dtype(torch.float32)
             try:
                 radial = RADIAL[config.radial](config.n_rbf, config.cutoff)
-                cutoff = CosineCutoff(config.cutoff)
-                self.representation = PaiNN(
-                    config.features, config.layers, radial, cutoff
-                )
+                parts = config.layers, radial, CosineCutoff(config.cutoff)
+                self.representation = PaiNN(config.features, *parts)
                 self.readout = Atomwise(n_in=config.features, output_key="energy")
             finally:
-                torch.set_default_dtype(default)
+                if default != torch.float32:
+                    torch.set_default_dtype(default)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -251,13 +268,15 @@ class Potential(torch.nn.Module):
         sums = bound.new_zeros(len(batch["n_atoms"]), bound.shape[1])
         return sums.index_add(0, batch["idx_m"], bound)
 
+    @checked(frames=structures(), batch_atoms=guards.count, forces=guards.flag)
     def predict(
         self, frames: Sequence[Atoms], batch_atoms: int = 250, forces: bool = True
     ) -> tuple[np.ndarray, list[np.ndarray] | None]:
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None.
 
         Checks the frames, unless they are `graphs.Graphs`. Runs on a GPU where there is
-        one; the weights go back to where they were.
+        one; the weights go back to where they were. Raises `FloatingPointError` where
+        the network gives NaN or infinity.
         """
         cutoff, home = self.config.cutoff, self.device
         known = graphs.graphs_of(frames, cutoff)
@@ -271,7 +290,9 @@ class Potential(torch.nn.Module):
         finally:
             self.to(home)
         energies = np.concatenate([energy for energy, _ in found]) + references
-        return energies, [f for _, part in found for f in part] if forces else None
+        pushes = [f for _, part in found for f in part] if forces else []
+        graphs.finite(energies, *pushes)
+        return energies, pushes if forces else None
 
     @torch.no_grad()
     def _arrays(self, part: Sequence[Graph], forces: bool = True):
@@ -287,15 +308,18 @@ class Potential(torch.nn.Module):
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Compute energy and forces as an `EnergyForces`, unchecked, for dynamics.
+        """Compute energy and forces as an `EnergyForces`, for dynamics.
 
         Runs where the weights are: on a CPU unless they were sent elsewhere with `to`.
+        Looks at no distances. Raises `FloatingPointError` where positions, the cell
+        or the result are not finite, `ValueError` for other shapes or elements.
         """
-        atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+        atoms = graphs.structure(numbers, positions, cell)
         (reference,) = self.reference_sum([atoms])
         (energy,), (forces,) = self._arrays([graph(atoms, self.config.cutoff)])
-        return float(energy + reference), forces
+        return graphs.finite(float(energy + reference), forces)
 
+    @checked(frames=structures())
     def reference_sum(self, frames: Sequence[Atoms]) -> np.ndarray:
         """Sum the reference energies of each frame, (frames,) eV, float64.
 
@@ -322,6 +346,7 @@ class Potential(torch.nn.Module):
 
         return FrozenPotential(self)
 
+    @checked(card=guards.optional(guards.instance(dict)))
     def save(
         self, path: str | Path, card: dict | None = None, difference: dict | None = None
     ) -> Path:
@@ -331,8 +356,6 @@ class Potential(torch.nn.Module):
         `tune.DeltaPotential`. Raises `ValueError` for a card that JSON cannot hold, and
         `OSError` where the file cannot be written.
         """
-        if card is not None and not isinstance(card, dict):
-            raise guards.refusal("card", "a dict", card)
         about = {"format": FORMAT, "config": asdict(self.config), "card": card or {}}
         about["reference_energies_eV"] = self.reference_energies
         about |= {"difference": difference} if difference else {}
@@ -364,9 +387,7 @@ class Potential(torch.nn.Module):
             heads = [key for key in state if key.endswith("outnet.w")]  # see `Head`
             for key in sorted(heads, key=len, reverse=True):  # the innermost first
                 phi = key.removesuffix("w") + "phi."
-                kept = (
-                    state[phi + name].float() for name in ("mean", "omega", "phase")
-                )
+                kept = [state[phi + n].float() for n in ("mean", "omega", "phase")]
                 head = Head(potential.readout.outnet, RandomFeatures(*kept))
                 potential.readout.outnet = head
             potential.load_state_dict(state)

@@ -9,14 +9,16 @@ al., arXiv 2505.05652.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from ase import Atoms
 
+from . import guards
 from .data import labels
 from .graphs import Graphs, best_device, collate, pair_forces
+from .guards import checked, count
 from .model import Head, Potential, RandomFeatures
 
 
@@ -32,9 +34,9 @@ class HeadConfig:
 
     def __post_init__(self):
         """Refuse values that cannot be."""
-        for name, value in asdict(self).items():
-            if not (np.size(value) and np.min(value) > 0):
-                raise ValueError(f"{name}: needs positive numbers, got {value}")
+        size = guards.number(least=1e-30, most=1e30)
+        kinds = dict.fromkeys(("length", "energy_weight", "force_weight"), size)
+        guards.settle(self, features=count, ridges=guards.several(size), **kinds)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,26 @@ class Rows:
     X: np.ndarray  # (1 + 3N, D)
     y: np.ndarray  # (1 + 3N,)
 
+    def __post_init__(self):
+        """Refuse what is no such pair."""
+        guards.settle(self, X=guards.array(None, None))
+        guards.settle(self, y=guards.array(len(self.X)))
 
+
+def _alike(value, name: str) -> tuple[Rows, ...]:
+    """Take rows of one number of features."""
+    rows = guards.several(guards.instance(Rows))(value, name)
+    for row in rows:
+        guards.array(None, rows[0].X.shape[1])(row.X, f"{name}, X")
+    return rows
+
+
+POTENTIAL, FRAMES = guards.instance(Potential), guards.structures()
+CONFIG = guards.instance(HeadConfig)
+OPTIONAL, PHI = guards.optional(CONFIG), guards.instance(RandomFeatures)
+
+
+@checked(potential=POTENTIAL, frames=FRAMES)
 def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Tensor]:
     """Return the scalars (N, F) of each frame's atoms before the read-out, on the CPU.
 
@@ -57,6 +78,7 @@ def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Te
     return [h[: len(a)].cpu() for h, a in zip(kept, frames, strict=True)]
 
 
+@checked(potential=POTENTIAL, frames=FRAMES, config=CONFIG, seed=guards.seed)
 def draw_features(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> RandomFeatures:
@@ -71,6 +93,7 @@ def draw_features(
     return RandomFeatures(h.mean(dim=0), omega / spread[:, None], phase)
 
 
+@checked(potential=POTENTIAL, frames=FRAMES, phi=PHI, config=OPTIONAL)
 def design(
     potential: Potential,
     frames: Sequence[Atoms],
@@ -103,14 +126,13 @@ def design(
     return rows
 
 
+@checked(rows=_alike, config=OPTIONAL)
 def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
     """Solve for w (D,) eV; return w and {ridge: squared error left out}.
 
     Minimises the mean over structures of |X w - y|² plus ridge |w|². For one structure,
     of which nothing can be left out, it takes the largest ridge.
     """
-    if len(rows) == 0:
-        raise ValueError("rows: needs those of at least one structure, got none")
     ridges, n = (config or HeadConfig()).ridges, len(rows)
     A = sum(row.X.T @ row.X for row in rows)  # (D, D)
     b = sum(row.X.T @ row.y for row in rows)  # (D,)
@@ -129,22 +151,27 @@ def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
     return np.linalg.solve(A + n * best * eye, b), left_out
 
 
+@checked(rows=_alike, w=guards.array(None), config=CONFIG)
 def force_errors(rows: Sequence[Rows], w: np.ndarray, config: HeadConfig) -> np.ndarray:
-    """Compute predicted less labelled forces (eV/Å) with weights w, in one row."""
+    """Compute predicted less labelled forces (eV/Å) with weights w (D,), in one row."""
+    guards.array(rows[0].X.shape[1])(w, "w")
     gaps = [(row.X @ w - row.y)[1:] for row in rows]
     return np.concatenate(
         [gap / np.sqrt(config.force_weight / gap.size) for gap in gaps]
     )
 
 
+@checked(potential=POTENTIAL, phi=PHI)
 def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Potential:
-    """Copy `potential` and add w · φ(h) to its read-out."""
+    """Copy `potential` and add w · φ(h) to its read-out, w (D,)."""
+    w = guards.array(len(phi.phase))(w, "w")
     tuned = copy.deepcopy(potential)
     tuned.readout.outnet = Head(tuned.readout.outnet, copy.deepcopy(phi))
     tuned.to(potential.device).readout.outnet.w.copy_(torch.from_numpy(w))
     return tuned.eval()
 
 
+@checked(potential=POTENTIAL, frames=FRAMES, config=CONFIG, seed=guards.seed)
 def instant(
     potential: Potential, frames: Sequence[Atoms], config: HeadConfig, *, seed: int
 ) -> Potential:

@@ -4,10 +4,12 @@ One loop serves pretraining on classical labels and tuning on quantum labels. It
 a new `Potential` (the exponential moving average of the weights) and a `History`.
 """
 
+import contextlib
 import copy
 import hashlib
+import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,13 @@ from ase import Atoms
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from . import units
+from . import guards, units
 from .data import digest_of, labels, split_free_atoms
 from .graphs import Samples, best_device
 from .model import Potential
 
 OnEpoch = Callable[[Potential, list[dict]], bool | None]
-BELOW_ONE = ("ema_decay", "warmup_fraction", "l2_sp")
-POSITIVE = ("steps", "lr", "batch_size", "max_grad_norm", "warmup_fraction", "patience")
+POTENTIAL = guards.instance(Potential)
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,15 @@ class FitConfig:
 
     def __post_init__(self):
         """Refuse values that cannot be."""
-        for name, value in asdict(self).items():
-            zero = name not in (*POSITIVE, "validate_every")
-            if value is not None and not (value > 0 or (zero and value == 0)):
-                raise ValueError(f"{name}: needs a positive number, got {value}")
-            if name in BELOW_ONE and not value < 1:
-                raise ValueError(f"{name}: needs a number below 1, got {value}")
-        if self.lr_decay > 1:
-            raise ValueError(f"lr_decay: needs a number up to 1, got {self.lr_decay}")
+        kinds = dict.fromkeys(("steps", "batch_size", "validate_every"), guards.count)
+        size = guards.number(above=0, most=1e9)  # float32 must hold it
+        kinds |= dict.fromkeys(("lr", "max_grad_norm"), size)
+        kinds |= dict.fromkeys(("energy_weight", "force_weight"), guards.not_negative)
+        kinds |= dict.fromkeys(("ema_decay", "l2_sp"), guards.number(least=0, below=1))
+        kinds["warmup_fraction"] = guards.number(above=0, below=1)
+        kinds["lr_decay"] = guards.number(least=0, most=1)
+        kinds |= dict(unfreeze=guards.whole(0), patience=guards.optional(guards.count))
+        guards.settle(self, **kinds)
         if self.energy_weight == self.force_weight == 0:
             raise ValueError("energy_weight, force_weight: one must be above 0")
 
@@ -83,38 +85,50 @@ class Metrics:
     force_mae_by_element: dict[int, float] | None = None  # meV/Å
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread; two on shared cores were 6-8 times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _predictor(value: Any, name: str) -> Any:
+    if not hasattr(value, "predict"):
+        raise guards.refusal(name, "a Potential, or what predicts like one", value)
+    return value
+
+
+@guards.checked(potential=_predictor, frames=guards.structures(), forces=guards.flag)
 def evaluate(
     potential: Potential, frames: Sequence[Atoms], forces: bool = True
 ) -> Metrics:
     """Measure the `Metrics` of a potential on labelled frames, or of energies alone.
 
-    Free atoms among the frames do not count: reference energies are not meant for them.
-    Raises `ValueError`, naming the frame, where a label is missing.
+    Free atoms among the frames do not count. Refuses a frame without its labels.
     """
     frames, _ = split_free_atoms(frames)
     truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
     energies, predicted = potential.predict(frames, forces=forces)
     dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
     per_atom = dE / np.array([len(a) for a in frames]) / units.MEV
-    of_energies: dict[str, Any] = dict(
-        energy_mae=float(np.abs(per_atom).mean()),
-        energy_rmse=float(np.sqrt((per_atom**2).mean())),
-        energy_mae_kcal=float(np.abs(dE).mean() / units.KCAL_MOL),
-    )
+    kcal = float(np.abs(dE).mean() / units.KCAL_MOL)
     if not forces:
-        return Metrics(**of_energies)
+        return Metrics(*_mae_rmse(per_atom), kcal)
     dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
     dF, numbers = dF / units.MEV, np.concatenate([a.numbers for a in frames])
-    return Metrics(
-        **of_energies,
-        force_mae=float(np.abs(dF).mean()),
-        force_rmse=float(np.sqrt((dF**2).mean())),
-        force_mae_by_element={
-            int(z): float(np.abs(dF[numbers == z]).mean()) for z in np.unique(numbers)
-        },
-    )
+    each = {int(z): _mae_rmse(dF[numbers == z])[0] for z in np.unique(numbers)}
+    return Metrics(*_mae_rmse(per_atom), kcal, *_mae_rmse(dF), each)
 
 
+def _mae_rmse(gaps: np.ndarray) -> tuple[float, float]:
+    return float(np.abs(gaps).mean()), float(np.sqrt((gaps**2).mean()))
+
+
+@guards.checked(potential=POTENTIAL)
 def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
     """Sort all parameters by block: embedding and filters, the layers, the read-out."""
     painn = potential.representation
@@ -128,19 +142,11 @@ def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
     }
 
 
-def parameter_groups(potential: Potential, config: FitConfig) -> list[dict]:
-    """Give each block its rate, ``lr * lr_decay**depth``; the read-out has depth 0."""
-    if config.lr_decay == 1:
-        return [{"params": list(potential.parameters()), "lr": config.lr}]
-    parts = [*blocks(potential).values()]
-    return [
-        {"params": part, "lr": config.lr * config.lr_decay ** (len(parts) - 1 - k)}
-        for k, part in enumerate(parts)
-    ]
-
-
+@guards.checked(before=POTENTIAL, after=POTENTIAL)
 def moved(before: Potential, after: Potential) -> dict[str, float]:
     """Measure how far the weights of each block went, relative to their size before."""
+    if before.config != after.config:
+        raise guards.refusal("after", f"the size {before.config}", after.config)
     found, last = {}, blocks(after)
     for name, first in blocks(before).items():
         size = sum(p.detach().square().sum().item() for p in first)
@@ -161,14 +167,18 @@ class _Run:
         self.home = potential.device  # the result goes back there
         self.potential = copy.deepcopy(potential).to(best_device(self.home)).train()
         self.first = [p.detach().clone() for p in self.potential.parameters()]
-        groups = parameter_groups(self.potential, config)
+        parts = [[*self.potential.parameters()]]
+        if config.lr_decay < 1:  # a rate for each block; the read-out has the highest
+            parts = [*blocks(self.potential).values()]
+        rates = [config.lr * config.lr_decay**k for k in range(len(parts))][::-1]
+        groups = [{"params": part} for part in parts]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         total, warmup = config.steps + 1, config.warmup_fraction
         # OneCycleLR would divide by a phase of zero steps
         warmup *= 1 + 1e-9 if warmup * total == 1 else 1
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
-            [group["lr"] for group in groups],
+            rates,
             total_steps=total,
             pct_start=warmup,
             cycle_momentum=False,
@@ -207,17 +217,16 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        torch.save(state | {"identity": self.identity}, part)
-        part.replace(path)
+        content = io.BytesIO()  # torch cannot say that a disk is full
+        torch.save(state | {"identity": self.identity}, content)
+        guards.write(path, content.getvalue())
 
     def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
         """Go on where `save` left off; refuse a broken state, or one of another run."""
         if path is None:
             return
         self.identity = identity = self.identify(frames, valid)
-        if not Path(path).exists():
+        if not path.exists():
             return
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
@@ -272,10 +281,7 @@ class _Run:
         if force is not None:
             loss = loss + config.force_weight * (force - forces).square().mean()
         if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is not finite at step {self.step}: lower lr ({config.lr}), "
-                "or look for a label far outside the others"
-            )
+            raise self.diverged("loss is")
         self.optimizer.zero_grad()
         loss.backward()
         parts = [*blocks(self.potential).values()] if config.unfreeze else []
@@ -295,8 +301,17 @@ class _Run:
         self.step += 1
         return loss.item()
 
-    def validate(self, valid: Samples) -> None:
-        """Note the errors, keep the best weights."""
+    def diverged(self, what: str) -> FloatingPointError:
+        """Make the error of a training that ended in NaN or infinity."""
+        return FloatingPointError(
+            f"the {what} not finite at step {self.step}: lower lr ({self.config.lr}), "
+            "or look for a label far outside the others"
+        )
+
+    def validate(self, valid: Samples | None) -> None:
+        """Note the errors, keep the best weights, in epochs where it is due."""
+        if valid is None or not self.due(self.config.validate_every):
+            return
         with_forces = self.config.force_weight > 0
         errors = evaluate(self.average.module, valid, with_forces)
         names = ("energy_mae", "force_mae")[: 1 + with_forces]
@@ -309,9 +324,8 @@ class _Run:
 
     def finished(self) -> bool:
         """Return whether the steps are spent or patience has run out."""
-        patience = self.config.patience
-        impatient = patience is not None and self.bad >= patience
-        return impatient or self.step >= self.config.steps
+        patience = math.inf if self.config.patience is None else self.config.patience
+        return self.bad >= patience or self.step >= self.config.steps
 
     def due(self, every: int) -> bool:
         """Return whether this epoch is one of every `every`, or the last."""
@@ -322,9 +336,28 @@ class _Run:
         potential = copy.deepcopy(self.average.module).eval()
         if self.best["state"] is not None:
             potential.load_state_dict(self.best["state"])
+        if not all(torch.isfinite(p).all() for p in potential.parameters()):
+            raise self.diverged("weights are")
         return potential.to(self.home), History(self.rows)
 
 
+TRAINING = dict(  # arguments that all trainings share
+    seed=guards.seed,
+    valid=guards.optional(guards.structures()),
+    on_epoch=guards.optional(guards.function),
+)
+
+
+@one_thread()
+@guards.checked(
+    potential=POTENTIAL,
+    frames=guards.structures(),
+    config=guards.optional(guards.instance(FitConfig)),
+    checkpoint=guards.optional(guards.file),
+    checkpoint_every=guards.count,
+    progress=guards.flag,
+    **TRAINING,
+)
 def fit(
     potential: Potential,
     frames: Sequence[Atoms],
@@ -339,27 +372,27 @@ def fit(
 ) -> tuple[Potential, History]:
     """Train a copy of `potential` on labelled frames; the original is untouched.
 
-    Trains on a GPU where there is one; what comes back is where `potential` was.
-    Reference energies stay: set them first (see `tune`). With `valid` frames
-    `config.patience` counts, and the best weights so far come back, by force error
-    (energy error where forces weigh nothing); else the last. The state goes to
-    `checkpoint` every `checkpoint_every` epochs, and the same call goes on from it;
-    other frames, labels, first weights or settings raise `ValueError`.
+    One torch thread, or a GPU where there is one. Reference energies stay: set them
+    first (see `tune`). With `valid` frames `config.patience` counts, and the best
+    weights so far come back, by force error (energy error where forces weigh nothing);
+    else the last. The state goes to `checkpoint` every `checkpoint_every` epochs, and
+    the same call goes on from it; other inputs, or another run, raise `ValueError`.
     ``on_epoch(averaged potential, rows)`` may return True to stop, as Ctrl-C does.
     """
     run = _Run(potential, config or FitConfig(), seed)
     samples = run.samples(frames, "train")
     watched = None if valid is None else run.samples(valid, "valid")
-    run.resume(checkpoint, samples, watched)
-    total, done = run.config.steps, run.step
-    with tqdm(total=total, initial=done, desc="fit", disable=not progress) as bar:
+    alone = checkpoint and guards.locked(checkpoint, "checkpoint")
+    bar = tqdm(total=run.config.steps, desc="fit", disable=not progress)
+    with alone or contextlib.nullcontext(), bar:
+        run.resume(checkpoint, samples, watched)
+        bar.update(run.step)
         try:
             while not run.finished():
                 run.run_epoch(samples, bar)
-                if watched is not None and run.due(run.config.validate_every):
-                    run.validate(watched)
+                run.validate(watched)
                 if checkpoint is not None and run.due(checkpoint_every):
-                    run.save(Path(checkpoint))
+                    run.save(checkpoint)
                 if on_epoch and on_epoch(run.average.module, run.rows):
                     break
         except KeyboardInterrupt:

@@ -11,22 +11,14 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from .data import (
-    EnergyForces,
-    cell_of,
-    compositions,
-    energy_forces_of,
-    fit_reference_energies,
-    labels,
-    split,
-    split_free_atoms,
-    with_labels,
-)
+from . import data, guards
+from .data import EnergyForces, cell_of, energy_forces_of, label, labels
 from .graphs import Graphs
+from .guards import checked
 from .model import EnergyForcesCalculator, Potential, PotentialConfig
 from .molecules import sample
 from .ridge_head import HeadConfig, instant
-from .train import FitConfig, History, OnEpoch, fit
+from .train import POTENTIAL, TRAINING, FitConfig, History, OnEpoch, fit, one_thread
 
 # The same steps for both. The rates and l2_sp come from short trials, judged on pool
 # structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
@@ -49,25 +41,40 @@ AGREE = 0.1  # eV: two energies of one free atom by one method
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 
 
-def classical_labels(
-    classical: EnergyForces, frames: Sequence[Atoms]
-) -> list[tuple[float, np.ndarray]]:
-    """Label each frame, by whatever `data.label` takes: energy eV, forces (N, 3)."""
-    classical = energy_forces_of(classical)
-    return [classical(a.numbers, a.positions, cell_of(a)) for a in frames]
+FRAMES, ENERGIES = guards.structures(), guards.optional(guards.element_energies)
+SIZE = guards.instance(PotentialConfig)
+LABELLED = dict(potential=POTENTIAL, frames=FRAMES, atomic_energies=ENERGIES)
+
+
+def _source(value: Any, name: str) -> Any:
+    try:
+        energy_forces_of(value)
+    except ValueError:
+        needed = "a Potential, an ASE calculator or an EnergyForces"
+        raise guards.refusal(name, needed, value) from None
+    return value
+
+
+def _labelled(classical: EnergyForces, frames: Sequence[Atoms]):
+    """Label frames, by whatever `data.label` takes: energy eV, forces (N, 3) each."""
+    return [labels(a) for a in label(frames, classical)]
 
 
 @dataclass(frozen=True)
 class DeltaPotential:
     """A network that learned differences, plus the classical part it goes with.
 
-    `probe` is a structure that both know. A file cannot hold the classical part, only
-    its labels of the probe, by which `load` recognises it.
+    A file holds the classical part's labels of `probe`, by which `load` knows it again.
     """
 
     network: Potential
     classical: EnergyForces
     probe: Atoms | None = None
+
+    def __post_init__(self):
+        """Refuse what is no such part."""
+        probe = guards.optional(guards.structure)
+        guards.settle(self, network=POTENTIAL, classical=_source, probe=probe)
 
     def energy_forces(self, numbers, positions, cell=None) -> tuple[float, np.ndarray]:
         """Compute the sum as an `EnergyForces`."""
@@ -80,11 +87,10 @@ class DeltaPotential:
     ) -> tuple[np.ndarray, list[np.ndarray] | None]:
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None."""
         energies, found = self.network.predict(frames, forces=forces)
-        more = classical_labels(self.classical, frames)
+        more = _labelled(self.classical, frames)
         energies = energies + np.array([e for e, _ in more])
-        if not forces:
-            return energies, None
-        return energies, [f + rest for f, (_, rest) in zip(found, more, strict=True)]
+        total = found and [f + rest for f, (_, rest) in zip(found, more, strict=True)]
+        return energies, total
 
     def calculator(self) -> EnergyForcesCalculator:
         """Make an ASE calculator."""
@@ -93,21 +99,17 @@ class DeltaPotential:
     def save(self, path: str | Path, card: dict | None = None) -> Path:
         """Write PATH.safetensors: the network, `probe` and its classical labels.
 
-        Returns its path. Raises `ValueError` without a probe.
+        Return its path. Raises `ValueError` without a probe.
         """
-        if self.probe is None:
-            raise ValueError(
-                "probe: needs a structure that the classical part can label, got none; "
-                "make it with DeltaPotential(network, classical, probe)"
-            )
-        a = self.probe
-        ((energy, forces),) = classical_labels(self.classical, [a])
+        a = guards.structure(self.probe, "probe")
+        ((energy, forces),) = _labelled(self.classical, [a])
         rows = dict(numbers=a.numbers, positions=a.positions, cell=cell_of(a))
         rows |= dict(energy=energy, forces=forces)  # Å, eV, eV/Å
         plain = {k: v if v is None else np.asarray(v).tolist() for k, v in rows.items()}
         return self.network.save(path, card, plain)
 
     @staticmethod
+    @checked(classical=_source)
     def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
         """Read what `save` wrote; `classical` is the part that the file cannot hold.
 
@@ -123,18 +125,16 @@ class DeltaPotential:
         probe = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"])
         probe.pbc = rows["cell"] is not None
         try:
-            ((energy, forces),) = classical_labels(classical, [probe])
+            ((energy, forces),) = _labelled(classical, [probe])
         except ValueError as error:
             raise ValueError(
                 f"classical: refuses the structure that {path} was saved with ({error})"
-                "; hand over the one that the network was trained with"
             ) from error
         gaps = [energy - rows["energy"], *np.ravel(forces - np.array(rows["forces"]))]
         if not np.abs(gaps).max() < SAME:
             raise ValueError(
                 f"classical: needs the part that {path} was saved with, got another "
-                f"one: its labels of the same structure differ by {gaps[0]:.4g} eV and "
-                f"up to {np.abs(gaps[1:]).max():.4g} eV/Å"
+                f"one: labels of one structure differ by {np.abs(gaps).max():.4g} eV"
             )
         return DeltaPotential(network, classical, probe)
 
@@ -143,6 +143,8 @@ class ReferenceWarning(UserWarning):
     """The labels do not determine the reference energies of their elements."""
 
 
+@one_thread()
+@checked(**LABELLED)
 def with_references(
     potential: Potential,
     frames: Sequence[Atoms],
@@ -150,12 +152,10 @@ def with_references(
 ) -> Potential:
     """Copy a potential, with reference energies fitted to the labels of `frames`.
 
-    Fits what the network leaves over, E_label - E_network, with `atomic_energies`
-    (isolated atoms, same method as the labels; None: labels alone) where labels leave
-    it open: see `data.fit_reference_energies`, also for what it refuses. Frames of one
-    atom are free atoms, and stand beside `atomic_energies`. Elements that neither has
-    keep their reference energy, with a `ReferenceWarning`. Without this step a
-    potential pretrained on a force field starts thousands of eV away from DFT.
+    Fits what the network leaves over (eV), with `atomic_energies` (isolated atoms, same
+    method as the labels; None: labels alone) where labels leave it open: see
+    `data.fit_reference_energies`. Frames of one atom are free atoms, too. Elements that
+    neither has keep their reference energy, with a `ReferenceWarning`.
     """
     frames = Graphs(frames, potential.config.cutoff, forces=False)
     structures, prior = _prior(frames, atomic_energies)
@@ -164,15 +164,13 @@ def with_references(
     truth = np.array([labels(a, forces=False)[0] for a in structures])
     known = potential.reference_energies  # the network was never shown other elements
     prior = prior and {z: e for z, e in prior.items() if z in known}
-    fitted = fit_reference_energies(structures, truth - network, prior)
+    fitted = data.fit_reference_energies(structures, truth - network, prior)
     if left := sorted(known.keys() - fitted):
-        warnings.warn(
-            f"atomic_energies: has no energy of the elements {left}, and frames do not "
-            "have them; they keep their reference energies, so energies of structures "
-            "with them count from another zero (forces are not touched)",
-            ReferenceWarning,
-            stacklevel=2,
+        text = (
+            f"atomic_energies: has no energy of the elements {left}, nor have frames: "
+            "energies of structures with them keep another zero, forces are right"
         )
+        warnings.warn(text, ReferenceWarning, stacklevel=4)
     tuned = copy.deepcopy(potential)
     tuned.reference_energies = known | fitted
     return tuned
@@ -182,11 +180,9 @@ def _prior(
     frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
 ) -> tuple[Sequence[Atoms], dict[int, float] | None]:
     """Separate structures, and join free atoms that were given or are in `frames`."""
-    structures, free = split_free_atoms(frames)
+    structures, free = data.split_free_atoms(frames)
     if not structures:
-        raise ValueError(
-            "frames: needs structures of two atoms or more, got only atoms"
-        )
+        raise ValueError("frames: needs structures of atoms, got only free atoms")
     if atomic_energies is None:
         whole = free.keys() >= {int(z) for a in structures for z in a.numbers}
         return structures, free if whole else None
@@ -199,21 +195,21 @@ def _prior(
     return structures, {**atomic_energies, **free}
 
 
+@checked(frames=FRAMES)
 def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
     """Warn (`ReferenceWarning`) where compositions cannot tell the elements apart."""
     elements = sorted({int(z) for a in frames for z in a.numbers})
-    rank = np.linalg.matrix_rank(compositions(frames, elements))
+    rank = np.linalg.matrix_rank(data.compositions(frames, elements))
     if rank < len(elements):
-        formulas = {a.get_chemical_formula() for a in frames}
-        warnings.warn(
-            f"frames: {len(formulas)} composition(s) do not determine the reference "
-            f"energies of {len(elements)} elements; the rest comes from "
-            "atomic_energies (without them it is arbitrary). Forces, and energies of "
-            "these compositions, are not touched; for energies of others label "
-            "structures of more compositions",
-            ReferenceWarning,
-            stacklevel=3,
+        n = len({a.get_chemical_formula() for a in frames})
+        text = (
+            f"frames: {n} composition(s) do not determine the reference energies of "
+            f"{len(elements)} elements; the rest comes from atomic_energies (without "
+            "them it is arbitrary). Forces, and energies of these compositions, are "
+            "not touched; for energies of others label structures of more "
+            "compositions"
         )
+        warnings.warn(text, ReferenceWarning, stacklevel=5)
 
 
 @dataclass(frozen=True)
@@ -228,22 +224,32 @@ class Delta:
     config: FitConfig = SCRATCH
     atomic_energies: Mapping[int, float] | None = None
 
+    def __post_init__(self):
+        """Refuse what is no such part."""
+        config = guards.instance(FitConfig)
+        guards.settle(self, classical=_source, config=config, atomic_energies=ENERGIES)
+
 
 @dataclass(frozen=True)
 class Replay:
-    """Gradient steps on the quantum frames and, again, on classical ones.
+    """Gradient steps on the quantum frames and, against forgetting, on classical ones.
 
-    The simplest guard against forgetting: `frames` carry the labels that the potential
-    was pretrained on, on the zero of its reference energies.
+    `frames` carry labels on the zero of the reference energies of the potential.
     """
 
     frames: Sequence[Atoms]
     config: FitConfig = TUNED
 
+    def __post_init__(self):
+        """Refuse what is no such part."""
+        guards.settle(self, frames=FRAMES, config=guards.instance(FitConfig))
+
 
 Strategy = FitConfig | HeadConfig | Delta | Replay
+STRATEGY = guards.instance(FitConfig, HeadConfig, Delta, Replay)
 
 
+@checked(strategy=STRATEGY, progress=guards.flag, **LABELLED, **TRAINING)
 def autotune(
     potential: Potential,
     frames: Sequence[Atoms],
@@ -257,16 +263,13 @@ def autotune(
 ) -> tuple[Potential | DeltaPotential, History]:
     """Tune a copy of `potential` on labelled quantum `frames`.
 
-    First `with_references`, then by `strategy`: a `FitConfig` for gradient steps (on
-    all weights, by block, on energies alone), a `HeadConfig` for one linear solve,
-    `Delta` or `Replay`. Further arguments are those of `train.fit`. Warns
-    (`ReferenceWarning`) where `frames` leave reference energies open.
+    First `with_references`, then by `strategy`: gradient steps (`FitConfig`), one
+    linear solve (`HeadConfig`), `Delta` or `Replay`. Further arguments are those of
+    `train.fit`. Warns (`ReferenceWarning`) where reference energies stay open.
     """
-    if not isinstance(strategy, Strategy):
-        raise ValueError(f"strategy: needs a {Strategy}, got {strategy!r}")
     frames = Graphs(frames, potential.config.cutoff, forces=False)
     frames, prior = _prior(frames, atomic_energies)
-    valid = valid and split_free_atoms(valid)[0]
+    valid = valid and data.split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed=seed)
         frames, valid = _left(strategy, frames), valid and _left(strategy, valid)
@@ -305,10 +308,10 @@ def _without_classical(
 def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
     """Label copies of `frames` with what the classical part leaves over."""
     forces, rest = strategy.config.force_weight > 0, []
-    for k, (energy, force) in enumerate(classical_labels(strategy.classical, frames)):
+    for k, (energy, force) in enumerate(_labelled(strategy.classical, frames)):
         e, f = labels(frames[k], f"frame {k}", forces)
         left = f - force if forces else None
-        rest.append(with_labels(frames[k], e - energy, left))
+        rest.append(data.with_labels(frames[k], e - energy, left))
     if isinstance(frames, Graphs):
         return Graphs(rest, frames.cutoff, frames.graphs)
     return rest
@@ -319,15 +322,17 @@ def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list
     shift = new.reference_sum(frames) - old.reference_sum(frames)
     known = [labels(a, f"replay, frame {k}") for k, a in enumerate(frames)]
     moved = zip(frames, known, shift, strict=True)
-    return [with_labels(a, e + s, f) for a, (e, f), s in moved]
+    return [data.with_labels(a, e + s, f) for a, (e, f), s in moved]
 
 
+@checked(like=POTENTIAL, seed=guards.seed)
 def untrained(like: Potential, *, seed: int) -> Potential:
     """Draw a fresh network of the same size and precision, for the same elements."""
     fresh = Potential(like.config, like.reference_energies, seed=seed)
     return fresh.to(like.device, like.dtype)
 
 
+@checked(arm=guards.one_of(*ARMS), teacher=POTENTIAL, seed=guards.seed)
 def train_arm(
     arm: str,
     teacher: Potential,
@@ -343,11 +348,8 @@ def train_arm(
 
     "composition": reference energies and nothing else, forces zero; "zero-shot": the
     pretrained `teacher` with new reference energies; "scratch": an untrained network of
-    the teacher's size, trained; "tuned": the teacher, tuned. `config` is the arm's own
-    of `CONFIGS` unless given; `valid` and `on_epoch` as in `train.fit`.
+    its size, trained; "tuned": the teacher, tuned. The rest is as in `autotune`.
     """
-    if arm not in ARMS:
-        raise ValueError(f"arm: needs one of {ARMS}, got {arm!r}")
     start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed=seed)
     if arm == "composition":
         with torch.no_grad():
@@ -359,17 +361,17 @@ def train_arm(
     return autotune(start, frames, atomic_energies, config or CONFIGS[arm], **how)
 
 
+@checked(frames=FRAMES)
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
     """Fit one classical energy per element (eV); no force field has free atoms."""
-    energies = np.array([a.get_potential_energy() for a in frames])
-    return fit_reference_energies(frames, energies, None)
+    truth = [labels(a, f"frames, frame {k}", False) for k, a in enumerate(frames)]
+    energies = np.array([energy for energy, _ in truth])
+    return data.fit_reference_energies(frames, energies, None)
 
 
+@checked(smiles=guards.several(guards.text), n=guards.count, seed=guards.seed)
 def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
-    """Sample about `n` MMFF94-labelled structures of these molecules, by dynamics.
-
-    At least one of each molecule at each of `KELVIN`.
-    """
+    """Sample about `n` MMFF94-labelled structures, some of each at each of `KELVIN`."""
     each = max(1, round(n / (len(smiles) * len(KELVIN))))
     return [
         atoms
@@ -379,6 +381,7 @@ def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
     ]
 
 
+@checked(frames=guards.structures(2), size=guards.optional(SIZE))
 def pretrain(
     frames: Sequence[Atoms],
     config: FitConfig = HOW,
@@ -387,11 +390,8 @@ def pretrain(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Potential, History]:
-    """Teach a fresh potential classically labelled `frames`; a tenth validate.
-
-    It knows their elements and no others.
-    """
+    """Teach a fresh potential classically labelled `frames`; a tenth validate."""
     start = Potential(size or PotentialConfig(), references(frames), seed=seed)
     tenth = max(1, len(frames) // 10)
-    valid, train = split(frames, tenth, len(frames) - tenth, seed=seed)
+    valid, train = data.split(frames, tenth, len(frames) - tenth, seed=seed)
     return fit(start, train, config, seed=seed, valid=valid, on_epoch=on_epoch)

@@ -121,7 +121,8 @@ def test_what_is_odd_becomes_a_note(tmp_path, frames, student, monkeypatch):
 
 
 def nan(frames):
-    frames[4] = relabelled(frames[4], forces=np.full((9, 3), np.nan))
+    frames[4] = relabelled(frames[4])
+    frames[4].calc.results["forces"] *= np.nan
     return frames
 
 
@@ -205,7 +206,7 @@ def test_where_to_start(frames):
     del ion[-1]  # a hydrogen
     for atoms, words in (
         (strange, r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"),
-        (ion, "MMFF94 cannot teach one: atoms: RDKit finds"),
+        (ion, "MMFF94 cannot teach one: frames: atoms: RDKit finds"),
         (salt, "periodic structures"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -213,7 +214,7 @@ def test_where_to_start(frames):
 
 
 def test_splits_do_not_leak(frames):
-    run = [a.copy() for a in frames] * 4
+    run = [relabelled(a) for a in frames] * 4
     for a in run:
         a.info = {}
     assert [len(part) for part in own_data.pool_and_test(run[:2])[:2]] == [1, 1]
@@ -221,7 +222,7 @@ def test_splits_do_not_leak(frames):
     assert (len(pool), len(test)) == (48 - 12 - 2, 12)
     assert (pool[0], test[-1]) == (run[0], run[-1])
     assert "order of the file, 2 in between left out" in how
-    some = [a.copy() for a in datasets.load("molecules-dft")["pool"][:60]]
+    some = [relabelled(a) for a in datasets.load("molecules-dft")["pool"][:60]]
     plain = own_data.pool_and_test(some)[2]
     assert plain.startswith("by smiles")
     for atoms in some[::2]:  # two spellings, one molecule

@@ -2,6 +2,9 @@
 
 import asyncio
 import copy
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,9 +15,9 @@ from conftest import SMALL
 from ipywidgets import ValueWidget, Widget
 from plotly.basedatatypes import BaseFigure
 
-from tpainn_lite import explorers, ridge_head, tune
+from tpainn_lite import explorers, ridge_head, tune, water
 from tpainn_lite.data import split
-from tpainn_lite.explorers import live
+from tpainn_lite.explorers import base, live
 from tpainn_lite.explorers.low_data import HEAD, STRATEGIES
 from tpainn_lite.model import Potential, PotentialConfig
 from tpainn_lite.train import FitConfig, evaluate, fit
@@ -382,3 +385,72 @@ def test_twins_are_made_only_in_the_authors_build(low_data, monkeypatch):
     monkeypatch.setattr(BaseFigure, "to_image", to_image)
     assert low_data.twin() == training.twin() == b"png"
     assert pictures == [low_data.figure, training.figure]
+
+
+def closed(make):
+    explorer = make()
+    explorer.close()
+    return explorer
+
+
+def test_a_hundred_explorers_closed_leave_no_thread(low_data, small, ethanol):
+    box = water.water_box(8, seed=0)
+    potential = water.water_system(water.MODELS["spc-fw"], box)
+    before = {*threading.enumerate()}
+    for k in range(25):
+        closed(partial(explorers.Rotation, small, ethanol))
+        closed(partial(live.LiveTraining, count, 1000))
+        run = explorers.LiveMD(potential, box)
+        run.start()
+        if k % 2:
+            run.pause()
+        run.close()
+        low_data.training = live.LiveTraining(count, 1000)
+        low_data.close()
+    assert {*threading.enumerate()} <= before
+
+
+LEAVE = """
+import atexit  # the first that is registered runs last
+atexit.register(lambda: print(run.running, training.running))
+from tpainn_lite import explorers, water
+from tpainn_lite.explorers import live
+def epochs(on_epoch):
+    while not on_epoch(None, [{"epoch": 1, "step": 1, "loss": 1.0}]):
+        pass
+box = water.water_box(8, seed=0)
+run = explorers.LiveMD(lambda n, r, cell: (0.0, 0.0 * r), box, longest=1e9)
+run.start()
+training = live.LiveTraining(epochs, 1)
+run.wait(1)
+print(len(run.frames) > 0, run.running, training.running, flush=True)
+"""
+
+
+def test_threads_end_before_python_does():
+    """Else it could abort in the middle of what they compute."""
+    run = [sys.executable, "-W", "ignore", "-c", LEAVE]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=100)
+    expected = "True True True\nFalse False\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_what_a_button_or_a_thread_fails_with_is_shown(low_data, monkeypatch):
+    def fail(*_, **how):
+        raise ValueError("n: <b>none</b>")
+
+    monkeypatch.setattr(explorers.low_data.live, "LiveTraining", fail)
+    low_data.train.click()
+    assert "n: &lt;b&gt;none" in low_data._text.value
+    assert isinstance(low_data.error, ValueError)
+    monkeypatch.undo()
+    training = live.LiveTraining(lambda on_epoch: None, 1, on_end=fail)
+    with pytest.raises(ValueError, match="none"):
+        training.result()
+    assert "n: &lt;b&gt;none" in training._text.value
+
+
+def test_no_html_of_a_file_is_live_in_a_table():
+    rows = {"<i>a</i>": "<script>alert(1)</script>"}
+    assert "<script" not in base.table(rows)
+    assert "&lt;i&gt;a" in base.table(rows)

@@ -3,7 +3,9 @@
 import time
 
 import numpy as np
+import openmm
 import pytest
+from ase.build import molecule
 from ase.constraints import FixAtoms
 
 from tpainn_lite import analysis, dynamics, explorers, water
@@ -50,7 +52,10 @@ def test_it_runs_rests_and_stops(run):
     assert "Stopped" in run._text.value
 
 
-def test_controls_act_while_it_runs(run):
+def test_controls_act_while_it_runs_in_one_context(run, monkeypatch):
+    made, Context = [], openmm.Context
+    count = lambda *args: made.append(1) or Context(*args)  # noqa: E731
+    monkeypatch.setattr(openmm, "Context", count)
     run.temperature.value = 100
     run.start()
     run.wait(40)
@@ -61,6 +66,7 @@ def test_controls_act_while_it_runs(run):
     assert kelvin[120:160].mean() > 2 * kelvin[20:40].mean()
     volumes = [a.get_volume() for a in run.frames]
     assert np.ptp(volumes[:40]) == 0 < np.ptp(volumes[60:])
+    assert len(made) == 1
 
 
 def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
@@ -89,6 +95,8 @@ def test_a_run_that_blows_up_is_told(box):
 def test_what_cannot_run_is_refused_at_once(box):
     with pytest.raises(ValueError, match="potential: needs a Potential, an ASE cal"):
         explorers.LiveMD("spc-fw", box)
+    with pytest.raises(ValueError, match="atoms: needs a periodic box with oxygens"):
+        explorers.LiveMD(lambda *_: None, molecule("H2O"))
     box.set_constraint(FixAtoms([0]))
     with pytest.raises(ValueError, match=r"atoms: .* constraints .*\(FixAtoms\)"):
         explorers.LiveMD(lambda *_: None, box)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import explorers, ridge_head, water
+from tpainn_lite import data, explorers, ridge_head, water
 from tpainn_lite.data import with_labels
 from tpainn_lite.train import evaluate
 
@@ -60,5 +60,6 @@ def test_the_explorer_moves_with_its_controls(refit):
 
 
 def test_the_explorer_wants_one_composition(start, ethanols):
+    boxes = data.label([water.water_box(8, seed=0)], start)
     with pytest.raises(ValueError, match=r"one composition.*C2H6O.*H16O8"):
-        explorers.Refit(start, ethanols[:2], [water.water_box(8, seed=0)], CONFIG)
+        explorers.Refit(start, ethanols[:2], boxes, CONFIG)

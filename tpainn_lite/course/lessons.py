@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from IPython.display import display
 from PIL import Image
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+torch.set_num_threads(1)  # two on shared cores were 6-8 times slower
 PROFILE = os.environ.get("TPAINN_PROFILE") or "binder"
 if PROFILE not in PROFILES:
     raise ValueError(

@@ -6,6 +6,7 @@ What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from .. import data, molecules, units
-from ..data import is_free, with_labels
+from ..data import check, is_free, with_labels
+from ..guards import checked, element_energies, file, instance, one_of, optional
 from ..model import Potential
 from ..public import formats
 
+STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 5000  # structures; more are not used
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
@@ -46,6 +49,7 @@ class Intake:
     atomic_energies: dict[int, float] = field(default_factory=dict)
 
 
+@checked(path=file, unit=optional(one_of(*UNITS)))
 def read(path: str | Path, unit: str | None = None) -> Intake:
     """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
 
@@ -57,9 +61,7 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
     overlap, NaN, ions and radicals, open structures beside periodic ones, no energies
     at all, or fewer than two structures.
     """
-    path, notes = Path(path), []
-    if unit is not None and unit not in UNITS:
-        raise ValueError(f"unit: needs one of {[*UNITS]}, got {unit!r}")
+    notes = []
     if not path.is_file() or not path.stat().st_size:
         raise ValueError(f"{path}: no such file, or it is empty; look at its name")
     npz = path.suffix == ".npz"
@@ -83,6 +85,7 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
 def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
     """Read the structures of an npz, converted to eV and eV/Å."""
     try:
+        frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
         with np.load(path) as arrays:
             energy, length = formats.named_units(arrays)
             words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
@@ -91,7 +94,6 @@ def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
             if named and not np.isclose(named, asked):
                 said = ", ".join(f"{k} {v!r}" for k, v in words.items())
                 raise ValueError(f"unit: got {unit!r}, but the file says {said}")
-        frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
     except (KeyError, ValueError, OSError) as error:
         keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
         words = f"{path}: needs arrays {keys} that fit together: {error}"
@@ -191,9 +193,12 @@ def _labelled(
             "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
         )
     labelled = []
-    for a in known:
+    for k, a in enumerate(known):
         forces = force * _result(a, "forces") if every else None
-        labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
+        try:
+            labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
+        except ValueError as error:
+            raise ValueError(f"frame {k}: {error}") from None
     return labelled, every
 
 
@@ -223,6 +228,7 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
     return [*seen.values()]
 
 
+@checked(frames=STRUCTURES)
 def start(frames: Sequence[Atoms]) -> str:
     """Choose the shipped checkpoint to tune, of water or of molecules; else `OWN`.
 
@@ -250,6 +256,7 @@ def start(frames: Sequence[Atoms]) -> str:
     )
 
 
+@checked(frames=STRUCTURES)
 def known_molecules(frames: Sequence[Atoms]) -> list[str]:
     """Name the molecules in `frames`, one a composition, by SMILES for MMFF94.
 
@@ -265,7 +272,7 @@ def known_molecules(frames: Sequence[Atoms]) -> list[str]:
             except ValueError as error:
                 refused = error
         else:
-            raise refused
+            raise ValueError(f"frames: {refused}") from refused
     return [*dict.fromkeys(found)]
 
 
@@ -276,6 +283,10 @@ def _by_composition(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:
     return found
 
 
+@checked(
+    frames=partial(check, forces=False),
+    known=lambda value, name: value if value == {} else element_energies(value, name),
+)
 def atom_energies(
     frames: Sequence[Atoms], known: Mapping[int, float]
 ) -> dict[int, float]:
@@ -308,6 +319,7 @@ def atom_energies(
     return start | dict(zip(new, fitted.tolist(), strict=True))
 
 
+@checked(frames=check, potential=instance(Potential))
 def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     """Say what the forces' unit seems to be, if not eV/Å, and what to do; else None.
 
@@ -333,6 +345,7 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     )
 
 
+@checked(frames=partial(check, forces=False))
 def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], str]:
     """Split into two parts that share as little as can be, and say how.
 
@@ -361,6 +374,7 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     return pool, test, how
 
 
+@checked(one=STRUCTURES, other=STRUCTURES)
 def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
     """Find the smallest RMS difference (Å) of distances between two lists.
 

@@ -25,8 +25,8 @@ from plotly.offline import get_plotlyjs
 from .. import guards
 from .lessons import PLOTLY, WIDGET
 
-CORE = "units guards data datasets molecules water engine dynamics analysis graphs"
-CORE += " model train tune ridge_head select dpp"
+CORE = "units guards bounds data datasets molecules water engine dynamics analysis"
+CORE += " graphs model train tune ridge_head select dpp"
 ROOMS = ("inference", "public", "explorers", "course")
 LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
 INDEX = """<!doctype html>

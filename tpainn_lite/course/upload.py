@@ -1,5 +1,7 @@
 """Get the file that lesson 08 works on: uploaded, named by its path, or an example."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -16,8 +18,8 @@ class Upload:
 
     def __init__(self, label: str):
         """Make the button under a label."""
-        self._kept = tempfile.TemporaryDirectory(prefix="tpainn-")  # to the end
-        self.folder = Path(self._kept.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="tpainn-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.example = self.folder / "example" / "ethanol.extxyz"  # no upload's path
         self.button = FileUpload(description="Upload", multiple=False)
         self.widget = VBox([Label(label), self.button])

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import Dropdown, HBox, IntSlider, Play, ToggleButtons, VBox, jslink
+from ipywidgets import Dropdown, HBox, IntSlider, Play, ToggleButtons, jslink
 
-from . import figures, viewers
+from ..guards import checked, instance, named, optional, refusal, structures
+from . import base, figures, viewers
 
 
-class Movie:
+class Movie(base.Explorer):
     """Play one of several runs, frame by frame, above a curve of the same run.
 
     `runs`: name -> frames of the same atoms; `curves`: name -> (x, values) of a
@@ -18,6 +19,7 @@ class Movie:
     is shown); `choice`: what the names are, for example "Temperature".
     """
 
+    @checked(runs=named(structures()), curves=optional(named(instance(tuple, list))))
     def __init__(
         self,
         runs: Mapping[str, Sequence[Atoms]],
@@ -25,64 +27,72 @@ class Movie:
         quantity: str = "",
         unit: str = "",
         choice: str = "Run",
+        before: "Movie | None" = None,
     ) -> None:
-        """Show the first run."""
-        self.runs, self._curves, self._labels = runs, curves, (quantity, unit)
+        """Show the first run, or what `before` showed."""
+        if curves and [*curves] != [*runs]:
+            raise refusal("curves", f"the names of the runs, {[*runs]}", [*curves])
+        self.runs, self._curves, self._unit = runs, curves, unit
         self.run = ToggleButtons(options=[*runs], description=choice)
         self.frame, self.play = IntSlider(description="Frame"), Play(interval=100)
         jslink((self.play, "value"), (self.frame, "value"))
-        self.widget, self.figure = VBox(), None
-        self.run.observe(self._show_run, "value")
-        self.frame.observe(self._show_frame, "value")
-        self._show_run()
-
-    def _show_run(self, change=None) -> None:
-        name, frames = self.run.value, self.runs[self.run.value]
-        self.view = viewers.view(frames)
-        self.frame.value = 0
-        self.frame.max = self.play.max = len(frames) - 1
-        shown = [self.run] if len(self.runs) > 1 else []
-        shown += [HBox([self.play, self.frame]), self.view]
-        if self._curves:
-            x, y = self._curves[name]
-            figure = figures.series(x, {name: y}, *self._labels)
-            top = 1.1 * max(np.max(values) for _, values in self._curves.values())
-            figure.update_yaxes(range=[min(0, np.min(y)), top])
+        self.frame.observe(self._move, "value")
+        self._shown, parts = self.run.value, [viewers.view(runs[self.run.value])]
+        self.view = parts[0]
+        if curves:
+            x, y = curves[self._shown]
+            figure = figures.series(x, {"this run": y}, quantity, unit)
             star = dict(symbol="star", size=16, color=figures.PALETTE[1])
             figure.add_scatter(mode="markers", marker=star, name="this frame")
             self.figure = go.FigureWidget(figure)
-            shown.append(self.figure)
-        self.widget.children = shown
-        self._show_frame()
+            parts.append(self.figure)
+        sentences = {self.run: "Which run is shown."} if len(runs) > 1 else {}
+        sentences[HBox([self.play, self.frame])] = "Plays it, or shows one frame."
+        self.assemble(sentences, *parts, before=before)
 
-    def _show_frame(self, change=None) -> None:
-        frame = self.view.frame = self.frame.value
+    def draw(self) -> None:
+        """Show the run, if it is another one, and the frame."""
+        name, frames = self.run.value, self.runs[self.run.value]
+        self.frame.max = self.play.max = len(frames) - 1
+        if name != self._shown:
+            self._shown = name
+            viewers.change(self.view, frames)
+            self.frame.value = 0
+        k = self.view.frame = self.frame.value
+        self._text.value = f"Frame {k + 1} of {len(frames)}."
         if self._curves:
-            x, y = self._curves[self.run.value]
-            now = frame * round(len(x) / len(self.runs[self.run.value]))
+            x, y = self._curves[name]
+            now = k * round(len(x) / len(frames))
+            self.figure.data[0].update(x=x, y=y)
             self.figure.data[1].update(x=[x[now]], y=[y[now]])
+            top = 1.1 * max(np.max(values) for _, values in self._curves.values())
+            self.figure.update_yaxes(range=[min(0, np.min(y)), top])
 
     def twin(self, name: str | None = None) -> bytes:
         """Draw the first, middle and last frame of a run, else of the one shown."""
         return viewers.snapshot(self.runs[name or self.run.value])
 
 
-class Gallery:
+class Gallery(base.Explorer):
     """Choose one of several structures with its forces.
 
     `entries`: name -> (atoms, forces (N, 3), reference (N, 3) or None), in eV/Å.
     """
 
-    def __init__(self, entries: Mapping[str, tuple]) -> None:
-        """Show the first structure."""
+    @checked(entries=named(instance(tuple, list)))
+    def __init__(
+        self, entries: Mapping[str, tuple], before: "Gallery | None" = None
+    ) -> None:
+        """Show the first structure, or the one of `before`."""
         self.entries, wide = entries, {"width": "400px"}
         self.choice = Dropdown(options=[*entries], description="Molecule", layout=wide)
         self._box = viewers.view_forces(*entries[self.choice.value])
-        self.choice.observe(self._show, "value")
-        self.widget = VBox([self.choice, self._box])
+        sentences = {self.choice: "Which molecule is shown, with its forces."}
+        self.assemble(sentences, self._box, before=before)
 
-    def _show(self, change) -> None:
-        viewers.change_forces(self._box, *self.entries[change["new"]])
+    def draw(self) -> None:
+        """Show the chosen structure."""
+        viewers.change_forces(self._box, *self.entries[self.choice.value])
 
     def twin(self, name: str | None = None) -> bytes:
         """Draw the structure of that name, else the one shown."""

@@ -12,6 +12,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider
 from .. import analysis, dynamics, units
 from ..data import EnergyForces, energy_forces_of
 from ..engine import BAROSTAT_EVERY, Box
+from ..guards import checked, positive, refusal, structure
 from . import base, figures, viewers
 
 PRESSURES = {"none: constant volume": None, "1 bar": 1.0, "1,000 bar": 1000.0}
@@ -33,6 +34,7 @@ class LiveMD(base.Live):
     `longest` ps it stops by itself. It stops the run of `before`.
     """
 
+    @checked(atoms=structure, longest=positive)
     def __init__(
         self,
         potential: openmm.System | EnergyForces,
@@ -43,6 +45,8 @@ class LiveMD(base.Live):
     ):
         """Prepare a run of one potential and box; nothing runs before `start`."""
         dynamics.check_start(atoms)
+        if not atoms.pbc.all() or (atoms.numbers == 8).sum() < 2:
+            raise refusal("atoms", "a periodic box with oxygens", atoms)
         if not isinstance(potential, openmm.System):
             potential = energy_forces_of(potential)
         super().__init__()
@@ -101,13 +105,15 @@ class LiveMD(base.Live):
             time.sleep(0.02)
 
     def work(self) -> None:
-        """Run frame after frame."""
+        """Run frame after frame, in one context."""
+        how = dict(barostat=True, timestep=1.0, seed=0, platform="CPU")
+        run = dynamics.Run(self._atoms, self._potential, **how)
         while not self.stopped and len(self.frames) * FRAME < self._longest:
             if not self._go.is_set():
                 self.show()  # all there is, before the rest
                 self._go.wait()
             if not self.stopped:
-                self._step()
+                self._step(run)
 
     def finish(self) -> None:
         """Show all there is, and how it ended."""
@@ -117,22 +123,11 @@ class LiveMD(base.Live):
             self._fail(self.error)
         self.play.disabled = self.halt.disabled = True
 
-    def _step(self) -> None:
-        begun = time.monotonic()
-        (frame,) = dynamics.simulate(
-            self.frames[-1] if self.frames else self._atoms,
-            self._potential,
-            steps=EVERY,
-            every=EVERY,
-            temperature=float(self.temperature.value),
-            pressure=PRESSURES[self.pressure.value],
-            timestep=1.0,
-            seed=len(self.frames),
-            platform="CPU",
-        )
+    def _step(self, run: dynamics.Run) -> None:
+        begun, bar = time.monotonic(), PRESSURES[self.pressure.value]
+        frame = run.step(EVERY, temperature=self.temperature.value, pressure=bar)
         self.frames.append(frame)
         n = len(self.frames)
-        frame.info["time_fs"] = float(n * EVERY)
         self._r, g = analysis.rdf([frame], 8, 8, r_max=self._reach, bins=60)
         self._g = self._g + (g - self._g) / n
         self._speed = FRAME * 1e-3 / (time.monotonic() - begun) * 86400

@@ -11,7 +11,7 @@ from ipywidgets import Button, Dropdown, IntSlider, VBox
 
 from .. import datasets, tune
 from ..data import check, split
-from ..guards import checked, element_energies, instance, named, optional, structures
+from ..guards import checked, element_energies, instance, named, optional
 from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, evaluate
@@ -42,7 +42,7 @@ class LowData(base.Explorer):
 
     POINT = ("arm", "n", "seed", "lr", "strategy")
 
-    @checked(grid=instance(dict), pool=structures(), test=structures())
+    @checked(grid=instance(dict), pool=check, test=check)
     @checked(teacher=instance(Potential), atomic_energies=element_energies)
     @checked(others=optional(named(instance(Potential))))
     def __init__(
@@ -60,8 +60,6 @@ class LowData(base.Explorer):
         For the same grid and structures, take over its stars and what it still trains.
         Raises `ValueError` where a teacher that an arm names is missing.
         """
-        check(pool, "pool")
-        check(test, "test")
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
         configs = {arm: FitConfig(**how) for arm, how in grid["configs"].items()}

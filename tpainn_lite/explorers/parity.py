@@ -12,7 +12,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider
 from PIL import Image
 
 from ..data import check, compositions
-from ..guards import array, checked, named, refusal, structures
+from ..guards import array, checked, named, refusal
 from ..model import Potential
 from . import base, figures, viewers
 
@@ -104,7 +104,7 @@ class Parity(base.Explorer):
     plot, 1 for the largest error. It starts at the worst frame of the last potential.
     """
 
-    @checked(frames=structures(), potentials=named(lambda value, _: value))
+    @checked(frames=check, potentials=named(lambda value, _: value))
     def __init__(
         self,
         frames: Sequence[Atoms],
@@ -112,7 +112,6 @@ class Parity(base.Explorer):
         before: "Parity | None" = None,
     ):
         """Predict, and begin with the controls of `before`."""
-        check(frames)
         said = {
             name: predictions(frames, potential, f"potentials[{name!r}]")
             for name, potential in potentials.items()

@@ -11,7 +11,7 @@ from ipywidgets import Dropdown, IntSlider
 
 from .. import ridge_head
 from ..data import check, labels
-from ..guards import checked, instance, optional, structures
+from ..guards import checked, instance, optional
 from ..model import Potential
 from . import base, figures
 
@@ -25,7 +25,7 @@ class Refit(base.Explorer):
     control does not.
     """
 
-    @checked(potential=instance(Potential), pool=structures(), test=structures())
+    @checked(potential=instance(Potential), pool=check, test=check)
     @checked(config=optional(instance(ridge_head.HeadConfig)))
     def __init__(
         self,
@@ -43,8 +43,6 @@ class Refit(base.Explorer):
                 "pool, test: need structures of one composition (here one constant "
                 f"stands for the reference energies), got {sorted(compositions)}"
             )
-        check(pool, "pool")
-        check(test, "test")
         phi = ridge_head.draw_features(potential, pool, config, seed=0)
         self._rows, self._test = (
             ridge_head.design(potential, part, phi, config) for part in (pool, test)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ..graphs import filter_weights, graph, message_passing, radials
+from ..graphs import filter_weights, finite, graph, message_passing, radials, structure
+from ..guards import checked, instance
 from ..model import Potential
 from . import kernels
 
@@ -24,6 +25,7 @@ SKIN = 0.6  # Å: how much farther than the cutoff neighbours are listed
 class FrozenPotential:
     """An `EnergyForces` of a copy of a potential; each run needs one of its own."""
 
+    @checked(potential=instance(Potential))
     def __init__(self, potential: Potential):
         """Take the weights and tabulate the filters."""
         exact = copy.deepcopy(potential).to("cpu", torch.float64).requires_grad_(False)
@@ -37,10 +39,9 @@ class FrozenPotential:
     ) -> tuple[float, np.ndarray]:
         """Compute energy (eV) and forces (N, 3) eV/Å.
 
-        Raises `FloatingPointError` for positions that are not finite.
+        Raises `FloatingPointError` where positions, the cell or the result are not
+        finite, and `ValueError` for other shapes or elements.
         """
-        if not np.isfinite(positions).all():  # or the atoms would quietly be alone
-            raise FloatingPointError("a position is NaN or infinite")
         i, j, offsets = self._pairs(numbers, positions, cell)
         R = torch.from_numpy(np.array(positions, np.float64))
         r = (R[j] - R[i] + offsets).float().requires_grad_()
@@ -48,16 +49,20 @@ class FrozenPotential:
         energy = self._atoms(Z, i.numpy(), j.numpy(), r).double().sum()
         slope = torch.autograd.grad(energy, r)[0].double()
         forces = torch.zeros_like(R).index_add_(0, i, slope).index_add_(0, j, -slope)
-        return float(energy.detach()) + self._constant(numbers), forces.numpy()
+        total = float(energy.detach()) + self._constant(numbers)
+        return finite(total, forces.numpy())
 
     def _pairs(self, numbers, positions, cell):
         """List pairs that may be within the cutoff, once each, and offsets (P, 3) Å."""
         if self._listed is not None:
             known, where, box, pairs = self._listed
             still = np.array_equal(known, numbers) and np.array_equal(box, cell)
+            still = still and getattr(positions, "dtype", None) == where.dtype
+            still = still and positions.shape == where.shape
+            # false for NaN, which `structure` refuses
             if still and np.square(positions - where).sum(1).max() < (SKIN / 2) ** 2:
                 return pairs
-        atoms = Atoms(numbers, positions, cell=cell, pbc=cell is not None)
+        atoms = structure(numbers, positions, cell)
         g = graph(atoms, float(self._cutoff) + SKIN)
         i, j = g["idx_i"].long(), g["idx_j"].long()
         offsets = g.get("offsets", g["R"].new_zeros(len(i), 3))
@@ -65,7 +70,7 @@ class FrozenPotential:
         first = offsets.gather(1, (offsets != 0).int().argmax(1, keepdim=True))[:, 0]
         once = (i < j) | ((i == j) & (first > 0))
         pairs = i[once], j[once], offsets[once]
-        self._listed = numbers.copy(), positions.copy(), copy.copy(cell), pairs
+        self._listed = atoms.numbers, atoms.positions, copy.copy(cell), pairs
         return pairs
 
     def _atoms(self, Z, i, j, r) -> torch.Tensor:

@@ -180,7 +180,7 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
     The list holds those whose relaxed geometry is another molecule than its SMILES.
     Energies U0 (eV), no forces. Needs about 0.7 GB of memory for all 130,831.
     """
-    rows = [line.split() for line in uncharacterized.read_text().splitlines()]
+    rows = [line.split() for line in uncharacterized.read_text("utf-8").splitlines()]
     left_out = {int(row[0]) for row in rows if row and row[0].isdigit()}
     frames = []
     bar = tqdm(total=QM9_MOLECULES, desc="qm9", unit=" molecules")

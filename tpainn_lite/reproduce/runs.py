@@ -102,8 +102,8 @@ def shared() -> tuple:
 def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):
     """Run a potential in a file of its own, named by what decides the run."""
     file = WORK / folder / f"{name}-{mark(decided)}.traj"
-    run = dict(timestep=1.0, friction=FRICTION, platform="CPU", file=file)
-    return dynamics.simulate(start, potential, **run, **how)
+    run = dict(timestep=1.0, friction=FRICTION, platform="CPU", seed=0, file=file)
+    return dynamics.simulate(start, potential, **run | how)
 
 
 @cache
@@ -196,7 +196,7 @@ def spcfw(molecules, kelvin, lengths, every, fit, shown) -> dict:
     """
     box = water.water_box(molecules, density=DENSITY, seed=0)
     potential = water.water_system(water.SPC_FW, box)
-    melt = dict(steps=4000, every=4000, friction=0.05, temperature=400.0)
+    melt = dict(steps=4000, every=4000, friction=0.05, temperature=400.0, seed=0)
     box = dynamics.simulate(box, potential, timestep=1.0, platform="CPU", **melt)[-1]
 
     def settled(how: str, start: Atoms, **state: float) -> list[Atoms]:
