@@ -32,7 +32,7 @@ from tpainn_lite.train import FitConfig, fit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 CONFIG = FitConfig(steps=90, batch_size=2)  # 30 epochs of six structures
-FRAMES, SAVES = 25, 300
+FRAMES, SAVES = 25, 100
 FILES = {"tiny": ["tiny.safetensors"]}  # of this file as a family of `reproduce`
 
 
@@ -166,7 +166,8 @@ def write(name: str, results: list[Path], folder: Path, share: float = 1) -> Non
     how = pretraining.Pretraining(CONFIG, SMALL)
     pretraining.PRETRAININGS[name] = how
     here = Path.cwd()
-    pretraining.fit = partial(fit, on_epoch=partial(on_epoch, here))
+    told = partial(on_epoch, here)
+    pretraining.fit = lambda *given, progress, **how: fit(*given, on_epoch=told, **how)
     pretraining.write(name, results, folder, share)
     end(here, [], (folder / f"{name}.safetensors").read_bytes())
 
@@ -229,7 +230,6 @@ def kill_until_it_ends(case: str, folder: Path, rng, longest: float, most: int) 
 )
 def test_a_killed_call_goes_on(case, kills, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("TQDM_DISABLE", "1")
     finish("save", tmp_path / "warm")  # the server has started
     before, rng, lost = time.monotonic(), np.random.default_rng(kills), 0
     (units, out), names = finish(case, tmp_path / "whole")
