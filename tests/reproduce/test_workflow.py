@@ -145,6 +145,7 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
     for wrong, message in (
         (["ladder", "--ship", "--profile", "ci"], "needs all of the work"),
         (["leadder"], "needs all, list or one of .*'ladder'.* got 'leadder'"),
+        (["ladder", "--cores", "0"], "--cores: needs a whole number at least 1, got 0"),
     ):
         with pytest.raises(SystemExit):
             __main__.main(wrong)

@@ -74,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = known if options.name == "all" else names
         names, config = [f"ship-{name}" for name in chosen], {"ship": options.name}
         rest += ["--force"]
-    call = command(names, options.cores, **config) + rest
-    print(shlex.join(call), flush=True)
     try:  # Snakemake takes the place of this process, and its lock
-        with guards.locked(parts.WORK / "all"):
+        cores = guards.count(options.cores, "--cores")
+        call = command(names, cores, **config) + rest
+        with guards.locked(parts.WORK / "all", "build/reproduce"):
+            print(shlex.join(call), flush=True)
             os.execv(call[0], call)
     except ValueError as error:
         parser.error(str(error))
