@@ -271,9 +271,9 @@ def test_a_point_that_cannot_be_trained_says_why(grid, make):
     grid["rows"] += [row | {"n": 60} for row in grid["rows"]]
     explorer = make(grid)
     explorer.n.value = 60
-    with pytest.raises(ValueError, match="sizes: need positive numbers"):
+    with pytest.raises(ValueError, match="sizes: needs a sum of at most 6"):
         explorer.start().result()
-    assert "sizes: need positive numbers" in explorer.training._text.value
+    assert "sizes: needs a sum of at most 6" in explorer.training._text.value
     assert not explorer.stars
     assert not explorer.train.disabled
 
