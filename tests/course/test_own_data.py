@@ -15,7 +15,7 @@ from ase.build import molecule
 from ase.constraints import FixAtoms
 from rdkit import Chem
 
-from tpainn_lite import datasets, molecules, units, water
+from tpainn_lite import bounds, datasets, molecules, units, water
 from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
 
@@ -314,6 +314,15 @@ def test_an_npz_of_boxes(tmp_path):
     found = own_data.read(path).frames
     same(found, boxes, 1e-5)
     np.testing.assert_allclose(found[1].cell, boxes[1].cell, rtol=1e-6)
+
+
+def test_an_npz_that_unpacks_to_too_much_is_refused(tmp_path, frames, monkeypatch):
+    monkeypatch.setattr(bounds, "LARGEST", 2**20)
+    for bomb in ("R", "e_unit"):
+        plain = arrays_of(frames, e_unit="eV") | {bomb: np.zeros((2**18, 2))}
+        np.savez_compressed(tmp_path / "bomb.npz", **plain)
+        with pytest.raises(ValueError, match="bomb.npz: holds more than 0.0009"):
+            own_data.read(tmp_path / "bomb.npz")
 
 
 def test_an_npz_with_numbers_per_frame(tmp_path, frames):

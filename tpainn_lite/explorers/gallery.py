@@ -20,6 +20,7 @@ class Movie(base.Explorer):
     """
 
     @checked(runs=named(structures()), curves=optional(named(instance(tuple, list))))
+    @checked(**dict.fromkeys(("quantity", "unit", "choice"), instance(str)))
     def __init__(
         self,
         runs: Mapping[str, Sequence[Atoms]],

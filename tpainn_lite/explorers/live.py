@@ -33,7 +33,8 @@ class LiveTraining(base.Live):
     called in the thread at the end: either ``training.error`` is set or ``.value``.
     """
 
-    @guards.checked(start=guards.instance(Callable), steps=guards.count)
+    @guards.checked(start=guards.function, on_end=guards.function)
+    @guards.checked(steps=guards.count, validated=guards.flag)
     def __init__(
         self,
         start: Callable[[OnEpoch], Any],

@@ -6,6 +6,7 @@ from ipywidgets import Checkbox, Dropdown, IntSlider
 from scipy.spatial.transform import Rotation as Turn
 
 from ..data import check, energy_forces_of
+from ..engine import Guard
 from ..guards import checked, refusal, structure
 from ..model import Potential
 from . import base, viewers
@@ -28,7 +29,7 @@ class Rotation(base.Explorer):
         check([atoms], "atoms", labelled=False)
         if atoms.pbc.any():
             raise refusal("atoms", "a molecule without a periodic cell", atoms)
-        self._energy_forces = energy_forces_of(potential)
+        self._energy_forces = Guard(energy_forces_of(potential))
         self.axis = Dropdown(options=["x", "y", "z"], value="z", description="Axis")
         self.angle = IntSlider(0, -180, 180, 5, description="Angle (°)")
         self.mirror = Checkbox(False, description="Mirror (x to -x)")

@@ -30,8 +30,8 @@ class Rounds(base.Explorer):
         before: "Rounds | None" = None,
     ):
         """Begin with the controls of `before` and, for the same table, its rounds."""
-        self._data, self._unit = (X, y, test), unit
-        self._first = np.asarray(first)
+        self._data, self._unit, self._first = (X, y, test), unit, first
+        self._forget()
         ways = [*select.ACQUISITIONS]
         self.way = Dropdown(options=ways, value="committee", description="Way")
         self.button = Button(description=f"Label {BATCH} more", icon="plus")
@@ -48,7 +48,6 @@ class Rounds(base.Explorer):
             self.button: "Labels, trains the forest anew and tests it.",
             self.again: "Forgets all rounds.",
         }
-        self._forget()
         self.assemble(sentences, self.figure, before=before)
 
     def step(self) -> float:

@@ -11,6 +11,8 @@ from .. import select
 from ..guards import array, checked, optional, refusal, structures, text
 from . import base, figures, viewers
 
+HUGE = 1e30  # more is no descriptor, and its square overflows
+
 
 class SelectionMap(base.Explorer):
     """Which candidates would be labelled, on a map of their first two descriptors.
@@ -36,6 +38,8 @@ class SelectionMap(base.Explorer):
         for name, its in (("cheap", cheap), ("frames", frames)):
             if its is not None and len(its) != len(X):
                 raise ValueError(f"{name}: needs {len(X)}, as X has, got {len(its)}")
+        if not max(np.abs(X).max(), np.abs(cheap).max()) < HUGE:
+            raise ValueError(f"X, cheap: need numbers below {HUGE:g}")
         self._X, self._cheap, self._frames = X, cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
+from ..bounds import check_size
 from ..data import with_labels
 from ..datasets import SHIPPED
 from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
@@ -56,8 +57,9 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
     (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). What it does
     not name is Å, and as `told`: the units of force (eV/Å) and energy (eV), or
     kcal/mol. Raises `ValueError` for shapes that do not fit, `KeyError` for a missing
-    array.
+    array, or for a file that is too large (`check_size`).
     """
+    check_size(path)
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         numbers, positions, energies, forces = (arrays[key] for key in keys)
