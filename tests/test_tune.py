@@ -104,6 +104,20 @@ def test_arms(potential, quantum):
         assert torch.equal(a, b)
 
 
+def test_a_stopped_arm_goes_on(potential, quantum, tmp_path):
+    inputs, epochs = ("tuned", potential, quantum, ATOMS, replace(SHORT, steps=40)), []
+    whole, expected = tune.train_arm(*inputs, seed=0)
+    how = dict(seed=0, checkpoint=tmp_path / "state")  # every tenth epoch
+    tune.train_arm(*inputs, on_epoch=lambda _, rows: len(rows) == 11, **how)
+    again, history = tune.train_arm(
+        *inputs, on_epoch=lambda _, rows: epochs.append(len(rows)), **how
+    )
+    assert epochs[0] == 11
+    assert history.rows == expected.rows
+    for a, b in zip(again.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_delta_learns_what_is_left_over(potential, quantum):
     classical = molecules.mmff94("CCO")
     total, history = tune.autotune(

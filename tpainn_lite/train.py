@@ -344,6 +344,7 @@ class _Run:
 TRAINING = dict(  # arguments that all trainings share
     seed=guards.seed,
     valid=guards.optional(guards.structures()),
+    checkpoint=guards.optional(guards.file),
     on_epoch=guards.optional(guards.function),
 )
 
@@ -353,7 +354,6 @@ TRAINING = dict(  # arguments that all trainings share
     potential=POTENTIAL,
     frames=guards.structures(),
     config=guards.optional(guards.instance(FitConfig)),
-    checkpoint=guards.optional(guards.file),
     checkpoint_every=guards.count,
     progress=guards.flag,
     **TRAINING,

@@ -258,6 +258,7 @@ def autotune(
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
+    checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
     progress: bool = False,
 ) -> tuple[Potential | DeltaPotential, History]:
@@ -281,8 +282,8 @@ def autotune(
     config = strategy if isinstance(strategy, FitConfig) else strategy.config
     if isinstance(strategy, Replay):
         frames = [*frames, *_moved_zero(strategy.frames, potential, start)]
-    how: dict[str, Any] = dict(valid=valid, on_epoch=on_epoch, progress=progress)
-    tuned, history = fit(start, frames, config, seed=seed, **how)
+    how: Any = dict(checkpoint=checkpoint, on_epoch=on_epoch, progress=progress)
+    tuned, history = fit(start, frames, config, seed=seed, valid=valid, **how)
     if isinstance(strategy, Delta):
         return DeltaPotential(tuned, strategy.classical, frames[0]), history
     return tuned, history
@@ -342,6 +343,7 @@ def train_arm(
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
+    checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Potential | DeltaPotential, History]:
     """Train one arm of a fair comparison, from the same `frames`.
@@ -357,7 +359,7 @@ def train_arm(
                 parameter.zero_()
     if arm not in CONFIGS:
         return with_references(start, frames, atomic_energies), History()
-    how: dict[str, Any] = dict(seed=seed, valid=valid, on_epoch=on_epoch)
+    how: Any = dict(seed=seed, valid=valid, checkpoint=checkpoint, on_epoch=on_epoch)
     return autotune(start, frames, atomic_energies, config or CONFIGS[arm], **how)
 
 

@@ -18,7 +18,7 @@ from ..model import Potential
 from ..public.download import SETS
 from ..train import FitConfig, OnEpoch, evaluate
 from .cards import words
-from .parts import Part, sources
+from .parts import WORK, Part, mark, sources
 
 SEEDS = (0, 1, 2)
 LONGER = 5  # times the budget
@@ -59,7 +59,10 @@ class Spec:
 
 
 def train_point(
-    spec: Spec, teacher: Potential | None = None, on_epoch: OnEpoch | None = None
+    spec: Spec,
+    teacher: Potential | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[Potential | tune.DeltaPotential, list[Atoms]]:
     """Train a point; return the potential and the structures that were watched.
 
@@ -84,6 +87,7 @@ def train_point(
         how,
         seed=spec.seed,
         valid=valid,
+        checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
     return potential, valid or []
@@ -146,16 +150,18 @@ def whole(name: str) -> Part:
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
-    """Train with a `share` of the steps, and save with a card; it takes minutes."""
+    """Train with a `share` of the steps, and save with a card; killed, it goes on."""
     spec = TUNINGS[name]
     spec = replace(spec, how=replace(spec.how, steps=round(share * spec.how.steps)))
-    potential, valid = train_point(spec)
+    made_from = sources(spec.reads)
+    state = WORK / "state" / f"{name}-{mark(spec, free_atoms(spec.data), made_from)}.pt"
+    potential, valid = train_point(spec, checkpoint=state)
     card = {
         "name": name,
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
         "labels": datasets.card(spec.data)["level"],
         "structures": spec.n,
-        "from": sources(spec.reads),
+        "from": made_from,
         "training": asdict(watched(spec.how, spec.n) if valid else spec.how),
         "watched": len(valid),
         "test": asdict(evaluate(potential, datasets.load(spec.data)["test"])),
