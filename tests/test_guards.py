@@ -51,6 +51,7 @@ BAD = {
     "ragged": (guards.array(2, 2), [[1], [1, 2]], r"\(2, 2\)"),
     "inside": (guards.several(guards.positive), [1, -1], r"\[1\]: .* above 0"),
     "function": (guards.function, "len", "a function"),
+    "class": (guards.function, Atoms, "a function"),
     "elements": (guards.elements, [1, 1.5], "1 to 118"),
     "no elements": (guards.elements, [], "1 to 118"),
     "energies": (guards.element_energies, {6: np.nan}, r"\[6\]"),

@@ -138,7 +138,7 @@ def one_of(*options: Any) -> Kind:
 
 def function(value: Any, name: str) -> Callable:
     """Take what can be called."""
-    if not callable(value):
+    if not callable(value) or isinstance(value, type):
         raise refusal(name, "a function", value)
     return value
 
