@@ -48,6 +48,7 @@ BAD = {
     "texts": (guards.array(1), ["1"], "finite array"),
     "truths": (guards.array(2), [True, False], "finite array"),
     "complex": (guards.array(1), [1j], "finite array"),
+    "far": (guards.array(2, most=9), [1, -10], "got NaN or beyond 9"),
     "ragged": (guards.array(2, 2), [[1], [1, 2]], r"\(2, 2\)"),
     "inside": (guards.several(guards.positive), [1, -1], r"\[1\]: .* above 0"),
     "function": (guards.function, "len", "a function"),
