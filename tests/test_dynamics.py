@@ -774,6 +774,16 @@ def changed(atoms, **changes):
     return atoms
 
 
+def moving(atoms, speed):
+    atoms.set_momenta(np.full((len(atoms), 3), speed))
+    return atoms
+
+
+def weighing(atoms, mass):
+    atoms.set_masses(np.full(len(atoms), mass))
+    return atoms
+
+
 def in_a_field(system):
     field = openmm.CustomExternalForce("z")
     field.addParticle(0)
@@ -802,11 +812,28 @@ REFUSED = [
     (lambda a, s: (a, s, {"platform": "CUDA"}), "platform: needs one of"),
     (lambda a, s: (a, s, NVE | {"pressure": 1.0}), "pressure: needs a temperature"),
     (lambda a, s: (changed(a, pbc=False), push(0), {"pressure": 1.0}), "pressure: nee"),
+    (lambda a, s: (a, s, {"pressure": np.nan}), "pressure: .* got nan"),
+    (lambda a, s: (a, s, {"pressure": -1.0}), "pressure: .* at least 0"),
+    (lambda a, s: (a, s, {"pressure": np.inf}), "pressure: .* got inf"),
+    (lambda a, s: (a, s, {"seed": -1}), "seed: needs a whole number at least 0"),
+    (lambda a, s: (a, s, {"steps": 1e308}), "steps: .* at most 2147483647"),
+    (lambda a, s: (a, s, {"on_frame": 3}), "on_frame: needs a function"),
+    (lambda a, s: (a, lambda *_: 0.0, {}), "potential: .* one energy and forces"),
+    (
+        lambda a, s: (changed(a, positions=a.positions * np.nan), soft, {}),
+        "atoms.* NaN",
+    ),
+    (lambda a, s: (changed(a, cell=a.cell * np.nan), soft, {}), "atoms.* cell: .*nan"),
+    (lambda a, s: (changed(a, cell=np.eye(3) * 1e-9), soft, {}), "atoms.* crowd"),
+    (lambda a, s: (moving(a, np.nan), soft, {}), "atoms: momenta: .* NaN"),
+    (lambda a, s: (moving(a, np.inf), soft, {}), "atoms: momenta: .* NaN or inf"),
+    (lambda a, s: (weighing(a, np.nan), soft, {}), "atoms: masses: .* NaN"),
+    (lambda a, s: (weighing(a, -1.0), soft, {}), "atoms: masses need to be above 0"),
     (lambda a, s: (s, a, {}), "atoms: needs an ase.Atoms, got .*System"),
     (lambda a, s: (a, "painn", {}), NO_POTENTIAL),
     (lambda a, s: (a, MorsePotential, {}), NO_POTENTIAL),
     (lambda a, s: (a, Atoms("H"), {}), NO_POTENTIAL),
-    (lambda a, s: (a, lambda *_: (0, np.zeros(3)), {}), r"got shapes \(\(\), \(3,\)\)"),
+    (lambda a, s: (a, lambda *_: (0, np.zeros(3)), {}), r"got shapes \[\(\), \(3,\)\]"),
     (lambda a, s: (changed(a, constraints=[FixAtoms([0])]), s, {}), r"\(FixAtoms\)"),
     (lambda a, s: (with_heavy_hydrogen(a), s, NVE), HEAVY),
     (lambda a, s: (a[:2], s, {}), "48 particles, the structure 2 atoms"),
@@ -824,6 +851,36 @@ def test_what_cannot_be_set_up_is_no_blow_up(liquid, call, words):
     atoms, potential, how = call(liquid[0].copy(), liquid[1])
     with pytest.raises(ValueError, match=words):
         simulate(atoms, potential, **{"steps": 10, "every": 5} | how)
+
+
+def test_a_run_whose_state_changes_keeps_its_context(liquid):
+    start, system = liquid
+    run = dynamics.Run(start, system, temperature=300.0, barostat=True, seed=0)
+    context, sizes = run.context, []
+    for pressure in (None, 5e4, None):
+        frames = [run.step(25, temperature=500.0, pressure=pressure) for _ in range(4)]
+        sizes += [a.get_volume() for a in frames]
+    assert np.ptp(sizes[:4]) == np.ptp(sizes[7:]) == 0 < sizes[3] - sizes[7]
+    assert run.context is context
+    assert frames[-1].info["time_fs"] == 12 * 12.5
+    assert system.getNumForces() == run.context.getSystem().getNumForces() - 2
+    for how, words in (
+        ({"temperature": -1}, "temperature: .* above 0"),
+        ({"pressure": np.nan}, "pressure: .* got nan"),
+        ({"steps": 0}, "steps: .* at least 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run.step(**{"steps": 1} | how)
+    with pytest.raises(ValueError, match="pressure: needs a run with barostat=True"):
+        dynamics.Run(start, system, seed=0).step(1, pressure=1.0)
+    with pytest.raises(ValueError, match="temperature: this run has no thermostat"):
+        dynamics.Run(start, system, temperature=None, seed=0).step(1, temperature=1.0)
+
+
+def test_a_run_that_blows_up_says_when():
+    run = dynamics.Run(molecule("CH3CH2OH"), push(0.3), seed=0)
+    with pytest.raises(dynamics.BlowUp, match="between steps [1-9]0* and"):
+        _ = [run.step(10) for _ in range(200)]
 
 
 def test_a_box_that_shrinks_below_its_cutoff_is_no_blow_up(liquid):

@@ -14,9 +14,9 @@ from ase.data import covalent_radii
 from ase.geometry import find_mic, minkowski_reduce
 from ase.neighborlist import natural_cutoffs, neighbor_list
 
-from . import units
+from . import guards, units
 from .bounds import check_cell, heights
-from .guards import structure
+from .guards import checked, refusal, structure
 
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
 A2_PER_FS = 1e4  # 1e-9 m²/s
@@ -28,32 +28,33 @@ LEAST = 16  # values: fewer say too little about their own spread
 O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
 LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
 LONGEST = 3.0  # times O_H: no scan of a bond goes so far
+FAR = 1e6  # Å: no structure is as wide
+ELEMENT = guards.whole(least=1, most=118)
+FEW = guards.number(least=1e-6)
 
 
 def periodic(atoms: Atoms) -> bool:
     """Return whether `atoms` are periodic; raise `ValueError` where only partly so."""
-    structure(atoms, "atoms")
-    if atoms.pbc.any() != atoms.pbc.all():
+    if structure(atoms, "atoms").pbc.any() != atoms.pbc.all():
         needed = "needs to be periodic in all three directions or in none"
         raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
     return bool(atoms.pbc.all())
 
 
-def check_same_atoms(frames: Sequence[Atoms]) -> None:
-    """Raise `ValueError` where frames are missing, or are not of the same atoms."""
-    if len(frames) == 0:
-        raise ValueError("frames: needs at least one, got none")
-    for k, atoms in enumerate(frames):
+def _same_atoms(frames: Sequence[Atoms], name: str) -> Sequence[Atoms]:
+    """Take structures of the same atoms, in order: a kind, as `guards` has them."""
+    for k, atoms in enumerate(guards.structures()(frames, name)):
         if not np.array_equal(atoms.numbers, frames[0].numbers):
             found = (
                 f"{k} is {atoms.symbols!s:.40} and frame 0 {frames[0].symbols!s:.40}"
             )
-            raise ValueError(f"frames: need the same atoms in order, but frame {found}")
+            raise ValueError(f"{name}: need the same atoms in order, but frame {found}")
+    return frames
 
 
 def reduced(cell: np.ndarray) -> np.ndarray:
     """Return the shortest (Minkowski-reduced) vectors (3, 3) Å of a cell's lattice."""
-    return _reduced(np.asarray(cell, float).tobytes())[0]
+    return _reduced(guards.array(3, 3)(cell, "cell").tobytes())[0]
 
 
 @lru_cache(maxsize=64)  # the frames of a run mostly share their cell
@@ -74,7 +75,10 @@ def reach(cell: np.ndarray) -> float:
 
 def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Move vectors (..., 3) Å by vectors of any cell (3, 3) to the shortest images."""
-    cell, right = _reduced(np.asarray(cell, float).tobytes())
+    vectors = np.asarray(vectors)
+    cell, right = _reduced(guards.array(3, 3)(cell, "cell").tobytes())
+    if vectors.shape[-1:] != (3,) or not np.isfinite(vectors).all():
+        raise refusal("vectors", "a finite array of shape (..., 3)", vectors)
     if right:  # a hundred times faster than ASE
         return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
     parts = np.array_split(vectors.reshape(-1, 3), vectors.size // AT_ONCE + 1)
@@ -82,25 +86,38 @@ def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
-    """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell."""
-    if not atoms.pbc.any():  # ASE would fill the cell, however empty it is, with bins
-        atoms = Atoms(atoms.numbers, atoms.positions)
-    check_cell(atoms, 2 * np.max(cutoff, initial=0.0) if np.ndim(cutoff) else cutoff)
+    """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell.
+
+    `cutoff` in Å, a number, or for each atom its part of it.
+    """
+    if not set(guards.text(quantities, "quantities")) <= set("ijdDS"):
+        raise refusal("quantities", "letters of ijdDS", quantities)
+    boxed = periodic(atoms)
+    R = guards.array(None, 3, most=FAR)(atoms.positions, "atoms: positions")
+    if not boxed:  # ASE would fill the cell, however empty it is, with bins
+        atoms = Atoms(atoms.numbers, R)
+    if np.ndim(cutoff):
+        cutoff = guards.array(len(atoms), most=FAR)(cutoff, "cutoff")
+        check_cell(atoms, 2 * np.max(cutoff, initial=0.0))
+    else:
+        check_cell(atoms, cutoff := guards.number(above=0, most=FAR)(cutoff, "cutoff"))
     return neighbor_list(quantities, atoms, cutoff)
 
 
 def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
     """List first atom (P,), second atom (P,), vector (P, 3) Å of bonds, both ways."""
+    structure(atoms, "atoms")
     return neighbours("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
 
 
+@checked(frames=guards.structures(), dt=guards.optional(guards.positive))
 def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     """Return the time (fs) between two frames: `dt`, or None: from ``info["time_fs"]``.
 
     Raises `ValueError` where times are missing, not even, or differ from `dt`.
     """
     timed = [k for k, a in enumerate(frames) if "time_fs" in a.info]
-    if not (len(timed) == len(frames) > 1 if dt is None else 0 < dt < np.inf):
+    if dt is None and not len(timed) == len(frames) > 1:
         words = "needs fs, positive, or None where every frame has info['time_fs']"
         raise ValueError(f"dt: {words}, got {dt}")
     if len(timed) < 2:
@@ -115,13 +132,13 @@ def frame_interval(frames: Sequence[Atoms], dt: float | None) -> float:
     return step
 
 
+@checked(frames=_same_atoms)
 def spectrum(frames, dt: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the vibrational density of states: wavenumbers (1/cm) and weights, sum 1.
 
     The power spectrum of mass-weighted velocities through a Hann window; `dt` (fs) as
     in `frame_interval`: 4 fs sees up to 4170/cm.
     """
-    check_same_atoms(frames)
     v = np.array([a.get_velocities() for a in frames])  # (T, N, 3)
     known = len(v) > 1 and all(a.has("momenta") for a in frames)
     if not (known and np.isfinite(v).all() and v.any()):
@@ -143,9 +160,9 @@ class Diffusion:
     msd: np.ndarray  # Å²
 
 
+@checked(frames=_same_atoms)
 def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     """Let positions (T, N, 3) Å run on across faces; no step may reach half a box."""
-    check_same_atoms(frames)
     R = np.array([a.positions for a in frames])
     if len(wrong := np.argwhere(~np.isfinite(R))):
         raise ValueError(f"frames: frame {wrong[0, 0]} has a NaN or infinite position")
@@ -157,6 +174,7 @@ def unwrap(frames: Sequence[Atoms]) -> np.ndarray:
     return R
 
 
+@checked(fit_window=guards.several(guards.finite, 2), element=ELEMENT)
 def self_diffusion(
     frames: Sequence[Atoms], dt: float | None = None, *, fit_window, element: int = 8
 ) -> Diffusion:
@@ -176,11 +194,12 @@ def self_diffusion(
     if periodic(frames[0]) and change > SAME_BOX * frames[0].cell.lengths().max():
         words = "need a box of constant volume (NVT, see water.scaled), not one of NPT"
         raise ValueError(f"frames: {words}: vectors change by {change:.2g} Å")
-    start, end = fit_window
+    start, end = fit_window[0], fit_window[-1]
     inside = (times >= start) & (times <= end)
-    if not (0 <= start < end <= times[-1] / 2 and inside.sum() > 1):
+    sound = len(fit_window) == 2 and 0 <= start < end <= times[-1] / 2
+    if not (sound and inside.sum() > 1):
         words = f"within 0 and {times[-1] / 2:.6g}, half of the run, two frames or more"
-        raise ValueError(f"fit_window: needs fs {words}, got {fit_window}")
+        raise ValueError(f"fit_window: needs fs {words}, got {start:g} to {end:g}")
     drift = np.average(R, axis=1, weights=frames[0].get_masses())  # (T, 3)
     msd = mean_square_displacements(R[:, chosen] - drift[:, None])  # (T, n)
     slopes = np.polyfit(times[inside], msd[inside], 1)[0] / 6 * A2_PER_FS  # (n,)
@@ -188,9 +207,10 @@ def self_diffusion(
     return Diffusion(float(slopes.mean()), float(error), times, msd.mean(axis=1))
 
 
+@checked(R=guards.array(None, None, None, most=FAR))
 def mean_square_displacements(R: np.ndarray) -> np.ndarray:
     """Average the MSD (T, n) Å² of positions (T, n, 3) over all origins of each lag."""
-    T = len(R)  # Kneller et al., Comput. Phys. Commun. 91, 191 (1995)
+    T = max(len(R), 1)  # Kneller et al., Comput. Phys. Commun. 91, 191 (1995)
     transform = np.fft.rfft(R, 2 * T, axis=0)
     correlation = np.fft.irfft(np.abs(transform) ** 2, 2 * T, axis=0)[:T].sum(axis=2)
     squares = (R**2).sum(axis=2)  # (T, n)
@@ -199,18 +219,17 @@ def mean_square_displacements(R: np.ndarray) -> np.ndarray:
     return (ends - 2 * correlation) / (T - np.arange(T)[:, None])
 
 
+@checked(length=FEW, temperature=FEW, viscosity=FEW)
 def yeh_hummer(length: float, temperature: float, viscosity: float) -> float:
     """Return what to add (1e-9 m²/s) to the diffusion in a cubic box of `length` Å.
 
     `viscosity` in mPa s; Yeh & Hummer, doi 10.1021/jp0477147, equation 13.
     """
-    for name, value in dict(length=length, T=temperature, eta=viscosity).items():
-        if not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
     kT = ase.units._k * temperature  # J
     return 2.837297 * kT / (6 * np.pi * 1e-3 * viscosity * 1e-10 * length) * 1e9
 
 
+@checked(series=guards.array(None))
 def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     """Return the mean and standard error of a correlated series.
 
@@ -218,10 +237,8 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     autocorrelation, up to the first lag that is three times the g found so far (Sokal
     1997, doi 10.1007/978-1-4899-0319-8_6).
     """
-    x = np.asarray(series, float)
-    if x.ndim != 1 or len(x) < LEAST or not np.isfinite(x).all():
-        found = f"shape {x.shape}, {np.isfinite(x).sum()} of them finite"
-        raise ValueError(f"series: needs {LEAST} finite values or more, got {found}")
+    if len(x := np.asarray(series)) < LEAST:
+        raise ValueError(f"series: needs {LEAST} values or more, got {len(x)}")
     N, mean = len(x), float(x.mean())
     if np.ptp(x) == 0:
         return mean, 0.0
@@ -232,24 +249,36 @@ def mean_and_error(series: Sequence[float]) -> tuple[float, float]:
     return mean, float(np.sqrt(covariance[0] * g / (N - g)))
 
 
+@checked(frames=guards.structures())
 def densities(frames: Sequence[Atoms]) -> np.ndarray:
     """Return the mass density (g/cm³) of each periodic frame, (frames,)."""
     for k, a in enumerate(frames):
-        if not (a.pbc.all() and a.cell.volume > 0):
+        if not a.pbc.all():
             found = f"frame {k} has pbc={a.pbc.tolist()}, cell={a.cell.cellpar()}"
             raise ValueError(f"frames: need to be periodic in all directions, {found}")
-    grams = [a.get_masses().sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
+        heights(a.cell.array)
+    grams = [masses_of(a).sum() / a.get_volume() / units.GRAM_CM3 for a in frames]
     return np.array(grams)
+
+
+def masses_of(atoms: Atoms) -> np.ndarray:
+    """Return the masses (N,) u of `atoms`; refuse what is not above 0."""
+    masses = guards.array(None)(structure(atoms, "atoms").get_masses(), "atoms: masses")
+    if not (masses > 0).all():
+        raise ValueError("atoms: masses need to be above 0; use atoms.set_masses")
+    return masses
 
 
 def displacements(atoms: Atoms, first, second) -> np.ndarray:
     """Return vectors (P, 3) Å from atoms `first` to the nearest image of `second`."""
-    vectors = atoms.positions[second] - atoms.positions[first]
+    R = structure(atoms, "atoms").positions
+    vectors = R[second] - R[first]
     if not np.isfinite(vectors).all():
         raise ValueError("atoms: a position is NaN or infinite; drop this frame")
     return nearest_image(vectors, atoms.cell.array) if periodic(atoms) else vectors
 
 
+@checked(frames=_same_atoms, one=ELEMENT, other=ELEMENT)
 def rdf(
     frames, one: int, other: int, *, r_max: float, bins: int = 150, molecules=None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -258,11 +287,12 @@ def rdf(
     `one` and `other` are atomic numbers; `r_max` (Å) is at most `reach` of the smallest
     box. Pairs within one of the `molecules`, one number an atom (N,), are left out.
     """
-    check_same_atoms(frames)
     densities(frames)  # refuses what is no periodic box
     _check_reach(r_max, min(reach(a.cell.array) for a in frames))
     Z = frames[0].numbers
-    molecules = np.arange(len(Z)) if molecules is None else np.asarray(molecules)
+    molecules = np.arange(len(Z)) if molecules is None else molecules
+    molecules = guards.array(len(Z))(molecules, "molecules")
+    bins = guards.whole(1, 1_000_000)(bins, "bins")
     apart = molecules[:, None] != molecules
     i, j = np.nonzero((one == Z)[:, None] & (other == Z) & apart)
     if len(i) == 0:
@@ -278,7 +308,7 @@ def rdf(
 
 
 def _check_reach(r_max: float, half: float) -> None:
-    if not 0 < r_max <= half:
+    if guards.number(least=0.01)(r_max, "r_max") > half:
         words = f"needs a number up to {half:.2f} Å, half the shortest lattice vector"
         raise ValueError(f"r_max: {words}, got {r_max}")
 
@@ -288,14 +318,12 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
 
     An atom is not its own neighbour: (N - 1) / V for one element with itself.
     """
-    r, g = np.asarray(r, float), np.asarray(g, float)
-    if r.ndim != 1 or r.shape != g.shape or len(r) < 2 or not np.isfinite(g).all():
-        raise ValueError(f"r, g: need a finite g for each r, got {r.shape}, {g.shape}")
+    r = guards.array(None, most=FAR)(r, "r")
+    density = guards.number(least=0, most=1e3)(density, "density")
+    g = guards.array(max(len(r), 2), most=FAR)(g, "g")
     width, end = r[1] - r[0], r[-1] + (r[1] - r[0]) / 2
-    if not 0 < cutoff <= (1 + 1e-9) * end:
+    if guards.positive(cutoff, "cutoff") > (1 + 1e-9) * end:
         raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
-    if not 0 <= density < np.inf:
-        raise ValueError(f"density: needs a number per Å³, not negative, got {density}")
     return float((4 * np.pi * r**2 * g * width)[r < cutoff].sum() * density)
 
 
@@ -306,11 +334,8 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
     """
     check_water(atoms)
-    F, shape = np.asarray(forces, float), atoms.positions.shape
-    if F.shape != shape or not np.isfinite(F).all():
-        raise ValueError(f"forces: need finite numbers of shape {shape}, got {F.shape}")
-    F = F.reshape(-1, 3, 3)
-    masses = atoms.get_masses().reshape(-1, 3, 1)  # (molecules, 3, 1)
+    F = guards.array(len(atoms), 3)(forces, "forces").reshape(-1, 3, 3)
+    masses = masses_of(atoms).reshape(-1, 3, 1)  # (molecules, 3, 1)
     share = masses / masses.sum(axis=1, keepdims=True)
     r = np.zeros_like(F)  # from the oxygen, then from the centre of mass
     r[:, 1:] = bond_vectors(atoms).reshape(-1, 2, 3)
@@ -347,13 +372,15 @@ def check_water(atoms: Atoms) -> None:
 
 def bond_vectors(atoms: Atoms) -> np.ndarray:
     """Return the vector (hydrogens, 3) Å from the oxygen to each hydrogen of water."""
-    if atoms.numbers.tolist() != [8, 1, 1] * (len(atoms) // 3) or not len(atoms):
+    Z = structure(atoms, "atoms").numbers.tolist()
+    if [8, 1, 1] * (len(Z) // 3) != Z or not Z:
         found = f"got {atoms.symbols!s:.40}"
         raise ValueError(f"atoms: need water as O H H, ... (water.ordered), {found}")
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
 
 
+@checked(angle=guards.number(above=0, most=180))
 def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
     """Count the hydrogen bonds of water ordered O H H, ...; each belongs to two.
 

@@ -69,7 +69,7 @@ def total_energy(frame: Atoms) -> float:
     return _kinetic(frame) + data.labels(frame, forces=False)[0]
 
 
-@guards.checked(temperature=guards.not_negative, n=guards.count)
+@guards.checked(temperature=guards.number(least=0, most=1e9), n=guards.count)
 def hottest(temperature: float, n: int) -> float:
     """Return the highest temperature (K) that a sound frame of `n` atoms may have.
 
@@ -378,15 +378,14 @@ def _collect(atoms, potential, steps: int, how: dict, file, on_frame) -> list[At
         raise ValueError(f"steps: needs at least every={every}, got {steps}")
     check_start(atoms)
     with guards.locked(file) if file else contextlib.nullcontext():
-        recording, frames = None, []
+        recording = None
         if file:
             recording = _Recording(Path(file), how | _fingerprint(potential, atoms))
             # with the same seed the first random numbers would come again
             how = how | {"seed": (how["seed"] + recording.found["done"]) % MOST}
         how = {name: how[name] for name in RUN}
         run = Run(atoms, potential, barostat=pressure is not None, **how)
-        if recording:
-            frames = recording.resume(run, every)
+        frames = recording.resume(run, every) if recording else []
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 for k in range(len(frames) + 1, steps // every + 1):

@@ -17,7 +17,7 @@ from openmm import unit
 
 from . import guards, units
 from .analysis import bonds as bonds_of
-from .analysis import nearest_image, reduced
+from .analysis import masses_of, nearest_image, periodic, reduced
 from .data import EnergyForces, cell_of, check, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
@@ -51,6 +51,7 @@ class Box:
         """Find the box of a cell (3, 3) Å with a volume, or of none."""
         if cell is None:
             return Box(np.zeros((3, 3)), np.eye(3), np.eye(3))
+        cell = guards.array(3, 3)(cell, "cell")
         box, turn, shortest = np.array(cell, float), np.eye(3), reduced(cell)
         found, least = (np.sort(np.linalg.norm(c, axis=1)) for c in (box, shortest))
         fits = not np.triu(box, 1).any() and (np.diag(box) > 0).all()
@@ -76,6 +77,7 @@ class Box:
 
 def whole(atoms: Atoms) -> Atoms:
     """Copy `atoms`, each molecule in one piece around its first atom."""
+    periodic(atoms)
     first, second, vectors = bonds_of(atoms)
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
     mended, seen, stack = atoms.copy(), set(), [*range(len(atoms))[::-1]]
@@ -108,11 +110,12 @@ class Guard:
         positions that the potential refuses: a `FloatingPointError`.
         """
         try:
-            energy, forces = self.energy_forces(numbers, positions, cell)
-            got = np.shape(energy), np.shape(forces)
-            if got != ((), np.shape(positions)):
+            found = self.energy_forces(numbers, positions, cell)
+            got = [np.shape(part) for part in found] if isinstance(found, tuple) else []
+            if got != [(), np.shape(positions)]:
                 needs = "needs to return one energy and forces (N, 3)"
                 raise ValueError(f"potential: {needs}, got shapes {got}")
+            energy, forces = found
             if not (np.isfinite(energy) and np.abs(forces).max() < LARGEST_FORCE):
                 raise FloatingPointError("the potential returned NaN or a huge force")
         except ValueError as error:
@@ -164,10 +167,17 @@ def _living(key: str) -> _Computation:
     return _Computation.living[key]
 
 
+def _placed(value, name: str) -> Atoms:
+    atoms = guards.structure(value, name)
+    guards.array(None, 3)(atoms.positions, "atoms: positions")
+    return atoms
+
+
+@guards.checked(energy_forces=guards.function, atoms=_placed)
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     """Build an OpenMM System whose only force is `energy_forces`."""
     system = openmm.System()
-    for mass in atoms.get_masses():
+    for mass in masses_of(atoms):
         system.addParticle(mass)
     numbers, box = atoms.numbers.copy(), Box.of(cell_of(atoms))
     force = openmm.PythonForce(_Computation(energy_forces, numbers, box))
@@ -248,6 +258,7 @@ def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
         context.computeVirtualSites()
 
 
+@guards.checked(system=guards.instance(openmm.System), atoms=_placed)
 def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
     """Turn an OpenMM System into an `EnergyForces` (numbers are taken for granted)."""
     context = make_context(system, atoms, openmm.VerletIntegrator(0.001))
@@ -364,5 +375,4 @@ def check_start(atoms: Atoms) -> None:
             "off (atoms.set_constraint()), or give atoms no mass in an openmm.System"
         )
     guards.array(None, 3)(atoms.get_momenta(), "atoms: momenta")
-    if not (guards.array(None)(atoms.get_masses(), "atoms: masses") > 0).all():
-        raise ValueError("atoms: masses need to be above 0; use atoms.set_masses")
+    masses_of(atoms)

@@ -18,6 +18,7 @@ from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from . import guards
+from .analysis import periodic
 from .bounds import check_cell
 from .data import check, labels
 
@@ -69,7 +70,7 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
     guards.array(len(atoms), 3)(atoms.positions, "atoms.positions")
     check_cell(atoms, cutoff)
     # An open structure still needs a box for the cell list; any box around it will do.
-    cell = np.asarray(atoms.cell) if atoms.pbc.any() else np.eye(3)
+    cell = np.asarray(atoms.cell) if periodic(atoms) else np.eye(3)
     i, j, S = neighbour_list(
         "ijS",
         cutoff=cutoff,
@@ -141,9 +142,9 @@ class Graphs(tuple[Atoms, ...]):
     nor build their graphs again, for a potential of the same `cutoff` (Å).
     """
 
-    def __new__(cls, frames: Sequence[Atoms], *_, **__):
+    def __new__(cls, frames: Sequence[Atoms], *_, name: str = "frames", **__):
         """Hold `frames`."""
-        return super().__new__(cls, frames)
+        return super().__new__(cls, guards.structures()(frames, name))
 
     def __init__(self, frames: Sequence[Atoms], cutoff: float, graphs=None, **how):
         """Check `frames` by ``data.check(frames, **how)``; build unknown graphs."""

@@ -13,6 +13,7 @@ import inspect
 import math
 import numbers
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -138,7 +139,7 @@ def one_of(*options: Any) -> Kind:
 
 def function(value: Any, name: str) -> Callable:
     """Take what can be called."""
-    if not callable(value):
+    if not callable(value) or isinstance(value, type):
         raise refusal(name, "a function", value)
     return value
 
@@ -213,8 +214,9 @@ def structures(least: int = 1) -> Kind:
     return kind
 
 
-def array(*shape: int | None) -> Kind:
+def array(*shape: int | None, most: float = sys.float_info.max) -> Kind:
     """Make the kind of a finite array of numbers; None in `shape` is any length."""
+    beyond = "infinity" if most == sys.float_info.max else f"beyond {most:g}"
     needed = "a finite array of shape (" + ", ".join(
         "any" if n is None else str(n) for n in shape
     )
@@ -230,8 +232,8 @@ def array(*shape: int | None) -> Kind:
         if not fits or (found.size and found.dtype.kind not in "iuf"):
             raise refusal(name, needed + ")", value)
         found = found.astype(float, copy=False)
-        if not np.isfinite(found).all():
-            raise ValueError(f"{name}: needs {needed}), got NaN or infinity")
+        if not (np.abs(found) <= most).all():
+            raise ValueError(f"{name}: needs {needed}), got NaN or {beyond}")
         return found
 
     return kind

@@ -165,6 +165,8 @@ def force_errors(rows: Sequence[Rows], w: np.ndarray, config: HeadConfig) -> np.
 def with_head(potential: Potential, phi: RandomFeatures, w: np.ndarray) -> Potential:
     """Copy `potential` and add w · φ(h) to its read-out, w (D,)."""
     w = guards.array(len(phi.phase))(w, "w")
+    if np.abs(w).max() > np.finfo(np.float32).max:
+        raise guards.refusal("w", "numbers that float32 can hold", w)
     tuned = copy.deepcopy(potential)
     tuned.readout.outnet = Head(tuned.readout.outnet, copy.deepcopy(phi))
     tuned.to(potential.device).readout.outnet.w.copy_(torch.from_numpy(w))

@@ -42,7 +42,7 @@ SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 
 
 FRAMES, ENERGIES = guards.structures(), guards.optional(guards.element_energies)
-SIZE = guards.instance(PotentialConfig)
+SIZE, CONFIG = guards.instance(PotentialConfig), guards.instance(FitConfig)
 LABELLED = dict(potential=POTENTIAL, frames=FRAMES, atomic_energies=ENERGIES)
 
 
@@ -199,15 +199,14 @@ def _prior(
 def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
     """Warn (`ReferenceWarning`) where compositions cannot tell the elements apart."""
     elements = sorted({int(z) for a in frames for z in a.numbers})
-    rank = np.linalg.matrix_rank(data.compositions(frames, elements))
-    if rank < len(elements):
+    rank, k = np.linalg.matrix_rank(data.compositions(frames, elements)), len(elements)
+    if rank < k:
         n = len({a.get_chemical_formula() for a in frames})
         text = (
             f"frames: {n} composition(s) do not determine the reference energies of "
-            f"{len(elements)} elements; the rest comes from atomic_energies (without "
-            "them it is arbitrary). Forces, and energies of these compositions, are "
-            "not touched; for energies of others label structures of more "
-            "compositions"
+            f"{k} elements; the rest comes from atomic_energies (without them it is "
+            "arbitrary). Forces, and energies of these compositions, are not touched; "
+            "for energies of others label structures of more compositions"
         )
         warnings.warn(text, ReferenceWarning, stacklevel=5)
 
@@ -226,8 +225,7 @@ class Delta:
 
     def __post_init__(self):
         """Refuse what is no such part."""
-        config = guards.instance(FitConfig)
-        guards.settle(self, classical=_source, config=config, atomic_energies=ENERGIES)
+        guards.settle(self, classical=_source, config=CONFIG, atomic_energies=ENERGIES)
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,7 @@ class Replay:
 
     def __post_init__(self):
         """Refuse what is no such part."""
-        guards.settle(self, frames=FRAMES, config=guards.instance(FitConfig))
+        guards.settle(self, frames=FRAMES, config=CONFIG)
 
 
 Strategy = FitConfig | HeadConfig | Delta | Replay
@@ -333,7 +331,12 @@ def untrained(like: Potential, *, seed: int) -> Potential:
     return fresh.to(like.device, like.dtype)
 
 
-@checked(arm=guards.one_of(*ARMS), teacher=POTENTIAL, seed=guards.seed)
+@checked(
+    arm=guards.one_of(*ARMS),
+    teacher=POTENTIAL,
+    config=guards.optional(STRATEGY),
+    seed=guards.seed,
+)
 def train_arm(
     arm: str,
     teacher: Potential,
@@ -383,7 +386,7 @@ def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
     ]
 
 
-@checked(frames=guards.structures(2), size=guards.optional(SIZE))
+@checked(frames=guards.structures(2), config=CONFIG, size=guards.optional(SIZE))
 def pretrain(
     frames: Sequence[Atoms],
     config: FitConfig = HOW,
