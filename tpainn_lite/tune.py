@@ -245,6 +245,7 @@ class Replay:
 
 Strategy = FitConfig | HeadConfig | Delta | Replay
 STRATEGY = guards.instance(FitConfig, HeadConfig, Delta, Replay)
+MAYBE = guards.optional(STRATEGY)
 
 
 @checked(strategy=STRATEGY, progress=guards.flag, **LABELLED, **TRAINING)
@@ -331,12 +332,7 @@ def untrained(like: Potential, *, seed: int) -> Potential:
     return fresh.to(like.device, like.dtype)
 
 
-@checked(
-    arm=guards.one_of(*ARMS),
-    teacher=POTENTIAL,
-    config=guards.optional(STRATEGY),
-    seed=guards.seed,
-)
+@checked(arm=guards.one_of(*ARMS), teacher=POTENTIAL, config=MAYBE, **TRAINING)
 def train_arm(
     arm: str,
     teacher: Potential,
