@@ -77,7 +77,7 @@ def test_quality_draws():
 
 
 @pytest.mark.parametrize("pick", [lambda B, n: dpp.sample(B, n, 0), dpp.greedy])
-@pytest.mark.parametrize("n", [0, 3, 9])
+@pytest.mark.parametrize("n", [3, 9])
 def test_more_than_there_are(pick, n):
     B = np.repeat(np.eye(2), 2, axis=0)
     with pytest.raises(ValueError, match="n: needs a number from 1 to 2, got"):

@@ -7,9 +7,14 @@ Kulesza & Taskar, Found. Trends Mach. Learn. 5, 123 (2012), arXiv 1207.6083.
 
 import numpy as np
 
+from .guards import array, checked, count, number, optional, refusal, seed, whole
+
+TABLE = array(None, None)
+LENGTH = number(least=1e-6, most=1e6)  # a scale, in units of the features
 RANK = 1e-10  # of the largest eigenvalue: smaller ones are zero
 
 
+@checked(X=TABLE, n_features=whole(1, 100_000), length_scale=LENGTH, seed=seed)
 def fourier_features(
     X: np.ndarray, n_features: int, length_scale: float, seed: int
 ) -> np.ndarray:
@@ -18,26 +23,23 @@ def fourier_features(
     Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
     NeurIPS 2007.
     """
-    for name, value in dict(n_features=n_features, length_scale=length_scale).items():
-        if not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
     rng = np.random.default_rng(seed)
     W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
     b = rng.uniform(0, 2 * np.pi, n_features)
     return np.sqrt(2 / n_features) * np.cos(X @ W + b)
 
 
+@checked(features=TABLE, quality=optional(array(None)))
 def weighted(features: np.ndarray, quality: np.ndarray | None) -> np.ndarray:
     """Multiply features (N, R) by the square root of qualities (N,)."""
     if quality is None:
         return features
-    quality = np.asarray(quality, float)
-    if quality.shape != (len(features),) or not (quality >= 0).all():
-        needed = f"needs {len(features)} numbers, none negative"
-        raise ValueError(f"quality: {needed}, got shape {quality.shape}")
+    if len(quality) != len(features) or (quality < 0).any():
+        raise refusal("quality", f"{len(features)} numbers, none negative", quality)
     return features * np.sqrt(quality)[:, None]
 
 
+@checked(B=TABLE, n=count, seed=seed)
 def sample(B: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Draw (n,) indices, exactly, from the k-DPP with L = B Bᵀ and k = n.
 
@@ -78,6 +80,7 @@ def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
     return E
 
 
+@checked(B=TABLE, n=count)
 def greedy(B: np.ndarray, n: int) -> np.ndarray:
     """Choose at each of n steps the point that raises det(L_S) the most.
 
@@ -86,7 +89,7 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
     gain = (B**2).sum(1)  # (N,)
     floor = RANK * gain.max(initial=0)
     rows, points = np.empty((0, len(B))), []
-    for _ in range(min(n, len(B)) if n > 0 else len(B)):  # 0: tells how many there are
+    for _ in range(min(n, len(B))):
         i = int(gain.argmax())
         if not gain[i] > floor:
             break
@@ -99,8 +102,8 @@ def greedy(B: np.ndarray, n: int) -> np.ndarray:
 
 
 def _check_rank(n: int, rank: int, candidates: int) -> None:
-    if n < 1 or n > rank:
+    if n > rank:
         raise ValueError(
-            f"n: needs a number from 1 to {rank}, got {n}: of the {candidates} "
-            "candidates no more differ from each other and have a quality above zero"
+            f"n: needs a number from 1 to {rank}, got {n}: no more of the {candidates} "
+            "rows of B differ from each other and have a quality above zero"
         )

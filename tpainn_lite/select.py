@@ -5,6 +5,7 @@ candidate informs; a determinantal point process then picks candidates that info
 differ. Only the abstract and the released code could be read.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -12,21 +13,52 @@ import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.ensemble import BaggingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from . import dpp
+from . import dpp, guards
+from .guards import checked, count, flag, number, one_of, seed
 
 PROBES, COMPONENTS, SHRINKAGE, FEATURES = 300, 10, 0.1, 1000
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
+TREES, POWER = guards.whole(least=1, most=10_000), number(least=0, most=20)
+LABELS = guards.array(None)
 
 
+def _table(value, name: str) -> np.ndarray:
+    """Take a table (candidates, features) that is not empty."""
+    found = dpp.TABLE(value, name)
+    if not found.size:
+        raise guards.refusal(name, "a table (candidates, features), not empty", value)
+    return found
+
+
+def _check(X, n: int) -> None:
+    if n > len(X):
+        raise ValueError(f"n: needs a number from 1 to {len(X)} candidates, got {n}")
+
+
+def _check_labels(X, y) -> None:
+    if len(y) != len(X):
+        raise guards.refusal("X, y", f"a label for each of {len(X)} candidates", y)
+
+
+@checked(X=_table, y=LABELS, seed=seed, n_estimators=TREES)
 def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     """Fit bagged trees, a ``BaggingRegressor``, to y (N,) of X (N, d)."""
+    _check_labels(X, y)
     bag = BaggingRegressor(DecisionTreeRegressor(), n_estimators, random_state=seed)
     return bag.fit(X, y)
 
 
+@checked(
+    X=_table,
+    y=LABELS,
+    seed=seed,
+    n_estimators=TREES,
+    variant=one_of("corrected", "released"),
+)
 def informativeness(
     X: np.ndarray, y: np.ndarray, *, seed: int, n_estimators=100, variant="corrected"
 ) -> np.ndarray:
@@ -40,12 +72,6 @@ def informativeness(
     since those of 37 trees at 300 probes have no inverse. "released": the authors'
     code, with pseudo-inverses, and with the log-determinants' sign turned.
     """
-    X, y = np.asarray(X, float), np.asarray(y, float)
-    if y.shape != (len(X),) or not np.isfinite(y).all():
-        found = f"shape {y.shape} with {np.isfinite(y).sum()} finite ones"
-        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {found}")
-    if variant not in ("corrected", "released"):
-        raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
     bag = forest(X, y, seed, n_estimators)
     probes = X[np.random.default_rng(seed).permutation(len(X))[:PROBES]]
     P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)
@@ -54,11 +80,11 @@ def informativeness(
         inside[drawn, t] = True
     enough = np.minimum(inside.sum(1), (~inside).sum(1)) >= 2
     scores = np.zeros(len(X))
-    scores[enough] = divergences(P, inside[enough], variant)
+    scores[enough] = _divergences(P, inside[enough], variant)
     return scores
 
 
-def divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
+def _divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
     """Score (N,) predictions P (T, probes) of trees `inside` (N, T) against the rest.
 
     For the variants see `informativeness`.
@@ -95,17 +121,16 @@ def _pseudo_logdet(S: np.ndarray) -> float:
     return float(logs[logs > LOG_FLOOR].sum())
 
 
+@checked(X=_table)
 def standardised(X: np.ndarray) -> np.ndarray:
     """Give X (N, d) mean 0 and spread 1 in each column; constant columns are zero."""
-    X = np.asarray(X, float)
-    if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
-        raise ValueError(
-            "X: needs a table (candidates, features) of finite numbers, got shape "
-            f"{X.shape} with {np.isfinite(X).sum()} finite ones"
-        )
     return StandardScaler().fit_transform(X)
 
 
+HOW = dict(n=count, seed=seed, length_scale=dpp.LENGTH)
+
+
+@checked(X=_table, power=POWER, n_estimators=TREES, deterministic=flag, **HOW)
 def atbagging(
     X, y, n, *, seed, power=2.0, length_scale=2.0, n_estimators=100, deterministic=False
 ) -> np.ndarray:
@@ -126,6 +151,7 @@ def _relative(scores: np.ndarray) -> np.ndarray | None:
     return scores / scores.max() if scores.max() > 0 else None
 
 
+@checked(X=_table, deterministic=flag, **HOW)
 def diverse(
     X, n: int, *, seed: int, quality=None, length_scale=2.0, deterministic=False
 ) -> np.ndarray:
@@ -133,6 +159,50 @@ def diverse(
     features = dpp.fourier_features(standardised(X), FEATURES, length_scale, seed)
     B = dpp.weighted(features, quality)
     return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
+
+
+@checked(X=_table, n=count, seed=seed)
+def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Draw candidates (n,) at random."""
+    _check(X, n)
+    return np.random.default_rng(seed).permutation(len(X))[:n]
+
+
+@checked(scores=LABELS, n=count)
+def top(scores: np.ndarray, n: int) -> np.ndarray:
+    """Choose the largest scores (N,): informative, or a committee's spread."""
+    _check(scores, n)
+    return np.argsort(-scores, kind="stable")[:n]
+
+
+@checked(X=_table, n=count, seed=seed)
+def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Choose candidates (n,), each the farthest from those before; draw the first."""
+    _check(X, n)
+    X = standardised(X)
+    points = [int(np.random.default_rng(seed).integers(len(X)))]
+    nearest = np.full(len(X), np.inf)
+    while len(points) < n:
+        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
+        nearest[points] = -1
+        points.append(int(nearest.argmax()))
+    return np.array(points)
+
+
+@checked(X=_table, n=count, seed=seed)
+def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Choose of each of `n` k-means clusters the member nearest to its centre."""
+    _check(X, n)
+    X = standardised(X)
+    with warnings.catch_warnings():  # of duplicates
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
+    points: list[int] = []
+    for centre in centres:
+        distance = np.linalg.norm(X - centre, axis=1)
+        distance[points] = np.inf  # with duplicates two centres may share a member
+        points.append(int(distance.argmin()))
+    return np.array(points)
 
 
 _WAYS: dict[str, Callable[..., np.ndarray]] = {
@@ -147,72 +217,33 @@ _WAYS: dict[str, Callable[..., np.ndarray]] = {
 METHODS = tuple(_WAYS)
 
 
+@checked(
+    method=one_of(*METHODS), X=_table, y=guards.optional(LABELS), power=POWER, **HOW
+)
 def choose(
     method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
 ) -> np.ndarray:
     """Choose candidates (n,) by one of `METHODS`; each uses what it needs."""
-    if method not in METHODS:
-        raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
     return _WAYS[method](X, y, n, seed=seed, power=power, length_scale=length_scale)
-
-
-def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Draw candidates (n,) at random."""
-    _check(X, n)
-    return np.random.default_rng(seed).permutation(len(X))[:n]
-
-
-def top(scores: np.ndarray, n: int) -> np.ndarray:
-    """Choose the largest scores (N,): informative, or a committee's spread."""
-    _check(scores, n)
-    return np.argsort(-np.asarray(scores, float), kind="stable")[:n]
-
-
-def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Choose candidates (n,), each the farthest from those before; draw the first."""
-    _check(X, n)
-    X = standardised(X)
-    points = [int(np.random.default_rng(seed).integers(len(X)))]
-    nearest = np.full(len(X), np.inf)
-    while len(points) < n:
-        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
-        nearest[points] = -1
-        points.append(int(nearest.argmax()))
-    return np.array(points)
-
-
-def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Choose of each of `n` k-means clusters the member nearest to its centre."""
-    _check(X, n)
-    X = standardised(X)
-    centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
-    points: list[int] = []
-    for centre in centres:
-        distance = np.linalg.norm(X - centre, axis=1)
-        distance[points] = np.inf  # with duplicates two centres may share a member
-        points.append(int(distance.argmin()))
-    return np.array(points)
-
-
-def _check(X, n: int) -> None:
-    if not 1 <= n <= len(X):
-        raise ValueError(f"n: needs a number from 1 to {len(X)} candidates, got {n}")
 
 
 ACQUISITIONS = ("random", "committee", "DPP of the committee")
 
 
+BAG = guards.instance(BaggingRegressor)
+
+
+@checked(bag=BAG, X=_table)
 def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:
     """Return the standard deviation of the trees' predictions, (N,), in y's unit."""
     return np.std([tree.predict(X) for tree in bag.estimators_], axis=0)
 
 
+@checked(way=one_of(*ACQUISITIONS), bag=BAG, X=_table, n=count, seed=seed)
 def acquire(
     way: str, bag: BaggingRegressor, X: np.ndarray, n: int, seed: int
 ) -> np.ndarray:
     """Choose candidates (n,) of X to label next, by one of `ACQUISITIONS`."""
-    if way not in ACQUISITIONS:
-        raise ValueError(f"way: needs one of {ACQUISITIONS}, got {way!r}")
     if way == "random":
         return random(X, n, seed=seed)
     apart = spread(bag, X)
@@ -221,6 +252,15 @@ def acquire(
     return diverse(X, n, seed=seed, quality=_relative(apart))
 
 
+@checked(
+    X=_table,
+    y=LABELS,
+    first=guards.several(guards.whole(least=0)),
+    way=one_of(*ACQUISITIONS),
+    rounds=guards.whole(least=0),
+    batch=count,
+    seed=seed,
+)
 def learn(
     X, y, test, first, way: str, *, rounds: int, batch: int, seed: int
 ) -> tuple[list[float], np.ndarray]:
@@ -229,7 +269,15 @@ def learn(
     Return the mean absolute error on `test` (X, y) at the start and after each round,
     and the indices in the order of labelling.
     """
-    known, errors = [int(k) for k in first], []
+    _check_labels(X, y)
+    known, errors = [*first], []
+    if max(known) >= len(X) or len(known) + rounds * batch > len(X):
+        needs = f"at most {len(X)} candidates in all"
+        raise guards.refusal("first, rounds, batch", needs, (known, rounds, batch))
+    if not isinstance(test, tuple | list) or len(test) != 2:
+        raise guards.refusal("test", "features and labels: (X, y)", test)
+    test = _table(test[0], "test[0]"), LABELS(test[1], "test[1]")
+    _check_labels(*test)
     for k in range(rounds + 1):
         bag = forest(X[known], y[known], seed)
         errors.append(float(np.abs(bag.predict(test[0]) - test[1]).mean()))
@@ -239,13 +287,17 @@ def learn(
     return errors, np.array(known)
 
 
+@checked(ours=LABELS, theirs=LABELS)
 def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
     """Return the mean of ours - theirs (repeats,), and its 95 % confidence interval.
 
     By Student's t: where the interval does not hold zero, the two differ.
     """
-    gaps = np.asarray(ours, float) - np.asarray(theirs, float)
-    if gaps.ndim != 1 or len(gaps) < 2:
-        raise ValueError(f"ours, theirs: need two repeats or more, got {gaps.shape}")
+    if len(ours) != len(theirs) or len(ours) < 2:
+        found = f"{len(ours)} and {len(theirs)}"
+        raise ValueError(
+            f"ours, theirs: need the same two repeats or more, got {found}"
+        )
+    gaps = ours - theirs
     half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
     return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
