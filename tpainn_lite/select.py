@@ -3,6 +3,11 @@
 ATBagging (arXiv 2602.02415): a bagged regressor on *cheap* labels says how much each
 candidate informs; a determinantal point process then picks candidates that inform and
 differ. Only the abstract and the released code could be read.
+
+A determinantal point process (DPP) draws subsets that are good and unlike each other: a
+subset S has the probability det(L_S) / Z with L = B Bᵀ, where row i of B (N, R) is
+sqrt(quality_i) times features of candidate i. Memory is linear in N. Kulesza & Taskar,
+Found. Trends Mach. Learn. 5, 123 (2012), arXiv 1207.6083.
 """
 
 import warnings
@@ -17,21 +22,27 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from . import dpp, guards
+from . import guards
 from .guards import checked, count, flag, number, one_of, seed
 
 PROBES, COMPONENTS, SHRINKAGE, FEATURES = 300, 10, 0.1, 1000
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
-TREES, POWER = guards.whole(least=1, most=10_000), number(least=0, most=20)
-LABELS = guards.array(None)
+RANK = 1e-10  # of the largest eigenvalue of a DPP: smaller ones are zero
 
 
 def _table(value, name: str) -> np.ndarray:
     """Take a table (candidates, features) that is not empty."""
-    found = dpp.TABLE(value, name)
+    found = guards.array(None, None)(value, name)
     if not found.size:
         raise guards.refusal(name, "a table (candidates, features), not empty", value)
     return found
+
+
+MANY, POWER = guards.whole(least=1, most=100_000), number(least=0, most=20)
+LENGTH = number(least=1e-6, most=1e6)  # a scale, in units of the features
+LABELS = guards.array(None)
+FIT = dict(X=_table, y=LABELS, seed=seed)
+PICK = dict(X=_table, n=count, seed=seed)
 
 
 def _check(X, n: int) -> None:
@@ -44,7 +55,7 @@ def _check_labels(X, y) -> None:
         raise guards.refusal("X, y", f"a label for each of {len(X)} candidates", y)
 
 
-@checked(X=_table, y=LABELS, seed=seed, n_estimators=TREES)
+@checked(**FIT, n_estimators=MANY)
 def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     """Fit bagged trees, a ``BaggingRegressor``, to y (N,) of X (N, d)."""
     _check_labels(X, y)
@@ -52,13 +63,7 @@ def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     return bag.fit(X, y)
 
 
-@checked(
-    X=_table,
-    y=LABELS,
-    seed=seed,
-    n_estimators=TREES,
-    variant=one_of("corrected", "released"),
-)
+@checked(**FIT, n_estimators=MANY, variant=one_of("corrected", "released"))
 def informativeness(
     X: np.ndarray, y: np.ndarray, *, seed: int, n_estimators=100, variant="corrected"
 ) -> np.ndarray:
@@ -127,10 +132,103 @@ def standardised(X: np.ndarray) -> np.ndarray:
     return StandardScaler().fit_transform(X)
 
 
-HOW = dict(n=count, seed=seed, length_scale=dpp.LENGTH)
+@checked(X=_table, n_features=MANY, length_scale=LENGTH, seed=seed)
+def fourier_features(
+    X: np.ndarray, n_features: int, length_scale: float, seed: int
+) -> np.ndarray:
+    """Draw random Fourier features (N, R) of X (N, d).
+
+    Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
+    NeurIPS 2007.
+    """
+    rng = np.random.default_rng(seed)
+    W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
+    b = rng.uniform(0, 2 * np.pi, n_features)
+    return np.sqrt(2 / n_features) * np.cos(X @ W + b)
 
 
-@checked(X=_table, power=POWER, n_estimators=TREES, deterministic=flag, **HOW)
+@checked(features=_table, quality=guards.optional(LABELS))
+def weighted(features: np.ndarray, quality: np.ndarray | None) -> np.ndarray:
+    """Multiply features (N, R) by the square root of qualities (N,)."""
+    if quality is None:
+        return features
+    if len(quality) != len(features) or (quality < 0).any():
+        needs = f"{len(features)} numbers, none negative"
+        raise guards.refusal("quality", needs, quality)
+    return features * np.sqrt(quality)[:, None]
+
+
+@checked(B=_table, n=count, seed=seed)
+def draw_dpp(B: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Draw (n,) indices, exactly, from the k-DPP with L = B Bᵀ and k = n.
+
+    Eigenvectors are drawn by elementary symmetric polynomials, points one by one from
+    the projection on them; in the dual, so that nothing is (N, N).
+    """
+    rng = np.random.default_rng(seed)
+    values, vectors = np.linalg.eigh(B.T @ B)  # (R,), (R, R)
+    keep = values > RANK * max(values[-1], 0)
+    _check_rank(n, int(keep.sum()), len(B))
+    values, vectors = values[keep], vectors[:, keep]
+    logs, k, chosen = np.log(values), n, []
+    E = _log_polynomials(logs, n)
+    for m in range(len(logs), 0, -1):  # a set weighs the product of its eigenvalues
+        if k and np.log(rng.uniform()) < logs[m - 1] + E[k - 1, m - 1] - E[k, m]:
+            chosen.append(m - 1)
+            k -= 1
+    V = B @ (vectors[:, chosen] / np.sqrt(values[chosen]))  # (N, n), orthonormal
+    left, directions, points = (V**2).sum(1), np.empty((0, n)), []
+    for _ in range(n):
+        weights = np.clip(left, 0, None)
+        weights[points] = 0
+        i = int(rng.choice(len(V), p=weights / weights.sum()))
+        points.append(i)
+        c = V[i] - directions.T @ (directions @ V[i])
+        c /= np.linalg.norm(c)
+        directions = np.vstack([directions, c])
+        left = left - (V @ c) ** 2
+    return np.array(points)
+
+
+def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
+    """Return log e_k(first m values), (n + 1, M + 1): symmetric polynomials."""
+    E = np.full((n + 1, len(logs) + 1), -np.inf)
+    E[0] = 0.0
+    for m, value in enumerate(logs, 1):
+        E[1:, m] = np.logaddexp(E[1:, m - 1], value + E[:-1, m - 1])
+    return E
+
+
+@checked(B=_table, n=count)
+def greedy_dpp(B: np.ndarray, n: int) -> np.ndarray:
+    """Choose at each of n steps the point that raises det(L_S) the most.
+
+    Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky).
+    """
+    gain = (B**2).sum(1)  # (N,)
+    floor = RANK * gain.max(initial=0)
+    rows, points = np.empty((0, len(B))), []
+    for _ in range(min(n, len(B))):
+        i = int(gain.argmax())
+        if not gain[i] > floor:
+            break
+        row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])
+        rows, gain = np.vstack([rows, row]), gain - row**2
+        gain[i] = -np.inf  # taken
+        points.append(i)
+    _check_rank(n, len(points), len(B))
+    return np.array(points)
+
+
+def _check_rank(n: int, rank: int, candidates: int) -> None:
+    if n > rank:
+        raise ValueError(
+            f"n: needs a number from 1 to {rank}, got {n}: no more of the {candidates} "
+            "rows of B differ from each other and have a quality above zero"
+        )
+
+
+@checked(**PICK, power=POWER, length_scale=LENGTH, deterministic=flag)
 def atbagging(
     X, y, n, *, seed, power=2.0, length_scale=2.0, n_estimators=100, deterministic=False
 ) -> np.ndarray:
@@ -151,17 +249,17 @@ def _relative(scores: np.ndarray) -> np.ndarray | None:
     return scores / scores.max() if scores.max() > 0 else None
 
 
-@checked(X=_table, deterministic=flag, **HOW)
+@checked(**PICK, length_scale=LENGTH, deterministic=flag)
 def diverse(
     X, n: int, *, seed: int, quality=None, length_scale=2.0, deterministic=False
 ) -> np.ndarray:
     """Choose candidates (n,) by a k-DPP; `quality` (N,), e.g. a committee's spread."""
-    features = dpp.fourier_features(standardised(X), FEATURES, length_scale, seed)
-    B = dpp.weighted(features, quality)
-    return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
+    features = fourier_features(standardised(X), FEATURES, length_scale, seed)
+    B = weighted(features, quality)
+    return greedy_dpp(B, n) if deterministic else draw_dpp(B, n, seed)
 
 
-@checked(X=_table, n=count, seed=seed)
+@checked(**PICK)
 def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     """Draw candidates (n,) at random."""
     _check(X, n)
@@ -175,7 +273,7 @@ def top(scores: np.ndarray, n: int) -> np.ndarray:
     return np.argsort(-scores, kind="stable")[:n]
 
 
-@checked(X=_table, n=count, seed=seed)
+@checked(**PICK)
 def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     """Choose candidates (n,), each the farthest from those before; draw the first."""
     _check(X, n)
@@ -189,7 +287,7 @@ def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     return np.array(points)
 
 
-@checked(X=_table, n=count, seed=seed)
+@checked(**PICK)
 def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     """Choose of each of `n` k-means clusters the member nearest to its centre."""
     _check(X, n)
@@ -218,7 +316,9 @@ METHODS = tuple(_WAYS)
 
 
 @checked(
-    method=one_of(*METHODS), X=_table, y=guards.optional(LABELS), power=POWER, **HOW
+    **PICK | {"power": POWER, "length_scale": LENGTH},
+    method=one_of(*METHODS),
+    y=guards.optional(LABELS),
 )
 def choose(
     method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
@@ -228,9 +328,7 @@ def choose(
 
 
 ACQUISITIONS = ("random", "committee", "DPP of the committee")
-
-
-BAG = guards.instance(BaggingRegressor)
+WAY, BAG = one_of(*ACQUISITIONS), guards.instance(BaggingRegressor)
 
 
 @checked(bag=BAG, X=_table)
@@ -239,7 +337,7 @@ def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:
     return np.std([tree.predict(X) for tree in bag.estimators_], axis=0)
 
 
-@checked(way=one_of(*ACQUISITIONS), bag=BAG, X=_table, n=count, seed=seed)
+@checked(**PICK, way=WAY, bag=BAG)
 def acquire(
     way: str, bag: BaggingRegressor, X: np.ndarray, n: int, seed: int
 ) -> np.ndarray:
@@ -252,15 +350,10 @@ def acquire(
     return diverse(X, n, seed=seed, quality=_relative(apart))
 
 
-@checked(
-    X=_table,
-    y=LABELS,
-    first=guards.several(guards.whole(least=0)),
-    way=one_of(*ACQUISITIONS),
-    rounds=guards.whole(least=0),
-    batch=count,
-    seed=seed,
-)
+WHOLE = guards.whole(least=0)
+
+
+@checked(**FIT, first=guards.several(WHOLE), way=WAY, rounds=WHOLE, batch=count)
 def learn(
     X, y, test, first, way: str, *, rounds: int, batch: int, seed: int
 ) -> tuple[list[float], np.ndarray]:
@@ -294,10 +387,7 @@ def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
     By Student's t: where the interval does not hold zero, the two differ.
     """
     if len(ours) != len(theirs) or len(ours) < 2:
-        found = f"{len(ours)} and {len(theirs)}"
-        raise ValueError(
-            f"ours, theirs: need the same two repeats or more, got {found}"
-        )
+        raise ValueError("ours, theirs: need the same repeats, and two or more")
     gaps = ours - theirs
     half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
     return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
