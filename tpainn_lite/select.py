@@ -27,12 +27,13 @@ from .guards import checked, count, flag, number, one_of, seed
 
 PROBES, COMPONENTS, SHRINKAGE, FEATURES = 300, 10, 0.1, 1000
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
+MOST = 1e30  # of a feature or label: its square is still a float
 RANK = 1e-10  # of the largest eigenvalue of a DPP: smaller ones are zero
 
 
 def _table(value, name: str) -> np.ndarray:
     """Take a table (candidates, features) that is not empty."""
-    found = guards.array(None, None)(value, name)
+    found = guards.array(None, None, most=MOST)(value, name)
     if not found.size:
         raise guards.refusal(name, "a table (candidates, features), not empty", value)
     return found
@@ -40,7 +41,7 @@ def _table(value, name: str) -> np.ndarray:
 
 MANY, POWER = guards.whole(least=1, most=100_000), number(least=0, most=20)
 LENGTH = number(least=1e-6, most=1e6)  # a scale, in units of the features
-LABELS = guards.array(None)
+LABELS = guards.array(None, most=MOST)
 FIT = dict(X=_table, y=LABELS, seed=seed)
 PICK = dict(X=_table, n=count, seed=seed)
 
