@@ -10,7 +10,7 @@ LIBRARY = ROOT / "tpainn_lite"
 ROOMS = ("inference", "public", "explorers", "course", "reproduce")
 GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
-    "core files": 19,
+    "core files": 18,
     "core": 4750,
     "library": 11500,
     "tests": 13000,

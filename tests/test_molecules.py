@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds, rdForceFieldHelpers
@@ -70,7 +71,7 @@ def by_seed(smiles, seed=0):
 @pytest.mark.parametrize(
     ("smiles", "words"),
     [
-        ("", "RDKit cannot read"),
+        ("", "a text that is not empty"),
         ("C(C)(C)(C)(C)C", "RDKit cannot read"),
         ("[Na+].[Cl-]", "one molecule.*2 that share no bond"),
         ("[CH3]", "radical.*1 unpaired electron"),
@@ -121,6 +122,12 @@ def ethanol(shift=0.0, cell=None):
         (lambda: sample(n=0), "n: needs"),
         (lambda: sample(temperature=-5), "temperature"),
         (lambda: sample(spacing=0), "spacing"),
+        (lambda: by_seed("C" * 400), "smiles: .*up to 200 atoms"),  # hours
+        (lambda: by_seed("C", -1), "seed"),
+        (lambda: molecules.parse(3), "smiles: needs a text"),
+        (lambda: molecules.perceive(WATER[[0, 0, 0]]), "0.00 Å apart"),
+        (lambda: molecules.perceive(Atoms("X")), "of no element"),
+        (lambda: ETHANOL(by_seed("CCO").numbers, np.zeros((1, 3))), "numbers: MMFF94"),
         (lambda: ETHANOL(WATER.numbers, WATER.positions), "structure with atomic numb"),
         (lambda: ethanol(cell=9 * np.eye(3)), "open structure"),
         (lambda: ethanol(shift=8.0), "or torn"),

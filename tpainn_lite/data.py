@@ -107,24 +107,22 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
     Raises `ValueError`, with the frame's number, for what is not one energy and (N, 3)
-    forces, all finite.
+    forces, all finite, and where the potential refuses a frame.
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
-        found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
-        try:
-            energy, forces = found
-            forces = guards.array(len(atoms), 3)(forces, "forces")  # None is none
-            labelled.append(with_labels(atoms, energy, forces))
-        except (TypeError, ValueError) as error:
-            where = f"frames[{i}] ({atoms.get_chemical_formula()}), from its potential"
-            advice = "is it one energy and forces (N, 3), and do atoms overlap?"
-            raise ValueError(f"{where}: {error}; {advice}") from None
+        with guards.at(f"frames, frame {i} ({atoms.symbols!s:.40}), by its potential"):
+            found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
+            if not isinstance(found, tuple | list) or len(found) != 2:
+                raise guards.refusal("result", "an energy and forces (N, 3)", found)
+            forces = guards.array(len(atoms), 3)(found[1], "forces")  # None is none
+            labelled.append(with_labels(atoms, found[0], forces))
     return labelled
 
 
+@checked(where=guards.text, forces=flag)
 def labels(
-    atoms: Atoms, where: str = "frame", forces: bool = True
+    atoms: Atoms, where: str = "atoms", forces: bool = True
 ) -> tuple[float, np.ndarray | None]:
     """Return energy (eV) and, if `forces`, forces (N, 3) (eV/Å) that `atoms` carries.
 
@@ -159,11 +157,12 @@ def labels(
 def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
     """Hash elements, positions and cells (Å), or the labels (eV, eV/Å), as float64."""
     whole = hashlib.sha256()
-    for a in frames:
-        structure = a.numbers, a.positions, cell_of(a)
-        for value in labels(a, forces=forces) if labelled else structure:
-            array = np.array([] if value is None else value, float, order="C")
-            whole.update(repr(array.shape).encode() + array.tobytes())
+    for k, a in enumerate(frames):
+        with guards.at(f"frames, frame {k}"):
+            structure = a.numbers, a.positions, cell_of(a)
+            for value in labels(a, forces=forces) if labelled else structure:
+                array = np.array([] if value is None else value, float, order="C")
+                whole.update(repr(array.shape).encode() + array.tobytes())
     return whole.hexdigest()
 
 
@@ -177,6 +176,7 @@ def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
     return int(first[k]), int(second[k]), float(distance[k])
 
 
+@checked(name=guards.text, labelled=flag, forces=flag)
 def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
     """Return `frames`, or raise `ValueError` for what no potential can learn from.
 
@@ -192,11 +192,9 @@ def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
         if not (np.abs(atoms.positions) < FAR).all():
             words = f"a position is NaN, infinite, or beyond {FAR:g} Å; drop it"
             raise ValueError(f"{where}: {words}")
-        try:
+        with guards.at(where):
             periodic(atoms)
             pair = closest_pair(atoms, CLASH)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from None
         if pair:
             raise ValueError(
                 f"{where}: atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, "
@@ -307,6 +305,7 @@ FREE = 6.0  # Å: atoms of a crystal are nearer to their images
 TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
 
 
+@checked(atoms=structure)
 def is_free(atoms: Atoms) -> bool:
     """Tell whether a frame is one atom without an image nearer than `FREE` Å."""
     return len(atoms) == 1 and closest_pair(atoms, FREE) is None

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import lzma
+import zipfile
 from collections import defaultdict
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +21,7 @@ import safetensors
 from ase import Atoms
 
 from .data import with_labels
-from .guards import checked, text
+from .guards import checked, count, file, instance, optional, refusal, text
 
 if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
     from .model import Potential
@@ -65,6 +66,7 @@ def _checked(path: Path, sha256: str) -> bytes:
     return content
 
 
+@checked(name=text, mirror=optional(file), cache=optional(file))
 def load(
     name: str, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> dict[str, list[Atoms]]:
@@ -95,7 +97,16 @@ def load(
 
 def atomic_energies(name: str) -> dict[int, float]:
     """Read the free atoms' energies (eV) of a shipped set's level, by atomic number."""
-    return {int(z): e for z, e in card(name)["atomic_energies_eV"].items()}
+    known = _entry(card(name), "atomic_energies_eV", "name")
+    return {int(z): e for z, e in known.items()}
+
+
+def _entry(row: dict, key: str, name: str):
+    """Read an entry of a card or of a row in it."""
+    try:
+        return row[key]
+    except (KeyError, TypeError, IndexError):
+        raise refusal(name, f"a card with {key!r}", row) from None
 
 
 def checkpoint(name: str) -> "Potential":
@@ -106,10 +117,14 @@ def checkpoint(name: str) -> "Potential":
     return Potential.load(SHIPPED / name)
 
 
+@checked(content=instance(bytes))
 def unpacked(content: bytes) -> list[Atoms]:
     """Read the frames of a packed run (npz), wrapped, with energies and times."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        rows = dict(arrays)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            rows = dict(arrays)
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"content: is no packed run ({error})") from error
     frames = []
     for k, cell in enumerate(rows["cells"]):
         positions = rows["fractions"][k] / STEPS @ cell
@@ -123,27 +138,31 @@ def unpacked(content: bytes) -> list[Atoms]:
 def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
     """Read shipped runs: "NVT" or "NPT" -> model -> frames in time order."""
     found: dict[str, dict] = {"NVT": {}, "NPT": {}}
-    for row in card(name)["rows"]:
-        frames = unpacked(_checked(SHIPPED / row["file"], row["sha256"]))
+    for row in _entry(card(name), "rows", "name"):
+        path = SHIPPED / _entry(row, "file", "name")
+        frames = unpacked(_checked(path, row["sha256"]))
         found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
     return found
 
 
+@checked(row=instance(dict), budget=count)
 def arm_name(row: dict, budget: int) -> str:
     """Name the arm of a grid row; its steps are named where they are not the budget."""
-    longer = row["steps"] // budget
-    return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
+    arm, longer = _entry(row, "arm", "row"), _entry(row, "steps", "row") // budget
+    return arm if longer <= 1 else f"{arm}, {longer}x longer"
 
 
+@checked(grid=instance(dict), quantity=text)
 def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """Collect arm -> (4, sizes): n, and mean, lowest and highest error over the seeds.
 
     `grid` is the card of a grid, `quantity` a name of `train.Metrics`, in its unit.
     """
     cells = defaultdict(lambda: defaultdict(list))
-    for row in grid["rows"]:
-        arm = arm_name(row, grid["configs"]["tuned"]["steps"])
-        cells[arm][row["n"]].append(row[quantity])
+    budget = _entry(_entry(grid, "configs", "grid"), "tuned", "grid")["steps"]
+    for row in _entry(grid, "rows", "grid"):
+        error = _entry(row, quantity, "grid, quantity")
+        cells[arm_name(row, budget)][row["n"]].append(error)
     curves = {}
     for arm, sizes in cells.items():
         rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]

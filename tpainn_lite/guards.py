@@ -260,6 +260,15 @@ def element_energies(value: Any, name: str) -> dict[int, float]:
     }
 
 
+@contextlib.contextmanager
+def at(where: str) -> Iterator[None]:
+    """Raise a `ValueError` again, with where it happened."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
 def checked(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Check arguments by `kinds`, name by name, before a function runs.
 

@@ -11,8 +11,9 @@ from ase.data import covalent_radii
 from rdkit import Chem
 from rdkit.Chem import rdDetermineBonds, rdDistGeom, rdForceFieldHelpers, rdMolHash
 
-from . import data, dynamics, units
+from . import data, dynamics, guards, units
 from .data import EnergyForces
+from .guards import checked, structure, text, whole
 
 # Times the sum of two covalent radii. Bonds of the DFT sets reach 1.21 times at 1000 K,
 # and neighbours that share no bond come as near as 1.29 times.
@@ -20,16 +21,18 @@ STRETCHED = 1.5  # a longer bond needs a reason: a scan, or hot dynamics
 NEAR = 1.3  # two atoms as near as this are bonded
 MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
+MOST = 200  # atoms of a molecule in space: RDKit needs seconds, and beyond it hours
 
 
+@checked(smiles=text)
 def parse(smiles: str) -> Chem.Mol:
     """Read the one neutral, closed-shell molecule of a SMILES; hydrogens are added.
 
     Raises `ValueError` where RDKit cannot read it, for several molecules (RDKit's force
     fields leave out what acts between them), for radicals and for ions.
     """
-    mol = Chem.MolFromSmiles(smiles) if smiles else None
-    if mol is None:
+    mol = Chem.MolFromSmiles(smiles)
+    if mol is None or not mol.GetNumAtoms():
         raise ValueError(f"smiles: RDKit cannot read {smiles!r}; ethanol is 'CCO'")
     mol = Chem.AddHs(mol)
     parts, charge = len(Chem.GetMolFrags(mol)), Chem.GetFormalCharge(mol)
@@ -61,6 +64,10 @@ def _numbers(mol: Chem.Mol) -> list[int]:
 
 def _unbonded(atoms: Atoms) -> Chem.RWMol:
     """Build a molecule without bonds at the positions of `atoms`."""
+    data.check([atoms], "atoms", labelled=False)
+    if len(atoms) > MOST or atoms.pbc.any():
+        found = f"{len(atoms)}, pbc={atoms.pbc.tolist()}"
+        raise ValueError(f"atoms: needs an open structure of up to {MOST}, got {found}")
     mol = Chem.RWMol()
     for symbol in atoms.symbols:
         mol.AddAtom(Chem.Atom(symbol))
@@ -69,6 +76,7 @@ def _unbonded(atoms: Atoms) -> Chem.RWMol:
     return mol
 
 
+@checked(atoms=structure)
 def perceive(atoms: Atoms) -> str:
     """Read the SMILES of a neutral open structure, its bonds from distances."""
     mol = _unbonded(atoms)
@@ -88,6 +96,7 @@ def perceive(atoms: Atoms) -> str:
     return smiles
 
 
+@checked(atoms=structure, smiles=text)
 def reorder(atoms: Atoms, smiles: str) -> Atoms:
     """Copy `atoms` with the atoms in the order of `conformers` and `mmff94`.
 
@@ -125,11 +134,13 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     return ordered
 
 
+@checked(n=whole(least=1, most=10_000), seed=guards.seed)
 def conformers(smiles: str, n: int = 1, *, seed: int) -> list[Atoms]:
-    """Embed up to `n` conformers (ETKDG) and relax them with MMFF94."""
-    if n < 1:
-        raise ValueError(f"n: needs a positive number of conformers, got {n}")
+    """Embed up to `n` conformers (ETKDG), of up to `MOST` atoms; relax by MMFF94."""
     mol = parse(smiles)
+    if mol.GetNumAtoms() > MOST:
+        needs = f"a molecule of up to {MOST} atoms"
+        raise guards.refusal("smiles", needs, f"{mol.GetNumAtoms()} atoms: {smiles}")
     _properties(mol, smiles)
     start = seed or 2**20  # with 0 RDKit would make every conformer the same
     ids = list(rdDistGeom.EmbedMultipleConfs(mol, n, randomSeed=start))
@@ -170,12 +181,13 @@ def force_field(name: str, smiles: str, mol: Chem.Mol, build, *more) -> EnergyFo
     check_bonds = _bond_check(smiles, mol)
 
     def energy_forces(numbers, positions, cell=None):
-        if cell is not None or not np.array_equal(numbers, expected):
+        positions = np.asarray(positions, float)
+        fits = cell is None and positions.shape == (len(expected), 3)
+        if not (fits and np.array_equal(numbers, expected)):
             raise ValueError(
                 f"numbers: {name} of {smiles!r} needs an open structure with atomic "
                 f"numbers {expected.tolist()}, got {np.asarray(numbers).tolist()}"
             )
-        positions = np.asarray(positions, float)
         check_bonds(positions)
         flat = positions.ravel().tolist()
         energy = field.CalcEnergy(flat) * units.KCAL_MOL
@@ -219,6 +231,14 @@ def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
     return check
 
 
+@checked(
+    smiles=text,
+    n=whole(least=1, most=10**6),
+    temperature=guards.positive,
+    seed=guards.seed,
+    spacing=guards.number(least=0.5, most=1e6),
+    equilibration=guards.number(least=0, most=1e9),
+)
 def sample(
     smiles: str,
     n: int,
@@ -232,13 +252,17 @@ def sample(
 
     Strong friction (1/20 fs) makes a single molecule forget its start quickly.
     """
-    for name, value in {"n": n, "spacing": spacing}.items():
-        if not value > 0:
-            raise ValueError(f"{name}: needs a positive number, got {value}")
     (start,) = conformers(smiles, 1, seed=seed)
     every, skip = round(spacing / 0.5), round(equilibration / spacing)
-    how = dict(temperature=temperature, friction=0.05, every=every, seed=seed)
-    frames = dynamics.simulate(start, mmff94(smiles), steps=(n + skip) * every, **how)
+    frames = dynamics.simulate(
+        start,
+        mmff94(smiles),
+        steps=(n + skip) * every,
+        temperature=temperature,
+        friction=0.05,
+        every=every,
+        seed=seed,
+    )
     for frame in frames:
         frame.info["temperature"] = temperature
     return frames[skip:]
@@ -260,6 +284,11 @@ _UNSTABLE = [  # for `enumerate_smiles`
 ]
 
 
+@checked(
+    max_heavy=whole(least=1, most=9),
+    keep=guards.optional(guards.count),
+    seed=guards.seed,
+)
 def enumerate_smiles(
     max_heavy: int, keep: int | None = None, seed: int = 0
 ) -> list[str]:
@@ -270,10 +299,6 @@ def enumerate_smiles(
     rules of stability (ours) and MMFF94 allow. `keep` caps how many of each size stay,
     and grow; each carbon makes a molecule 3 times likelier to be drawn.
     """
-    if not 1 <= max_heavy <= 9:
-        raise ValueError(f"max_heavy: needs 1 to 9 heavy atoms, got {max_heavy}")
-    if keep is not None and keep < 1:
-        raise ValueError(f"keep: needs a positive number of molecules, got {keep}")
     rng = np.random.default_rng(seed)
     level, found = ["C", "N", "O"], ["C", "N", "O"]
     for _ in range(max_heavy - 1):

@@ -3,8 +3,14 @@
 ATBagging (arXiv 2602.02415): a bagged regressor on *cheap* labels says how much each
 candidate informs; a determinantal point process then picks candidates that inform and
 differ. Only the abstract and the released code could be read.
+
+A determinantal point process (DPP) draws subsets that are good and unlike each other: a
+subset S has the probability det(L_S) / Z with L = B Bᵀ, where row i of B (N, R) is
+sqrt(quality_i) times features of candidate i. Memory is linear in N. Kulesza & Taskar,
+Found. Trends Mach. Learn. 5, 123 (2012), arXiv 1207.6083.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -12,21 +18,53 @@ import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.ensemble import BaggingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from . import dpp
+from . import guards
+from .guards import checked, count, flag, number, one_of, seed
 
 PROBES, COMPONENTS, SHRINKAGE, FEATURES = 300, 10, 0.1, 1000
 LOG_FLOOR = -15  # the released code leaves out eigenvalues below exp(-15)
+MOST = 1e30  # of a feature or label: its square is still a float
+RANK = 1e-10  # of the largest eigenvalue of a DPP: smaller ones are zero
 
 
+def _table(value, name: str) -> np.ndarray:
+    """Take a table (candidates, features) that is not empty."""
+    found = guards.array(None, None, most=MOST)(value, name)
+    if not found.size:
+        raise guards.refusal(name, "a table (candidates, features), not empty", value)
+    return found
+
+
+MANY, POWER = guards.whole(least=1, most=100_000), number(least=0, most=20)
+LENGTH = number(least=1e-6, most=1e6)  # a scale, in units of the features
+LABELS = guards.array(None, most=MOST)
+FIT = dict(X=_table, y=LABELS, seed=seed)
+PICK = dict(X=_table, n=count, seed=seed)
+
+
+def _check(X, n: int) -> None:
+    if n > len(X):
+        raise ValueError(f"n: needs a number from 1 to {len(X)} candidates, got {n}")
+
+
+def _check_labels(X, y) -> None:
+    if len(y) != len(X):
+        raise guards.refusal("X, y", f"a label for each of {len(X)} candidates", y)
+
+
+@checked(**FIT, n_estimators=MANY)
 def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     """Fit bagged trees, a ``BaggingRegressor``, to y (N,) of X (N, d)."""
+    _check_labels(X, y)
     bag = BaggingRegressor(DecisionTreeRegressor(), n_estimators, random_state=seed)
     return bag.fit(X, y)
 
 
+@checked(**FIT, n_estimators=MANY, variant=one_of("corrected", "released"))
 def informativeness(
     X: np.ndarray, y: np.ndarray, *, seed: int, n_estimators=100, variant="corrected"
 ) -> np.ndarray:
@@ -40,12 +78,6 @@ def informativeness(
     since those of 37 trees at 300 probes have no inverse. "released": the authors'
     code, with pseudo-inverses, and with the log-determinants' sign turned.
     """
-    X, y = np.asarray(X, float), np.asarray(y, float)
-    if y.shape != (len(X),) or not np.isfinite(y).all():
-        found = f"shape {y.shape} with {np.isfinite(y).sum()} finite ones"
-        raise ValueError(f"y: needs {len(X)} finite cheap labels, got {found}")
-    if variant not in ("corrected", "released"):
-        raise ValueError(f"variant: needs 'corrected' or 'released', got {variant!r}")
     bag = forest(X, y, seed, n_estimators)
     probes = X[np.random.default_rng(seed).permutation(len(X))[:PROBES]]
     P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)
@@ -54,11 +86,11 @@ def informativeness(
         inside[drawn, t] = True
     enough = np.minimum(inside.sum(1), (~inside).sum(1)) >= 2
     scores = np.zeros(len(X))
-    scores[enough] = divergences(P, inside[enough], variant)
+    scores[enough] = _divergences(P, inside[enough], variant)
     return scores
 
 
-def divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
+def _divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
     """Score (N,) predictions P (T, probes) of trees `inside` (N, T) against the rest.
 
     For the variants see `informativeness`.
@@ -95,17 +127,109 @@ def _pseudo_logdet(S: np.ndarray) -> float:
     return float(logs[logs > LOG_FLOOR].sum())
 
 
+@checked(X=_table)
 def standardised(X: np.ndarray) -> np.ndarray:
     """Give X (N, d) mean 0 and spread 1 in each column; constant columns are zero."""
-    X = np.asarray(X, float)
-    if X.ndim != 2 or not len(X) or not np.isfinite(X).all():
-        raise ValueError(
-            "X: needs a table (candidates, features) of finite numbers, got shape "
-            f"{X.shape} with {np.isfinite(X).sum()} finite ones"
-        )
     return StandardScaler().fit_transform(X)
 
 
+@checked(X=_table, n_features=MANY, length_scale=LENGTH, seed=seed)
+def fourier_features(
+    X: np.ndarray, n_features: int, length_scale: float, seed: int
+) -> np.ndarray:
+    """Draw random Fourier features (N, R) of X (N, d).
+
+    Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
+    NeurIPS 2007.
+    """
+    rng = np.random.default_rng(seed)
+    W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
+    b = rng.uniform(0, 2 * np.pi, n_features)
+    return np.sqrt(2 / n_features) * np.cos(X @ W + b)
+
+
+@checked(features=_table, quality=guards.optional(LABELS))
+def weighted(features: np.ndarray, quality: np.ndarray | None) -> np.ndarray:
+    """Multiply features (N, R) by the square root of qualities (N,)."""
+    if quality is None:
+        return features
+    if len(quality) != len(features) or (quality < 0).any():
+        needs = f"{len(features)} numbers, none negative"
+        raise guards.refusal("quality", needs, quality)
+    return features * np.sqrt(quality)[:, None]
+
+
+@checked(B=_table, n=count, seed=seed)
+def draw_dpp(B: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Draw (n,) indices, exactly, from the k-DPP with L = B Bᵀ and k = n.
+
+    Eigenvectors are drawn by elementary symmetric polynomials, points one by one from
+    the projection on them; in the dual, so that nothing is (N, N).
+    """
+    rng = np.random.default_rng(seed)
+    values, vectors = np.linalg.eigh(B.T @ B)  # (R,), (R, R)
+    keep = values > RANK * max(values[-1], 0)
+    _check_rank(n, int(keep.sum()), len(B))
+    values, vectors = values[keep], vectors[:, keep]
+    logs, k, chosen = np.log(values), n, []
+    E = _log_polynomials(logs, n)
+    for m in range(len(logs), 0, -1):  # a set weighs the product of its eigenvalues
+        if k and np.log(rng.uniform()) < logs[m - 1] + E[k - 1, m - 1] - E[k, m]:
+            chosen.append(m - 1)
+            k -= 1
+    V = B @ (vectors[:, chosen] / np.sqrt(values[chosen]))  # (N, n), orthonormal
+    left, directions, points = (V**2).sum(1), np.empty((0, n)), []
+    for _ in range(n):
+        weights = np.clip(left, 0, None)
+        weights[points] = 0
+        i = int(rng.choice(len(V), p=weights / weights.sum()))
+        points.append(i)
+        c = V[i] - directions.T @ (directions @ V[i])
+        c /= np.linalg.norm(c)
+        directions = np.vstack([directions, c])
+        left = left - (V @ c) ** 2
+    return np.array(points)
+
+
+def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
+    """Return log e_k(first m values), (n + 1, M + 1): symmetric polynomials."""
+    E = np.full((n + 1, len(logs) + 1), -np.inf)
+    E[0] = 0.0
+    for m, value in enumerate(logs, 1):
+        E[1:, m] = np.logaddexp(E[1:, m - 1], value + E[:-1, m - 1])
+    return E
+
+
+@checked(B=_table, n=count)
+def greedy_dpp(B: np.ndarray, n: int) -> np.ndarray:
+    """Choose at each of n steps the point that raises det(L_S) the most.
+
+    Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky).
+    """
+    gain = (B**2).sum(1)  # (N,)
+    floor = RANK * gain.max(initial=0)
+    rows, points = np.empty((0, len(B))), []
+    for _ in range(min(n, len(B))):
+        i = int(gain.argmax())
+        if not gain[i] > floor:
+            break
+        row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])
+        rows, gain = np.vstack([rows, row]), gain - row**2
+        gain[i] = -np.inf  # taken
+        points.append(i)
+    _check_rank(n, len(points), len(B))
+    return np.array(points)
+
+
+def _check_rank(n: int, rank: int, candidates: int) -> None:
+    if n > rank:
+        raise ValueError(
+            f"n: needs a number from 1 to {rank}, got {n}: no more of the {candidates} "
+            "rows of B differ from each other and have a quality above zero"
+        )
+
+
+@checked(**PICK, power=POWER, length_scale=LENGTH, deterministic=flag)
 def atbagging(
     X, y, n, *, seed, power=2.0, length_scale=2.0, n_estimators=100, deterministic=False
 ) -> np.ndarray:
@@ -126,13 +250,58 @@ def _relative(scores: np.ndarray) -> np.ndarray | None:
     return scores / scores.max() if scores.max() > 0 else None
 
 
+@checked(**PICK, length_scale=LENGTH, deterministic=flag)
 def diverse(
     X, n: int, *, seed: int, quality=None, length_scale=2.0, deterministic=False
 ) -> np.ndarray:
     """Choose candidates (n,) by a k-DPP; `quality` (N,), e.g. a committee's spread."""
-    features = dpp.fourier_features(standardised(X), FEATURES, length_scale, seed)
-    B = dpp.weighted(features, quality)
-    return dpp.greedy(B, n) if deterministic else dpp.sample(B, n, seed)
+    features = fourier_features(standardised(X), FEATURES, length_scale, seed)
+    B = weighted(features, quality)
+    return greedy_dpp(B, n) if deterministic else draw_dpp(B, n, seed)
+
+
+@checked(**PICK)
+def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Draw candidates (n,) at random."""
+    _check(X, n)
+    return np.random.default_rng(seed).permutation(len(X))[:n]
+
+
+@checked(scores=LABELS, n=count)
+def top(scores: np.ndarray, n: int) -> np.ndarray:
+    """Choose the largest scores (N,): informative, or a committee's spread."""
+    _check(scores, n)
+    return np.argsort(-scores, kind="stable")[:n]
+
+
+@checked(**PICK)
+def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Choose candidates (n,), each the farthest from those before; draw the first."""
+    _check(X, n)
+    X = standardised(X)
+    points = [int(np.random.default_rng(seed).integers(len(X)))]
+    nearest = np.full(len(X), np.inf)
+    while len(points) < n:
+        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
+        nearest[points] = -1
+        points.append(int(nearest.argmax()))
+    return np.array(points)
+
+
+@checked(**PICK)
+def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Choose of each of `n` k-means clusters the member nearest to its centre."""
+    _check(X, n)
+    X = standardised(X)
+    with warnings.catch_warnings():  # of duplicates
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
+    points: list[int] = []
+    for centre in centres:
+        distance = np.linalg.norm(X - centre, axis=1)
+        distance[points] = np.inf  # with duplicates two centres may share a member
+        points.append(int(distance.argmin()))
+    return np.array(points)
 
 
 _WAYS: dict[str, Callable[..., np.ndarray]] = {
@@ -147,72 +316,33 @@ _WAYS: dict[str, Callable[..., np.ndarray]] = {
 METHODS = tuple(_WAYS)
 
 
+@checked(
+    **PICK | {"power": POWER, "length_scale": LENGTH},
+    method=one_of(*METHODS),
+    y=guards.optional(LABELS),
+)
 def choose(
     method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
 ) -> np.ndarray:
     """Choose candidates (n,) by one of `METHODS`; each uses what it needs."""
-    if method not in METHODS:
-        raise ValueError(f"method: needs one of {METHODS}, got {method!r}")
     return _WAYS[method](X, y, n, seed=seed, power=power, length_scale=length_scale)
 
 
-def random(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Draw candidates (n,) at random."""
-    _check(X, n)
-    return np.random.default_rng(seed).permutation(len(X))[:n]
-
-
-def top(scores: np.ndarray, n: int) -> np.ndarray:
-    """Choose the largest scores (N,): informative, or a committee's spread."""
-    _check(scores, n)
-    return np.argsort(-np.asarray(scores, float), kind="stable")[:n]
-
-
-def farthest_points(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Choose candidates (n,), each the farthest from those before; draw the first."""
-    _check(X, n)
-    X = standardised(X)
-    points = [int(np.random.default_rng(seed).integers(len(X)))]
-    nearest = np.full(len(X), np.inf)
-    while len(points) < n:
-        nearest = np.minimum(nearest, np.linalg.norm(X - X[points[-1]], axis=1))
-        nearest[points] = -1
-        points.append(int(nearest.argmax()))
-    return np.array(points)
-
-
-def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-    """Choose of each of `n` k-means clusters the member nearest to its centre."""
-    _check(X, n)
-    X = standardised(X)
-    centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
-    points: list[int] = []
-    for centre in centres:
-        distance = np.linalg.norm(X - centre, axis=1)
-        distance[points] = np.inf  # with duplicates two centres may share a member
-        points.append(int(distance.argmin()))
-    return np.array(points)
-
-
-def _check(X, n: int) -> None:
-    if not 1 <= n <= len(X):
-        raise ValueError(f"n: needs a number from 1 to {len(X)} candidates, got {n}")
-
-
 ACQUISITIONS = ("random", "committee", "DPP of the committee")
+WAY, BAG = one_of(*ACQUISITIONS), guards.instance(BaggingRegressor)
 
 
+@checked(bag=BAG, X=_table)
 def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:
     """Return the standard deviation of the trees' predictions, (N,), in y's unit."""
     return np.std([tree.predict(X) for tree in bag.estimators_], axis=0)
 
 
+@checked(**PICK, way=WAY, bag=BAG)
 def acquire(
     way: str, bag: BaggingRegressor, X: np.ndarray, n: int, seed: int
 ) -> np.ndarray:
     """Choose candidates (n,) of X to label next, by one of `ACQUISITIONS`."""
-    if way not in ACQUISITIONS:
-        raise ValueError(f"way: needs one of {ACQUISITIONS}, got {way!r}")
     if way == "random":
         return random(X, n, seed=seed)
     apart = spread(bag, X)
@@ -221,6 +351,10 @@ def acquire(
     return diverse(X, n, seed=seed, quality=_relative(apart))
 
 
+WHOLE = guards.whole(least=0)
+
+
+@checked(**FIT, first=guards.several(WHOLE), way=WAY, rounds=WHOLE, batch=count)
 def learn(
     X, y, test, first, way: str, *, rounds: int, batch: int, seed: int
 ) -> tuple[list[float], np.ndarray]:
@@ -229,7 +363,15 @@ def learn(
     Return the mean absolute error on `test` (X, y) at the start and after each round,
     and the indices in the order of labelling.
     """
-    known, errors = [int(k) for k in first], []
+    _check_labels(X, y)
+    known, errors = [*first], []
+    if max(known) >= len(X) or len(known) + rounds * batch > len(X):
+        needs = f"at most {len(X)} candidates in all"
+        raise guards.refusal("first, rounds, batch", needs, (known, rounds, batch))
+    if not isinstance(test, tuple | list) or len(test) != 2:
+        raise guards.refusal("test", "features and labels: (X, y)", test)
+    test = _table(test[0], "test[0]"), LABELS(test[1], "test[1]")
+    _check_labels(*test)
     for k in range(rounds + 1):
         bag = forest(X[known], y[known], seed)
         errors.append(float(np.abs(bag.predict(test[0]) - test[1]).mean()))
@@ -239,13 +381,14 @@ def learn(
     return errors, np.array(known)
 
 
+@checked(ours=LABELS, theirs=LABELS)
 def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
     """Return the mean of ours - theirs (repeats,), and its 95 % confidence interval.
 
     By Student's t: where the interval does not hold zero, the two differ.
     """
-    gaps = np.asarray(ours, float) - np.asarray(theirs, float)
-    if gaps.ndim != 1 or len(gaps) < 2:
-        raise ValueError(f"ours, theirs: need two repeats or more, got {gaps.shape}")
+    if len(ours) != len(theirs) or len(ours) < 2:
+        raise ValueError("ours, theirs: need the same repeats, and two or more")
+    gaps = ours - theirs
     half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
     return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)

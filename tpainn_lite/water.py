@@ -7,17 +7,18 @@ from itertools import combinations
 import numpy as np
 import openmm
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from . import analysis, units
-from .analysis import check_water, nearest_image
+from . import analysis, guards, units
+from .analysis import check_water, nearest_image, neighbours
 from .data import cell_of, reordered
 from .engine import Box
+from .guards import checked, number, positive, settle, structure
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
+DENSITY = number(above=0, most=100)  # g/cm³
 ORIENTATIONS = 50  # tried for each molecule of a new box
 LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apart
     ([[0, 0, 0]], 1.0),
@@ -40,6 +41,15 @@ class WaterModel:
     charge: float  # e, on each hydrogen; its opposite, twice, on oxygen or on site M
     gamma: float = 1.0  # M = gamma O + (1 - gamma)/2 (H1 + H2); 1: M is oxygen
     source: str = ""
+
+    def __post_init__(self):
+        """Check the parameters: a model that falls into itself is none."""
+        settle(self, name=guards.text, stretch=guards.several(guards.finite))
+        settle(self, r0=positive, theta0=number(above=0, most=180))
+        settle(self, k_angle=positive, sigma=positive, epsilon=guards.not_negative)
+        settle(self, charge=number(least=0, most=10), gamma=number(above=0, most=1))
+        settle(self, source=guards.instance(str))
+        positive(self.stretch[0], "stretch[0]")
 
 
 SPC_FW = WaterModel(
@@ -88,6 +98,11 @@ MODELS = {
 }
 
 
+@checked(
+    model=guards.instance(WaterModel),
+    atoms=structure,
+    cutoff=guards.optional(positive),
+)
 def water_system(
     model: WaterModel, atoms: Atoms, *, cutoff: float | None = None
 ) -> openmm.System:
@@ -125,9 +140,10 @@ def water_system(
 
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
     """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
-    r0, theta0 = float(model.r0) / units.NM, math.radians(model.theta0)
-    # kJ/mol/nm^k, as floats of Python: OpenMM reads their text
-    c = [float(a) * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)]
+    r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
+    c = [
+        a * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)
+    ]  # kJ/mol/nm^k
     angles = openmm.HarmonicAngleForce()
     if len(c) == 1:
         bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
@@ -163,11 +179,9 @@ def _make_periodic(nonbonded, box: Box, cutoff: float | None) -> None:
     """Sum charges by particle-mesh Ewald, and switch Lennard-Jones off."""
     height = box.height()
     cutoff = min(CUTOFF, 0.45 * height) if cutoff is None else cutoff
-    if not 0 < cutoff <= height / 2:
-        raise ValueError(
-            f"cutoff: needs a positive number up to {height / 2:.2f} Å, half the "
-            f"shortest height of the box, got {cutoff}"
-        )
+    if cutoff > height / 2:
+        needs = f"up to {height / 2:.2f} Å, half the shortest height of the box"
+        raise guards.refusal("cutoff", needs, cutoff)
     nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
     nonbonded.setCutoffDistance(cutoff / units.NM)
     nonbonded.setEwaldErrorTolerance(1e-4)  # about the relative error of forces
@@ -181,20 +195,15 @@ def spc_fw(atoms: Atoms) -> openmm.System:
     return water_system(SPC_FW, atoms)
 
 
-def _check_density(density: float) -> None:
-    if not 0 < density < math.inf:
-        raise ValueError(f"density: needs a positive number of g/cm³, got {density}")
-
-
+@checked(
+    n_molecules=guards.whole(least=1, most=10_000), density=DENSITY, seed=guards.seed
+)
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """Build a cubic periodic box of `n_molecules` at `density` (g/cm³).
 
     Oxygens sit on the roomiest cubic lattice; each molecule (SPC/Fw's geometry) takes
     the roomiest of 50 random orientations. This is no liquid yet: run some picoseconds.
     """
-    if not (isinstance(n_molecules, int | np.integer) and n_molecules > 0):
-        raise ValueError(f"n_molecules: needs a positive integer, got {n_molecules}")
-    _check_density(density)
     rng = np.random.default_rng(seed)
     mass = n_molecules * Atoms("OHH").get_masses().sum()  # u
     length = (mass / (density * units.GRAM_CM3)) ** (1 / 3)  # Å
@@ -202,7 +211,7 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     for site in length * _sites(n_molecules, rng):
         positions = np.vstack([positions, _place(site, positions, length, rng)])
     box = Atoms("OHH" * n_molecules, positions, cell=[length] * 3, pbc=True)
-    first, second, image = neighbor_list("ijS", box, CLASH)
+    first, second, image = neighbours("ijS", box, CLASH)
     if np.any((first // 3 != second // 3) | image.any(1)):
         raise ValueError(
             f"density: at {density} g/cm³ two molecules come closer than {CLASH} Å; "
@@ -211,9 +220,9 @@ def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     return box
 
 
+@checked(atoms=structure, density=DENSITY)
 def scaled(atoms: Atoms, density: float) -> Atoms:
     """Move molecules, undeformed, to another density (g/cm³) of the box."""
-    _check_density(density)
     if not atoms.pbc.all():
         raise ValueError("atoms: needs a box that is periodic in all directions")
     check_water(atoms)
@@ -226,6 +235,7 @@ def scaled(atoms: Atoms, density: float) -> Atoms:
     return moved
 
 
+@checked(atoms=structure)
 def ordered(atoms: Atoms) -> Atoms:
     """Copy water with its atoms in the order O H H, O H H, ..., molecules whole.
 
@@ -254,7 +264,7 @@ def ordered(atoms: Atoms) -> Atoms:
     near = vectors[owner, np.arange(len(hydrogens))]  # (H, 3) Å from the owner
     whole[hydrogens] = positions[oxygens][owner] + near
     pairs = hydrogens[np.argsort(owner, kind="stable").reshape(-1, 2)]  # (O, 2)
-    return reordered(atoms, np.column_stack([oxygens, pairs]).ravel(), whole)
+    return reordered(atoms, np.column_stack([oxygens, pairs]).ravel().tolist(), whole)
 
 
 def _sites(n: int, rng: np.random.Generator) -> np.ndarray:

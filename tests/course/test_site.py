@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from tpainn_lite import dpp
+from tpainn_lite import select
 from tpainn_lite.course import lessons, site
 
 COLAB = "[Colab](https://colab.research.google.com/github/x/y/blob/main/a/03_s.ipynb)"
@@ -82,9 +82,9 @@ def test_the_index_names_the_lessons(written):
 
 def test_the_reference_has_the_docstrings(tmp_path, monkeypatch):
     monkeypatch.setenv("PDOC_ALLOW_EXEC", "1")
-    site.reference(tmp_path, "tpainn_lite.dpp", "tpainn_lite.units")
-    page = (tmp_path / "tpainn_lite/dpp.html").read_text("utf-8")
-    assert dpp.greedy.__doc__.splitlines()[0].strip(".") in page
+    site.reference(tmp_path, "tpainn_lite.select", "tpainn_lite.units")
+    page = (tmp_path / "tpainn_lite/select.html").read_text("utf-8")
+    assert select.diverse.__doc__.splitlines()[0].strip(".") in page
     assert (tmp_path / "tpainn_lite/units.html").is_file()
 
 

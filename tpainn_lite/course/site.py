@@ -26,7 +26,7 @@ from .. import guards
 from .lessons import PLOTLY, WIDGET
 
 CORE = "units guards bounds data datasets molecules water engine dynamics analysis"
-CORE += " graphs model train tune ridge_head select dpp"
+CORE += " graphs model train tune ridge_head select"
 ROOMS = ("inference", "public", "explorers", "course")
 LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
 INDEX = """<!doctype html>

@@ -15,6 +15,7 @@ import pooch
 from ase import Atoms
 from requests import RequestException  # what pooch lets through
 
+from ..guards import checked, file, instance, one_of, optional
 from . import formats
 
 RETRIES = 2  # after a broken connection or a wrong hash; pooch waits 1 s, then 2 s
@@ -49,7 +50,7 @@ for _name, _row in SETS.items():
     SETS[_name] = PublicSet(_name, _files, **_row)
 
 
-def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
+def _mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
     """Find `file` in the folder `mirror` and check its hash."""
     path = mirror / file.path
     if not path.is_file():
@@ -66,7 +67,7 @@ def mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
     return path
 
 
-def fetch(about: PublicSet, file: File, cache: Path) -> Path:
+def _fetch(about: PublicSet, file: File, cache: Path) -> Path:
     """Find `file` in `cache`, or download it, whole or not at all; errors: `load`."""
     instead = f"without a network, use the shipped set {about.instead!r}"
     downloads = pooch.create(
@@ -98,17 +99,22 @@ def fetch(about: PublicSet, file: File, cache: Path) -> Path:
         ) from error
 
 
+FOLDERS = dict(mirror=optional(file), cache=optional(file))
+
+
+@checked(about=instance(PublicSet), **FOLDERS)
 def located(
     about: PublicSet, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> list[Path]:
     """Find the files of a set in a mirror or the cache, or download them."""
     if mirror := mirror or os.environ.get("TPAINN_MIRROR"):
         folder = Path(mirror).expanduser()
-        return [mirrored(about, file, folder) for file in about.files]
+        return [_mirrored(about, file, folder) for file in about.files]
     cache = cache or os.environ.get("TPAINN_CACHE") or pooch.os_cache("tpainn-lite")
-    return [fetch(about, file, Path(cache).expanduser()) for file in about.files]
+    return [_fetch(about, file, Path(cache).expanduser()) for file in about.files]
 
 
+@checked(**FOLDERS)
 def load(
     name: str, mirror: str | Path | None = None, cache: str | Path | None = None
 ) -> dict[str, list[Atoms]]:
@@ -122,7 +128,7 @@ def load(
     network, `FileNotFoundError` for a gap in the mirror. Raises `ValueError` for files
     with a wrong hash, and for ones that cannot be understood.
     """
-    about = SETS[name]
+    about = SETS[one_of(*SETS)(name, "name")]
     splits = getattr(formats, about.read)(*located(about, mirror, cache))
     for split, frames in splits.items():
         for atoms in frames:

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
+from .. import guards
 from ..bounds import check_size
 from ..data import with_labels
 from ..datasets import SHIPPED
@@ -32,6 +33,7 @@ QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve,
 QM9_U0 = 12  # Hartree
 
 
+@guards.checked(arrays=guards.instance(Mapping))
 def named_units(
     arrays: Mapping[str, np.ndarray],
 ) -> tuple[float | None, float | None]:
@@ -50,18 +52,23 @@ def named_units(
     return found[0], found[1]
 
 
+TOLD = guards.optional(guards.several(guards.positive, 2))
+
+
+@guards.checked(path=guards.file, told=TOLD)
 def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[Atoms]:
     """Read the frames of rMD17's or sGDML's npz, in the units that it names.
 
     Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
     (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). What it does
     not name is Å, and as `told`: the units of force (eV/Å) and energy (eV), or
-    kcal/mol. Raises `ValueError` for shapes that do not fit, `KeyError` for a missing
-    array, or for a file that is too large (`check_size`).
+    kcal/mol. Raises `ValueError` for arrays that are missing or do not fit.
     """
     check_size(path)
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
+        if missing := sorted(set(keys) - set(arrays)):
+            raise ValueError(f"{path}: has no arrays {missing}")
         numbers, positions, energies, forces = (arrays[key] for key in keys)
         named = named_units(arrays)
         energy = named[0] or (told[1] if told else KCAL_MOL)
@@ -77,9 +84,10 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
     read, numbers = [], np.broadcast_to(numbers, (frames, n))
     rows = zip(numbers, positions, energies.ravel(), forces, strict=True)
     for k, (z, r, e, f) in enumerate(rows):
-        there = z > 0
-        atoms = Atoms(z[there], r[there] * length, cell=cells[k] * length, pbc=pbc[k])
-        read.append(with_labels(atoms, e * energy, f[there] * force))
+        there, cell = z > 0, cells[k] * length
+        atoms = Atoms(z[there], r[there] * length, cell=cell, pbc=pbc[k])
+        with guards.at(f"{path}, frame {k}"):
+            read.append(with_labels(atoms, e * energy, f[there] * force))
     return read
 
 
@@ -143,7 +151,11 @@ def water_frames(*paths: Path) -> list[Atoms]:
 
 def water_split() -> dict[str, list[int]]:
     """Read which frames of water-pbe0ts, by number in its files, are pool and test."""
-    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int).ravel().tolist()
+    order = (
+        np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int, encoding="utf-8")
+        .ravel()
+        .tolist()
+    )
     return {"pool": order[:POOL], "test": order[POOL + GAP :]}
 
 
