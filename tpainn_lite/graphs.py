@@ -3,10 +3,9 @@
 Tensors are made from NumPy's arrays, so torch's default type and device do not matter.
 
 A graph holds Z (N,), R (N, 3) Å, the pairs idx_i, idx_j (E,) within the cutoff, and for
-periodic structures offsets (E, 3) Å = S @ cell, so that r_ij = R[j] - R[i] + offsets.
-A batch holds these vectors r_ij (E, 3) Å instead of R and offsets: they are taken in
-float64, because float32 positions far from the origin lose the bond lengths. It adds
-idx_m (N,), the structure of each atom, and n_atoms (B,).
+periodic structures offsets (E, 3) Å: r_ij = R[j] - R[i] + offsets. A batch holds r_ij
+(E, 3) Å instead, taken in float64: float32 positions far from the origin lose the bond
+lengths. It adds idx_m (N,), the structure of each atom, and n_atoms (B,).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,10 +26,7 @@ PaiNN = Any  # SchNetPack's: its layers are more than torch.nn.Module tells
 
 
 def best_device(now: torch.device) -> torch.device:
-    """Choose the GPU, where there is one, for what is on the CPU `now`.
-
-    What is elsewhere already stays. ``CUDA_VISIBLE_DEVICES=""`` hides every GPU.
-    """
+    """Choose a GPU, where there is one, for what is on the CPU; the rest stays."""
     found = now.type == "cpu" and torch.cuda.is_available()
     return torch.device("cuda") if found else now
 
@@ -61,10 +57,7 @@ def finite(*result):
 
 
 def graph(atoms: Atoms, cutoff: float) -> Graph:
-    """Build the graph of one structure: floats in float64, indices in int32.
-
-    Lists every pair i, j (both directions) and every periodic image within `cutoff` Å.
-    """
+    """List all pairs (both directions, every image) within `cutoff` Å, in float64."""
     guards.structure(atoms, "atoms")
     cutoff = guards.positive(cutoff, "cutoff")
     guards.array(len(atoms), 3)(atoms.positions, "atoms.positions")
@@ -91,7 +84,7 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
 
 
 def vectors(g: Graph) -> torch.Tensor:
-    """Compute r_ij (E, 3) Å of a graph's pairs, from atom i to atom j, in float64."""
+    """Compute r_ij (E, 3) Å of a graph's pairs, from atom i to atom j."""
     R = g["R"]
     return R[g["idx_j"]] - R[g["idx_i"]] + g.get("offsets", 0.0)
 
@@ -136,10 +129,9 @@ def pair_forces(slope: torch.Tensor, batch: Graph) -> torch.Tensor:
 
 
 class Graphs(tuple[Atoms, ...]):
-    """Checked frames with their graphs; the atoms must not be moved any more.
+    """Checked frames with the graphs that all potentials of this `cutoff` (Å) use.
 
-    `Potential.predict`, `tune.with_references` and `train.fit` neither check them again
-    nor build their graphs again, for a potential of the same `cutoff` (Å).
+    The atoms must not be moved any more.
     """
 
     def __new__(cls, frames: Sequence[Atoms], *_, name: str = "frames", **__):
@@ -164,19 +156,8 @@ def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:
 class Samples(Graphs):
     """Labelled structures ready for training, handed out in batches."""
 
-    def __init__(
-        self,
-        frames: Sequence[Atoms],
-        cutoff: float,
-        references: np.ndarray,
-        forces: bool = True,
-        name: str = "train",
-    ):
-        """Build every graph once; subtract `references` (frames,) eV in float64.
-
-        Raises `ValueError`, naming the frame, for a missing energy or, where `forces`
-        are asked for, missing forces.
-        """
+    def __init__(self, frames, cutoff: float, references, forces=True, name="train"):
+        """Subtract `references` (frames,) eV; refuse frames without a label."""
         super().__init__(frames, cutoff, name=name, labelled=False)
         truth = [labels(a, f"{name}, frame {k}", forces) for k, a in enumerate(frames)]
         self.energies = torch.from_numpy(np.array([e for e, _ in truth]) - references)
@@ -250,10 +231,9 @@ def pairwise(painn: PaiNN, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
 def padded(painn: PaiNN, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
     """Pass the messages of `pairwise` (for sorted idx_i), sums over neighbours first.
 
-    A filter is linear in the radial functions b(d), so that sum_j W(d_ij) x_j, the
-    message from features x_j, is sum_k W_k sum_j b_k(d_ij) x_j: a batched matrix
-    product, without a filter for every pair. 2-3 times as fast as `pairwise` in a
-    liquid (many neighbours, few radial functions), slower in molecules.
+    A filter is linear in the radial functions b(d), so that sum_j W(d_ij) x_j is
+    sum_k W_k sum_j b_k(d_ij) x_j: a batched matrix product. 2-3 times as fast as
+    `pairwise` in a liquid (many neighbours, few radial functions), slower in molecules.
     """
     n, F = len(Z), painn.n_atom_basis
     neighbours, r = _padded_pairs(idx_i, idx_j, r_ij, n, float(painn.cutoff))
@@ -282,12 +262,11 @@ def padded(painn: PaiNN, Z, idx_i, idx_j, r_ij) -> torch.Tensor:
 def _padded_pairs(idx_i, idx_j, r_ij, n: int, far: float):
     """Arrange pairs as neighbours (n, K) of each atom and vectors to them (n, K, 3).
 
-    `idx_i` (E,) is sorted. Empty places hold atom 0 at a distance of `far`.
+    `idx_i` (E,) is sorted. Empty places hold atom 0, farther away than `far`.
     """
     count = torch.bincount(idx_i, minlength=n)  # (n,)
-    place = torch.arange(len(idx_i), device=idx_i.device)
-    place = place - (count.cumsum(0) - count)[idx_i]
+    first = (count.cumsum(0) - count)[idx_i]
+    place = torch.arange(len(idx_i), device=idx_i.device) - first
     size = (n, int(count.max()) if len(idx_i) else 0)
     neighbours = idx_j.new_zeros(size).index_put((idx_i, place), idx_j)
-    empty = r_ij.new_tensor([far, 0.0, 0.0]).expand(*size, 3)
-    return neighbours, empty.index_put((idx_i, place), r_ij)
+    return neighbours, r_ij.new_full((*size, 3), far).index_put((idx_i, place), r_ij)

@@ -1,10 +1,9 @@
 """An instant head: the representation stays, the read-out is one linear solve.
 
-The pretrained read-out of an atom gains w · φ(h), with φ random features of the atom's
-scalars h. Energies and forces are linear in w, so a ridge regression on what the
-potential gets wrong finds w at once; its prior, w = 0, is the pretrained potential.
-Leaving out one structure at a time chooses the ridge. The idea is FRANKEN's: Novelli et
-al., arXiv 2505.05652.
+The read-out of an atom gains w · φ(h), with φ random features of the atom's scalars h.
+Energies and forces are linear in w, so a ridge regression on what the potential gets
+wrong finds w at once; its prior, w = 0, is the pretrained potential. Leaving out one
+structure at a time chooses the ridge. FRANKEN's idea: Novelli et al., arXiv 2505.05652.
 """
 
 import copy
@@ -62,15 +61,12 @@ def _alike(value, name: str) -> tuple[Rows, ...]:
 
 POTENTIAL, FRAMES = guards.instance(Potential), guards.structures()
 CONFIG = guards.instance(HeadConfig)
-OPTIONAL, PHI = guards.optional(CONFIG), guards.instance(RandomFeatures)
+PHI, HOW = guards.instance(RandomFeatures), HeadConfig()
 
 
 @checked(potential=POTENTIAL, frames=FRAMES)
 def atom_scalars(potential: Potential, frames: Sequence[Atoms]) -> list[torch.Tensor]:
-    """Return the scalars (N, F) of each frame's atoms before the read-out, on the CPU.
-
-    Their mean over a structure's atoms is a fixed-length description of it.
-    """
+    """Return the scalars (N, F) of each frame's atoms, on the CPU."""
     kept, bare = [], copy.deepcopy(potential)
     bare.readout.outnet.register_forward_pre_hook(lambda _, h: kept.append(h[0]))
     bare.predict(frames, batch_atoms=1, forces=False)  # one call a frame
@@ -93,19 +89,17 @@ def draw_features(
     return RandomFeatures(h.mean(dim=0), omega / spread[:, None], phase)
 
 
-@checked(potential=POTENTIAL, frames=FRAMES, phi=PHI, config=OPTIONAL)
+@checked(potential=POTENTIAL, frames=FRAMES, phi=PHI, config=CONFIG)
 def design(
     potential: Potential,
     frames: Sequence[Atoms],
     phi: RandomFeatures,
-    config: HeadConfig | None = None,
+    config: HeadConfig = HOW,
 ) -> list[Rows]:
     """Compute the rows of each labelled frame: slow, but once; `solve` is quick.
 
     The reference energies of `potential` should fit already (`tune.with_references`).
-    Raises `ValueError`, naming the frame, for a missing label.
     """
-    config = config or HeadConfig()
     truth = [labels(a, f"frames, frame {k}") for k, a in enumerate(frames)]
     frames = Graphs(frames, potential.config.cutoff, labelled=False)
     energies, forces = potential.predict(frames)
@@ -126,28 +120,25 @@ def design(
     return rows
 
 
-@checked(rows=_alike, config=OPTIONAL)
-def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
+@checked(rows=_alike, config=CONFIG)
+def solve(rows: Sequence[Rows], config: HeadConfig = HOW):
     """Solve for w (D,) eV; return w and {ridge: squared error left out}.
 
-    Minimises the mean over structures of |X w - y|² plus ridge |w|². For one structure,
-    of which nothing can be left out, it takes the largest ridge.
+    Minimises the mean over structures of |X w - y|² plus ridge |w|². One structure, of
+    which nothing can be left out, takes the largest ridge.
     """
-    ridges, n = (config or HeadConfig()).ridges, len(rows)
+    n, left_out = len(rows), {}
     A = sum(row.X.T @ row.X for row in rows)  # (D, D)
     b = sum(row.X.T @ row.y for row in rows)  # (D,)
     eye = np.eye(len(b))
-    if n == 1:
-        return np.linalg.solve(A + max(ridges) * eye, b), {}
-    left_out = {}
-    for ridge in ridges:
+    for ridge in config.ridges if n > 1 else ():
         error = 0.0
         for row in rows:
             others = A - row.X.T @ row.X + (n - 1) * ridge * eye
             w = np.linalg.solve(others, b - row.X.T @ row.y)
             error += float(((row.X @ w - row.y) ** 2).sum())
         left_out[ridge] = error / n
-    best = min(left_out, key=left_out.get)
+    best = min(left_out, key=left_out.get, default=max(config.ridges))
     return np.linalg.solve(A + n * best * eye, b), left_out
 
 
@@ -155,10 +146,8 @@ def solve(rows: Sequence[Rows], config: HeadConfig | None = None):
 def force_errors(rows: Sequence[Rows], w: np.ndarray, config: HeadConfig) -> np.ndarray:
     """Compute predicted less labelled forces (eV/Å) with weights w (D,), in one row."""
     guards.array(rows[0].X.shape[1])(w, "w")
-    gaps = [(row.X @ w - row.y)[1:] for row in rows]
-    return np.concatenate(
-        [gap / np.sqrt(config.force_weight / gap.size) for gap in gaps]
-    )
+    gaps, weight = [(row.X @ w - row.y)[1:] for row in rows], config.force_weight
+    return np.concatenate([gap / np.sqrt(weight / gap.size) for gap in gaps])
 
 
 @checked(potential=POTENTIAL, phi=PHI)

@@ -1,16 +1,14 @@
 """PaiNN's messages pair by pair, compiled by Numba, for `frozen`.
 
-A filter depends on distance alone, so it is read from a table: rows of values and
-slopes (times the grid's step) at evenly spaced distances up to the cutoff, between
-which a cubic goes (Hermite). Features `h` (N, 5, F) of an atom are what its neighbours
-take from it: to their scalars, along the line between the two, and three components to
-their vectors (none of these before the first layer: (N, 2, F)). Messages, and gradients
-`g` by them, are (N, 4, F): to the scalars, and three components to the vectors.
-arXiv 2102.03150, equations 7 and 8. Each pair i, j is listed once, with r (P, 3) Å from
-i to j.
+A filter is read from a table: rows of values and slopes (times the grid's step) at
+evenly spaced distances up to the cutoff, between which a cubic goes (Hermite). Features
+`h` (N, 5, F) of an atom are what its neighbours take from it: to their scalars, along
+the line between the two, and three components to their vectors (without these before
+the first layer: (N, 2, F)). Messages, and gradients `g` by them, are (N, 4, F): to the
+scalars, and three components to the vectors. arXiv 2102.03150, equations 7 and 8. Each
+pair i, j is listed once, with r (P, 3) Å from i to j.
 
-Rows lie flat and their length F is a constant to the compiler, so that it sees which
-stretches do not overlap and works on many features at once: twice as fast.
+Rows lie flat and their length F is a constant to the compiler: twice as fast.
 """
 
 from functools import cache
@@ -85,10 +83,8 @@ def _direction(r):
 
 @_inlined
 def _filter(table, d, cutoff, w, dw, F):
-    """Write the filter at a distance to w, its derivative to dw.
-
-    Constants have the type of the table: integers would make all double, and slow.
-    """
+    """Write the filter at a distance to w, its derivative to dw."""
+    # constants have the type of the table: integers would make all double, and slow
     one, intervals = table.dtype.type(1), len(table) // (6 * F) - 1
     place = d / cutoff * intervals
     k = min(int(place), intervals - 1)
