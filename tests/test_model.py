@@ -436,19 +436,19 @@ def redone(**changes):
 
 NAN = edited(b'\\"1\\":-13.6', b'\\"1\\":  NaN')
 DAMAGES = {
-    "cut": (lambda content: content[:-100], "truncated"),
+    "cut": (lambda content: content[:-100], "incomplete metadata"),
     "altered": (altered, "its SHA-256"),
     "missing": (None, "no such file"),
-    "empty": (lambda content: b"", "truncated"),
-    "pickle": (lambda content: b"\x80\x02}q\x00." * 9, "truncated, altered or no"),
+    "empty": (lambda content: b"", "header too small"),
+    "pickle": (lambda content: b"\x80\x02}q\x00." * 9, "header"),
     "cutoff": (edited(b'cutoff\\":4.0', b'cutoff\\":5.0'), "its SHA-256"),
-    "NaN": (NAN, "truncated, altered"),
-    "no description": (edited(b"tpainn_lite", b"tpainn_life"), "truncated, altered"),
-    "format": (redone(format=99), "format 99, and this version reads"),
-    "no config": (redone(config=None), "does not describe"),
-    "size": (redone(config={"features": 16}), "does not describe"),
-    "unknown": (redone(config={"size": 16}), "does not describe"),
-    "element": (redone(reference_energies_eV={"H": 1.0}), "does not describe"),
+    "NaN": (NAN, "JSON"),
+    "no description": (edited(b"tpainn_lite", b"tpainn_life"), "tpainn_lite"),
+    "format": (redone(format=99), "format 99, not 2"),
+    "no config": (redone(config=None), "mapping"),
+    "size": (redone(config={"features": 16}), "Missing key"),
+    "unknown": (redone(config={"size": 16}), "unexpected keyword"),
+    "element": (redone(reference_energies_eV={"H": 1.0}), "key: needs a whole"),
 }
 
 
@@ -460,17 +460,17 @@ def test_damaged_checkpoints(saved, damage, words):
     if damage is not None:
         assert damage(before) != before
         file.write_bytes(damage(before))
-    with pytest.raises(ValueError, match=f"^path: .*{words}"):
+    with pytest.raises(ValueError, match=f"^path: .* is no whole checkpoint .*{words}"):
         Potential.load(saved)
 
 
 def test_files_of_another_kind(tmp_path):
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(ValueError, match="folder.safetensors is no such file, or it"):
+    with pytest.raises(ValueError, match="folder.safetensors is .*no such file"):
         Potential.load(tmp_path / "folder")
     torch.save({"weights": torch.ones(1)}, tmp_path / "old.pt")
     for path in ("old", "old.pt"):
-        with pytest.raises(ValueError, match="old.pt is a checkpoint of an older vers"):
+        with pytest.raises(ValueError, match="old.pt is of an older version"):
             Potential.load(tmp_path / path)
     assert not [*datasets.SHIPPED.glob("*.pt")]
 

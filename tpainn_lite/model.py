@@ -8,9 +8,11 @@ energies per element is added in float64, outside.
 import hashlib
 import json
 import logging
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -45,7 +47,6 @@ class RandomFeatures(torch.nn.Module):
     """Random features φ(h) = √(2/D) cos((h - mean) Ω + phase): (N, F) -> (N, D).
 
     Inner products approximate a Gaussian kernel (Rahimi & Recht, NeurIPS 2007).
-    `ridge_head.draw_features` draws Ω and the phase.
     """
 
     mean: torch.Tensor
@@ -118,30 +119,18 @@ def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Read tensors and description; refuse a file that is not whole."""
-    old = file.with_suffix(".pt")
-    if old.exists() and not file.exists():
-        raise ValueError(
-            f"path: {old} is a checkpoint of an older version, or another pickle: "
-            f"neither is read; CHANGELOG.md says how to make it {file.name}"
-        )
-    try:
-        with safetensors.safe_open(file, "pt") as content:
-            state = {k: content.get_tensor(k) for k in content.keys()}  # noqa: SIM118
-            about = json.loads(content.metadata()[KEY])
-        if about["format"] == FORMAT and about.pop("sha256") == _digest(state, about):
-            return state, about
-        why = f"format {about['format']}, and this version reads format {FORMAT}"
-        why = why if about["format"] != FORMAT else "its SHA-256 is another one"
-    except OSError as error:
-        raise ValueError(
-            f"path: {file} is no such file, or it cannot be read ({error.strerror})"
-        ) from None
-    except Exception as error:  # of safetensors, or of a description of another kind
-        why = f"{type(error).__name__}: {error}"
-    raise ValueError(
-        f"path: {file} is truncated, altered or no checkpoint ({why}); copy it again, "
-        "or train it again"
-    )
+    if not file.is_file():
+        old = file.with_suffix(".pt")  # a pickle, which is not opened
+        why = f"{old.name} is of an older version: see CHANGELOG.md"
+        raise ValueError(why if old.exists() else "there is no such file")
+    with safetensors.safe_open(file, "pt") as content:
+        state = {k: content.get_tensor(k) for k in content.keys()}  # noqa: SIM118
+        about = json.loads(content.metadata()[KEY])
+    if about["format"] != FORMAT:
+        raise ValueError(f"it has format {about['format']}, not {FORMAT}")
+    if about.pop("sha256") != _digest(state, about):
+        raise ValueError("truncated or altered: its SHA-256 is another one")
+    return state, about
 
 
 class _Seeded(TorchFunctionMode):
@@ -237,13 +226,8 @@ class Potential(torch.nn.Module):
         """Return where the weights are."""
         return next(self.parameters()).device
 
-    def forward(
-        self, batch: Graph, forces: bool = True
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Compute interaction energies (B,) eV and forces (N, 3) eV/Å of a batch.
-
-        Without `forces` no gradient graph of the positions is built.
-        """
+    def forward(self, batch: Graph, forces=True) -> tuple[torch.Tensor, Any]:
+        """Compute interaction energies (B,) eV and, if `forces`, forces (N, 3) eV/Å."""
         with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
             r_ij = batch["r_ij"].detach().requires_grad_(forces)  # (E, 3) Å
             energy = self.outputs(batch, r_ij)[:, 0]  # (B,)
@@ -295,7 +279,7 @@ class Potential(torch.nn.Module):
         return energies, pushes if forces else None
 
     @torch.no_grad()
-    def _arrays(self, part: Sequence[Graph], forces: bool = True):
+    def _arrays(self, part: Sequence[Graph], forces=True):
         """Compute interaction energies and a list of forces, in float64."""
         was_training = self.training
         self.eval()
@@ -321,10 +305,7 @@ class Potential(torch.nn.Module):
 
     @checked(frames=structures())
     def reference_sum(self, frames: Sequence[Atoms]) -> np.ndarray:
-        """Sum the reference energies of each frame, (frames,) eV, float64.
-
-        Raises `ValueError` for an element the potential does not know.
-        """
+        """Sum the reference energies, (frames,) eV; refuse elements it has none of."""
         known = self.reference_energies
         if unknown := {int(z) for a in frames for z in a.numbers} - set(known):
             raise ValueError(
@@ -338,10 +319,7 @@ class Potential(torch.nn.Module):
         return EnergyForcesCalculator(self.energy_forces)
 
     def frozen(self) -> EnergyForces:
-        """Freeze a copy of the weights for dynamics: the same numbers, faster.
-
-        The first call compiles for some seconds. Each run needs a copy of its own.
-        """
+        """Freeze a copy of the weights for one run: the same numbers, faster."""
         from .inference.frozen import FrozenPotential
 
         return FrozenPotential(self)
@@ -353,8 +331,7 @@ class Potential(torch.nn.Module):
         """Write PATH.safetensors: weights, config, references, `card`; return its path.
 
         Whole or not at all; one SHA-256 covers everything. `difference` is that of a
-        `tune.DeltaPotential`. Raises `ValueError` for a card that JSON cannot hold, and
-        `OSError` where the file cannot be written.
+        `tune.DeltaPotential`. Refuses a `card` that JSON cannot hold.
         """
         about = {"format": FORMAT, "config": asdict(self.config), "card": card or {}}
         about["reference_energies_eV"] = self.reference_energies
@@ -367,8 +344,8 @@ class Potential(torch.nn.Module):
     def load(path: str | Path) -> "Potential":
         """Read what `save` wrote.
 
-        Raises `ValueError` for a missing, truncated or altered file, one of another
-        format, and the network of a `tune.DeltaPotential`, which is no whole potential.
+        Raises `ValueError` for what is no whole checkpoint, and for the network of a
+        `tune.DeltaPotential`, which is no whole potential.
         """
         potential, about = Potential._load(path)
         if "difference" in about:
@@ -380,20 +357,20 @@ class Potential(torch.nn.Module):
 
     @staticmethod
     def _load(path: str | Path) -> tuple["Potential", dict]:
-        state, about = _read(_file(path))
+        file = _file(path)
         try:
+            state, about = _read(file)
             config = PotentialConfig(**about["config"])
             potential = Potential(config, about["reference_energies_eV"], seed=0)
             heads = [key for key in state if key.endswith("outnet.w")]  # see `Head`
             for key in sorted(heads, key=len, reverse=True):  # the innermost first
-                phi = key.removesuffix("w") + "phi."
-                kept = [state[phi + n].float() for n in ("mean", "omega", "phase")]
-                head = Head(potential.readout.outnet, RandomFeatures(*kept))
-                potential.readout.outnet = head
+                kept = (state[f"{key[:-1]}phi.{k}"] for k in ("mean", "omega", "phase"))
+                phi = RandomFeatures(*kept).float()
+                potential.readout.outnet = Head(potential.readout.outnet, phi)
             potential.load_state_dict(state)
-        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # whatever a damaged file raises
+            why = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
             raise ValueError(
-                f"path: {_file(path)} does not describe its weights ({error}); copy it "
-                "or train it again"
-            ) from None
+                f"path: {file} is no whole checkpoint ({why}); copy or train it again"
+            ) from error
         return potential.eval(), about
