@@ -188,7 +188,11 @@ def begin(case: str, folder: Path) -> None:
     """Run a case, in its process."""
     tqdm.set_lock(threading.RLock())  # its own would outlive a kill
     folder.mkdir(exist_ok=True)
-    CASES[case](folder)
+    try:
+        CASES[case](folder)
+    except ValueError as error:
+        guards.write(f"{folder}.{os.getpid()}.refused", str(error))
+        raise
 
 
 def start(case: str, folder: Path) -> multiprocessing.Process:
@@ -224,13 +228,33 @@ def kill_until_it_ends(case: str, folder: Path, rng, longest: float, most: int) 
     return most
 
 
+@pytest.fixture(autouse=True)
+def server(tmp_path, monkeypatch):
+    """Start what forks processes; it finds this file where pytest does."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    finish("save", tmp_path / "warm")
+
+
+@pytest.mark.parametrize(
+    "case", ["fit", "NVT", pytest.param("reproduce", marks=pytest.mark.slow)]
+)
+def test_of_three_processes_one_works(case, tmp_path):
+    whole = finish(case, tmp_path / "whole")
+    some = [start(case, tmp_path / "some") for _ in range(3)]
+    for process in some:
+        process.join()
+    assert sorted(process.exitcode for process in some) == [0, 1, 1]
+    refused = [p.read_text("utf-8") for p in tmp_path.glob("some.*.refused")]
+    assert len(refused) == 2  # they do not wait
+    assert all("is being written by process" in words for words in refused)
+    assert finish(case, tmp_path / "some") == whole
+
+
 @pytest.mark.parametrize(
     ("case", "kills"),
     SHORT + [pytest.param(*row, marks=pytest.mark.slow) for row in KILLS.items()],
 )
-def test_a_killed_call_goes_on(case, kills, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    finish("save", tmp_path / "warm")  # the server has started
+def test_a_killed_call_goes_on(case, kills, tmp_path):
     before, rng, lost = time.monotonic(), np.random.default_rng(kills), 0
     (units, out), names = finish(case, tmp_path / "whole")
     told, length = dict(logged(tmp_path / "whole")), time.monotonic() - before

@@ -29,16 +29,16 @@ def part(family: str, name: str, part: str, file: str) -> None:
 
 def whole(family: str, name: str, share: str, folder: str, *parts: str) -> None:
     """Write the files of an asset from its parts; each is whole or absent."""
-    made = Path(folder) / f"{name}.unfinished"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    results = [Path(p) for p in parts]
-    content = import_module(family).write(name, results, made, float(share))
-    if content:
-        cards.write_card(name, content, made)
-    for path in made.iterdir():
-        path.replace(Path(folder) / path.name)
-    made.rmdir()
+    made, results = Path(folder) / f"{name}.unfinished", [Path(p) for p in parts]
+    with guards.locked(made, name):
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+        content = import_module(family).write(name, results, made, float(share))
+        if content:
+            cards.write_card(name, content, made)
+        for path in made.iterdir():
+            path.replace(Path(folder) / path.name)
+        made.rmdir()
 
 
 def molecules(file: str) -> None:
