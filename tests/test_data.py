@@ -97,7 +97,7 @@ def test_label_passes_the_cell():
     ],
 )
 def test_labels_that_are_none_are_not_written(bad):
-    with pytest.raises(ValueError, match=r"frames, frame 0 \(OH2\), by its pot"):
+    with pytest.raises(ValueError, match=r"frames, frame 0 \(OH2\): "):
         data.label([WATER], lambda n, x, cell: bad)
     with pytest.raises(ValueError, match="energy: needs a finite number"):
         data.with_labels(WATER, True)

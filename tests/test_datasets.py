@@ -9,6 +9,8 @@ from tpainn_lite import analysis, datasets, dynamics, water
 from tpainn_lite.analysis import nearest_image
 from tpainn_lite.reproduce.runs import packed
 
+GRID = datasets.card("molecules-grid")
+
 
 def test_names_that_are_wrong():
     with pytest.raises(ValueError, match="there are .*molecules-dft"):
@@ -20,6 +22,27 @@ def test_names_that_are_wrong():
             datasets.load(name)
     with pytest.raises(ValueError, match="no such file"):
         datasets.checkpoint("molecules-dft")
+
+
+def test_only_names_and_cards_open_doors():
+    """A name that is a path led out of the package, and a card without rows failed."""
+    paths = "../shipped/methanol-scan", "../../x", str(datasets.SHIPPED / "water-dft")
+    doors = datasets.card, datasets.load, datasets.checkpoint, datasets.atomic_energies
+    for door in (*doors, datasets.runs):
+        for name in (*paths, "", "a\0b", 3, None):
+            with pytest.raises(ValueError, match="name: "):
+                door(name)
+    with pytest.raises(ValueError, match="name: .*'atomic_energies_eV'"):
+        datasets.atomic_energies("molecules-grid")
+    for call, words in (
+        (lambda: datasets.runs("water-dft-grid"), "name: needs a card with 'file'"),
+        (lambda: datasets.learning_curves({}, "force_mae"), "grid: .*'configs'"),
+        (lambda: datasets.learning_curves(GRID, "x"), "quantity: .*'x'"),
+        (lambda: datasets.arm_name({"arm": "tuned"}, 3), "row: .*'steps'"),
+        (lambda: datasets.unpacked(b"PK"), "content: is no packed run"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
 
 
 def test_an_altered_file_is_refused(tmp_path, monkeypatch):

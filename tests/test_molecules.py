@@ -122,7 +122,8 @@ def ethanol(shift=0.0, cell=None):
         (lambda: sample(n=0), "n: needs"),
         (lambda: sample(temperature=-5), "temperature"),
         (lambda: sample(spacing=0), "spacing"),
-        (lambda: by_seed("C" * 400), "smiles: .*up to 200 atoms"),  # hours
+        (lambda: by_seed("C" * 100), "smiles: .*up to 200 atoms"),  # hours
+        (lambda: molecules.mmff94("C" * 400), "smiles: .*more than 600 atoms"),
         (lambda: by_seed("C", -1), "seed"),
         (lambda: molecules.parse(3), "smiles: needs a text"),
         (lambda: molecules.perceive(WATER[[0, 0, 0]]), "0.00 Å apart"),

@@ -49,27 +49,28 @@ def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -
     return labelled
 
 
-@checked(
-    atoms=structure,
-    order=guards.several(guards.whole(least=0)),
-    positions=guards.array(None, 3),
-)
+@checked(atoms=structure, positions=guards.array(None, 3))
 def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atoms:
     """Copy `atoms` at other `positions` (N, 3) Å of the same energy, then reorder.
 
     `order` names every atom once. Labels move with the atoms; those of a structure
     changed since are left out.
     """
+    order = [*guards.several(guards.whole(least=0))(order, "order")]
     if sorted(order) != [*range(len(atoms))] or len(positions) != len(atoms):
         raise ValueError(f"order, positions: need each of {len(atoms)} atoms once")
-    order = [*order]
     found, known = atoms[order], {}
     found.positions = positions[order]
     found.set_constraint()  # they would hide the forces on fixed atoms
     for name in atoms.calc.results if atoms.calc else ():
         value = atoms.calc.get_property(name, atoms, allow_calculation=False)
-        if value is not None:  # the label is of these positions
-            known[name] = value[order] if name in PER_ATOM else value
+        if value is None:  # the label is of other positions
+            continue
+        shape = np.shape(value)
+        if name in PER_ATOM:
+            shape = (len(atoms), *shape[1:])
+        guards.array(*shape)(value, f"atoms, their {name}")
+        known[name] = value[order] if name in PER_ATOM else value
     if known:
         found.calc = SinglePointCalculator(found, **known)
     return found
@@ -88,18 +89,18 @@ def from_calculator(calculator) -> EnergyForces:
     return energy_forces
 
 
-def energy_forces_of(source) -> EnergyForces:
-    """Return the `EnergyForces` of a Potential, of an ASE calculator, or `source`."""
-    if not isinstance(source, type | Atoms | SinglePointCalculator):
-        if hasattr(source, "energy_forces"):
-            return source.energy_forces
-        if hasattr(source, "get_potential_energy"):
-            return from_calculator(source)
-        if callable(source):
-            return source
+def energy_forces_of(potential) -> EnergyForces:
+    """Return the `EnergyForces` of a Potential, an ASE calculator, or what is one."""
+    if not isinstance(potential, type | Atoms | SinglePointCalculator):
+        if hasattr(potential, "energy_forces"):
+            return potential.energy_forces
+        if hasattr(potential, "get_potential_energy"):
+            return from_calculator(potential)
+        if callable(potential):
+            return potential
     needs = "a Potential, an ASE calculator or a function "
     needs += "(numbers, positions, cell) -> (energy, forces)"
-    raise guards.refusal("potential", needs, source)
+    raise guards.refusal("potential", needs, potential)
 
 
 @checked(frames=structures())
@@ -111,10 +112,11 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
-        with guards.at(f"frames, frame {i} ({atoms.symbols!s:.40}), by its potential"):
+        with guards.at(f"frames, frame {i} ({atoms.symbols!s:.40})"):
+            _check_atoms(atoms)
             found = energy_forces(atoms.numbers, atoms.positions, cell_of(atoms))
             if not isinstance(found, tuple | list) or len(found) != 2:
-                raise guards.refusal("result", "an energy and forces (N, 3)", found)
+                raise guards.refusal("potential", "to return (energy, forces)", found)
             forces = guards.array(len(atoms), 3)(found[1], "forces")  # None is none
             labelled.append(with_labels(atoms, found[0], forces))
     return labelled
@@ -176,6 +178,13 @@ def closest_pair(atoms: Atoms, cutoff: float) -> tuple[int, int, float] | None:
     return int(first[k]), int(second[k]), float(distance[k])
 
 
+def _check_atoms(atoms: Atoms) -> None:
+    if len(atoms) == 0 or not (atoms.numbers > 0).all():
+        raise ValueError("has no atoms, or one of no element; drop it")
+    if not (np.abs(atoms.positions) < FAR).all():
+        raise ValueError(f"a position is NaN, infinite, or beyond {FAR:g} Å; drop it")
+
+
 @checked(name=guards.text, labelled=flag, forces=flag)
 def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
     """Return `frames`, or raise `ValueError` for what no potential can learn from.
@@ -186,22 +195,16 @@ def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
     `forces`) that are missing, not finite, or of another shape.
     """
     for i, atoms in enumerate(structures()(frames, name)):
-        where = f"{name}, frame {i}"
-        if len(atoms) == 0 or not (atoms.numbers > 0).all():
-            raise ValueError(f"{where}: has no atoms, or one of no element; drop it")
-        if not (np.abs(atoms.positions) < FAR).all():
-            words = f"a position is NaN, infinite, or beyond {FAR:g} Å; drop it"
-            raise ValueError(f"{where}: {words}")
-        with guards.at(where):
+        with guards.at(f"{name}, frame {i}"):
+            _check_atoms(atoms)
             periodic(atoms)
-            pair = closest_pair(atoms, CLASH)
-        if pair:
-            raise ValueError(
-                f"{where}: atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, "
-                f"closer than {CLASH} Å; are the positions in Å?"
-            )
+            if pair := closest_pair(atoms, CLASH):
+                raise ValueError(
+                    f"atoms {pair[0]} and {pair[1]} are {pair[2]:.2f} Å apart, closer "
+                    f"than {CLASH} Å; are the positions in Å?"
+                )
         if labelled:
-            labels(atoms, where, forces)
+            labels(atoms, f"{name}, frame {i}", forces)
     return frames
 
 
@@ -264,12 +267,7 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
     return [plain[name] or name for name in names]
 
 
-@checked(
-    frames=structures(),
-    sizes=guards.several(guards.count),
-    seed=guards.seed,
-    group=guards.optional(guards.text),
-)
+@checked(frames=structures(), sizes=guards.several(guards.count), seed=guards.seed)
 def split(
     frames: Sequence[Atoms], *sizes: int, seed: int, group: str | None = None
 ) -> list[list[Atoms]]:
@@ -351,6 +349,8 @@ def fit_reference_energies(
     Raises `ValueError` for an element without prior, and for labels that are no
     chemistry: further than `CHEMISTRY` from the prior or `RESIDUAL` from the fit.
     """
+    if not all(len(a) for a in frames):
+        raise ValueError("frames: one of them has no atoms; drop it")
     present = {int(z) for a in frames for z in a.numbers}
     if missing := sorted(present - set(present if prior is None else prior)):
         needs = "need the atomic number and energy of every element"

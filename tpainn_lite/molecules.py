@@ -22,6 +22,7 @@ NEAR = 1.3  # two atoms as near as this are bonded
 MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 MOST = 200  # atoms of a molecule in space: RDKit needs seconds, and beyond it hours
+LARGEST = 600  # atoms of any molecule
 
 
 @checked(smiles=text)
@@ -41,10 +42,11 @@ def parse(smiles: str) -> Chem.Mol:
         (parts > 1, f"has {parts} that share no bond; take one, without a dot"),
         (unpaired, f"is a radical, with {unpaired} unpaired electron(s)"),
         (charge, f"is an ion, of charge {charge:+d}"),
+        (mol.GetNumAtoms() > LARGEST, f"has more than {LARGEST} atoms"),
     ):
         if wrong:
             needs = "needs one molecule, neutral and closed-shell"
-            raise ValueError(f"smiles: {needs}; {smiles!r} {words}")
+            raise ValueError(f"smiles: {needs}; {smiles!r:.60} {words}")
     return mol
 
 

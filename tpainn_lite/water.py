@@ -11,14 +11,14 @@ from scipy.spatial.transform import Rotation
 
 from . import analysis, guards, units
 from .analysis import check_water, nearest_image, neighbours
-from .data import cell_of, reordered
+from .data import FAR, cell_of, reordered
 from .engine import Box
 from .guards import checked, number, positive, settle, structure
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
 CLASH = 1.4  # Å: in liquid water no two molecules come as close
-DENSITY = number(above=0, most=100)  # g/cm³
+DENSITY = number(least=1e-6, most=100)  # g/cm³
 ORIENTATIONS = 50  # tried for each molecule of a new box
 LATTICES: list = [  # sites in a cubic cell of edge 1, and how far they are apart
     ([[0, 0, 0]], 1.0),
@@ -244,11 +244,12 @@ def ordered(atoms: Atoms) -> Atoms:
     `ValueError` where an oxygen does not get exactly two hydrogens.
     """
     cell, numbers, positions = cell_of(atoms), atoms.numbers, atoms.positions
+    guards.array(None, 3, most=FAR)(positions, "atoms, positions")
     oxygens, hydrogens = np.flatnonzero(numbers == 8), np.flatnonzero(numbers == 1)
     n = len(oxygens)
     if n == 0 or sorted(numbers) != [1] * (2 * n) + [8] * n:
         raise ValueError(
-            f"water: needs two hydrogens for each oxygen and nothing else, got {n} "
+            f"atoms: needs two hydrogens for each oxygen and nothing else, got {n} "
             f"oxygens, {len(hydrogens)} hydrogens and {len(numbers)} atoms in all"
         )
     vectors = positions[hydrogens] - positions[oxygens][:, None]  # (O, H, 3) Å
@@ -257,7 +258,7 @@ def ordered(atoms: Atoms) -> Atoms:
     counts = np.bincount(owner, minlength=n)
     if (counts != 2).any():
         raise ValueError(
-            "water: needs every oxygen to be the nearest of exactly two hydrogens, got "
+            "atoms: needs every oxygen to be the nearest of exactly two hydrogens, got "
             f"{sorted(set(counts.tolist()))} hydrogens an oxygen"
         )
     whole = positions.copy()

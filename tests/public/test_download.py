@@ -104,6 +104,16 @@ def test_downloaded_once_whole_and_in_ev(site, published, tmp_path, capfd, monke
     assert datasets.load("tiny", mirror=tmp_path)  # a cache is laid out like a mirror
 
 
+def test_arguments_that_are_none_are_named():
+    for call, words in (
+        (lambda: download.load("nothing"), "name: needs one of"),
+        (lambda: datasets.load("qm9", cache=3), "cache: needs the path"),
+        (lambda: download.located("qm9"), "about: needs an object of PublicSet"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
 def test_what_is_not_the_file_is_refused(site, published, tmp_path):
     altered, half = published[:-1] + b"?", published[:5000]
     for body, length, kind, words in (

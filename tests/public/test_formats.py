@@ -189,6 +189,26 @@ def test_a_malformed_molecule_is_named(tmp_path):
             formats.qm9(*files)
 
 
+def test_an_npz_that_is_none(tmp_path):
+    path = tmp_path / "a.npz"
+    for array, words in (
+        (dict(z=[1]), r"a.npz: has no arrays \['E', 'F', 'R'\]"),
+        (
+            dict(z=[1], R=np.zeros((1, 1, 3)), E=[np.nan], F=np.zeros((1, 1, 3))),
+            "frame 0",
+        ),
+    ):
+        np.savez(path, **array)
+        with pytest.raises(ValueError, match=words):
+            formats.molecule_npz(path)
+    path.write_bytes(b"PK")
+    with pytest.raises(ValueError, match="a.npz: cannot be unpacked"):
+        formats.molecule_npz(path)
+    (tmp_path / "a").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="path: .*a is no npz"):
+        formats.molecule_npz(tmp_path / "a")
+
+
 def test_an_archive_that_ends_early(tmp_path):
     archive, listed = packed(tmp_path, [METHANE.format(i) for i in range(1, 300)])
     whole, plain = archive.read_bytes(), bz2.decompress(archive.read_bytes())

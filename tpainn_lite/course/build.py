@@ -36,7 +36,7 @@ import pathlib as _p, re as _r, resource as _u, sys as _s
 _use = _u.getrusage(_u.RUSAGE_SELF)
 _peak = _use.ru_maxrss / (1e6 if _s.platform == "darwin" else 1e3)
 if (_status := _p.Path("/proc/self/status")).exists():  # ru_maxrss counts the parent's
-    _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text())[1]) / 1e3
+    _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text("utf-8"))[1]) / 1e3
 print(f'{{"cpu_s": {_use.ru_utime + _use.ru_stime}, "peak_mb": {_peak}}}')
 """
 CHECK = "from tpainn_lite.course import claims as _c; _c.run({!r}, globals())"
@@ -206,7 +206,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.lesson:  # a full run leaves nothing of an older one
         for name in ("claims.json", "timings.json"):
             (OUT / name).unlink(missing_ok=True)
-    problems = build(notebooks, options.mode == "notebooks")
+    try:
+        with guards.locked(OUT / "timings.json"):  # two builds would mix their results
+            problems = build(notebooks, options.mode == "notebooks")
+    except ValueError as error:
+        parser.error(str(error))
     print("\n".join(problems) or f"All {len(notebooks)} lessons ran; see {OUT}/")
     return bool(problems)
 

@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ..guards import refusal
+
 LOOKS = (  # Okabe and Ito's colour, marker, dash, hatching
     ("#0072B2", "circle", "solid", "/"),  # blue
     ("#D55E00", "square", "dash", "\\"),  # vermillion
@@ -184,10 +186,14 @@ def bars(
 
 
 def _arrays(name: str, values: Sequence) -> list[np.ndarray]:
-    arrays = [np.asarray(v, float).ravel() for v in values]
+    needed = "arrays of one size, not empty, of finite numbers"
+    try:
+        arrays = [np.asarray(v, float).ravel() for v in values]
+    except (TypeError, ValueError):
+        raise refusal(name, needed, values) from None
     sizes = [a.size for a in arrays]
-    if min(sizes) == 0 or len(set(sizes)) > 1:
-        raise ValueError(f"{name}: needs arrays of one size, not empty; got {sizes}")
+    if min(sizes, default=0) == 0 or len(set(sizes)) > 1:
+        raise ValueError(f"{name}: needs {needed}; got sizes {sizes}")
     if not all(np.isfinite(a).all() for a in arrays):
-        raise ValueError(f"{name}: a number is NaN or infinite")
+        raise ValueError(f"{name}: needs {needed}; got NaN or infinity")
     return arrays

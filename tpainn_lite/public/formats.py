@@ -2,6 +2,7 @@
 
 import bz2
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def named_units(
     return found[0], found[1]
 
 
-TOLD = guards.optional(guards.several(guards.positive, 2))
+TOLD = guards.optional(guards.several(guards.number(above=0, most=1e6), 2))
 
 
 @guards.checked(path=guards.file, told=TOLD)
@@ -65,6 +66,8 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
     kcal/mol. Raises `ValueError` for arrays that are missing or do not fit.
     """
     check_size(path)
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"path: {path} is no npz")
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         if missing := sorted(set(keys) - set(arrays)):
@@ -114,6 +117,7 @@ def _npz_cells(
     return cells, np.broadcast_to(pbc, (n, 3))
 
 
+@guards.checked(paths=guards.several(guards.file))
 def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     """Read one molecule: the first file is the pool, a second one the test."""
     names = ("pool", "test")[: len(paths)]
