@@ -210,7 +210,8 @@ def self_diffusion(
 @checked(R=guards.array(None, None, None, most=FAR))
 def mean_square_displacements(R: np.ndarray) -> np.ndarray:
     """Average the MSD (T, n) Å² of positions (T, n, 3) over all origins of each lag."""
-    T = max(len(R), 1)  # Kneller et al., Comput. Phys. Commun. 91, 191 (1995)
+    if (T := len(R)) == 0:  # Kneller et al., Comput. Phys. Commun. 91, 191 (1995)
+        raise guards.refusal("R", "one frame or more", R)
     transform = np.fft.rfft(R, 2 * T, axis=0)
     correlation = np.fft.irfft(np.abs(transform) ** 2, 2 * T, axis=0)[:T].sum(axis=2)
     squares = (R**2).sum(axis=2)  # (T, n)

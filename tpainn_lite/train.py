@@ -1,7 +1,6 @@
 """The training loop: energies and forces, EMA weights, one-cycle rate, early stopping.
 
-One loop serves pretraining on classical labels and tuning on quantum labels. It returns
-a new `Potential` (the exponential moving average of the weights) and a `History`.
+One loop serves pretraining on classical labels and tuning on quantum labels.
 """
 
 import contextlib
@@ -176,12 +175,9 @@ class _Run:
         total, warmup = config.steps + 1, config.warmup_fraction
         # OneCycleLR would divide by a phase of zero steps
         warmup *= 1 + 1e-9 if warmup * total == 1 else 1
+        how: dict[str, Any] = dict(pct_start=warmup, cycle_momentum=False)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            rates,
-            total_steps=total,
-            pct_start=warmup,
-            cycle_momentum=False,
+            self.optimizer, rates, total, **how
         )
         average = get_ema_multi_avg_fn(config.ema_decay)
         self.average: Any = AveragedModel(self.potential, multi_avg_fn=average)
@@ -197,9 +193,8 @@ class _Run:
 
     def identify(self, frames: Samples, valid: Samples | None) -> dict:
         """Return what decides the result: settings, and digests of the inputs."""
-        forces = self.config.force_weight > 0
+        forces, weights = self.config.force_weight > 0, hashlib.sha256()
         watched = valid and (digest_of(valid), digest_of(valid, True, forces))
-        weights = hashlib.sha256()
         for value in self.potential.state_dict().values():
             weights.update(value.cpu().numpy().tobytes())
         return {
@@ -217,9 +212,10 @@ class _Run:
         """Write the whole state, in one step."""
         state = {name: getattr(self, name).state_dict() for name in self.PARTS}
         state |= {name: getattr(self, name) for name in self.PLAIN}
-        content = io.BytesIO()  # torch cannot say that a disk is full
-        torch.save(state | {"identity": self.identity}, content)
-        guards.write(path, content.getvalue())
+        file = io.BytesIO()  # torch cannot say that a disk is full
+        torch.save(state | {"identity": self.identity}, file)
+        content = file.getvalue()
+        guards.write(path, hashlib.sha256(content).digest() + content)
 
     def resume(self, path: Path | None, frames: Samples, valid: Samples | None) -> None:
         """Go on where `save` left off; refuse a broken state, or one of another run."""
@@ -228,8 +224,12 @@ class _Run:
         self.identity = identity = self.identify(frames, valid)
         if not path.exists():
             return
+        data = path.read_bytes()
+        digest, content = data[:32], data[32:]
         try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
+            if digest != hashlib.sha256(content).digest():
+                raise ValueError("its SHA-256 is another one")
+            state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
             found = state.get("identity", {})
         except Exception as error:  # whatever torch's unpickler raises
             raise ValueError(
@@ -238,13 +238,9 @@ class _Run:
         if found != identity:
             words = ["another version of this library"]
             if found.keys() == identity.keys():
-                words = [
-                    key
-                    if key.startswith("other")
-                    else f"{key} {found[key]} (now {now})"
-                    for key, now in identity.items()
-                    if found[key] != now
-                ]
+                words = [k for k, now in identity.items() if found[k] != now]
+                plain = {k: f"{k} {found[k]} (now {identity[k]})" for k in words}
+                words = [k if k.startswith("other") else plain[k] for k in words]
             raise ValueError(
                 f"checkpoint: {path} was written with {' and '.join(words)}; use what "
                 "it was written with, or another file, or delete it"
@@ -258,20 +254,16 @@ class _Run:
         """Pass once over the samples, or until the budget is spent."""
         n, size = len(samples), self.config.batch_size
         order = np.random.default_rng([self.seed, self.epoch]).permutation(n)
-        dtype, device = self.potential.dtype, self.potential.device
-        losses = []
+        where, losses = (self.potential.dtype, self.potential.device), []
         for start in range(0, n, size):
             if self.step >= self.config.steps:
                 break
-            chosen = order[start : start + size]
-            batch, energies, forces = samples.batch(chosen, dtype, device)
+            batch, energies, forces = samples.batch(order[start : start + size], *where)
             losses.append(self.run_step(batch, energies, forces, n))
             bar.update()
         self.epoch += 1
-        rate = self.schedule.get_last_lr()[-1]
-        self.rows.append(
-            dict(epoch=self.epoch, step=self.step, lr=rate, loss=float(np.mean(losses)))
-        )
+        row = dict(epoch=self.epoch, step=self.step, lr=self.schedule.get_last_lr()[-1])
+        self.rows.append(row | {"loss": float(np.mean(losses))})
 
     def run_step(self, batch, energies, forces, n: int) -> float:
         """Take one optimiser step towards `n` structures; return the loss."""

@@ -39,8 +39,6 @@ HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 AGREE = 0.1  # eV: two energies of one free atom by one method
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
-
-
 FRAMES, ENERGIES = guards.structures(), guards.optional(guards.element_energies)
 SIZE, CONFIG = guards.instance(PotentialConfig), guards.instance(FitConfig)
 LABELLED = dict(potential=POTENTIAL, frames=FRAMES, atomic_energies=ENERGIES)
@@ -113,8 +111,7 @@ class DeltaPotential:
     def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
         """Read what `save` wrote; `classical` is the part that the file cannot hold.
 
-        Raises `ValueError` where `classical` labels the probe otherwise than the one
-        that was saved, and for whatever `Potential.load` refuses.
+        Refuses another part, and whatever `Potential.load` refuses.
         """
         network, about = Potential._load(path)
         if "difference" not in about:
@@ -124,12 +121,8 @@ class DeltaPotential:
         rows = about["difference"]
         probe = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"])
         probe.pbc = rows["cell"] is not None
-        try:
+        with guards.at(f"classical: refuses the structure that {path} was saved with"):
             ((energy, forces),) = _labelled(classical, [probe])
-        except ValueError as error:
-            raise ValueError(
-                f"classical: refuses the structure that {path} was saved with ({error})"
-            ) from error
         gaps = [energy - rows["energy"], *np.ravel(forces - np.array(rows["forces"]))]
         if not np.abs(gaps).max() < SAME:
             raise ValueError(

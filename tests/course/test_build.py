@@ -1,6 +1,7 @@
 """The build: what runs, what is recorded, what fails it, what is written back."""
 
 import base64
+import contextlib
 import io
 import json
 
@@ -126,7 +127,15 @@ Lesson 03 has **3 labels**; [MMFF94](https://x.org/9) has `7`. Errors fall by
     path.parent.mkdir()
     cells = [new_markdown_cell("# 03 · 99"), new_markdown_cell(prose)]
     nbformat.write(new_notebook(cells=cells), path)
+    cells[1] = new_markdown_cell("5 Å are long.")
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks/04_y.ipynb")
     monkeypatch.chdir(tmp_path)
+    ascii_only = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with contextlib.redirect_stdout(ascii_only):
+        assert build.main(["claims"]) == 0
+    ascii_only.flush()
+    assert b"04_y: 5 \\xc5 are long." in ascii_only.buffer.getvalue()
+    (tmp_path / "notebooks/04_y.ipynb").unlink()
     assert build.main(["claims"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "03_x: has 3 labels;",

@@ -191,6 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("mode", choices=["tutorial", "notebooks", "claims", "times"])
     parser.add_argument("lesson", nargs="*", help="e.g. 00 or 03_autotuning; else all")
     options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a C locale has no Å
     try:
         notebooks = select(Path("notebooks"), options.lesson)
     except ValueError as error:
