@@ -18,9 +18,7 @@ from ase import Atoms
 from ase.io import Trajectory
 from scipy.special import chdtri
 
-from . import data, guards, units
-from .engine import Guard, add_barostat, check_start, python_system, snapshot, whole
-from .engine import start as start_context
+from . import data, engine, guards, units
 
 HOT = 500.0  # K: a start that is not relaxed may heat the atoms by so much
 CHANCE = 1e-12  # that a sound frame of the thermostat's temperature is called too hot
@@ -158,7 +156,8 @@ class _Recording:
             return []
         forces = np.frombuffer(self.rest[: found["forces"]]).reshape(-1, 3)
         try:
-            run.context.loadCheckpoint(self.rest[found["forces"] :])
+            with run.turns.take():
+                run.context.loadCheckpoint(self.rest[found["forces"] :])
         except openmm.OpenMMException as error:
             raise self._refusal(f"is of another version of OpenMM ({error})") from None
         run.steps = found["done"] * every
@@ -190,8 +189,8 @@ class _Recording:
             _append(part, last)
             lost = part.stat().st_size - len(content)
         if lost > 0:
-            words = f"file: the last frame of {self.path} lacked {lost} bytes"
-            warnings.warn(f"{words}; made again, nothing is lost", stacklevel=2)
+            words = f"file: {self.path} lacked {lost} bytes of its last frame"
+            warnings.warn(f"{words}: made again", stacklevel=2)
         return frames
 
     def add(self, number: int, frame: Atoms, run: "Run") -> None:
@@ -205,7 +204,7 @@ class _Recording:
         self.found |= dict(header=header.hex(), kinetic=_kinetic(frame))
         self.found |= dict(energy=energy, forces=forces.nbytes)
         content = json.dumps(self.found).encode() + b"\n" + forces.tobytes()
-        content += run.context.createCheckpoint()
+        content += run.turns.state
         self.before = _digest(frame.positions)
         guards.write(self.state, f"{_digest(content)}\n".encode() + content)
         try:
@@ -247,25 +246,26 @@ class Run:
         platform: str = "Reference",
     ):
         """Set up a run as `simulate` has it; with a `barostat`, steps may be of NPT."""
-        check_start(atoms)
+        engine.check_start(atoms)
         system = potential
         if not isinstance(system, openmm.System):
-            potential = Guard(data.energy_forces_of(potential))
-            system = python_system(potential, atoms)
+            potential = engine.Guard(data.energy_forces_of(potential))
+            system = engine.python_system(potential, atoms)
         elif barostat:
             system = copy.deepcopy(system)
         self._atoms, self._potential, self._timestep = atoms.copy(), potential, timestep
-        self._temperature, self._barostat, self._every = temperature, None, 0
+        self._temperature, self._barostat = temperature, None
         self.context, self.steps, self.first = None, 0, Atoms()
         if barostat:
             if temperature is None:
                 raise ValueError("pressure: needs a temperature too, got None")
-            atoms = whole(atoms)  # or the barostat would tear molecules that are cut
-            self._barostat = add_barostat(system, atoms, 0.0, temperature, seed)
-            self._every = self._barostat.getFrequency()
+            atoms = engine.whole(atoms)  # or molecules that are cut would be torn
+            self._barostat = engine.add_barostat(system, atoms, 0.0, temperature, seed)
         how = temperature, timestep, friction, seed, platform
         try:
-            self.context = start_context(system, atoms, *how)
+            with engine.Turns.lock:
+                self.context = engine.start(system, atoms, *how)
+                self.turns = engine.Turns(self.context)
         except FAILURES as error:
             raise self._failure(error, 1) from error
 
@@ -289,7 +289,7 @@ class Run:
             context.getIntegrator().setTemperature(temperature)
             self._temperature = temperature
         if barostat:
-            barostat.setFrequency(0 if pressure is None else self._every)
+            barostat.setFrequency(0 if pressure is None else engine.BAROSTAT_EVERY)
             names = barostat.Temperature(), barostat.Pressure()
             for name, value in zip(names, (self._temperature, pressure), strict=True):
                 if value not in (None, context.getParameter(name)):
@@ -297,7 +297,8 @@ class Run:
         elif pressure is not None:
             raise ValueError("pressure: needs a run with barostat=True")
         try:
-            context.getIntegrator().step(steps)
+            with self.turns.take():
+                context.getIntegrator().step(steps)
             frame = self.frame(self.steps + steps)
             self.first = self.first if self.steps else frame
             _refuse(frame, self.first, self._temperature)
@@ -308,23 +309,23 @@ class Run:
 
     def frame(self, steps: int) -> Atoms:
         """Copy the structure as it is, after so many `steps`."""
-        return snapshot(self.context, self._atoms, steps * self._timestep)
+        return engine.snapshot(self.context, self._atoms, steps * self._timestep)
 
     def _failure(self, error: BaseException, steps: int) -> BaseException:
         """Find the exception behind one that OpenMM raised in the next `steps`."""
         cause = getattr(self._potential, "error", None) or error
-        engine = isinstance(cause, openmm.OpenMMException)
-        if engine and self.context is None:
+        of_openmm = isinstance(cause, openmm.OpenMMException)
+        if of_openmm and self.context is None:
             return ValueError(
                 f"potential, atoms: OpenMM cannot set up this run ({cause}); build the "
                 "System from this structure, with a cutoff below half of its box"
             )
-        if engine and "cutoff" in str(cause):
+        if of_openmm and "cutoff" in str(cause):
             return ValueError(  # a barostat made the box too small
                 f"pressure: {cause} Start from a denser box, or build the System with "
                 f"a smaller cutoff; {self.steps} steps were made"
             )
-        if engine or isinstance(cause, FloatingPointError):
+        if of_openmm or isinstance(cause, FloatingPointError):
             return BlowUp(self.steps, self.steps + steps, str(cause))
         return cause
 
@@ -372,16 +373,15 @@ def simulate(
 
 
 def _collect(atoms, potential, steps: int, how: dict, file, on_frame) -> list[Atoms]:
-    """Gather the frames of a run, those recorded before and the new ones."""
+    """Gather recorded and new frames; the seed changes, or volume moves come again."""
     every, pressure = how["every"], how["pressure"]
     if steps < every:
         raise ValueError(f"steps: needs at least every={every}, got {steps}")
-    check_start(atoms)
+    engine.check_start(atoms)
     with guards.locked(file) if file else contextlib.nullcontext():
         recording = None
         if file:
             recording = _Recording(Path(file), how | _fingerprint(potential, atoms))
-            # with the same seed the first random numbers would come again
             how = how | {"seed": (how["seed"] + recording.found["done"]) % MOST}
         how = {name: how[name] for name in RUN}
         run = Run(atoms, potential, barostat=pressure is not None, **how)

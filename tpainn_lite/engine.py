@@ -4,10 +4,14 @@ OpenMM has nm, ps and kJ/mol; what enters or leaves this file is in Å, fs and e
 Particles beyond the atoms are virtual sites (of a water model), never seen outside.
 """
 
+import contextlib
+import threading
 import uuid
-from dataclasses import dataclass, field
-from typing import ClassVar
-from weakref import WeakValueDictionary
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import openmm
@@ -133,54 +137,43 @@ def cell_of_state(state: openmm.State) -> np.ndarray:
     return state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
 
 
-@dataclass(eq=False)
-class _Computation:
-    """What a ``PythonForce`` calls.
+class _Light(partial):
+    """A function whose pickle is a key.
 
-    OpenMM pickles it for each force, to copy a System, and never frees the pickle: that
-    is a key only, or each run would leak the weights of its potential.
+    OpenMM pickles the function of a force, to copy a System, and never frees the bytes:
+    each run would leak the weights of its potential.
     """
 
-    energy_forces: EnergyForces
-    numbers: np.ndarray
-    box: Box
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    living: ClassVar[WeakValueDictionary] = WeakValueDictionary()
+    living: Any = WeakValueDictionary()
 
     def __reduce__(self):
-        """Pickle the key."""
-        self.living[self.key] = self
-        return _living, (self.key,)
-
-    def __call__(self, state: openmm.State) -> tuple[float, np.ndarray]:
-        """Compute energy (kJ/mol) and forces (N, 3) (kJ/mol/nm) for OpenMM."""
-        box = self.box
-        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-        cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
-        energy, forces = self.energy_forces(self.numbers, positions @ box.turn, cell)
-        return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
+        """Pickle a key."""
+        self.living[key := uuid.uuid4().hex] = self
+        return _living, (key,)
 
 
-def _living(key: str) -> _Computation:
-    if key not in _Computation.living:
-        raise ValueError("system: its Python potential lives in another process")
-    return _Computation.living[key]
+def _living(key: str) -> _Light:
+    if key not in _Light.living:
+        raise ValueError("system: its Python potential is gone, or of another process")
+    return _Light.living[key]
 
 
-def _placed(value, name: str) -> Atoms:
-    atoms = guards.structure(value, name)
-    guards.array(None, 3)(atoms.positions, "atoms: positions")
-    return atoms
+def _compute(energy_forces: EnergyForces, numbers, box: Box, state: openmm.State):
+    """Compute energy (kJ/mol) and forces (N, 3) (kJ/mol/nm) for OpenMM."""
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    cell = box.cell(cell_of_state(state)) if box.vectors.any() else None
+    energy, forces = energy_forces(numbers, positions @ box.turn, cell)
+    return energy / units.KJ_MOL, np.asarray(forces, float) @ box.turn.T * PER_NM
 
 
-@guards.checked(energy_forces=guards.function, atoms=_placed)
+@guards.checked(energy_forces=guards.function, atoms=guards.structure)
 def python_system(energy_forces: EnergyForces, atoms: Atoms) -> openmm.System:
     """Build an OpenMM System whose only force is `energy_forces`."""
     system = openmm.System()
     for mass in masses_of(atoms):
         system.addParticle(mass)
     numbers, box = atoms.numbers.copy(), Box.of(cell_of(atoms))
-    force = openmm.PythonForce(_Computation(energy_forces, numbers, box))
+    force = openmm.PythonForce(_Light(_compute, energy_forces, numbers, box))
     if box.vectors.any():
         force.setUsesPeriodicBoundaryConditions(True)
         system.setDefaultPeriodicBoxVectors(*(box.vectors / units.NM))
@@ -244,7 +237,7 @@ def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
     """
     if box.vectors.any():
         context.setPeriodicBoxVectors(*(box.vectors / units.NM))
-    positions = np.asarray(positions, float) @ box.turn.T
+    positions = guards.array(None, 3)(positions, "positions") @ box.turn.T
     system, n = context.getSystem(), len(positions)
     sites = range(n, system.getNumParticles())
     if system.usesPeriodicBoundaryConditions():  # OpenMM would not look across a face
@@ -258,7 +251,7 @@ def place(context: openmm.Context, positions: np.ndarray, box: Box) -> None:
         context.computeVirtualSites()
 
 
-@guards.checked(system=guards.instance(openmm.System), atoms=_placed)
+@guards.checked(system=guards.instance(openmm.System), atoms=guards.structure)
 def system_energy_forces(system: openmm.System, atoms: Atoms) -> EnergyForces:
     """Turn an OpenMM System into an `EnergyForces` (numbers are taken for granted)."""
     context = make_context(system, atoms, openmm.VerletIntegrator(0.001))
@@ -363,6 +356,33 @@ def start(
     else:
         context.setVelocitiesToTemperature(temperature, _random(seed))
     return context
+
+
+class Turns:
+    """Let each Context go on with its own random numbers.
+
+    OpenMM's Reference platform has one stream for the whole process: a run would draw
+    what another one left there, in another thread too.
+    """
+
+    lock = threading.RLock()
+    latest: Any = None  # a weak reference to whom the numbers in the stream are of
+
+    def __init__(self, context: openmm.Context):
+        """Take the numbers as they are, in the `lock` that `context` was made in."""
+        self.context, self.state = context, context.createCheckpoint()
+        self.shared = context.getPlatform().getName() == "Reference"
+        Turns.latest = ref(self)
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[None]:
+        """Hold the numbers for some steps; `state` is the checkpoint after them."""
+        with self.lock if self.shared else contextlib.nullcontext():
+            if self.shared and Turns.latest() is not self:
+                self.context.loadCheckpoint(self.state)
+                Turns.latest = ref(self)
+            yield
+            self.state = self.context.createCheckpoint()
 
 
 def check_start(atoms: Atoms) -> None:

@@ -11,7 +11,7 @@ from ipywidgets import Button, Dropdown, HBox, IntSlider
 
 from .. import analysis, dynamics, units
 from ..data import EnergyForces, energy_forces_of
-from ..engine import BAROSTAT_EVERY, Box
+from ..engine import BAROSTAT_EVERY, Box, check_start
 from ..guards import checked, positive, refusal, structure
 from . import base, figures, viewers
 
@@ -44,7 +44,7 @@ class LiveMD(base.Live):
         before: "LiveMD | None" = None,
     ):
         """Prepare a run of one potential and box; nothing runs before `start`."""
-        dynamics.check_start(atoms)
+        check_start(atoms)
         if not atoms.pbc.all() or (atoms.numbers == 8).sum() < 2:
             raise refusal("atoms", "a periodic box with oxygens", atoms)
         if not isinstance(potential, openmm.System):
