@@ -828,6 +828,7 @@ REFUSED = [
         lambda a, s: (a, s, {"temperature": 0}),
         "temperature: needs a finite number above 0",
     ),
+    (lambda a, s: (a, s, {"temperature": 1e12}), "temperature: .* at most 1e.06"),
     (lambda a, s: (a, s, {"platform": "CUDA"}), "platform: needs one of"),
     (lambda a, s: (a, s, NVE | {"pressure": 1.0}), "pressure: needs a temperature"),
     (lambda a, s: (changed(a, pbc=False), push(0), {"pressure": 1.0}), "pressure: nee"),

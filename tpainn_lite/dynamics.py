@@ -30,7 +30,7 @@ DIGESTS = ("numbers", "positions", "pbc", "cell", "masses", "momenta", "system")
 PLATFORMS = ("Reference", "CPU")  # of OpenMM: double precision, or faster in single
 STEPS, PRESSURE = guards.whole(1, MOST), guards.optional(guards.not_negative)
 RUN = {  # kinds of the arguments that all runs take
-    "temperature": guards.optional(guards.positive),
+    "temperature": guards.optional(guards.number(above=0, most=1e6)),  # or OpenMM hangs
     "timestep": guards.positive,
     "friction": guards.positive,
     "seed": guards.seed,
@@ -67,7 +67,7 @@ def total_energy(frame: Atoms) -> float:
     return _kinetic(frame) + data.labels(frame, forces=False)[0]
 
 
-@guards.checked(temperature=guards.number(least=0, most=1e9), n=guards.count)
+@guards.checked(temperature=guards.number(least=0, most=1e6), n=guards.count)
 def hottest(temperature: float, n: int) -> float:
     """Return the highest temperature (K) that a sound frame of `n` atoms may have.
 
