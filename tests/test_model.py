@@ -2,10 +2,12 @@
 
 import copy
 import json
+import os
 import subprocess
 import sys
 import threading
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -473,6 +475,19 @@ def test_files_of_another_kind(tmp_path):
         with pytest.raises(ValueError, match="old.pt is of an older version"):
             Potential.load(tmp_path / path)
     assert not [*datasets.SHIPPED.glob("*.pt")]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_named(saved, potential, monkeypatch):
+    def full(path, content):
+        with open("/dev/full", "wb") as disk:
+            disk.write(content)
+
+    old = saved.with_suffix(".safetensors").read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="small.safetensors: the disk is full"):
+        potential.save(saved)
+    assert saved.with_suffix(".safetensors").read_bytes() == old
 
 
 @pytest.mark.parametrize(
