@@ -34,8 +34,7 @@ def best_device(now: torch.device) -> torch.device:
 def structure(numbers, positions, cell=None) -> Atoms:
     """Make the structure of an `EnergyForces` call; periodic where there is a cell.
 
-    Raises `ValueError` for what no structure has, and `FloatingPointError` for numbers
-    that are not finite, which a run gives that has blown up.
+    Raises `FloatingPointError` for NaN, as of a run that has blown up.
     """
     numbers = guards.elements(numbers, "numbers")
     for name, value in dict(positions=positions, cell=cell).items():

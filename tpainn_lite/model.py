@@ -258,9 +258,8 @@ class Potential(torch.nn.Module):
     ) -> tuple[np.ndarray, list[np.ndarray] | None]:
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None.
 
-        Checks the frames, unless they are `graphs.Graphs`. Runs on a GPU where there is
-        one; the weights go back to where they were. Raises `FloatingPointError` where
-        the network gives NaN or infinity.
+        Runs on a GPU where there is one; the weights go back to where they were. Raises
+        `FloatingPointError` where the network gives NaN or infinity.
         """
         cutoff, home = self.config.cutoff, self.device
         known = graphs.graphs_of(frames, cutoff)
@@ -292,11 +291,9 @@ class Potential(torch.nn.Module):
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Compute energy and forces as an `EnergyForces`, for dynamics.
+        """Compute energy and forces as an `EnergyForces`, for dynamics, on its device.
 
-        Runs where the weights are: on a CPU unless they were sent elsewhere with `to`.
-        Looks at no distances. Raises `FloatingPointError` where positions, the cell
-        or the result are not finite, `ValueError` for other shapes or elements.
+        Looks at no distances. Raises `FloatingPointError` for NaN in or out.
         """
         atoms = graphs.structure(numbers, positions, cell)
         (reference,) = self.reference_sum([atoms])
@@ -344,8 +341,7 @@ class Potential(torch.nn.Module):
     def load(path: str | Path) -> "Potential":
         """Read what `save` wrote.
 
-        Raises `ValueError` for what is no whole checkpoint, and for the network of a
-        `tune.DeltaPotential`, which is no whole potential.
+        Refuses what is no whole checkpoint, or the network of a `tune.DeltaPotential`.
         """
         potential, about = Potential._load(path)
         if "difference" in about:

@@ -80,9 +80,7 @@ class DeltaPotential:
         more, rest = energy_forces_of(self.classical)(numbers, positions, cell)
         return energy + more, forces + rest
 
-    def predict(
-        self, frames: Sequence[Atoms], forces: bool = True
-    ) -> tuple[np.ndarray, list[np.ndarray] | None]:
+    def predict(self, frames: Sequence[Atoms], forces: bool = True):
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None."""
         energies, found = self.network.predict(frames, forces=forces)
         more = _labelled(self.classical, frames)
@@ -95,10 +93,7 @@ class DeltaPotential:
         return EnergyForcesCalculator(self.energy_forces)
 
     def save(self, path: str | Path, card: dict | None = None) -> Path:
-        """Write PATH.safetensors: the network, `probe` and its classical labels.
-
-        Return its path. Raises `ValueError` without a probe.
-        """
+        """Write and return PATH.safetensors: network, `probe`, its classical labels."""
         a = guards.structure(self.probe, "probe")
         ((energy, forces),) = _labelled(self.classical, [a])
         rows = dict(numbers=a.numbers, positions=a.positions, cell=cell_of(a))
@@ -109,10 +104,7 @@ class DeltaPotential:
     @staticmethod
     @checked(classical=_source)
     def load(path: str | Path, classical: EnergyForces) -> "DeltaPotential":
-        """Read what `save` wrote; `classical` is the part that the file cannot hold.
-
-        Refuses another part, and whatever `Potential.load` refuses.
-        """
+        """Read what `save` wrote; refuse a `classical` part that is another one."""
         network, about = Potential._load(path)
         if "difference" not in about:
             raise ValueError(

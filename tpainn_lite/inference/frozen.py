@@ -36,11 +36,7 @@ class FrozenPotential:
     def __call__(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Compute energy (eV) and forces (N, 3) eV/Å.
-
-        Raises `FloatingPointError` where positions, the cell or the result are not
-        finite, and `ValueError` for other shapes or elements.
-        """
+        """Compute energy (eV) and forces (N, 3) eV/Å; refuse NaN and infinity."""
         i, j, offsets = self._pairs(numbers, positions, cell)
         R = torch.from_numpy(np.array(positions, np.float64))
         r = (R[j] - R[i] + offsets).float().requires_grad_()
