@@ -32,11 +32,11 @@ def test_only_names_and_cards_open_doors():
         for name in (*paths, "", "a\0b", 3, None):
             with pytest.raises(ValueError, match="name: "):
                 door(name)
-    with pytest.raises(ValueError, match="name: .*'atomic_energies_eV'"):
+    with pytest.raises(ValueError, match="name: needs a card .*'atomic_energies_eV'"):
         datasets.atomic_energies("molecules-grid")
     for call, words in (
-        (lambda: datasets.runs("water-dft-grid"), "name: needs a card with 'file'"),
-        (lambda: datasets.learning_curves({}, "force_mae"), "grid: .*'configs'"),
+        (lambda: datasets.runs("water-dft-grid"), "name: needs a card .*'file'"),
+        (lambda: datasets.learning_curves({}, "force_mae"), "grid, quan.*'rows'"),
         (lambda: datasets.learning_curves(GRID, "x"), "quantity: .*'x'"),
         (lambda: datasets.arm_name({"arm": "tuned"}, 3), "row: .*'steps'"),
         (lambda: datasets.unpacked(b"PK"), "content: is no packed run"),

@@ -5,12 +5,14 @@
 ``checkpoint("molecules-mmff94")`` is a trained `Potential`.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import lzma
 import zipfile
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ import safetensors
 from ase import Atoms
 
 from .data import with_labels
-from .guards import checked, count, file, instance, optional, refusal, text
+from .guards import checked, count, file, instance, optional, text
 
 if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
     from .model import Potential
@@ -97,16 +99,17 @@ def load(
 
 def atomic_energies(name: str) -> dict[int, float]:
     """Read the free atoms' energies (eV) of a shipped set's level, by atomic number."""
-    known = _entry(card(name), "atomic_energies_eV", "name")
-    return {int(z): e for z, e in known.items()}
+    with _entries("name"):
+        return {int(z): e for z, e in card(name)["atomic_energies_eV"].items()}
 
 
-def _entry(row: dict, key: str, name: str):
-    """Read an entry of a card or of a row in it."""
+@contextlib.contextmanager
+def _entries(name: str) -> Iterator[None]:
+    """Say of which argument, a card or a row in it, an entry is missing."""
     try:
-        return row[key]
-    except (KeyError, TypeError, IndexError):
-        raise refusal(name, f"a card with {key!r}", row) from None
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{name}: needs a card with other entries ({error})") from None
 
 
 def checkpoint(name: str) -> "Potential":
@@ -138,18 +141,19 @@ def unpacked(content: bytes) -> list[Atoms]:
 def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
     """Read shipped runs: "NVT" or "NPT" -> model -> frames in time order."""
     found: dict[str, dict] = {"NVT": {}, "NPT": {}}
-    for row in _entry(card(name), "rows", "name"):
-        path = SHIPPED / _entry(row, "file", "name")
-        frames = unpacked(_checked(path, row["sha256"]))
-        found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
+    with _entries("name"):
+        for row in card(name)["rows"]:
+            frames = unpacked(_checked(SHIPPED / row["file"], row["sha256"]))
+            found["NVT" if row["pressure"] is None else "NPT"][row["model"]] = frames
     return found
 
 
 @checked(row=instance(dict), budget=count)
 def arm_name(row: dict, budget: int) -> str:
     """Name the arm of a grid row; its steps are named where they are not the budget."""
-    arm, longer = _entry(row, "arm", "row"), _entry(row, "steps", "row") // budget
-    return arm if longer <= 1 else f"{arm}, {longer}x longer"
+    with _entries("row"):
+        longer = row["steps"] // budget
+        return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
 
 
 @checked(grid=instance(dict), quantity=text)
@@ -159,10 +163,10 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     `grid` is the card of a grid, `quantity` a name of `train.Metrics`, in its unit.
     """
     cells = defaultdict(lambda: defaultdict(list))
-    budget = _entry(_entry(grid, "configs", "grid"), "tuned", "grid")["steps"]
-    for row in _entry(grid, "rows", "grid"):
-        error = _entry(row, quantity, "grid, quantity")
-        cells[arm_name(row, budget)][row["n"]].append(error)
+    with _entries("grid, quantity"):
+        for row in grid["rows"]:
+            arm = arm_name(row, grid["configs"]["tuned"]["steps"])
+            cells[arm][row["n"]].append(row[quantity])
     curves = {}
     for arm, sizes in cells.items():
         rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]
