@@ -66,11 +66,10 @@ def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atom
         value = atoms.calc.get_property(name, atoms, allow_calculation=False)
         if value is None:  # the label is of other positions
             continue
-        shape = np.shape(value)
-        if name in PER_ATOM:
-            shape = (len(atoms), *shape[1:])
+        each, shape = name in PER_ATOM, np.shape(value)
+        shape = (len(atoms), *shape[1:]) if each else shape
         guards.array(*shape)(value, f"atoms, their {name}")
-        known[name] = value[order] if name in PER_ATOM else value
+        known[name] = value[order] if each else value
     if known:
         found.calc = SinglePointCalculator(found, **known)
     return found
@@ -98,8 +97,7 @@ def energy_forces_of(potential) -> EnergyForces:
             return from_calculator(potential)
         if callable(potential):
             return potential
-    needs = "a Potential, an ASE calculator or a function "
-    needs += "(numbers, positions, cell) -> (energy, forces)"
+    needs = "a Potential, an ASE calculator or a function that is an EnergyForces"
     raise guards.refusal("potential", needs, potential)
 
 
@@ -142,9 +140,9 @@ def labels(
     except Exception as error:  # whatever an attached calculator raises
         silent = isinstance(error, NotImplementedError) and not str(error)
         if not (silent or isinstance(error, PropertyNotImplementedError)):
+            said = f"its calculator failed ({type(error).__name__}: {error})"
             raise RuntimeError(
-                f"{where}: its calculator failed ({type(error).__name__}: {error}); "
-                "mend the calculation, or drop the frame"
+                f"{where}: {said}; mend it, or drop the frame"
             ) from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         advice = "label it with data.label(), or read a file that has its labels"
@@ -189,10 +187,9 @@ def _check_atoms(atoms: Atoms) -> None:
 def check(frames, name="frames", labelled=True, forces=True) -> Sequence[Atoms]:
     """Return `frames`, or raise `ValueError` for what no potential can learn from.
 
-    That is, with the number of the frame: no frame, no atoms, none of an element,
-    positions that are not finite or beyond `FAR`, a cell without volume or periodic in
-    some directions only, atoms closer than `CLASH`, and, if `labelled`, energies (and
-    `forces`) that are missing, not finite, or of another shape.
+    That is no frame, no atoms, positions that are not finite, a cell without volume or
+    periodic in some directions only, atoms closer than `CLASH`, and, if `labelled`,
+    energies (and `forces`) that are missing, not finite, or of another shape.
     """
     for i, atoms in enumerate(structures()(frames, name)):
         with guards.at(f"{name}, frame {i}"):
@@ -261,10 +258,8 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
 
     with rdBase.BlockLogs():
         mols = {name: Chem.MolFromSmiles(str(name)) for name in set(names)}
-    plain = {
-        k: m and Chem.MolToSmiles(m, isomericSmiles=False) for k, m in mols.items()
-    }
-    return [plain[name] or name for name in names]
+    plain = {k: Chem.MolToSmiles(m, isomericSmiles=False) for k, m in mols.items() if m}
+    return [plain.get(name, name) for name in names]
 
 
 @checked(frames=structures(), sizes=guards.several(guards.count), seed=guards.seed)
@@ -281,11 +276,10 @@ def split(
     keys = groups_of(frames, group) if group else range(len(frames))
     for key, atoms in zip(keys, frames, strict=True):
         members[key].append(atoms)
-    n = len(members)
-    if sum(sizes) > n:
-        raise guards.refusal("sizes", f"a sum of at most {n}", sizes)
     groups = [*members.values()]
-    order = iter(np.random.default_rng(seed).permutation(n))
+    if sum(sizes) > len(groups):
+        raise guards.refusal("sizes", f"a sum of at most {len(groups)}", sizes)
+    order = iter(np.random.default_rng(seed).permutation(len(groups)))
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
@@ -325,10 +319,10 @@ def split_free_atoms(
             continue
         z, energy = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)[0]
         if abs(found.setdefault(z, energy) - energy) > 1e-3:
-            raise ValueError(
-                f"frame {i}: a free atom of element {z} has {energy:.4f} eV, another "
-                f"one {found[z]:.4f} eV; keep the one in its ground state"
+            words = (
+                f"{z} has {energy:.4f} eV, another {found[z]:.4f} eV; keep the lower"
             )
+            raise ValueError(f"frame {i}: a free atom of element {words}")
     return structures if found else frames, found
 
 
@@ -353,13 +347,12 @@ def fit_reference_energies(
         raise ValueError("frames: one of them has no atoms; drop it")
     present = {int(z) for a in frames for z in a.numbers}
     if missing := sorted(present - set(present if prior is None else prior)):
-        needs = "need the atomic number and energy of every element"
-        raise ValueError(f"prior, atomic_energies: {needs}; missing {missing}")
+        raise ValueError(
+            f"prior, atomic_energies: need every element; missing {missing}"
+        )
     elements = sorted(present if prior is None else prior)
-    N, E = (
-        compositions(frames, elements),
-        guards.array(len(frames))(energies, "energies"),
-    )
+    N = compositions(frames, elements)
+    E = guards.array(len(frames))(energies, "energies")
     if prior is None:
         fitted = np.linalg.lstsq(N, E, rcond=None)[0]
     else:

@@ -224,8 +224,8 @@ def greedy_dpp(B: np.ndarray, n: int) -> np.ndarray:
 def _check_rank(n: int, rank: int, candidates: int) -> None:
     if n > rank:
         raise ValueError(
-            f"n: needs a number from 1 to {rank}, got {n}: no more of the {candidates} "
-            "rows of B differ from each other and have a quality above zero"
+            f"n: needs a number from 1 to {rank}, got {n}: of the {candidates} "
+            "candidates no more differ from each other and have a quality above zero"
         )
 
 
