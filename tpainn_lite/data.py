@@ -20,7 +20,7 @@ from scipy.special import chdtri
 from . import guards
 from .analysis import neighbours, periodic
 from .bounds import check_size, opened
-from .guards import checked, flag, structure, structures
+from .guards import checked, flag, several, structure, structures
 
 EnergyForces = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None], tuple[float, np.ndarray]
@@ -56,7 +56,7 @@ def reordered(atoms: Atoms, order: Sequence[int], positions: np.ndarray) -> Atom
     `order` names every atom once. Labels move with the atoms; those of a structure
     changed since are left out.
     """
-    order = [*guards.several(guards.whole(least=0))(order, "order")]
+    order = [*several(guards.whole(least=0))(order, "order")]
     if sorted(order) != [*range(len(atoms))] or len(positions) != len(atoms):
         raise ValueError(f"order, positions: need each of {len(atoms)} atoms once")
     found, known = atoms[order], {}
@@ -105,8 +105,7 @@ def energy_forces_of(potential) -> EnergyForces:
 def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
     """Label copies of `frames` by a Potential, an ASE calculator or an `EnergyForces`.
 
-    Raises `ValueError`, with the frame's number, for what is not one energy and (N, 3)
-    forces, all finite, and where the potential refuses a frame.
+    Raises `ValueError`, with the frame, for what is no energy and finite forces (N, 3).
     """
     labelled, energy_forces = [], energy_forces_of(potential)
     for i, atoms in enumerate(frames):
@@ -141,9 +140,7 @@ def labels(
         silent = isinstance(error, NotImplementedError) and not str(error)
         if not (silent or isinstance(error, PropertyNotImplementedError)):
             said = f"its calculator failed ({type(error).__name__}: {error})"
-            raise RuntimeError(
-                f"{where}: {said}; mend it, or drop the frame"
-            ) from error
+            raise RuntimeError(f"{where}: {said}; mend it, or drop it") from error
         needs = "an energy and forces, and at least one" if forces else "an energy, it"
         advice = "label it with data.label(), or read a file that has its labels"
         raise ValueError(f"{where}: needs {needs} is missing; {advice}") from None
@@ -262,7 +259,7 @@ def groups_of(frames: Sequence[Atoms], group: str) -> list:
     return [plain.get(name, name) for name in names]
 
 
-@checked(frames=structures(), sizes=guards.several(guards.count), seed=guards.seed)
+@checked(frames=structures(), sizes=several(guards.count), seed=guards.seed)
 def split(
     frames: Sequence[Atoms], *sizes: int, seed: int, group: str | None = None
 ) -> list[list[Atoms]]:
@@ -283,7 +280,7 @@ def split(
     return [[a for _ in range(size) for a in groups[next(order)]] for size in sizes]
 
 
-@checked(frames=structures(0), elements=guards.several(guards.whole(least=0), 0))
+@checked(frames=structures(0), elements=several(guards.whole(least=0), 0))
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     """Count the atoms of each element in each frame: (frames, elements)."""
     return np.array([[(a.numbers == z).sum() for z in elements] for a in frames], float)
@@ -304,9 +301,7 @@ def is_free(atoms: Atoms) -> bool:
 
 
 @checked(frames=structures(0))
-def split_free_atoms(
-    frames: Sequence[Atoms],
-) -> tuple[Sequence[Atoms], dict[int, float]]:
+def split_free_atoms(frames) -> tuple[Sequence[Atoms], dict[int, float]]:
     """Separate structures from free atoms, whose energies (eV) come by element.
 
     Gives `frames` itself where no atom is free (`is_free`). Raises `ValueError` where
@@ -319,9 +314,7 @@ def split_free_atoms(
             continue
         z, energy = int(atoms.numbers[0]), labels(atoms, f"frame {i}", False)[0]
         if abs(found.setdefault(z, energy) - energy) > 1e-3:
-            words = (
-                f"{z} has {energy:.4f} eV, another {found[z]:.4f} eV; keep the lower"
-            )
+            words = f"{z} has {energy:.4f} eV, one {found[z]:.4f} eV; keep the lower"
             raise ValueError(f"frame {i}: a free atom of element {words}")
     return structures if found else frames, found
 
@@ -348,7 +341,7 @@ def fit_reference_energies(
     present = {int(z) for a in frames for z in a.numbers}
     if missing := sorted(present - set(present if prior is None else prior)):
         raise ValueError(
-            f"prior, atomic_energies: need every element; missing {missing}"
+            f"prior, atomic_energies: need all elements; missing {missing}"
         )
     elements = sorted(present if prior is None else prior)
     N = compositions(frames, elements)
