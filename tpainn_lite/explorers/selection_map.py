@@ -11,8 +11,6 @@ from .. import select
 from ..guards import array, checked, optional, refusal, structures, text
 from . import base, figures, viewers
 
-HUGE = 1e30  # more is no descriptor, and its square overflows
-
 
 class SelectionMap(base.Explorer):
     """Which candidates would be labelled, on a map of their first two descriptors.
@@ -22,7 +20,7 @@ class SelectionMap(base.Explorer):
     indices of the last choice. With `frames` a click on a point shows the structure.
     """
 
-    @checked(X=array(None, None), cheap=array(None), unit=text)
+    @checked(X=array(None, None, most=1e30), cheap=array(None, most=1e30), unit=text)
     @checked(frames=optional(structures()))
     def __init__(
         self,
@@ -38,8 +36,6 @@ class SelectionMap(base.Explorer):
         for name, its in (("cheap", cheap), ("frames", frames)):
             if its is not None and len(its) != len(X):
                 raise ValueError(f"{name}: needs {len(X)}, as X has, got {len(its)}")
-        if not max(np.abs(X).max(), np.abs(cheap).max()) < HUGE:
-            raise ValueError(f"X, cheap: need numbers below {HUGE:g}")
         self._X, self._cheap, self._frames = X, cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")
