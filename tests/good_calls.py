@@ -50,7 +50,7 @@ INNER = {  # no doors, and why
     "OpenMM's side of dynamics, which has checked all": "engine.Box engine.Box.cell"
     " engine.Box.height engine.Guard engine.cell_of_state engine.add_barostat"
     " engine.make_context engine.place engine.labels_of engine.snapshot engine.start"
-    " engine.python_system dynamics.Run.frame",
+    " engine.python_system engine.Turns engine.Turns.take dynamics.Run.frame",
     "bounds of cells, below the doors that name an argument": "bounds.heights"
     " bounds.check_cell bounds.opened",
     "called by ASE": "model.EnergyForcesCalculator.calculate",

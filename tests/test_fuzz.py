@@ -12,7 +12,6 @@ import itertools
 import os
 import random
 import re
-import resource
 import signal
 import traceback
 from functools import partial
@@ -30,6 +29,7 @@ from ase.constraints import FixAtoms
 from tpainn_lite import data
 from tpainn_lite.model import Potential
 
+resource = pytest.importorskip("resource", reason="Windows has no limits, no alarm")
 DOORS = good_calls.doors()
 LIBRARY = str(Path(data.__file__).parent)
 LONGEST = 10.0  # s for one call
