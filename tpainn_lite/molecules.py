@@ -4,6 +4,7 @@ MMFF94: Halgren, J. Comput. Chem. 17, 490 (1996). RDKit works in kcal/mol and Å
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +14,7 @@ from rdkit.Chem import rdDetermineBonds, rdDistGeom, rdForceFieldHelpers, rdMolH
 
 from . import data, dynamics, guards, units
 from .data import EnergyForces
-from .guards import checked, structure, text, whole
+from .guards import checked, optional, positive, structure, text, whole
 
 # Times the sum of two covalent radii. Bonds of the DFT sets reach 1.21 times at 1000 K,
 # and neighbours that share no bond come as near as 1.29 times.
@@ -23,6 +24,7 @@ MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 MOST = 200  # atoms of a molecule in space: RDKit needs seconds, and beyond it hours
 LARGEST = 600  # atoms of any molecule
+SPACING, WAIT = guards.number(least=0.5, most=1e6), guards.number(least=0, most=1e9)
 
 
 @checked(smiles=text)
@@ -233,14 +235,7 @@ def _bond_check(smiles: str, mol: Chem.Mol) -> Callable[[np.ndarray], None]:
     return check
 
 
-@checked(
-    smiles=text,
-    n=whole(least=1, most=10**6),
-    temperature=guards.positive,
-    seed=guards.seed,
-    spacing=guards.number(least=0.5, most=1e6),
-    equilibration=guards.number(least=0, most=1e9),
-)
+@checked(n=whole(1, 10**6), temperature=positive, spacing=SPACING, equilibration=WAIT)
 def sample(
     smiles: str,
     n: int,
@@ -256,15 +251,9 @@ def sample(
     """
     (start,) = conformers(smiles, 1, seed=seed)
     every, skip = round(spacing / 0.5), round(equilibration / spacing)
-    frames = dynamics.simulate(
-        start,
-        mmff94(smiles),
-        steps=(n + skip) * every,
-        temperature=temperature,
-        friction=0.05,
-        every=every,
-        seed=seed,
-    )
+    how: dict[str, Any] = dict(temperature=temperature, every=every, seed=seed)
+    how |= dict(steps=(n + skip) * every, friction=0.05)
+    frames = dynamics.simulate(start, mmff94(smiles), **how)
     for frame in frames:
         frame.info["temperature"] = temperature
     return frames[skip:]
@@ -286,11 +275,7 @@ _UNSTABLE = [  # for `enumerate_smiles`
 ]
 
 
-@checked(
-    max_heavy=whole(least=1, most=9),
-    keep=guards.optional(guards.count),
-    seed=guards.seed,
-)
+@checked(max_heavy=whole(1, 9), keep=optional(guards.count), seed=guards.seed)
 def enumerate_smiles(
     max_heavy: int, keep: int | None = None, seed: int = 0
 ) -> list[str]:

@@ -13,7 +13,7 @@ from . import analysis, guards, units
 from .analysis import check_water, nearest_image, neighbours
 from .data import FAR, cell_of, reordered
 from .engine import Box
-from .guards import checked, number, positive, settle, structure
+from .guards import checked, instance, number, optional, positive, settle, structure
 
 CUTOFF = 9.0  # Å
 KCAL = units.KCAL_MOL / units.KJ_MOL  # kcal/mol -> kJ/mol
@@ -48,7 +48,7 @@ class WaterModel:
         settle(self, r0=positive, theta0=number(above=0, most=180))
         settle(self, k_angle=positive, sigma=positive, epsilon=guards.not_negative)
         settle(self, charge=number(least=0, most=10), gamma=number(above=0, most=1))
-        settle(self, source=guards.instance(str))
+        settle(self, source=instance(str))
         positive(self.stretch[0], "stretch[0]")
 
 
@@ -98,11 +98,7 @@ MODELS = {
 }
 
 
-@checked(
-    model=guards.instance(WaterModel),
-    atoms=structure,
-    cutoff=guards.optional(positive),
-)
+@checked(model=instance(WaterModel), atoms=structure, cutoff=optional(positive))
 def water_system(
     model: WaterModel, atoms: Atoms, *, cutoff: float | None = None
 ) -> openmm.System:
@@ -195,9 +191,7 @@ def spc_fw(atoms: Atoms) -> openmm.System:
     return water_system(SPC_FW, atoms)
 
 
-@checked(
-    n_molecules=guards.whole(least=1, most=10_000), density=DENSITY, seed=guards.seed
-)
+@checked(n_molecules=guards.whole(1, 10_000), density=DENSITY, seed=guards.seed)
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """Build a cubic periodic box of `n_molecules` at `density` (g/cm³).
 
