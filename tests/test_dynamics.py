@@ -572,6 +572,18 @@ def test_runs_that_take_turns_have_random_numbers_of_their_own(liquid, platform)
         same([run.step(10) for run in found], [frames[k] for frames in expected])
 
 
+def test_runs_that_take_turns_keep_their_pressures(liquid):
+    def runs():
+        run = dynamics.Run(*liquid, barostat=True, seed=0)
+        for pressure in (0.0, 9e4, 0.0, 9e4):
+            yield run.step(25, pressure=pressure)
+            assert run.context.getParameter("MonteCarloPressure") == pressure
+
+    expected = [*runs()]
+    for frames in zip(runs(), runs(), strict=True):
+        same(frames, [expected.pop(0)] * 2)
+
+
 def test_runs_in_threads_have_random_numbers_of_their_own(liquid):
     expected = [simulate(*liquid, steps=200, seed=s) for s in range(3)]
     with ThreadPoolExecutor(3) as pool:

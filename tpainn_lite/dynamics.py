@@ -288,16 +288,18 @@ class Run:
                 raise ValueError("temperature: this run has no thermostat")
             context.getIntegrator().setTemperature(temperature)
             self._temperature = temperature
+        wanted = {}
         if barostat:
             barostat.setFrequency(0 if pressure is None else engine.BAROSTAT_EVERY)
-            names = barostat.Temperature(), barostat.Pressure()
-            for name, value in zip(names, (self._temperature, pressure), strict=True):
-                if value not in (None, context.getParameter(name)):
-                    context.setParameter(name, value)  # forces are computed again
+            wanted[barostat.Temperature()] = self._temperature
+            wanted[barostat.Pressure()] = pressure
         elif pressure is not None:
             raise ValueError("pressure: needs a run with barostat=True")
         try:
             with self.turns.take():
+                for name, value in wanted.items():
+                    if value not in (None, context.getParameter(name)):
+                        context.setParameter(name, value)  # forces are computed again
                 context.getIntegrator().step(steps)
             frame = self.frame(self.steps + steps)
             self.first = self.first if self.steps else frame
@@ -321,10 +323,8 @@ class Run:
                 "System from this structure, with a cutoff below half of its box"
             )
         if of_openmm and "cutoff" in str(cause):
-            return ValueError(  # a barostat made the box too small
-                f"pressure: {cause} Start from a denser box, or build the System with "
-                f"a smaller cutoff; {self.steps} steps were made"
-            )
+            words = "Start from a denser box, or build the System with a smaller cutoff"
+            return ValueError(f"pressure: {cause} {words}")  # a barostat shrank it
         if of_openmm or isinstance(cause, FloatingPointError):
             return BlowUp(self.steps, self.steps + steps, str(cause))
         return cause
