@@ -252,6 +252,21 @@ def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
             data.read(bomb)
 
 
+def test_an_npz_that_cannot_be_unpacked(tmp_path):
+    """A flipped byte came out as zlib.error, a header of version 3 as KeyError."""
+    path = tmp_path / "odd.npz"
+    for whole in (True, False):
+        odd = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+        with odd, odd.open("R.npy", "w") as file:
+            np.lib.format.write_array(file, np.zeros(9), (3, 0) if whole else None)
+        if not whole:
+            content = bytearray(path.read_bytes())
+            content[35:50] = bytes([255] * 15)  # of the deflated stream
+            path.write_bytes(content)
+        with pytest.raises(ValueError, match="odd.npz: cannot be unpacked"):
+            bounds.check_size(path)
+
+
 def test_text_is_utf8_in_any_locale(tmp_path):
     """A child of the C locale; Python's own UTF-8 mode is off."""
     frame = labelled(WATER)

@@ -77,7 +77,7 @@ def check_size(path: Path) -> None:
                     size += len(block)
         else:
             size = path.stat().st_size
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever an unpacker raises: zlib.error, KeyError, ...
         words = "cannot be unpacked, or there is no such file"
         raise ValueError(f"{path}: {words} ({error})") from error
     if size > LARGEST:
