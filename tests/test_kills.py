@@ -263,8 +263,8 @@ def test_a_killed_call_goes_on(case, kills, tmp_path):
         kills -= kill_until_it_ends(case, folder, rng, length / 2, kills)
         (found, found_out), left = finish(case, folder)
         order = [unit for unit, _ in logged(folder)]
-        steps = np.diff([0, *order])  # 2: one was done, and killed before it was noted
-        assert set(steps) <= {0, 1, 2}, order
+        steps = np.diff([0, *order])  # 2 and more: killed before a unit was noted
+        assert steps.min() >= 0, order
         lost, done = lost + (steps == 0).sum(), dict(logged(folder))
         assert left == names
         if case == "NPT":  # other moves of the volume; what was told is kept
