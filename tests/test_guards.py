@@ -118,6 +118,17 @@ def test_a_full_disk_is_named():
         full.write("x" * 10_000)
 
 
+def test_a_kill_at_the_lock_leaves_nothing(tmp_path):
+    path = tmp_path / "run.traj"
+    lock = tmp_path / "run.traj.lock"
+    lock.write_text("")  # killed before it said who
+    os.utime(lock, (0, 0))
+    (tmp_path / f"run.traj.lock.break.999999999.{'ab' * 16}").write_text("")
+    with guards.locked(path):
+        pass
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_lock_says_who_holds_it_and_ends_with_its_process(tmp_path):
     code = (
         "import sys, time; from tpainn_lite import guards\n"

@@ -14,6 +14,7 @@ import math
 import numbers
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -328,19 +329,30 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         with in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            for old in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-                _remove_orphan(old)
+            _remove_orphans(path, ".*.part", -3)
             yield part
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _remove_orphan(part: Path) -> None:
-    """Remove what a killed process of this machine left half-written."""
-    owner = part.name.split(".")[-3]
-    if owner.isdigit() and not psutil.pid_exists(int(owner)):
-        part.unlink(missing_ok=True)
+def _remove_orphans(path: Path, ending: str, place: int) -> None:
+    """Remove what killed processes of this machine left beside `path`."""
+    for part in path.parent.glob(glob.escape(path.name) + ending):
+        owner = part.name.split(".")[place]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            part.unlink(missing_ok=True)
+
+
+def _remove_nameless(lock: Path) -> None:
+    """Remove an old lock of a process that was killed before it could write its name.
+
+    filelock would keep it for good.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = lock.stat()
+        if not found.st_size and time.time() - found.st_mtime > 2:
+            lock.unlink()
 
 
 def write(path: str | Path, content: str | bytes) -> None:
@@ -361,13 +373,15 @@ def locked(path: str | Path, name: str = "file") -> Iterator[None]:
     with in_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            _remove_nameless(Path(lock.lock_file))
+            lock.acquire(timeout=0 if lock.pid else 3)  # filelock takes such in 2 s
         except Timeout:
             raise ValueError(
                 f"{name}: {path} is being written by process {lock.pid or 'unknown'}; "
                 "wait for its end, or take another name"
             ) from None
     try:
+        _remove_orphans(path, ".lock.break.*", -2)  # of a kill while a lock was broken
         yield
     finally:
         lock.release()
