@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from IPython.display import display
 from PIL import Image
 
@@ -24,7 +24,10 @@ T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-torch.set_num_threads(1)  # two on shared cores were 6-8 times slower
+# two threads on shared cores were 6-8 times slower; torch reads the number on import
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "torch" in sys.modules:
+    sys.modules["torch"].set_num_threads(1)
 PROFILE = os.environ.get("TPAINN_PROFILE") or "binder"
 if PROFILE not in PROFILES:
     raise ValueError(
