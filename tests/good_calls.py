@@ -29,6 +29,7 @@ from tpainn_lite import (
     units,
     water,
 )
+from tpainn_lite.course import own_data
 from tpainn_lite.public import download
 
 LIBRARY = Path(datasets.__file__).parent
@@ -36,9 +37,11 @@ CLOSED = {  # files without a door; test_guards.py feeds the guards worse
     *("guards", "units", "inference.kernels"),
     *("explorers.base", "explorers.figures", "explorers.viewers"),
 }
+OWN = "intake", "scales", "tuning", "keep"
 INNER = {  # no doors, and why
     "records that the library makes and hands out": "analysis.Diffusion train.Metrics"
-    " train.History train.History.column ridge_head.Rows course.own_data.Intake"
+    " train.History train.History.column ridge_head.Rows"
+    " course.own_data.intake.Intake course.own_data.tuning.Tuned public.formats.Source"
     " public.download.File public.download.PublicSet dynamics.BlowUp"
     " tune.ReferenceWarning explorers.parity.Values",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
@@ -52,7 +55,12 @@ INNER = {  # no doors, and why
     " engine.make_context engine.place engine.labels_of engine.snapshot engine.start"
     " engine.python_system engine.Turns engine.Turns.take dynamics.Run.frame",
     "bounds of cells, below the doors that name an argument": "bounds.heights"
-    " bounds.check_cell bounds.opened",
+    " bounds.check_cell",
+    "behind data.read, whose files test_dialects.py writes": "public.dialects.read"
+    " public.dialects.files public.dialects.complete public.doubts.doubts"
+    " public.unpack.content_of public.unpack.check_npz public.formats.blocks"
+    " public.formats.cp2k public.formats.deepmd public.formats.schnetpack"
+    " data.DataWarning data.result",
     "called by ASE": "model.EnergyForcesCalculator.calculate",
     "steps of a public function beside them": "train.one_thread"
     " molecules.force_field public.formats.water_frames public.formats.water_split",
@@ -68,7 +76,8 @@ def rooms() -> list[str]:
     """Find the files of the core, inference, public and explorers, and own_data."""
     files = [*LIBRARY.glob("*.py"), *LIBRARY.glob("[ipe]*/*.py")]
     names = {".".join(f.relative_to(LIBRARY).with_suffix("").parts) for f in files}
-    names = {name for name in names if not name.endswith("__")} | {"course.own_data"}
+    names = {name for name in names if not name.endswith("__")}
+    names |= {f"course.own_data.{name}" for name in OWN}
     return sorted(names - CLOSED)
 
 
@@ -194,6 +203,13 @@ def arguments(folder: Path) -> dict[str, dict]:
     every |= dict(positions=ethanol.positions, timestep=0.5, friction=0.01, every=2)
     every |= dict(platform="Reference", file=folder / "out.traj", pressure=None)
     every |= dict(steps=4, on_frame=lambda frame: None, spacing=2.0, equilibration=2.0)
+    every |= dict(paths=xyz, unit="eV/Å", energy_key=None, forces_key=None)
+    every |= dict(gradients=False, on_step=lambda text: None)
+    found = own_data.Intake(ethanols, True)
+    tuned = own_data.Tuned(
+        *(small, (small, fresh), "a start", "folds", "meV/Å", 9.0, (1.0, 20.0)),
+        *(np.ones(4), {"tuned": 9.0}, []),
+    )
     rooms = {
         "analysis": dict(frames=run, atoms=box, dt=1.0, cutoff=2.0, element=8),
         "water": dict(atoms=box, model=water.Q_TIP4P_F),
@@ -243,11 +259,14 @@ def arguments(folder: Path) -> dict[str, dict]:
         "tune.DeltaPotential.energy_forces": plain,
         "tune.structures": dict(smiles=["C"]),
         "water.WaterModel": vars(water.Q_TIP4P_F),
-        "public.formats.molecule_npz": dict(
-            path=folder / "ethanol.npz", told=(1.0, 1.0)
-        ),
+        "public.formats.molecule_npz": dict(path=folder / "ethanol.npz"),
+        "public.formats.npz": dict(path=folder / "ethanol.npz"),
         "public.formats.pool_and_test": dict(paths=(folder / "ethanol.npz",)),
-        "course.own_data.read": dict(path=xyz, unit="eV/Å"),
+        "course.own_data.tuning": dict(found=found, tuned=tuned, trust=False),
+        "course.own_data.tuning.disagreement": dict(committee=[small, fresh]),
+        "course.own_data.tuning.label_next": dict(steps=40),
+        "course.own_data.tuning.tune": dict(calculator=None, teacher=None),
+        "course.own_data.keep": dict(tuned=tuned, wanted=[], folder=folder / "mine"),
         "explorers.gallery.Movie": dict(
             runs={"a": run[:2]}, quantity="q", choice="Run"
         ),

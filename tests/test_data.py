@@ -4,7 +4,6 @@ import gzip
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
 
-from tpainn_lite import bounds, data, units
+from tpainn_lite import data, units
 
 WATER, METHANE = molecule("H2O"), molecule("CH4")
 
@@ -114,7 +113,9 @@ def test_constraints_do_not_hide_forces(tmp_path):
     np.testing.assert_array_equal(relabelled.get_forces(), 1)
     assert len(fixed.constraints) == 1  # the original is left as it was
     write(tmp_path / "fixed.extxyz", [fixed, labelled(METHANE), fixed])
-    with pytest.warns(UserWarning, match=r"fixed\.extxyz: 2 structures .*constraints"):
+    with pytest.warns(
+        UserWarning, match=r"(?s)fixed\.extxyz:.*2 structures .*constraints"
+    ):
         frames = data.read(tmp_path / "fixed.extxyz")
     assert [a.constraints for a in frames] == [[], [], []]
     np.testing.assert_array_equal(frames[0].get_forces(), 1)
@@ -171,19 +172,22 @@ def test_check_lets_good_frames_pass():
 
 
 def test_read(tmp_path, rng):
-    frames = [labelled(a, -40.0, rng.random((len(a), 3))) for a in (WATER, METHANE)]
+    pull = rng.random((3, 3))
+    pull -= pull.mean(axis=0)
+    frames = [labelled(WATER, -40.0, pull), labelled(METHANE, -40.0, np.ones((5, 3)))]
     write(tmp_path / "two.extxyz", frames)
-    for a, b in zip(data.read(str(tmp_path / "two.extxyz")), frames, strict=True):
+    with pytest.warns(data.DataWarning, match="net torque"):
+        found = data.read(str(tmp_path / "two.extxyz"))
+    for a, b in zip(found, frames, strict=True):
         np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
         np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
         assert data.labels(a)[0] == -40.0
     mixed = tmp_path / "mixed.extxyz"
     write(mixed, [labelled(WATER), data.with_labels(WATER, -1.0)])
-    with pytest.raises(
-        ValueError, match=r"mixed\.extxyz, frame 1: needs an energy and"
-    ):
-        data.read(mixed)
-    assert len(data.read(mixed, forces=False)) == 2
+    with pytest.warns(data.DataWarning, match=r"without forces left out: frames \[1\]"):
+        assert len(data.read(mixed)) == 1
+    with pytest.warns(data.DataWarning, match="All forces are zero"):
+        assert len(data.read(mixed, forces=False)) == 2
 
 
 @pytest.mark.parametrize(
@@ -210,61 +214,18 @@ def announcing(columns="3", atoms=1):
 def test_a_file_that_announces_more_than_it_holds(tmp_path):
     """ASE counts up to the number of atoms or columns in the file: hours."""
     for text, words in (
-        (announcing() + announcing(atoms=10**11), "structure 1 announces 1000000000"),
-        (announcing(columns=10**9), "structure 0 announces 1000000000 columns"),
+        (
+            announcing() + announcing(atoms=10**11),
+            "frame 1 is cut off: it needs 1000000000",
+        ),
+        (announcing(columns=10**9), "frame 0 .*announces 1000000001 columns"),
     ):
         (tmp_path / "a.extxyz").write_text(text)
         with pytest.raises(ValueError, match=words):
             data.read(tmp_path / "a.extxyz", labelled=False)
     (tmp_path / "a.extxyz").write_text(announcing() * 3 + "2\n")
-    with pytest.raises(
-        ValueError, match=r"structure 3 cannot be read.*cut off.* the 3 "
-    ):
+    with pytest.raises(ValueError, match="frame 3 is cut off.* before line 10"):
         data.read(tmp_path / "a.extxyz", labelled=False)
-
-
-@pytest.mark.parametrize("suffix", ["gz", "xz", "bz2", "npz"])
-def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(bounds, "LARGEST", 2**24)
-    path = tmp_path / f"bomb.{suffix}"
-    if suffix == "npz":
-        np.savez_compressed(path, R=np.zeros(2**22))
-        with (
-            zipfile.ZipFile(tmp_path / "lie.npz", "w") as lie,
-            lie.open("R.npy", "w") as f,
-        ):
-            about = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
-            np.lib.format.write_array_header_1_0(f, about)
-        paths = path, tmp_path / "lie.npz"
-    else:
-        with bounds.PACKED[f".{suffix}"](path, "wb") as file:
-            for _ in range(32):
-                file.write(bytes(2**20))
-        paths = (path,)
-    for bomb in paths:
-        assert bomb.stat().st_size < 2**17
-        with pytest.raises(ValueError, match="holds more than .* GB, unpacked"):
-            bounds.check_size(bomb)
-        with pytest.raises(ValueError, match="holds more than .* GB, unpacked"):
-            data.read(bomb)
-        bomb.write_bytes(b"no such thing")
-        with pytest.raises(ValueError, match=f"{bomb.name}: cannot be unpacked"):
-            data.read(bomb)
-
-
-def test_an_npz_that_cannot_be_unpacked(tmp_path):
-    """A flipped byte came out as zlib.error, a header of version 3 as KeyError."""
-    path = tmp_path / "odd.npz"
-    for whole in (True, False):
-        odd = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
-        with odd, odd.open("R.npy", "w") as file:
-            np.lib.format.write_array(file, np.zeros(9), (3, 0) if whole else None)
-        if not whole:
-            content = bytearray(path.read_bytes())
-            content[35:50] = bytes([255] * 15)  # of the deflated stream
-            path.write_bytes(content)
-        with pytest.raises(ValueError, match="odd.npz: cannot be unpacked"):
-            bounds.check_size(path)
 
 
 def test_text_is_utf8_in_any_locale(tmp_path):

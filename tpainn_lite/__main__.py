@@ -1,6 +1,7 @@
-"""Command line: ``python -m tpainn_lite lessons DIR`` and ``… doctor``."""
+"""Command line: ``python -m tpainn_lite lessons DIR``, ``… own FILE``, ``… doctor``."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -28,12 +29,32 @@ def copy_lessons(folder: Path) -> list[Path]:
     return [folder / file.name for file in files if file.suffix == ".ipynb"]
 
 
+def shown(path: Path) -> str:
+    """Spell a path for any output, in a C locale too."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def own(options: argparse.Namespace) -> None:
+    """Tune a potential on a user's own files, and say what was written."""
+    from .course import own_data  # imports torch and OpenMM
+
+    found = own_data.read(options.files, options.unit)
+    tuned = own_data.tune(found, seed=0, on_step=print)
+    wanted = own_data.label_next(tuned, found.frames[0], seed=0)
+    for path in own_data.keep(tuned, found.frames, wanted, options.folder):
+        print(shown(path))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tpainn_lite")
     commands = parser.add_subparsers(dest="command", required=True)
     lessons = commands.add_parser("lessons", help="copy the lessons to a folder")
     lessons.add_argument("folder", metavar="DIR", type=Path)
+    mine = commands.add_parser("own", help="tune a potential on labelled structures")
+    mine.add_argument("files", metavar="FILE", nargs="+", help="file, pattern, folder")
+    mine.add_argument("--unit", help="of the forces, such as kcal/mol/Å")
+    mine.add_argument("--folder", default="my_potential", type=Path)
     commands.add_parser("doctor", help="check this environment", add_help=False)
     options, others = parser.parse_known_args(arguments)
     if options.command == "doctor":
@@ -41,12 +62,15 @@ def main(arguments: list[str] | None = None) -> None:
     if others:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
+        if options.command == "own":
+            own(options)
+            return
         count = len(copy_lessons(options.folder))
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(
-        f"{count} lessons are in {options.folder}. Open them:\n"
-        f"  python -m jupyterlab {options.folder}"
+        f"{count} lessons are in {shown(options.folder)}. Open them:\n"
+        f"  python -m jupyterlab {shown(options.folder)}"
     )
 
 

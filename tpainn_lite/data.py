@@ -5,12 +5,10 @@ ASE itself refuses a label that no longer fits (move an atom and it is gone).
 """
 
 import hashlib
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
@@ -19,7 +17,6 @@ from scipy.special import chdtri
 
 from . import guards
 from .analysis import neighbours, periodic
-from .bounds import check_size, opened
 from .guards import checked, flag, several, structure, structures
 
 EnergyForces = Callable[
@@ -211,30 +208,49 @@ def unconstrained(frames: Sequence[Atoms]) -> int:
     return count
 
 
-@checked(path=guards.file, labelled=flag, forces=flag)
-def read(path: Path, labelled=True, forces=True) -> list[Atoms]:
-    """Read every frame of a file that ASE can read, and `check` it.
+def result(atoms: Atoms, name: str):
+    """Return a label of `atoms`, or None where there is none."""
+    return atoms.calc.results.get(name) if atoms.calc else None
 
-    Constraints are taken off, with a warning. Raises `ValueError`, naming the file (and
-    frame), for what cannot be read, or is too large (`check_size`).
+
+class DataWarning(UserWarning):
+    """What reading a file assumed, left out or doubts, with counts and frames."""
+
+
+@checked(
+    energy_key=guards.optional(guards.text),
+    forces_key=guards.optional(guards.text),
+    gradients=flag,
+    labelled=flag,
+    forces=flag,
+)
+def read(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    unit: str | tuple[str, str] | None = None,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    gradients: bool = False,
+    labelled: bool = True,
+    forces: bool = True,
+) -> list[Atoms]:
+    """Read labelled structures, in eV and Å, from files in most dialects.
+
+    Takes a path, a list, a pattern ("*.log") or a folder: extended XYZ, all that ASE
+    reads, npz of rMD17 and sGDML, databases of SchNetPack, folders of DeePMD, positions
+    and forces of CP2K; also in a zip, gz, xz or bz2. `unit` is one of
+    `units.LABEL_UNITS`, or a pair (of energies, of forces); None: what the file says,
+    else eV and eV/Å. `gradients` turns the sign of forces. Frames without a label that
+    others have are left out; without `forces` only energies are needed, without
+    `labelled` nothing. Frames of one atom are free atoms.
+
+    What was assumed, left out or cannot be right is a `DataWarning`. Raises
+    `ValueError`, with file and frame, for what cannot be read or `check` refuses.
     """
-    check_size(path)
-    frames: list[Atoms] = []
-    try:
-        with opened(path) as (source, name):
-            frames.extend(ase.io.iread(source, ":", name, do_not_split_by_at_sign=True))
-    except Exception as error:  # ASE's readers raise whatever their parsers raise
-        n, said = len(frames), f"{type(error).__name__}: {error}"
-        ask = "is the file cut off, and does its suffix tell its format?"
-        raise ValueError(
-            f"{path}: structure {n} cannot be read ({said}); {ask} "
-            f"the {n} structures before it are whole"
-        ) from error
-    check(frames, str(path), labelled, forces)
-    if count := unconstrained(frames):
-        words = f"{path}: {count} structures had ASE constraints, which hide forces"
-        warnings.warn(f"{words}: taken off", stacklevel=3)
-    return frames
+    from .public import dialects
+
+    keys = energy_key, forces_key
+    return dialects.read(paths, unit, keys, gradients, labelled, forces)
 
 
 @checked(frames=structures(), group=guards.text)

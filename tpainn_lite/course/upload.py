@@ -10,7 +10,7 @@ from ipywidgets import FileUpload, Label, VBox
 
 from .. import datasets, guards
 from ..data import with_labels
-from . import own_data
+from ..units import LABEL_UNITS
 
 
 class Upload:
@@ -36,7 +36,7 @@ class Upload:
 
 def write_example(path: Path) -> Path:
     """Write eighty structures of ethanol in the units of a colleague, kcal/mol/Å."""
-    force, energy = own_data.UNITS["kcal/mol/Å"]
+    force, energy = LABEL_UNITS["kcal/mol/Å"]
     sent = []
     for a in datasets.load("ethanol-dft")["pool"][:80]:
         forces = a.get_forces(apply_constraint=False) / force

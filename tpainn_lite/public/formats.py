@@ -1,20 +1,22 @@
 """File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
 
 import bz2
+import re
 import tarfile
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+import ase.db
 import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
 from .. import guards
-from ..bounds import check_size
-from ..data import with_labels
+from ..data import result, with_labels
 from ..datasets import SHIPPED
 from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
+from .unpack import check_npz
 
 POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
@@ -29,9 +31,19 @@ LENGTH_UNITS = {  # Å
     **dict.fromkeys(("bohr", "a0", "au"), BOHR),
     "nm": NM,
 }
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+CP2K = re.compile(rf"\s*\d+\s+i =\s*\d+,.*E =\s*{NUMBER}")
 QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
 QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
 QM9_U0 = 12  # Hartree
+
+
+class Source(NamedTuple):
+    """Frames with the labels of a file, and the units of energy and force it names."""
+
+    frames: list[Atoms]
+    energy: float | None = None  # eV
+    force: float | None = None  # eV/Å
 
 
 @guards.checked(arrays=guards.instance(Mapping))
@@ -53,30 +65,22 @@ def named_units(
     return found[0], found[1]
 
 
-TOLD = guards.optional(guards.several(guards.number(above=0, most=1e6), 2))
-
-
-@guards.checked(path=guards.file, told=TOLD)
-def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[Atoms]:
-    """Read the frames of rMD17's or sGDML's npz, in the units that it names.
+@guards.checked(path=guards.file)
+def npz(path: Path) -> Source:
+    """Read the frames of rMD17's or sGDML's npz; positions in Å, labels as they are.
 
     Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
-    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). What it does
-    not name is Å, and as `told`: the units of force (eV/Å) and energy (eV), or
-    kcal/mol. Raises `ValueError` for arrays that are missing or do not fit.
+    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). Lengths
+    without a unit are in Å. Raises `ValueError` for arrays that are missing, too large
+    or do not fit.
     """
-    check_size(path)
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"path: {path} is no npz")
+    check_npz(path)
     with np.load(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         if missing := sorted(set(keys) - set(arrays)):
-            raise ValueError(f"{path}: has no arrays {missing}")
+            raise ValueError(f"has no arrays {missing}")
         numbers, positions, energies, forces = (arrays[key] for key in keys)
-        named = named_units(arrays)
-        energy = named[0] or (told[1] if told else KCAL_MOL)
-        length = named[1] or 1.0
-        force = told[0] if told and None in named else energy / length
+        energy, length = named_units(arrays)
         cells, pbc = _npz_cells(arrays, len(positions))
     frames, n = positions.shape[:2]
     shapes = ([(n,), (frames, n)], [(frames,), (frames, 1)], [positions.shape])
@@ -84,14 +88,30 @@ def molecule_npz(path: Path, told: tuple[float, float] | None = None) -> list[At
     for key, array, fit in zip((keys[0], *keys[2:]), given, shapes, strict=True):
         if array.shape not in fit:
             raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
+    if energy is None and length is not None and length != 1:
+        raise ValueError("r_unit: the file names no e_unit beside it; add one")
     read, numbers = [], np.broadcast_to(numbers, (frames, n))
     rows = zip(numbers, positions, energies.ravel(), forces, strict=True)
     for k, (z, r, e, f) in enumerate(rows):
-        there, cell = z > 0, cells[k] * length
-        atoms = Atoms(z[there], r[there] * length, cell=cell, pbc=pbc[k])
-        with guards.at(f"{path}, frame {k}"):
-            read.append(with_labels(atoms, e * energy, f[there] * force))
-    return read
+        there, scale = z > 0, length or 1.0
+        atoms = Atoms(z[there], r[there] * scale, cell=cells[k] * scale, pbc=pbc[k])
+        with guards.at(f"frame {k}"):
+            read.append(with_labels(atoms, e, f[there]))
+    return Source(read, energy, energy / length if energy and length else None)
+
+
+@guards.checked(path=guards.file)
+def molecule_npz(path: Path) -> list[Atoms]:
+    """Read an npz into eV and eV/Å; a unit that it does not name is kcal/mol, and Å."""
+    frames, energy, force = npz(path)
+    return [
+        with_labels(
+            a,
+            result(a, "energy") * (energy or KCAL_MOL),
+            result(a, "forces") * (force or energy or KCAL_MOL),
+        )
+        for a in frames
+    ]
 
 
 def _npz_cells(
@@ -220,3 +240,94 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
     return {"pool": frames}
+
+
+def blocks(text: str) -> Iterator[list[str]]:
+    """Cut an XYZ into the lines of its frames; skip blank lines between them."""
+    lines, at, k = text.splitlines(), 0, 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        if not lines[at].strip().isdigit():
+            raise ValueError(
+                f"line {at + 1} must be the number of atoms of frame {k}, got "
+                f"{lines[at].strip()[:40]!r}; the frames before it are whole"
+            )
+        n = int(lines[at])
+        block = lines[at : at + n + 2]
+        if len(block) < n + 2 or not all(map(str.strip, block[2:])):
+            raise ValueError(
+                f"frame {k} is cut off: it needs {n} atoms, has fewer; the frames "
+                f"before line {at + 1} are whole"
+            )
+        yield block
+        at, k = at + n + 2, k + 1
+
+
+def cp2k(path: Path, text: str) -> Source:
+    """Read CP2K's NAME-pos-1.xyz (Å, Hartree) with NAME-frc-1.xyz (Hartree/Bohr)."""
+    beside = path.with_name(path.name.replace("-pos-", "-frc-"))
+    forces = [None] * text.count("E =")
+    if beside != path and beside.exists():
+        parts = [*blocks(beside.read_text("utf-8"))]
+        forces = [np.array([line.split()[1:4] for line in b[2:]], float) for b in parts]
+    frames = []
+    for block, force in zip(blocks(text), forces, strict=True):
+        rows = [line.split() for line in block[2:]]
+        atoms = Atoms([row[0] for row in rows], np.array([r[1:4] for r in rows], float))
+        atoms.info["energy"] = float(re.search(rf"E =\s*({NUMBER})", block[1])[1])
+        if force is not None:
+            atoms.arrays["forces"] = force
+        frames.append(atoms)
+    return Source(frames, HARTREE, HARTREE / BOHR)
+
+
+def deepmd(path: Path) -> Source:
+    """Read a folder of DeePMD: type.raw, type_map.raw, set.*/coord.npy … (eV, Å)."""
+    kinds = [int(k) for k in (path / "type.raw").read_text("utf-8").split()]
+    names = path / "type_map.raw"
+    if not names.exists():
+        raise ValueError("type_map.raw: needs the elements' names, no such file")
+    symbols = [names.read_text("utf-8").split()[k] for k in kinds]
+    n, frames = len(symbols), []
+    for folder in sorted(path.glob("set.*")):
+        arrays = {p.stem: np.load(p) for p in folder.glob("*.npy")}
+        if "coord" not in arrays or arrays["coord"].shape[1:] != (3 * n,):
+            raise ValueError(
+                f"{folder.name}/coord.npy: needs the shape (frames, {3 * n})"
+            )
+        for k, row in enumerate(arrays["coord"]):
+            atoms = Atoms(symbols, row.reshape(n, 3))
+            if "box" in arrays and not (path / "nopbc").exists():
+                atoms.cell, atoms.pbc = arrays["box"][k].reshape(3, 3), True
+            if "energy" in arrays:
+                atoms.info["energy"] = arrays["energy"].ravel()[k]
+            if "force" in arrays:
+                atoms.arrays["forces"] = arrays["force"][k].reshape(n, 3)
+            frames.append(atoms)
+    return Source(frames, 1.0, 1.0)
+
+
+def schnetpack(path: Path) -> Source:
+    """Read a database of SchNetPack, in the units of its metadata."""
+    with ase.db.connect(path) as database:
+        said = database.metadata
+        lengths, found = LENGTH_UNITS, said["_property_unit_dict"]
+        length = lengths[said["_distance_unit"].lower()]
+        energy = ENERGY_UNITS[found["energy"].lower()]
+        frames = []
+        for row in database.select():
+            atoms = row.toatoms()
+            atoms.set_cell(atoms.cell * length)
+            atoms.positions *= length
+            atoms.calc = None
+            for name in ("energy", "forces"):
+                if name in row.data:
+                    atoms.info[name] = np.asarray(row.data[name])
+            frames.append(atoms)
+    force = None
+    if "forces" in found:
+        top, _, below = found["forces"].lower().rpartition("/")
+        force = ENERGY_UNITS[top] / lengths[below]
+    return Source(frames, energy, force)

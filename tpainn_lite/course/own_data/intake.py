@@ -3,21 +3,21 @@
 What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
 """
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.spatial.distance import cdist
 
-from .. import data, molecules, units
-from ..data import check, is_free, with_labels
-from ..guards import checked, element_energies, file, instance, one_of, optional
-from ..model import Potential
-from ..public import formats
+from ... import data, molecules
+from ...data import check, is_free
+from ...guards import checked, element_energies
+from ...public import dialects
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 5000  # structures; more are not used
@@ -26,13 +26,7 @@ NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 
 OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
-UNITS = {  # force, and energy that goes with it, in eV/Å and eV
-    "eV/Å": (1.0, 1.0),
-    "kcal/mol/Å": (units.KCAL_MOL, units.KCAL_MOL),
-    "kJ/mol/Å": (units.KJ_MOL, units.KJ_MOL),
-    "Hartree/Bohr": (units.HARTREE / units.BOHR, units.HARTREE),
-    "Hartree/Å": (units.HARTREE, units.HARTREE),
-}
+VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
 
 @dataclass(frozen=True)
@@ -49,71 +43,90 @@ class Intake:
     atomic_energies: dict[int, float] = field(default_factory=dict)
 
 
-@checked(path=file, unit=optional(one_of(*UNITS)))
-def read(path: str | Path, unit: str | None = None) -> Intake:
-    """Read a file of labelled structures: all that ASE reads, and rMD17's npz.
+def read(
+    paths,
+    unit: str | tuple[str, str] | None = None,
+    *,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    gradients: bool = False,
+) -> Intake:
+    """Read labelled structures as `data.read` does, and look at them as a colleague.
 
-    `unit` is that of the forces, one of `UNITS`; energies are in the unit that belongs
-    to it. None: the units that an npz names, else kcal/mol/Å for an npz and eV/Å for
-    all other files. Frames of one atom are free atoms.
+    Frames of one atom are free atoms. Copies are left out; molecules that are alone in
+    a periodic box become open.
 
-    Raises `ValueError`, saying what to do, for an empty or broken file, atoms that
-    overlap, NaN, ions and radicals, open structures beside periodic ones, no energies
-    at all, or fewer than two structures.
+    Raises `ValueError`, saying what to do, for what `data.read` refuses, ions and
+    radicals, open structures beside periodic ones, no energies at all, or fewer than
+    two structures.
     """
-    notes = []
-    if not path.is_file() or not path.stat().st_size:
-        raise ValueError(f"{path}: no such file, or it is empty; look at its name")
-    npz = path.suffix == ".npz"
-    frames = _npz(path, unit, notes) if npz else _frames(path, notes)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", data.DataWarning)
+        frames = data.read(
+            paths,
+            unit=unit,
+            energy_key=energy_key,
+            forces_key=forces_key,
+            gradients=gradients,
+            labelled=False,
+        )
+    told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
+    notes = [line for message in told for line in str(message).splitlines()[1:]]
+    try:
+        return _looked_at(frames, notes)
+    except ValueError as error:
+        raise ValueError(f"{_named(paths)}: {error}") from error
+
+
+def _looked_at(frames: list[Atoms], notes: list[str]) -> Intake:
+    """Look at what was read as a colleague would."""
     if len(frames) > MOST:
         notes.append(
             f"More than {MOST} structures: only the first {MOST} are used; take every "
             "tenth if they come from one run."
         )
-    force, energy = UNITS["eV/Å" if npz or unit is None else unit]
-    try:
-        _refuse_ions(frames[:MOST], notes)
-        frames, atoms = _without_free_atoms(frames[:MOST], notes, energy)
-        frames, forces = _labelled(frames, notes, force, energy)
-        data.check(frames, forces=forces)
-        return Intake(_distinct(frames, notes), forces, notes, atoms)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    _refuse_ions(frames[:MOST], notes)
+    frames, atoms = _without_free_atoms(frames[:MOST], notes)
+    forces = any(data.result(a, "forces") is not None for a in frames)
+    frames = dialects.complete(frames, forces, notes)
+    if not forces:
+        notes.append(
+            "Forces are missing: tune on energies alone, FitConfig("
+            "energy_weight=1.0, force_weight=0.0), and expect to need more."
+        )
+    frames = _distinct(_opened(frames, notes), notes)
+    return Intake(frames, forces, notes, atoms)
 
 
-def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
-    """Read the structures of an npz, converted to eV and eV/Å."""
-    try:
-        frames = formats.molecule_npz(path, UNITS[unit] if unit else None)
-        with np.load(path) as arrays:
-            energy, length = formats.named_units(arrays)
-            words = {k: str(arrays[k]) for k in ("e_unit", "r_unit") if k in arrays}
-        force = energy / length if energy and length else None
-        for named, asked in zip((force, energy), UNITS.get(unit, ()), strict=False):
-            if named and not np.isclose(named, asked):
-                said = ", ".join(f"{k} {v!r}" for k, v in words.items())
-                raise ValueError(f"unit: got {unit!r}, but the file says {said}")
-    except (KeyError, ValueError, OSError) as error:
-        keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
-        words = f"{path}: needs arrays {keys} that fit together: {error}"
-        raise ValueError(words) from error
-    if energy is None and not unit:
-        notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
-    return frames
+def _named(paths) -> str:
+    many = isinstance(paths, Sequence) and not isinstance(paths, str)
+    return ", ".join(map(str, paths)) if many else str(paths)
 
 
-def _frames(path: Path, notes: list[str]) -> list[Atoms]:
-    """Read structures with ASE; what `data.read` warns of becomes a note."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        frames = data.read(path, labelled=False)
-    notes += [str(w.message) for w in said if str(path) in str(w.message)]
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        if path.suffix in (".xyz", ".extxyz") and file.read() != b"\n":
-            notes.append("The last line does not end: is its last number whole?")
-    return frames
+def _opened(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
+    """Open the boxes of molecules that are farther than `VACUUM` from their images."""
+    opened, count = [], 0
+    for atoms in frames:
+        if atoms.pbc.all() and len(atoms) > 1 and _vacuum(atoms) > VACUUM:
+            alone, count = atoms.copy(), count + 1
+            alone.set_cell(None)
+            alone.pbc = False
+            known = data.result(atoms, "energy"), data.result(atoms, "forces")
+            atoms = data.with_labels(alone, *known)
+        opened.append(atoms)
+    if count:
+        notes.append(
+            f"{count} molecules are alone in a periodic box, more than {VACUUM:g} Å "
+            "from their images: read as open structures."
+        )
+    return opened
+
+
+def _vacuum(atoms: Atoms) -> float:
+    """Return how far (Å) a molecule that is whole is from its images."""
+    shifts = [s for s in itertools.product((-1, 0, 1), repeat=3) if any(s)]
+    far = [s @ atoms.cell.array for s in np.array(shifts)]
+    return min(cdist(atoms.positions, atoms.positions + s).min() for s in far)
 
 
 def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
@@ -158,11 +171,11 @@ def _declared(atoms: Atoms) -> list[str]:
 
 
 def _without_free_atoms(
-    frames: Sequence[Atoms], notes: list[str], energy: float
+    frames: Sequence[Atoms], notes: list[str]
 ) -> tuple[list[Atoms], dict[int, float]]:
     """Separate structures from frames of one atom, and read these atoms' energies."""
-    alone = [(a, _result(a, "energy")) for a in frames if is_free(a)]
-    known = [with_labels(a, energy * e) for a, e in alone if e is not None]
+    alone = [a for a in frames if is_free(a)]
+    known = [a for a in alone if data.result(a, "energy") is not None]
     try:
         _, atoms = data.split_free_atoms(known)
     except ValueError as error:
@@ -172,39 +185,6 @@ def _without_free_atoms(
         found = found or "none has energy"
         notes.append(f"Frames of one atom are free atoms: {found}.")
     return [a for a in frames if not is_free(a)], atoms
-
-
-def _labelled(
-    frames: Sequence[Atoms], notes: list[str], force: float, energy: float
-) -> tuple[list[Atoms], bool]:
-    """Copy frames with labels in eV and eV/Å; say whether all have forces."""
-    known = [a for a in frames if _result(a, "energy") is not None]
-    if not known:
-        raise ValueError(
-            "no structure has an energy that ASE finds; in extxyz it is 'energy=...' "
-            "in the second line of a structure, forces are columns 'forces:R:3'"
-        )
-    if len(known) < len(frames):
-        notes.append(f"{len(frames) - len(known)} structures without energy left out.")
-    every = all(_result(a, "forces") is not None for a in known)
-    if not every:
-        notes.append(
-            "Forces are missing (in some structures at least): tune on energies alone, "
-            "FitConfig(energy_weight=1.0, force_weight=0.0), and expect to need more."
-        )
-    labelled = []
-    for k, a in enumerate(known):
-        forces = force * _result(a, "forces") if every else None
-        try:
-            labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
-        except ValueError as error:
-            raise ValueError(f"frame {k}: {error}") from None
-    return labelled, every
-
-
-def _result(atoms: Atoms, name: str):
-    """Return a label, or None where there is none."""
-    return atoms.calc.results.get(name) if atoms.calc else None
 
 
 def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
@@ -311,38 +291,12 @@ def atom_energies(
         if far < data.CHEMISTRY or start is free:
             break
         warnings.warn(
-            f"known: the labels are up to {far:.0f} eV an atom from these free "
-            "atoms, so reference energies come from the labels alone. Are the atoms of "
-            "another method, or the labels in Hartree, Ry or kcal/mol?",
+            f"known, atomic_energies: labels are up to {far:.0f} eV an atom from these "
+            "free atoms, so reference energies come from the labels alone. Are the "
+            "atoms of another method, or the labels in Hartree, Ry or kcal/mol?",
             stacklevel=2,
         )
     return start | dict(zip(new, fitted.tolist(), strict=True))
-
-
-@checked(frames=check, potential=instance(Potential))
-def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
-    """Say what the forces' unit seems to be, if not eV/Å, and what to do; else None.
-
-    The ratio of the labels to what `potential` predicts tells.
-    """
-    some = frames[:: max(1, len(frames) // 50)]
-    known = np.concatenate([a.get_forces(apply_constraint=False).ravel() for a in some])
-    guess = np.concatenate([f.ravel() for f in potential.predict(some)[1]])
-    slope = float(known @ guess / (guess @ guess))
-    alike = float(np.corrcoef(known, guess)[0, 1])
-    if slope <= 0 or alike < 0.3:
-        return (
-            f"The forces have nothing to do with those of the pretrained potential "
-            f"(correlation {alike:.2f}): are they gradients (the sign), or of another "
-            "molecule?"
-        )
-    unit = min(UNITS, key=lambda u: abs(np.log(slope * UNITS[u][0])))
-    if unit == "eV/Å":
-        return None
-    return (
-        f"The forces are {slope:.3g} times what the pretrained potential predicts, as "
-        f"if in {unit}: read them with unit={unit!r}."
-    )
 
 
 @checked(frames=partial(check, forces=False))
@@ -353,11 +307,7 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     there are eight and more; else the last quarter in the order of the file is the
     test, and what comes just before it is left out: neighbours in a run are copies.
     """
-    key = next((k for k in GROUPS if all(k in a.info for a in frames)), "composition")
-    if key in GROUPS:
-        names = [str(name) for name in data.groups_of(frames, key)]
-    else:
-        names = [a.get_chemical_formula() for a in frames]
+    key, names = groups_of(frames)
     if len(groups := [*dict.fromkeys(names)]) >= 8:
         last = {*groups[-round(TEST * len(groups)) :]}
         test = [a for a, n in zip(frames, names, strict=True) if n in last]
@@ -372,6 +322,15 @@ def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], st
     if closest is not None:
         how += f"; the nearest pair of the two parts is {closest:.3f} Å apart"
     return pool, test, how
+
+
+@checked(frames=STRUCTURES)
+def groups_of(frames: Sequence[Atoms]) -> tuple[str, list[str]]:
+    """Name the group of each frame, and what groups are: `GROUPS`, or compositions."""
+    for key in GROUPS:
+        if all(key in a.info for a in frames):
+            return key, [str(name) for name in data.groups_of(frames, key)]
+    return "composition", [a.get_chemical_formula() for a in frames]
 
 
 @checked(one=STRUCTURES, other=STRUCTURES)

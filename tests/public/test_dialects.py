@@ -1,0 +1,374 @@
+"""Files in the dialects that people bring: the right labels, or one sentence."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.db import connect
+
+from tpainn_lite import data, datasets
+from tpainn_lite.data import DataWarning
+from tpainn_lite.public import unpack
+from tpainn_lite.units import BOHR, HARTREE, KCAL_MOL
+
+HEADER = "Properties=species:S:1:pos:R:3:{forces}:R:3 {energy} pbc=F"
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return datasets.load("ethanol-dft")["pool"][:6]
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    return datasets.load("water-dft")["pool"][:2]
+
+
+def xyz(frames, energy="energy={:.10f}", forces="forces") -> str:
+    """Write an extended XYZ by hand, with the energy and the force column as told."""
+    text = ""
+    for a in frames:
+        said = energy.format(a.get_potential_energy())
+        text += f"{len(a)}\n{HEADER.format(energy=said, forces=forces)}\n"
+        rows = zip(a.symbols, a.positions, a.get_forces(), strict=True)
+        for symbol, r, f in rows:
+            text += " ".join([symbol, *(f"{x:.10f}" for x in (*r, *f))]) + "\n"
+    return text
+
+
+def same(found, frames, energy=1.0, force=1.0):
+    """Compare energies, forces and positions to what was written."""
+    assert len(found) == len(frames)
+    for a, b in zip(found, frames, strict=True):
+        assert (a.numbers == b.numbers).all()
+        np.testing.assert_allclose(a.positions, b.positions, atol=1e-8)
+        wanted = energy * b.get_potential_energy()
+        np.testing.assert_allclose(a.get_potential_energy(), wanted, rtol=1e-10)
+        np.testing.assert_allclose(a.get_forces(), force * b.get_forces(), atol=1e-8)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+PLAIN = {  # what is written -> how
+    "plain": {},
+    "Fortran's exponent": {"energy": "energy={:.10E}"},
+    "NumPy's text": {"energy": "energy=np.float64({:.10f})"},
+    "a free energy that is the same": {
+        "energy": "energy={0:.10f} free_energy={0:.10f}"
+    },
+}
+
+
+@pytest.mark.parametrize("how", PLAIN.values(), ids=PLAIN)
+def test_texts_of_one_number_are_read(tmp_path, frames, how):
+    text = xyz(frames, **how).replace("E+0", "D+0")
+    same(data.read(write(tmp_path / "a.xyz", text)), frames)
+
+
+KEYS = {
+    "MACE's": ("REF_energy={:.10f}", "REF_forces", "'REF_energy'.*'REF_forces'"),
+    "QUIP's": ("dft_energy={:.10f}", "dft_force", "'dft_energy'.*'dft_force'"),
+    "others'": ("TotEnergy={:.10f}", "force", "'TotEnergy'.*'force'"),
+}
+
+
+@pytest.mark.parametrize(("energy", "forces", "words"), KEYS.values(), ids=KEYS)
+def test_other_keys_are_taken_and_named(tmp_path, frames, energy, forces, words):
+    path = write(tmp_path / "a.xyz", xyz(frames, energy, forces))
+    with pytest.warns(DataWarning, match=f"(?s){words}"):
+        same(data.read(path), frames)
+
+
+def test_two_energies_that_differ_need_a_choice(tmp_path, frames):
+    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} REF_energy=-3.0"))
+    with pytest.raises(ValueError, match="a.xyz: 'energy' and 'REF_energy' differ"):
+        data.read(path)
+    same(data.read(path, energy_key="energy"), frames)
+    with pytest.raises(ValueError, match="energy_key: no frame has 'dft'"):
+        data.read(path, energy_key="dft")
+
+
+def test_a_free_energy_that_differs_is_said(tmp_path, frames):
+    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} free_energy=-3.0"))
+    with pytest.warns(DataWarning, match="'energy' and 'free_energy' differ"):
+        same(data.read(path), frames)
+
+
+def test_forces_in_the_header_are_read(tmp_path, frames):
+    text = ""
+    for a in frames:
+        forces = str(a.get_forces().tolist())
+        text += f'{len(a)}\nenergy={a.get_potential_energy()} forces="_JSON {forces}"\n'
+        text += "".join(
+            f"{s} {x:.10f} {y:.10f} {z:.10f}\n"
+            for s, (x, y, z) in zip(a.symbols, a.positions, strict=True)
+        )
+    same(data.read(write(tmp_path / "a.xyz", text)), frames)
+
+
+ENCODINGS = ["utf-8-sig", "utf-16", "latin-1"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings_are_read(tmp_path, frames, encoding):
+    text = xyz(frames, "energy={:.10f} note=für")
+    (tmp_path / "a.xyz").write_bytes(text.encode(encoding))
+    same(data.read(tmp_path / "a.xyz"), frames)
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zip"])
+def test_packed_files_are_read(tmp_path, frames, kind):
+    content, path = xyz(frames).encode(), tmp_path / f"a.xyz.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.xyz", content)
+    else:
+        packer = {"gz": gzip, "xz": lzma, "bz2": bz2}[kind]
+        path.write_bytes(packer.compress(content))
+    same(data.read(path), frames)
+
+
+def test_lists_patterns_folders_and_odd_names_are_read(tmp_path, frames):
+    paths = [tmp_path / f"run@{k}K [a].xyz" for k in range(3)]
+    for k, path in enumerate(paths):
+        write(path, xyz(frames[2 * k : 2 * k + 2]))
+    for given in (paths, tmp_path, tmp_path / "run@?K*.xyz", str(tmp_path)):
+        same(data.read(given), frames)
+    same(data.read(paths[0]), frames[:2])
+    with pytest.raises(ValueError, match="none.xyz: no such file"):
+        data.read(tmp_path / "none.xyz")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty: no file in it ends in"):
+        data.read(tmp_path / "empty")
+
+
+def test_blank_lines_end_nothing(tmp_path, frames):
+    text = xyz(frames[:2]) + "\n\n" + xyz(frames[2:]) + "\n"
+    same(data.read(write(tmp_path / "a.xyz", text)), frames)
+
+
+def test_frames_that_lack_labels_are_left_out_and_named(tmp_path, frames):
+    text = [xyz([a]) for a in frames]
+    text[1] = text[1].replace(f"energy={frames[1].get_potential_energy():.10f}", "")
+    text[3] = xyz([frames[3]], forces="velo")
+    text[4] = xyz([frames[4]], "energy=********")
+    path = write(tmp_path / "a.xyz", "".join(text))
+    words = r"(?s)no numbers: frames \[4\].*2 frames without energy .*\[1, 4\]"
+    with pytest.warns(DataWarning, match=words + r".*1 .* forces .* \[3\]"):
+        same(data.read(path), [frames[k] for k in (0, 2, 5)])
+    with pytest.warns(DataWarning):
+        assert len(data.read(path, forces=False)) == 4
+
+
+def test_free_atoms_need_no_forces(tmp_path, frames):
+    atoms = "1\nenergy=-13.6 config_type=IsolatedAtom pbc=F\nH 0 0 0\n"
+    found = data.read(write(tmp_path / "a.xyz", atoms + xyz(frames)))
+    assert (found[0].get_potential_energy(), len(found)) == (-13.6, 7)
+    same(found[1:], frames)
+
+
+def test_deuterium_is_heavy_hydrogen(tmp_path, frames):
+    text = xyz(frames).replace("H ", "D ")
+    found = data.read(write(tmp_path / "a.xyz", text))
+    same(found, frames)
+    assert set(found[0].get_masses()[frames[0].numbers == 1]) == {2.014}
+
+
+def test_six_components_of_stress_are_a_tensor(tmp_path, boxes):
+    text = xyz(boxes, 'energy={:.10f} stress="1 2 3 4 5 6"').replace("pbc=F", "pbc=T")
+    side = boxes[0].cell[0, 0]
+    lattice = f'Lattice="{side} 0 0 0 {side} 0 0 0 {side}"'
+    path = write(tmp_path / "a.xyz", text.replace("Prop", f"{lattice} Prop"))
+    found = data.read(path)
+    same(found, boxes)
+    np.testing.assert_array_equal(found[0].get_stress(), [1, 2, 3, 4, 5, 6])
+
+
+BROKEN = {
+    "dummy atom": (lambda t: t.replace("\nO ", "\nX "), "frame 0.*atom 2: 'X' is no"),
+    "cut off": (lambda t: t[: len(t) * 3 // 5], "frame 3 is cut off.*before line"),
+    "unit in words": (
+        lambda t: t.replace(" pbc", "eV pbc", 1),
+        "energy: needs a number",
+    ),
+    "count": (
+        lambda t: t.replace("9\n", "nine\n", 1),
+        "the number of atoms of frame 0",
+    ),
+    "no labels": (lambda t: t.replace("energy", "weight"), "there.*weight|has energy"),
+    "infinite": (
+        lambda t: t.replace("energy=-4", "energy=1e999 x=-4"),
+        "frame 0: energy",
+    ),
+    "empty": (lambda t: "", "the file is empty"),
+}
+
+
+@pytest.mark.parametrize(("harm", "words"), BROKEN.values(), ids=BROKEN)
+def test_broken_files_end_in_a_sentence(tmp_path, frames, harm, words):
+    path = write(tmp_path / "a.xyz", harm(xyz(frames)))
+    with pytest.raises(ValueError, match=f"(?s)a.xyz: .*({words})"):
+        data.read(path)
+
+
+def test_units_are_those_that_are_told(tmp_path, frames):
+    path = write(tmp_path / "a.xyz", xyz(frames))
+    same(data.read(path, unit="kcal/mol/Å"), frames, KCAL_MOL, KCAL_MOL)
+    mixed = data.read(path, unit=("eV/Å", "Hartree/Bohr"))
+    same(mixed, frames, 1.0, HARTREE / BOHR)
+    same(data.read(path, gradients=True), frames, force=-1.0)
+    with pytest.raises(ValueError, match="unit: needs one of"):
+        data.read(path, unit="furlong")
+
+
+def test_deepmd_folders_are_read(tmp_path, boxes):
+    folder = tmp_path / "system"
+    (folder / "set.000").mkdir(parents=True)
+    write(folder / "type_map.raw", "H O")
+    write(folder / "type.raw", " ".join(str(int(z == 8)) for z in boxes[0].numbers))
+    for name, values in {
+        "coord": [a.positions.ravel() for a in boxes],
+        "box": [a.cell.array.ravel() for a in boxes],
+        "energy": [a.get_potential_energy() for a in boxes],
+        "force": [a.get_forces().ravel() for a in boxes],
+    }.items():
+        np.save(folder / "set.000" / f"{name}.npy", np.array(values))
+    same(data.read(folder), boxes)
+    same(data.read(tmp_path), boxes)
+    (folder / "type_map.raw").unlink()
+    with pytest.raises(ValueError, match="system: type_map.raw: needs the elements"):
+        data.read(folder)
+
+
+def test_databases_of_schnetpack_are_read_in_their_units(tmp_path, frames):
+    path = tmp_path / "a.db"
+    with connect(path) as database:
+        database.metadata = {
+            "_property_unit_dict": {"energy": "kcal/mol", "forces": "kcal/mol/Ang"},
+            "_distance_unit": "Ang",
+        }
+        for a in frames:
+            energy, forces = a.get_potential_energy(), a.get_forces()
+            labels = {"energy": np.array([energy]), "forces": forces}
+            bare = Atoms(a.numbers, a.positions)
+            database.write(bare, data={k: v / KCAL_MOL for k, v in labels.items()})
+    same(data.read(path), frames)
+    with pytest.raises(ValueError, match="unit: the file says"):
+        data.read(path, unit="Hartree/Bohr")
+
+
+def test_cp2k_positions_and_forces_are_read(tmp_path, frames):
+    text = {"pos": "", "frc": ""}
+    for k, a in enumerate(frames):
+        energy = a.get_potential_energy() / HARTREE
+        head = f"{len(a)}\n i = {k}, time = {k:.1f}, E = {energy:.12f}\n"
+        for name, rows in (
+            ("pos", a.positions),
+            ("frc", a.get_forces() * BOHR / HARTREE),
+        ):
+            text[name] += head + "".join(
+                f"{s} {x:.12f} {y:.12f} {z:.12f}\n"
+                for s, (x, y, z) in zip(a.symbols, rows, strict=True)
+            )
+    write(tmp_path / "run-frc-1.xyz", text["frc"])
+    same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
+
+
+DOUBTS = {
+    "Bohr": (lambda a: a.set_positions(a.positions / BOHR), "positions in Bohr"),
+    "half": (lambda a: a.set_positions(a.positions * BOHR), "half|0.5 bond lengths"),
+    "zero": (lambda a: a.calc.results["forces"].fill(0), "All forces are zero"),
+    "turned": (lambda a: a.rotate(70, (1, 2, 3)), "another than that of the positions"),
+}
+
+
+@pytest.mark.parametrize(("harm", "words"), DOUBTS.values(), ids=DOUBTS)
+def test_what_cannot_be_right_is_doubted(tmp_path, frames, harm, words):
+    harmed = []
+    for a in frames:
+        b = data.with_labels(a, a.get_potential_energy(), a.get_forces())
+        calc = b.calc
+        harm(b)
+        b.calc = calc
+        calc.atoms = b.copy()
+        harmed.append(b)
+    path = write(tmp_path / "a.xyz", xyz(harmed))
+    with pytest.warns(DataWarning, match=words):
+        data.read(path)
+
+
+def test_a_run_tells_the_sign_and_the_unit_of_forces(tmp_path, boxes):
+    """A pair of atoms on a spring: dE = -F dr."""
+    run = []
+    for d in np.linspace(0.9, 1.1, 12):
+        a = Atoms("HOH", [[d, 0, 0], [0, 0, 0], [-0.3, 0.9, 0]])
+        pull = np.array([[-8 * (d - 0.96), 0, 0], [8 * (d - 0.96), 0, 0], [0, 0, 0]])
+        run.append(data.with_labels(a, 4 * (d - 0.96) ** 2, pull))
+    path = write(tmp_path / "a.xyz", xyz(run))
+    assert len(data.read(path)) == 12
+    with pytest.warns(DataWarning, match="gradients in place of forces"):
+        data.read(path, gradients=True)
+    with pytest.warns(DataWarning, match="0.0194 times as much as forces say"):
+        data.read(path, unit=("eV/Å", "Hartree/Bohr"))
+
+
+def test_constraints_are_taken_off_and_named(tmp_path, frames):
+    from ase.constraints import FixAtoms
+
+    fixed = []
+    for a in frames:
+        b = data.with_labels(a, a.get_potential_energy(), a.get_forces())
+        b.set_constraint(FixAtoms([0, 1]))
+        fixed.append(b)
+    ase.io.write(tmp_path / "a.traj", fixed)
+    with pytest.warns(DataWarning, match="6 structures had ASE constraints"):
+        same(data.read(tmp_path / "a.traj"), frames)
+
+
+PACKERS = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open}
+
+
+@pytest.mark.parametrize("suffix", [*PACKERS, "zip", "npz"])
+def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(unpack, "LARGEST", 2**24)
+    path = tmp_path / f"bomb.{suffix}"
+    if suffix == "npz":
+        about = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
+        with zipfile.ZipFile(path, "w") as lie, lie.open("R.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, about)
+    elif suffix == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.xyz", bytes(2**25))
+    else:
+        with PACKERS[suffix](path, "wb") as file:
+            file.write(bytes(2**25))
+    assert path.stat().st_size < 2**17
+    with pytest.raises(ValueError, match=f"{path.name}: .*holds more than a gigabyte"):
+        data.read(path)
+    path.write_bytes(path.read_bytes()[:20] + bytes(60))
+    with pytest.raises(ValueError, match=f"{path.name}: .*cannot be unpacked"):
+        data.read(path)
+
+
+def test_an_npz_that_cannot_be_unpacked(tmp_path):
+    """A flipped byte came out as zlib.error, a header of version 3 as KeyError."""
+    path = tmp_path / "odd.npz"
+    for whole in (True, False):
+        odd = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+        with odd, odd.open("R.npy", "w") as file:
+            np.lib.format.write_array(file, np.zeros(9), (3, 0) if whole else None)
+        if not whole:
+            content = bytearray(path.read_bytes())
+            content[35:50] = bytes([255] * 15)  # of the deflated stream
+            path.write_bytes(content)
+        with pytest.raises(ValueError, match="odd.npz cannot be unpacked"):
+            data.read(path)

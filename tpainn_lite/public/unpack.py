@@ -1,0 +1,69 @@
+"""Unpack files that people bring; refuse those that would fill the memory."""
+
+import bz2
+import gzip
+import lzma
+import math
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+LARGEST = 2**30  # bytes of a file, unpacked: ASE needs some times as much memory
+TOO_LARGE = "holds more than a gigabyte, unpacked; take fewer structures, or more files"
+PACKED = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
+
+
+def content_of(path: Path) -> bytes:
+    """Read a file, taken out of a gz, xz, bz2 or a zip of one file.
+
+    Raises `ValueError` for an empty or broken file, and for one that holds, unpacked,
+    more than `LARGEST` bytes: a packed file may hold a million times its size.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+        file.seek(0)
+        if not start:
+            raise ValueError("the file is empty")
+        try:
+            content = _unpacked(file, start)
+        except Exception as error:  # whatever an unpacker raises
+            raise ValueError(f"cannot be unpacked ({error})") from error
+    if len(content) > LARGEST:
+        raise ValueError(TOO_LARGE)
+    return content
+
+
+def _unpacked(file: IO[bytes], start: bytes) -> bytes:
+    """Read what is packed, up to one byte more than `LARGEST`."""
+    if start.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(file) as archive:
+            names = [n for n in archive.namelist() if not n.endswith("/")]
+            if len(names) != 1:
+                raise ValueError(f"a zip of {len(names)} files: unpack it first")
+            with archive.open(names[0]) as packed:
+                return packed.read(LARGEST + 1)
+    for magic, opened in PACKED.items():
+        if start.startswith(magic):
+            with opened(file) as packed:
+                return packed.read(LARGEST + 1)
+    return file.read(LARGEST + 1)
+
+
+def check_npz(path: Path) -> None:
+    """Raise `ValueError` for an npz whose arrays announce more than `LARGEST` bytes."""
+    size = 0
+    readers = {1: np.lib.format.read_array_header_1_0}
+    readers[2] = np.lib.format.read_array_header_2_0
+    try:
+        with zipfile.ZipFile(path) as members:
+            for member in members.infolist():
+                with members.open(member) as array:
+                    kind = np.lib.format.read_magic(array)[0]
+                    shape, _, dtype = readers[kind](array)
+                size += max(member.file_size, math.prod(shape) * dtype.itemsize)
+    except Exception as error:  # whatever an unpacker raises
+        raise ValueError(f"path: {path} cannot be unpacked ({error})") from error
+    if size > LARGEST:
+        raise ValueError(TOO_LARGE)
