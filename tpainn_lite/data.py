@@ -313,7 +313,8 @@ TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
 @checked(atoms=structure)
 def is_free(atoms: Atoms) -> bool:
     """Tell whether a frame is one atom without an image nearer than `FREE` Å."""
-    return len(atoms) == 1 and closest_pair(atoms, FREE) is None
+    named = atoms.info.get("config_type") == "IsolatedAtom"  # in a box of any size
+    return len(atoms) == 1 and (named or closest_pair(atoms, FREE) is None)
 
 
 @checked(frames=structures(0))

@@ -24,5 +24,6 @@ LABEL_UNITS = {  # of a force (eV/Å), and of the energy that goes with it (eV)
     "kJ/mol/Å": (KJ_MOL, KJ_MOL),
     "Hartree/Bohr": (HARTREE / BOHR, HARTREE),
     "Hartree/Å": (HARTREE, HARTREE),
+    "kJ/mol/nm": (KJ_MOL / NM, KJ_MOL),
     "Ry/Bohr": (HARTREE / 2 / BOHR, HARTREE / 2),
 }

@@ -10,11 +10,13 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.db import connect
 
 from tpainn_lite import data, datasets
 from tpainn_lite.data import DataWarning
-from tpainn_lite.public import unpack
+from tpainn_lite.public import doubts, unpack
 from tpainn_lite.units import BOHR, HARTREE, KCAL_MOL
 
 HEADER = "Properties=species:S:1:pos:R:3:{forces}:R:3 {energy} pbc=F"
@@ -197,7 +199,7 @@ BROKEN = {
     "dummy atom": (lambda t: t.replace("\nO ", "\nX "), "frame 0.*atom 2: 'X' is no"),
     "cut off": (lambda t: t[: len(t) * 3 // 5], "frame 3 is cut off.*before line"),
     "unit in words": (
-        lambda t: t.replace(" pbc", "eV pbc", 1),
+        lambda t: t.replace(" pbc", "Ha pbc", 1),
         "energy: needs a number",
     ),
     "count": (
@@ -280,7 +282,11 @@ def test_cp2k_positions_and_forces_are_read(tmp_path, frames):
                 for s, (x, y, z) in zip(a.symbols, rows, strict=True)
             )
     write(tmp_path / "run-frc-1.xyz", text["frc"])
-    same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
+    with pytest.warns(DataWarning, match="writes no cell"):
+        same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
+    write(tmp_path / "run-frc-1.xyz", text["frc"].replace("i = ", "i = 1"))
+    with pytest.raises(ValueError, match="no frame has forces"):
+        data.read(tmp_path / "run-pos-1.xyz")
 
 
 DOUBTS = {
@@ -372,3 +378,129 @@ def test_an_npz_that_cannot_be_unpacked(tmp_path):
             path.write_bytes(content)
         with pytest.raises(ValueError, match="odd.npz cannot be unpacked"):
             data.read(path)
+
+
+def test_an_energy_in_words_of_its_unit_is_read(tmp_path, frames):
+    text = xyz(frames, 'energy="{:.10f} eV"')
+    same(data.read(write(tmp_path / "a.xyz", text)), frames)
+
+
+def test_a_header_that_names_a_unit_needs_it_told(tmp_path, frames):
+    text = xyz(frames, "energy={:.10f} energy_unit=Hartree")
+    path = write(tmp_path / "a.xyz", text)
+    with pytest.raises(ValueError, match="frame 0 .*energy_unit=Hartree: tell it"):
+        data.read(path)
+    same(data.read(path, unit="Hartree/Å"), frames, HARTREE, HARTREE)
+    same(data.read(write(path, text.replace("Hartree", "eV"))), frames)
+
+
+def test_names_that_look_like_numbers_stay(tmp_path, frames):
+    path = write(tmp_path / "a.xyz", xyz(frames, "PBE0D3_energy={:.10f} mol=12D34"))
+    found = data.read(path, energy_key="PBE0D3_energy")
+    same(found, frames)
+    assert found[0].info["mol"] == "12D34"
+
+
+def test_numbers_are_elements_and_columns_may_move(tmp_path, frames):
+    rows = ""
+    for a in frames:
+        rows += f"{len(a)}\nProperties=pos:R:3:Z:I:1:forces:R:3 pbc=F "
+        rows += f"energy={a.get_potential_energy():.10f}\n"
+        for z, r, f in zip(a.numbers, a.positions, a.get_forces(), strict=True):
+            numbers = [*(f"{x:.10f}" for x in r), str(z), *(f"{x:.10f}" for x in f)]
+            rows += "\t".join(numbers) + "\r\n"
+    (tmp_path / "a.xyz").write_bytes(rows.encode())
+    same(data.read(tmp_path / "a.xyz"), frames)
+    bare = rows.replace("Properties=pos:R:3:Z:I:1:forces:R:3 ", "")
+    bare = "\n".join(
+        "\t".join([line.split("\t")[3], *line.split("\t")[:3], *line.split("\t")[4:]])
+        if "\t" in line
+        else line
+        for line in bare.replace("\r", "").splitlines()
+    )
+    path = write(tmp_path / "b.xyz", bare + "\n")
+    with pytest.warns(DataWarning, match="6 frames have columns after the positions"):
+        found = data.read(path, forces=False)
+    assert (found[0].numbers == frames[0].numbers).all()
+
+
+def test_a_key_may_change_from_frame_to_frame(tmp_path, frames):
+    text = xyz(frames[:2]) + xyz(frames[2:], "REF_energy={:.10f}", "REF_forces")
+    with pytest.warns(DataWarning, match="'REF_energy'"):
+        same(data.read(write(tmp_path / "a.xyz", text)), frames)
+
+
+def test_energies_of_atoms_are_no_energy(tmp_path, frames):
+    metals = [bulk("Cu", cubic=True) for _ in range(3)]
+    for k, atoms in enumerate(metals):
+        atoms.rattle(0.05, seed=k)
+        atoms.calc = EMT()
+        atoms.get_forces()
+    ase.io.write(tmp_path / "a.traj", metals)
+    found = data.read(tmp_path / "a.traj")
+    assert [a.get_potential_energy() for a in found] == [
+        a.get_potential_energy() for a in metals
+    ]
+
+
+def test_a_folder_leaves_out_what_cannot_be_used(tmp_path, frames):
+    for k, a in enumerate(frames):
+        write(tmp_path / f"{k}.xyz", xyz([a]))
+    write(tmp_path / "README.log", "Nothing to see\n")
+    write(tmp_path / "7.xyz", xyz(frames[:1], "weight={:.1f}", "velo"))
+    write(tmp_path / "._0.xyz", "rubbish")
+    with pytest.warns(DataWarning, match="left out: ") as said:
+        same(data.read(tmp_path), frames)
+    assert len(said) == 2
+    with pytest.raises(ValueError, match="7.xyz: no frame has energy"):
+        data.read(tmp_path / "7.xyz")
+    with (
+        pytest.warns(DataWarning, match="left out"),
+        pytest.raises(ValueError, match="none of 1 files can be used: .*7.xyz"),
+    ):
+        data.read(tmp_path / "7*")
+
+
+def test_deepmd_frames_may_have_own_types(tmp_path, frames):
+    folder = tmp_path / "mixed"
+    (folder / "set.0").mkdir(parents=True)
+    write(folder / "type_map.raw", "C H O")
+    write(folder / "type.raw", " ".join(["0"] * 10))
+    types = [[*("CHO".index(s) for s in a.symbols), -1] for a in frames]
+    pad = np.zeros((1, 3))
+    for name, values in {
+        "real_atom_types": types,
+        "coord": [np.vstack([a.positions, pad]).ravel() for a in frames],
+        "energy": [a.get_potential_energy() for a in frames],
+        "force": [np.vstack([a.get_forces(), pad]).ravel() for a in frames],
+    }.items():
+        np.save(folder / "set.0" / f"{name}.npy", np.array(values))
+    write(folder / "nopbc", "")
+    same(data.read(folder), frames)
+    write(folder / "type_map.raw", "C H")
+    with pytest.raises(ValueError, match="mixed: cannot be understood .IndexError"):
+        data.read(folder)
+
+
+def test_a_database_in_a_zip_is_read(tmp_path, frames):
+    with connect(tmp_path / "a.db") as database:
+        for a in frames:
+            database.write(a)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.db", "a.db")
+        archive.writestr("__MACOSX/._a.db", "x")
+    same(data.read(tmp_path / "a.zip"), frames)
+
+
+def test_sound_data_raise_no_doubt(frames):
+    argon = bulk("Ar", "fcc", 5.3, cubic=True)
+    copper = [bulk("Cu", "fcc", a, cubic=True) for a in (3.5, 3.6, 3.7)]
+    still = [data.with_labels(a, -1.0, np.zeros((4, 3))) for a in copper]
+    minimum = [
+        data.with_labels(a, -1.0, 2e-3 * np.random.default_rng(k).normal(size=(9, 3)))
+        for k, a in enumerate(frames)
+    ]
+    for sound in ([argon], still, minimum, [Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])]):
+        assert doubts.doubts(sound) == []
+    large = bulk("Cu", cubic=True) * (9, 9, 9)
+    assert doubts.lengths([large]) == []  # 8 GB with all distances

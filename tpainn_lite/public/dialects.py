@@ -9,63 +9,95 @@ import glob
 import io
 import logging
 import re
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.io.formats import filetype
 
 from .. import guards
-from ..data import DataWarning, check, is_free, result, unconstrained, with_labels
+from ..data import DataWarning, check, result, unconstrained, with_labels
 from ..units import KCAL_MOL, LABEL_UNITS
-from . import doubts, formats, unpack
+from . import doubts, formats, labels, unpack
 
-PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
-ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
-FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
+UNIT = re.compile(r"(?:(?:energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
+PLAIN = (
+    "eV",
+    "eV/Å",
+    "eV/Ang",
+    "eV/Angstrom",
+    "eV/A",
+    "Å",
+    "Ang",
+    "Angstrom",
+    "angstrom",
+)
+FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 SUFFIXES = (".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml")
-CALCULATIONS = ("vasprun.xml", "OUTCAR")  # a folder of them needs no other file
+CALCULATIONS = ("OUTCAR", "vasprun.xml")  # a folder of them needs no other file
 VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
 ISOTOPES = {"D": 2.014, "T": 3.016}  # u
 PROGRAMS = ("Entering Gaussian System", "* O   R   C   A *")  # an output begins so
+DECLARED = {  # in outputs of Gaussian and ORCA
+    "charge": r"(?:Charge =|Total Charge\s+Charge\s+\.+)\s*(-?[1-9]\d*)\b",
+    "multiplicity": r"(?:Multiplicity =|Multiplicity\s+Mult\s+\.+)\s*(\d+)\b",
+}
 UNCONVERGED = (
     "SCF NOT CONVERGED AFTER",  # ORCA
     "Convergence failure -- run terminated",  # Gaussian
     "self-consistency was not achieved in the given",  # VASP
     "SCF run NOT converged",  # CP2K
 )
-SAME = 1e-6  # relative: two keys with one value
+BESIDE = re.compile(r"\..*|.*-(?:frc|vel)-\d+\.xyz|.*\.cell")  # not read on their own
+FAULTS = (KeyError, IndexError, TypeError, EOFError, AttributeError)  # odd contents
 
 
 def read(paths, unit, keys, gradients: bool, labelled: bool, forces: bool):
-    """Read files as `data.read` says."""
-    told, sign, frames = _told(unit), 1 - 2 * gradients, []
-    for path in files(paths):
+    """Read files as `data.read` says.
+
+    Of a folder or pattern, files that cannot be used are left out, with a warning.
+    """
+    told, sign, frames, refused = _told(unit), 1 - 2 * gradients, [], []
+    for path, named in files(paths):
         notes: list[str] = []
         try:
             found = _frames(path, told, keys, sign, notes)
-            if count := unconstrained(found):
-                notes.append(
-                    f"{count} structures had ASE constraints, which hide forces: taken "
-                    "off."
-                )
-            if labelled:
-                found = complete(found, forces, notes)
-            notes += doubts.doubts(found)
-            check(found, "file", labelled, forces)
+            frames += _usable(found, labelled, forces, notes)
         except ValueError as error:
             also = "".join(f" ({note})" for note in notes)
             words = str(error).removeprefix("file, ")
-            raise ValueError(f"{path}: {words}{also}") from error
+            refused.append(f"{path}: {words}{also}")
+            if named:
+                raise ValueError(refused[-1]) from error
+            notes = [f"left out: {words}"]
         if notes:
             warnings.warn("\n".join([f"{path}:", *notes]), DataWarning, stacklevel=3)
-        frames += found
+    if refused and not frames:
+        raise ValueError(f"none of {len(refused)} files can be used: {refused[0]}")
     return frames
+
+
+def _usable(found, labelled: bool, forces: bool, notes: list[str]) -> list[Atoms]:
+    """Check frames, by their number in the file, and complete their labels."""
+    if count := unconstrained(found):
+        notes.append(
+            f"{count} structures had ASE constraints, which hide forces: taken off."
+        )
+    try:
+        check(found, "file", labelled=False)
+    except ValueError:
+        notes += doubts.lengths(found)
+        raise
+    if labelled:
+        found = complete(found, forces, notes)
+    notes += doubts.doubts(found)
+    return found
 
 
 def _told(unit) -> tuple[float, float] | None:
@@ -82,7 +114,12 @@ def _told(unit) -> tuple[float, float] | None:
 
 def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     """Read the frames of one file, labelled (eV, eV/Å) where the file has labels."""
-    source = _source(path, unit, notes)
+    try:
+        source = _source(path, unit, notes)
+    except FAULTS as error:
+        raise ValueError(
+            f"cannot be understood ({type(error).__name__}: {error})"
+        ) from (error)
     for named, told in zip(source[1:], unit or (None, None), strict=True):
         if named and told and not np.isclose(named, told):
             raise ValueError(
@@ -91,7 +128,7 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     energy = source.energy or (unit[0] if unit else 1.0)
     force = source.force or (unit[1] if unit else 1.0)
     frames = []
-    for atoms, e, f in _labels(source.frames, *keys, notes):
+    for atoms, e, f in labels.labels_of(source.frames, *keys, notes):
         stress = atoms.calc and atoms.calc.results.get("stress")
         if e is None:
             atoms.calc = None
@@ -115,7 +152,9 @@ def complete(frames: Sequence[Atoms], forces: bool, notes: list[str]) -> list[At
     for name in ("energy", "forces")[: 1 + forces]:
         lacking = [k for k, a in kept.items() if result(a, name) is None]
         if len(lacking) == len(kept):
-            there = sorted({k for a in frames for k in _all_values(a)})
+            there = sorted({str(k) for a in frames[:10] for k in labels.all_values(a)})[
+                :10
+            ]
             also = ", or read energies alone with forces=False" * (name == "forces")
             raise ValueError(
                 f"no frame has {name}; a frame has {there}: name the right one with "
@@ -129,10 +168,11 @@ def complete(frames: Sequence[Atoms], forces: bool, notes: list[str]) -> list[At
     return [*kept.values()]
 
 
-def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+def files(paths: str | Path | Sequence[str | Path]) -> list[tuple[Path, bool]]:
     """List the files of a path, a list of paths, a pattern or a folder, in order.
 
-    A folder of DeePMD (type.raw and set.*) counts as one file. Raises `ValueError`
+    Each comes with whether it was named itself. A folder of DeePMD (type.raw and set.*)
+    counts as one file; of a VASP calculation one file is taken. Raises `ValueError`
     where there is none.
     """
     if isinstance(paths, Sequence) and not isinstance(paths, str | bytes):
@@ -142,14 +182,17 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     path = guards.file(paths, "paths").expanduser()
     if path.is_dir() and not (path / "type.raw").exists():
         inside = sorted(p for p in path.rglob("*") if p.is_file())
-        found = [p for p in inside if p.name in CALCULATIONS]
+        runs = {p.parent: p for p in inside if p.name in CALCULATIONS}  # the last wins
+        found = [*runs.values()]
         found = found or [p for p in inside if p.suffix.lower() in SUFFIXES]
         found += [p.parent for p in inside if p.name == "type.raw"]
         if not found:
             raise ValueError(f"{path}: no file in it ends in one of {SUFFIXES}")
-        return found
-    if found := [path] if path.exists() else sorted(glob.glob(str(path))):
-        return [*map(Path, found)]
+        return [(p, False) for p in found if not BESIDE.fullmatch(p.name)]
+    if path.exists():
+        return [(path, True)]
+    if found := sorted(map(Path, glob.glob(str(path)))):
+        return [(p, False) for p in found]
     raise ValueError(f"{path}: no such file")
 
 
@@ -159,16 +202,29 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
         return formats.deepmd(path)
     if path.suffix.lower() == ".npz":
         return _npz(path, unit, notes)
-    content = unpack.content_of(path)
-    if content.startswith(b"SQLite format 3") and "_property_unit_dict" in (
-        ase.db.connect(path).metadata
-    ):
-        return formats.schnetpack(path)
+    content, inner = unpack.content_of(path)
     text = _text(content)
-    if formats.CP2K.match(text):
-        return formats.cp2k(path, text)
-    if {".xyz", ".extxyz"} & {*path.suffixes} or "Properties=species" in text[:1000]:
-        return formats.Source([*_xyz(text, notes)])
+    if {".xyz", ".extxyz"} & {*inner.suffixes} or "Properties=" in text[:1000]:
+        if formats.CP2K.match(text):
+            return formats.cp2k(path, text, notes)
+        return formats.Source([*_xyz(text, unit, notes)])
+    if inner == Path(path.name):
+        return _other(path, text, notes)
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / inner.name
+        unpacked.write_bytes(content)
+        if unpacked.suffix == ".npz":
+            return _npz(unpacked, unit, notes)
+        return _other(unpacked, text, notes)
+
+
+def _other(path: Path, text: str, notes: list[str]) -> formats.Source:
+    """Read a database of SchNetPack, or what ASE reads."""
+    if text.startswith("SQLite format 3"):
+        with ase.db.connect(path) as database:
+            ours = "_property_unit_dict" in database.metadata
+        if ours:
+            return formats.schnetpack(path)
     return formats.Source(_ase(path, text, notes))
 
 
@@ -182,31 +238,41 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def _xyz(text: str, notes: list[str]) -> Iterator[Atoms]:
+def _xyz(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
     """Yield the frames of an extended XYZ."""
     if not text.endswith("\n"):
         notes.append("The last line does not end: is its last number whole?")
+    bare = 0  # frames with columns that nothing names
     for k, block in enumerate(formats.blocks(text)):
         try:
-            yield _xyz_frame(block)
+            yield _xyz_frame(block, unit)
         except Exception as error:  # ASE's readers raise whatever their parsers raise
             kind = "" if isinstance(error, ValueError) else type(error).__name__ + ": "
             raise ValueError(f"frame {k} cannot be read ({kind}{error})") from error
+        bare += "Properties=" not in block[1] and len(block[2].split()) > 4
+    if bare:
+        notes.append(
+            f"{bare} frames have columns after the positions, which no Properties= "
+            "names: left out. Are they forces?"
+        )
 
 
-def _xyz_frame(block: list[str]) -> Atoms:
+def _xyz_frame(block: list[str], unit) -> Atoms:
     """Read a frame with ASE, once what ASE does not know is put right."""
     header = re.sub(r"np\.(?:float|int)\d+\(([^()]*)\)", r"\1", block[1])
-    header = re.sub(rf"({formats.NUMBER})[dD]([-+]?\d+)", r"\1e\2", header)
+    header = FORTRAN.sub(r"\1e\2", header)
     header = re.sub(r'(stress|virial)="([^"]*)"', _nine_components, header)
-    where = re.search(r"Properties=(\S*?)species:S:1", header)
+    where = re.search(r"Properties=(\S*?)(?:species:S|Z:I):1", header)
     column = sum(map(int, re.findall(r":(\d+)", where[1]))) if where else 0
-    rows, masses = [line.split() for line in block[2:]], {}
+    rows = [FORTRAN.sub(r"\1e\2", line).split() for line in block[2:]]
+    masses, numbered = {}, where is not None and where[0].endswith("Z:I:1")
     for i, row in enumerate(rows):
         symbol = row[column]
         if symbol in ISOTOPES:
             masses[i], row[column] = ISOTOPES[symbol], "H"
-        elif not symbol.isdigit() and not atomic_numbers.get(symbol.capitalize()):
+        elif symbol.isdigit() and 0 < int(symbol) < len(chemical_symbols):
+            row[column] = symbol if numbered else chemical_symbols[int(symbol)]
+        elif not atomic_numbers.get(symbol.capitalize()):
             raise ValueError(
                 f"atom {i}: {symbol!r} is no element; take dummy atoms out"
             )
@@ -216,6 +282,11 @@ def _xyz_frame(block: list[str]) -> Atoms:
     lines = [block[0], header, *map(" ".join, rows)]
     atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="extxyz")
     assert isinstance(atoms, Atoms)
+    for key in atoms.info if unit is None else ():
+        if UNIT.fullmatch(str(key)) and str(atoms.info[key]) not in PLAIN:
+            raise ValueError(
+                f"its header says {key}={atoms.info[key]}: tell it, with unit="
+            )
     if masses:
         atoms.set_masses([masses.get(i, m) for i, m in enumerate(atoms.get_masses())])
     return atoms
@@ -239,6 +310,8 @@ def _npz(path: Path, unit, notes: list[str]) -> formats.Source:
         notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
         return source._replace(energy=KCAL_MOL, force=KCAL_MOL)
     if source.force is None and unit is None:
+        if source.energy != 1:
+            notes.append("The npz names no unit of length: read as Å, in forces, too.")
         return source._replace(force=source.energy)
     return source
 
@@ -255,6 +328,10 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
             kind = filetype(str(path))
             how = dict(format=kind, do_not_split_by_at_sign=True)
             frames = [a for part in parts for a in ase.io.read(part, ":", **how)]
+            for name, pattern in DECLARED.items():
+                if said_so := {*map(int, re.findall(pattern, text))} - {0, 1}:
+                    for atoms in frames:
+                        atoms.info[name] = max(said_so, key=abs)
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         raise ValueError(
             f"ASE cannot read it ({type(error).__name__}: {error}); is the file "
@@ -280,105 +357,3 @@ def _logged(name: str, kept: list) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-
-
-def _labels(
-    frames: Sequence[Atoms],
-    energy_key: str | None,
-    forces_key: str | None,
-    notes: list[str],
-) -> list[tuple[Atoms, float | None, np.ndarray | None]]:
-    """Find each frame's energy and forces, in the file's units; None where missing."""
-    kept = [_all_values(atoms) for atoms in frames]
-    energy = _key(kept, energy_key, ENERGY, "energy", notes)
-    forces = _key(kept, forces_key, FORCES, "forces", notes)
-    found, stars = [], []
-    for k, (atoms, values) in enumerate(zip(frames, kept, strict=True)):
-        e, f = (values.get(key) for key in (energy, forces))
-        number = None if e is None else _number(e, f"frame {k}: {energy}")
-        if e is not None and number is None:
-            stars.append(k)
-        if f is not None:
-            f = _array(f, len(atoms), f"frame {k}: {forces}")
-        elif is_free(atoms) and number is not None:
-            f = np.zeros((1, 3))  # by symmetry
-        found.append((atoms, number, f))
-    if stars:
-        notes.append(f"{len(stars)} energies are no numbers: frames {stars[:5]}.")
-    return found
-
-
-def _all_values(atoms: Atoms) -> dict[str, object]:
-    """Gather what a frame holds beside its structure; results of a calculator win."""
-    arrays = {
-        k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")
-    }
-    return {**atoms.info, **arrays, **(atoms.calc.results if atoms.calc else {})}
-
-
-def _key(
-    kept: Sequence[Mapping],
-    told: str | None,
-    pattern: re.Pattern,
-    name: str,
-    notes: list[str],
-) -> str | None:
-    """Choose the one key of the labels called `name`; refuse two that differ."""
-    keys = [*dict.fromkeys(k for values in kept for k in values)]
-    if told is not None:
-        if told not in keys:
-            raise ValueError(f"{name}_key: no frame has {told!r}, but {sorted(keys)}")
-        return told
-    keys = [k for k in keys if pattern.fullmatch(str(k))]
-    keys.sort(key=lambda key: key != name)  # the plain one first
-    if not keys:
-        return None
-    for one in keys:
-        for other in keys[keys.index(one) + 1 :]:
-            if differ := _differ(kept, one, other):
-                raise ValueError(
-                    f"{one!r} and {other!r} differ, in frame {differ[0]} first; choose "
-                    f"with {name}_key={one!r} or {name}_key={other!r}"
-                )
-    best = max(keys, key=lambda key: sum(key in values for values in kept))
-    if best != name:
-        notes.append(f"The {name} {'are' if name[-1] == 's' else 'is'} {best!r}.")
-    free = _differ(kept, best, "free_energy") if name == "energy" else []
-    if free:
-        notes.append(
-            f"{best!r} and 'free_energy' differ: {best!r} was taken; forces belong to "
-            "the free energy where electrons are smeared."
-        )
-    return best
-
-
-def _differ(kept: Sequence[Mapping], one: str, other: str) -> list[int]:
-    """List the frames in which two keys hold different values."""
-    both = [k for k, values in enumerate(kept) if one in values and other in values]
-    return [
-        k for k in both if not np.allclose(kept[k][one], kept[k][other], SAME, SAME)
-    ]
-
-
-def _number(value, where: str) -> float | None:
-    """Read a number, also one of Fortran's or NumPy's texts; None for stars."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
-    if isinstance(value, str):
-        plain = re.sub(r"[dD]", "e", value.strip())
-        if not re.fullmatch(rf"{formats.NUMBER}(e[-+]?\d+)?", plain):
-            if re.fullmatch(r"\*+|nan|none|null|", value.strip().lower()):
-                return None
-            raise ValueError(f"{where}: needs a number, got {value!r}")
-        value = float(plain)
-    return guards.finite(value, where) if value == value else None
-
-
-def _array(value, n: int, where: str) -> np.ndarray:
-    """Read forces (N, 3)."""
-    forces = np.asarray(value, float)
-    if forces.shape == (3, n) and n != 3:
-        forces = forces.T
-    return guards.array(n, 3)(
-        forces.reshape(n, 3) if forces.size == 3 * n else forces, where
-    )

@@ -244,7 +244,7 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
 
 def blocks(text: str) -> Iterator[list[str]]:
     """Cut an XYZ into the lines of its frames; skip blank lines between them."""
-    lines, at, k = text.splitlines(), 0, 0
+    lines, at, k = re.split(r"\r\n|\n|\r", text), 0, 0
     while at < len(lines):
         if not lines[at].strip():
             at += 1
@@ -265,46 +265,62 @@ def blocks(text: str) -> Iterator[list[str]]:
         at, k = at + n + 2, k + 1
 
 
-def cp2k(path: Path, text: str) -> Source:
-    """Read CP2K's NAME-pos-1.xyz (Å, Hartree) with NAME-frc-1.xyz (Hartree/Bohr)."""
+def cp2k(path: Path, text: str, notes: list[str]) -> Source:
+    """Read CP2K's NAME-pos-1.xyz (Å, Hartree) with NAME-frc-1.xyz (Hartree/Bohr).
+
+    Forces belong to the frame with the same step, "i = ".
+    """
     beside = path.with_name(path.name.replace("-pos-", "-frc-"))
-    forces = [None] * text.count("E =")
+    forces: dict[str, list[list[str]]] = {}
     if beside != path and beside.exists():
-        parts = [*blocks(beside.read_text("utf-8"))]
-        forces = [np.array([line.split()[1:4] for line in b[2:]], float) for b in parts]
+        for block in blocks(beside.read_text("utf-8")):
+            forces[_step(block)] = [line.split() for line in block[2:]]
+    notes.append("CP2K writes no cell into these files: read as open structures.")
     frames = []
-    for block, force in zip(blocks(text), forces, strict=True):
+    for block in blocks(text):
         rows = [line.split() for line in block[2:]]
-        atoms = Atoms([row[0] for row in rows], np.array([r[1:4] for r in rows], float))
-        atoms.info["energy"] = float(re.search(rf"E =\s*({NUMBER})", block[1])[1])
-        if force is not None:
-            atoms.arrays["forces"] = force
+        symbols = [re.match(r"[A-Z][a-z]?", row[0])[0] for row in rows]
+        atoms = Atoms(symbols, np.array([row[1:4] for row in rows], float))
+        energy = re.search(rf"E =\s*({NUMBER})", block[1])
+        atoms.info["energy"] = float(energy[1]) if energy else None
+        force = forces.get(_step(block))
+        if force and [f[0] for f in force] == [row[0] for row in rows]:
+            atoms.arrays["forces"] = np.array([f[1:4] for f in force], float)
         frames.append(atoms)
     return Source(frames, HARTREE, HARTREE / BOHR)
 
 
+def _step(block: list[str]) -> str:
+    return re.search(r"i =\s*(\d+)", block[1])[1]
+
+
 def deepmd(path: Path) -> Source:
     """Read a folder of DeePMD: type.raw, type_map.raw, set.*/coord.npy … (eV, Å)."""
-    kinds = [int(k) for k in (path / "type.raw").read_text("utf-8").split()]
+    kinds = np.array((path / "type.raw").read_text("utf-8").split(), int)
     names = path / "type_map.raw"
     if not names.exists():
         raise ValueError("type_map.raw: needs the elements' names, no such file")
-    symbols = [names.read_text("utf-8").split()[k] for k in kinds]
-    n, frames = len(symbols), []
-    for folder in sorted(path.glob("set.*")):
+    elements, n = np.array(names.read_text("utf-8").split()), len(kinds)
+    folders = sorted(path.glob("set.*"))
+    if not folders or kinds.max(initial=0) >= len(elements):
+        raise ValueError("type.raw, set.*: the folder needs sets, and a name a type")
+    frames = []
+    for folder in folders:
         arrays = {p.stem: np.load(p) for p in folder.glob("*.npy")}
-        if "coord" not in arrays or arrays["coord"].shape[1:] != (3 * n,):
-            raise ValueError(
-                f"{folder.name}/coord.npy: needs the shape (frames, {3 * n})"
-            )
-        for k, row in enumerate(arrays["coord"]):
-            atoms = Atoms(symbols, row.reshape(n, 3))
-            if "box" in arrays and not (path / "nopbc").exists():
-                atoms.cell, atoms.pbc = arrays["box"][k].reshape(3, 3), True
-            if "energy" in arrays:
-                atoms.info["energy"] = arrays["energy"].ravel()[k]
-            if "force" in arrays:
-                atoms.arrays["forces"] = arrays["force"][k].reshape(n, 3)
+        m = len(arrays["coord"])
+        shapes = {"coord": (m, n, 3), "box": (m, 3, 3), "energy": (m,)}
+        shapes |= {"force": (m, n, 3), "real_atom_types": (m, n)}
+        parts = {k: arrays[k].reshape(shapes[k]) for k in shapes if k in arrays}
+        for k in range(m):
+            types = parts.get("real_atom_types", np.tile(kinds, (m, 1)))[k].astype(int)
+            there = types >= 0  # others only fill up
+            atoms = Atoms(elements[types[there]], parts["coord"][k][there])
+            if "box" in parts and not (path / "nopbc").exists():
+                atoms.cell, atoms.pbc = parts["box"][k], True
+            if "energy" in parts:
+                atoms.info["energy"] = parts["energy"][k]
+            if "force" in parts:
+                atoms.arrays["forces"] = parts["force"][k][there]
             frames.append(atoms)
     return Source(frames, 1.0, 1.0)
 
@@ -313,21 +329,34 @@ def schnetpack(path: Path) -> Source:
     """Read a database of SchNetPack, in the units of its metadata."""
     with ase.db.connect(path) as database:
         said = database.metadata
-        lengths, found = LENGTH_UNITS, said["_property_unit_dict"]
-        length = lengths[said["_distance_unit"].lower()]
-        energy = ENERGY_UNITS[found["energy"].lower()]
+        units = {k: _plain(v) for k, v in said["_property_unit_dict"].items()}
+        length = _unit(LENGTH_UNITS, _plain(said.get("_distance_unit", "Ang")))
         frames = []
         for row in database.select():
             atoms = row.toatoms()
             atoms.set_cell(atoms.cell * length)
             atoms.positions *= length
             atoms.calc = None
-            for name in ("energy", "forces"):
-                if name in row.data:
-                    atoms.info[name] = np.asarray(row.data[name])
+            atoms.info |= {k: np.asarray(v) for k, v in row.data.items()}
             frames.append(atoms)
+    energies = [u for k, u in units.items() if "energy" in k.lower()]
+    forces = [u for k, u in units.items() if "force" in k.lower()]
+    if not energies:
+        raise ValueError(f"its metadata name no unit of an energy, only {units}")
     force = None
-    if "forces" in found:
-        top, _, below = found["forces"].lower().rpartition("/")
-        force = ENERGY_UNITS[top] / lengths[below]
-    return Source(frames, energy, force)
+    if forces:
+        top, _, below = forces[0].rpartition("/")
+        force = _unit(ENERGY_UNITS, top) / _unit(LENGTH_UNITS, below)
+    return Source(frames, _unit(ENERGY_UNITS, energies[0]), force)
+
+
+def _plain(unit: str) -> str:
+    """Spell a unit as the tables do: "kcal mol-1 Å-1" -> "kcal/mol/å"."""
+    words = re.sub(r"\s*/\s*", "/", str(unit).strip().lower())
+    return re.sub(r"[\s*]+([a-zå]+)\^?-1", r"/\1", words).replace(" ", "")
+
+
+def _unit(table: Mapping[str, float], name: str) -> float:
+    if name not in table:
+        raise ValueError(f"unit {name!r}: is none of {[*table]}")
+    return table[name]

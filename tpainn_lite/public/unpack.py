@@ -15,8 +15,8 @@ TOO_LARGE = "holds more than a gigabyte, unpacked; take fewer structures, or mor
 PACKED = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 
 
-def content_of(path: Path) -> bytes:
-    """Read a file, taken out of a gz, xz, bz2 or a zip of one file.
+def content_of(path: Path) -> tuple[bytes, Path]:
+    """Read a file, taken out of a gz, xz, bz2 or a zip of one file, and its name.
 
     Raises `ValueError` for an empty or broken file, and for one that holds, unpacked,
     more than `LARGEST` bytes: a packed file may hold a million times its size.
@@ -27,28 +27,29 @@ def content_of(path: Path) -> bytes:
         if not start:
             raise ValueError("the file is empty")
         try:
-            content = _unpacked(file, start)
+            content, name = _unpacked(file, start)
         except Exception as error:  # whatever an unpacker raises
             raise ValueError(f"cannot be unpacked ({error})") from error
     if len(content) > LARGEST:
         raise ValueError(TOO_LARGE)
-    return content
+    return content, Path(name or path.name)
 
 
-def _unpacked(file: IO[bytes], start: bytes) -> bytes:
+def _unpacked(file: IO[bytes], start: bytes) -> tuple[bytes, str]:
     """Read what is packed, up to one byte more than `LARGEST`."""
     if start.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(file) as archive:
             names = [n for n in archive.namelist() if not n.endswith("/")]
+            names = [n for n in names if not n.startswith("__MACOSX")]
             if len(names) != 1:
                 raise ValueError(f"a zip of {len(names)} files: unpack it first")
             with archive.open(names[0]) as packed:
-                return packed.read(LARGEST + 1)
+                return packed.read(LARGEST + 1), Path(names[0]).name
     for magic, opened in PACKED.items():
         if start.startswith(magic):
             with opened(file) as packed:
-                return packed.read(LARGEST + 1)
-    return file.read(LARGEST + 1)
+                return packed.read(LARGEST + 1), Path(file.name).stem
+    return file.read(LARGEST + 1), ""
 
 
 def check_npz(path: Path) -> None:

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from ... import data, molecules
 from ...data import check, is_free
+from ...engine import whole
 from ...guards import checked, element_energies
 from ...public import dialects
 
@@ -107,8 +108,9 @@ def _opened(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
     """Open the boxes of molecules that are farther than `VACUUM` from their images."""
     opened, count = [], 0
     for atoms in frames:
-        if atoms.pbc.all() and len(atoms) > 1 and _vacuum(atoms) > VACUUM:
-            alone, count = atoms.copy(), count + 1
+        alone = whole(atoms) if atoms.pbc.all() and 1 < len(atoms) < 200 else atoms
+        if alone.pbc.all() and len(alone) > 1 and _vacuum(alone) > VACUUM:
+            alone, count = alone.copy(), count + 1
             alone.set_cell(None)
             alone.pbc = False
             known = data.result(atoms, "energy"), data.result(atoms, "forces")
@@ -159,11 +161,12 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
 def _declared(atoms: Atoms) -> list[str]:
     """Say which charge or spin a structure comes with, where it is not zero."""
     words = []
+    said = {str(key).lower(): value for key, value in atoms.info.items()}
     for key, most in NEUTRAL.items():
-        value = atoms.info.get(key, 0)
+        value = said.get(key, 0)
         if isinstance(value, (int, float, np.number)) and abs(value) > most:
             words.append(f"{key}={value:g}")
-    for name in ("charges", "magnetic_moments"):
+    for name in ("charges", "magnetic_moments")[: 1 if atoms.pbc.any() else 2]:
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
             words.append(f"initial {name.replace('_', ' ')} add up to {total:g}")

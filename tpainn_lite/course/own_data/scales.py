@@ -12,7 +12,9 @@ from ...public import doubts
 from ...units import LABEL_UNITS
 
 FITS = {"force": 1.35, "energy": 1.5}  # factors within which a unit is proposed
-ROUGH = 2.0  # a start may be wrong by such a factor, and no unit is
+RELAXED = 0.2  # eV/Å, RMS of what the potential predicts
+MIXED = 4.0  # no start is so wrong about differences of energies
+ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
 
 
 @checked(frames=check, potential=instance(Potential))
@@ -26,31 +28,39 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
         return found[0]
     some = frames[:: max(1, len(frames) // 50)]
     energies, forces = potential.predict(some)
+    guess = np.concatenate([f.ravel() for f in forces])
+    if np.mean(guess**2) < RELAXED**2:
+        return None  # relaxed geometries: there is nothing to compare
     known = np.concatenate([result(a, "forces").ravel() for a in some])
-    slope, alike = _slope(known, np.concatenate([f.ravel() for f in forces]))
+    slope, alike = _slope(known, guess)
     if slope < 0 and alike < -0.5:
         return (
             "The forces point against those of the pretrained potential, as gradients "
             "do: read them with gradients=True."
         )
-    if slope <= 0 or alike < 0.3:
+    if len(some) > 2 and (slope <= 0 or alike < 0.3):
         return (
             f"The forces have nothing to do with those of the pretrained potential "
             f"(correlation {alike:.2f}): are they of another molecule?"
         )
-    energy = _energy_slope(some, energies)
-    forces_in = _fitting(slope, 0, FITS["force"])
-    energies_in = _fitting(energy, 1, FITS["energy"]) or [*LABEL_UNITS]
-    both = [name for name in forces_in if name in energies_in]
-    if "eV/Å" in both or (not forces_in and 1 / ROUGH < slope < ROUGH):
-        return None
+    likely = _fitting(slope, 0, FITS["force"])
+    if "eV/Å" in likely or 1 / ROUGH < slope < ROUGH:
+        likely = ["eV/Å"]
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
-    if not forces_in:
+    if not likely:
         return f"{ratio}, and no unit explains it: another molecule, another method?"
-    told = [f"unit={name!r}" for name in both] or [
-        f"unit=({energies_in[0]!r}, {forces_in[0]!r}), of energies and of forces"
-    ]
-    return f"{ratio}, as if in {forces_in[0]}: read them with {' or '.join(told)}."
+    energy = _energy_slope(some, energies)
+    ours = LABEL_UNITS[likely[0]][1]
+    if energy is not None and not 1 / MIXED < energy * ours < MIXED:
+        for other in _fitting(energy, 1, FITS["energy"])[:1]:
+            return (
+                f"Energies look as if in the unit of {other}, forces as if in "
+                f"{likely[0]}: read them with unit=({other!r}, {likely[0]!r})."
+            )
+    if likely == ["eV/Å"]:
+        return None
+    told = " or ".join(f"unit={name!r}" for name in likely)
+    return f"{ratio}, as if in {' or '.join(likely)}: read them with {told}."
 
 
 def _slope(known: np.ndarray, guess: np.ndarray) -> tuple[float, float]:
@@ -74,9 +84,7 @@ def _energy_slope(frames: Sequence[Atoms], guess: np.ndarray) -> float | None:
     return slope if alike > 0.9 else None
 
 
-def _fitting(slope: float | None, k: int, within: float) -> list[str]:
-    """List the units that explain a slope, the nearest first; all for None."""
-    if slope is None:
-        return [*LABEL_UNITS]
+def _fitting(slope: float, k: int, within: float) -> list[str]:
+    """List the units that explain a slope, the nearest first."""
     away = {name: abs(np.log(slope * u[k])) for name, u in LABEL_UNITS.items()}
     return [n for n in sorted(away, key=away.get) if away[n] < np.log(within)]

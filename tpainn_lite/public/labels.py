@@ -1,0 +1,122 @@
+"""Find the labels of frames under the keys that people use."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ase import Atoms
+
+from .. import guards
+from ..data import is_free
+
+PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
+ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
+FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
+SAME = 1e-5  # in the file's unit: two keys with one value
+
+
+def labels_of(
+    frames: Sequence[Atoms],
+    energy_key: str | None,
+    forces_key: str | None,
+    notes: list[str],
+) -> list[tuple[Atoms, float | None, np.ndarray | None]]:
+    """Find each frame's energy and forces, in the file's units; None where missing."""
+    kept, found, stars = [all_values(atoms) for atoms in frames], [], []
+    numbers, arrays = [], []
+    for k, (atoms, values) in enumerate(zip(frames, kept, strict=True)):
+        with guards.at(f"frame {k}"):
+            chosen = _chosen(values, energy_key, ENERGY)
+            numbers.append({key: _number(v) for key, v in chosen.items()})
+            chosen = _chosen(values, forces_key, FORCES)
+            arrays.append({key: _array(v, len(atoms)) for key, v in chosen.items()})
+    _name_keys(numbers, kept, "energy", energy_key, notes)
+    _name_keys(arrays, kept, "forces", forces_key, notes)
+    for k, atoms in enumerate(frames):
+        energy = next((e for e in numbers[k].values() if e is not None), None)
+        force = next((f for f in arrays[k].values() if f is not None), None)
+        if numbers[k] and energy is None:
+            stars.append(k)
+        if force is None and energy is not None and is_free(atoms):
+            force = np.zeros((1, 3))  # by symmetry
+        found.append((atoms, energy, force))
+    if stars:
+        notes.append(f"{len(stars)} energies are no numbers: frames {stars[:5]}.")
+    return found
+
+
+def keys_of(kept) -> list[str]:
+    """List some keys that frames have."""
+    return sorted({str(key) for values in [*kept][:10] for key in values})[:10]
+
+
+def _chosen(values: Mapping, told: str | None, pattern: re.Pattern) -> dict:
+    """Pick the values whose key is the one that was told, or fits the pattern."""
+    return {
+        key: value
+        for key, value in values.items()
+        if (key == told if told else pattern.fullmatch(str(key)))
+    }
+
+
+def all_values(atoms: Atoms) -> dict[str, object]:
+    """Gather what a frame holds beside its structure; results of a calculator win."""
+    arrays = {
+        k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")
+    }
+    return {**atoms.info, **arrays, **(atoms.calc.results if atoms.calc else {})}
+
+
+def _name_keys(found: list[dict], kept, name: str, told, notes: list[str]) -> None:
+    """Refuse two keys that differ in a frame; note keys that are not called `name`."""
+    keys = [*dict.fromkeys(k for values in found for k in values)]
+    if told is not None and not keys:
+        raise ValueError(f"{name}_key: no frame has {told!r}, but {keys_of(kept)}")
+    for k, values in enumerate(found):
+        known = {key: v for key, v in values.items() if v is not None}
+        ranked = sorted(known, key=lambda key: key != name)  # the plain one first
+        for other in ranked[1:]:
+            if not np.allclose(known[ranked[0]], known[other], rtol=0, atol=SAME):
+                raise ValueError(
+                    f"{ranked[0]!r} and {other!r} differ, in frame {k} first; choose "
+                    f"with {name}_key={ranked[0]!r} or {name}_key={other!r}"
+                )
+    used = {k for values in found for k, v in values.items() if v is not None}
+    if odd := [key for key in keys if key in used - {name} and told is None]:
+        verb = "are" if name == "forces" else "is"
+        notes.append(f"The {name} {verb} {' or '.join(map(repr, odd))}.")
+    if name == "energy" and keys:
+        free = [_number(values.get("free_energy")) for values in kept]
+        pairs = zip(free, found, strict=True)
+        if any(f and e and abs(e - f) > SAME for f, v in pairs for e in v.values()):
+            notes.append(
+                f"{keys[0]!r} and 'free_energy' differ: {keys[0]!r} was taken; forces "
+                "belong to the free energy where electrons are smeared."
+            )
+
+
+def _number(value) -> float | None:
+    """Read a number, also one of Fortran's or NumPy's texts; None for stars."""
+    if isinstance(value, np.ndarray):
+        value = value.item() if value.size == 1 else None  # one an atom is no total
+    if isinstance(value, str):
+        plain = re.sub(r"[dD]", "e", value.strip())
+        plain = plain.removesuffix("eV").strip()
+        if re.fullmatch(r"\*+|nan|none|null|", plain.lower()):
+            return None
+        try:
+            value = float(plain)
+        except ValueError:
+            raise ValueError(f"energy: needs a number, got {value!r}") from None
+    if value is None or value != value:
+        return None
+    return guards.finite(value, "energy")
+
+
+def _array(value, n: int) -> np.ndarray | None:
+    """Read forces (N, 3); None where they are not finite."""
+    forces = np.array(value.split() if isinstance(value, str) else value, float)
+    if forces.size != 3 * n:
+        raise ValueError(f"forces: need {n} rows of 3 numbers, got {forces.shape}")
+    forces = forces.T if forces.shape == (3, n) and n != 3 else forces.reshape(n, 3)
+    return forces if np.isfinite(forces).all() else None
