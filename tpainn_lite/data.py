@@ -214,7 +214,7 @@ def result(atoms: Atoms, name: str):
 
 
 class DataWarning(UserWarning):
-    """What reading a file assumed, left out or doubts, with counts and frames."""
+    """Tells what reading a file assumed, left out or doubts."""
 
 
 @checked(
@@ -238,14 +238,13 @@ def read(
 
     Takes a path, a list, a pattern ("*.log") or a folder: extended XYZ, all that ASE
     reads, npz of rMD17 and sGDML, databases of SchNetPack, folders of DeePMD, positions
-    and forces of CP2K; also in a zip, gz, xz or bz2. `unit` is one of
-    `units.LABEL_UNITS`, or a pair (of energies, of forces); None: what the file says,
-    else eV and eV/Å. `gradients` turns the sign of forces. Frames without a label that
-    others have are left out; without `forces` only energies are needed, without
-    `labelled` nothing. Frames of one atom are free atoms.
+    and forces of CP2K; also packed. `unit` is one of `units.LABEL_UNITS`, or a pair (of
+    energies, of forces); None: what the file says, else eV and eV/Å. `gradients` turns
+    the sign of forces. Frames without a label that others have are left out; without
+    `forces` only energies are needed, without `labelled` nothing.
 
-    What was assumed, left out or cannot be right is a `DataWarning`. Raises
-    `ValueError`, with file and frame, for what cannot be read or `check` refuses.
+    What was assumed, left out or cannot be right is a `DataWarning`; what cannot be
+    read, or `check` refuses, a `ValueError` with file and frame.
     """
     from .public import dialects
 
@@ -312,9 +311,9 @@ TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
 
 @checked(atoms=structure)
 def is_free(atoms: Atoms) -> bool:
-    """Tell whether a frame is one atom without an image nearer than `FREE` Å."""
-    named = atoms.info.get("config_type") == "IsolatedAtom"  # in a box of any size
-    return len(atoms) == 1 and (named or closest_pair(atoms, FREE) is None)
+    """Tell whether a frame is one atom, called isolated or `FREE` Å from its images."""
+    named = atoms.info.get("config_type") == "IsolatedAtom"
+    return len(atoms) == 1 and (named or not closest_pair(atoms, FREE))
 
 
 @checked(frames=structures(0))

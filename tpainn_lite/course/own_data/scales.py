@@ -49,14 +49,11 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
     if not likely:
         return f"{ratio}, and no unit explains it: another molecule, another method?"
-    energy = _energy_slope(some, energies)
-    ours = LABEL_UNITS[likely[0]][1]
-    if energy is not None and not 1 / MIXED < energy * ours < MIXED:
-        for other in _fitting(energy, 1, FITS["energy"])[:1]:
-            return (
-                f"Energies look as if in the unit of {other}, forces as if in "
-                f"{likely[0]}: read them with unit=({other!r}, {likely[0]!r})."
-            )
+    if other := _other_unit(_energy_slope(some, energies), likely[0]):
+        return (
+            f"Energies look as if in the unit of {other}, forces as if in {likely[0]}: "
+            f"read them with unit=({other!r}, {likely[0]!r})."
+        )
     if likely == ["eV/Å"]:
         return None
     told = " or ".join(f"unit={name!r}" for name in likely)
@@ -82,6 +79,13 @@ def _energy_slope(frames: Sequence[Atoms], guess: np.ndarray) -> float | None:
     gaps = [[e[part] - e[part].mean() for part in parts] for e in (known, guess)]
     slope, alike = _slope(*map(np.concatenate, gaps))
     return slope if alike > 0.9 else None
+
+
+def _other_unit(slope: float | None, ours: str) -> str | None:
+    """Find the unit of energies that do not go with the forces' unit, `ours`."""
+    if slope is None or 1 / MIXED < slope * LABEL_UNITS[ours][1] < MIXED:
+        return None
+    return next(iter(_fitting(slope, 1, FITS["energy"])), None)
 
 
 def _fitting(slope: float, k: int, within: float) -> list[str]:
