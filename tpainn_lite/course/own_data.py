@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 
 from .. import data, molecules, units
 from ..data import check, is_free, with_labels
-from ..guards import checked, element_energies, file, instance, one_of, optional
+from ..guards import at, checked, element_energies, file, instance, one_of, optional
 from ..model import Potential
 from ..public import formats
 
@@ -72,14 +72,12 @@ def read(path: str | Path, unit: str | None = None) -> Intake:
             "tenth if they come from one run."
         )
     force, energy = UNITS["eV/Å" if npz or unit is None else unit]
-    try:
+    with at(f"{path}"):
         _refuse_ions(frames[:MOST], notes)
         frames, atoms = _without_free_atoms(frames[:MOST], notes, energy)
         frames, forces = _labelled(frames, notes, force, energy)
         data.check(frames, forces=forces)
         return Intake(_distinct(frames, notes), forces, notes, atoms)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _npz(path: Path, unit: str | None, notes: list[str]) -> list[Atoms]:
@@ -195,10 +193,8 @@ def _labelled(
     labelled = []
     for k, a in enumerate(known):
         forces = force * _result(a, "forces") if every else None
-        try:
+        with at(f"frame {k}"):
             labelled.append(with_labels(a, energy * _result(a, "energy"), forces))
-        except ValueError as error:
-            raise ValueError(f"frame {k}: {error}") from None
     return labelled, every
 
 
