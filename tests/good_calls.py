@@ -234,6 +234,7 @@ def arguments(folder: Path) -> dict[str, dict]:
         "data.labels": dict(where=None),
         "data.closest_pair": dict(atoms=box),
         "data.check": dict(name=None),
+        "data.energy_forces_of": dict(name=None),
         "data.split": dict(group=None),
         "datasets.atomic_energies": dict(name="molecules-dft"),
         "datasets.checkpoint": dict(name="molecules-mmff94"),

@@ -16,12 +16,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def start(ethanols):
-    fresh = Potential(SMALL, REFERENCES, seed=0).double().eval()
-    return tune.with_references(fresh, ethanols, dict.fromkeys(REFERENCES, 0.0))
-
-
-@pytest.fixture
 def used(monkeypatch):
     """A second device; what ran on it is noted."""
     seen = []

@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import chdtri
 
 from . import guards
-from .analysis import neighbours, periodic
+from .analysis import FAR, neighbours, periodic
 from .guards import checked, flag, several, structure, structures
 
 EnergyForces = Callable[
@@ -27,7 +27,6 @@ eV/Å. Every source of labels, classical, quantum or learned, is one of these.""
 
 PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
 CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
-FAR = 1e6  # Å: no structure is as wide
 
 
 def cell_of(atoms: Atoms) -> np.ndarray | None:
@@ -85,7 +84,7 @@ def from_calculator(calculator) -> EnergyForces:
     return energy_forces
 
 
-def energy_forces_of(potential) -> EnergyForces:
+def energy_forces_of(potential, name: str = "potential") -> EnergyForces:
     """Return the `EnergyForces` of a Potential, an ASE calculator, or what is one."""
     if not isinstance(potential, type | Atoms | SinglePointCalculator):
         if hasattr(potential, "energy_forces"):
@@ -95,7 +94,7 @@ def energy_forces_of(potential) -> EnergyForces:
         if callable(potential):
             return potential
     needs = "a Potential, an ASE calculator or a function that is an EnergyForces"
-    raise guards.refusal("potential", needs, potential)
+    raise guards.refusal(name, needs, potential)
 
 
 @checked(frames=structures())

@@ -45,11 +45,7 @@ LABELLED = dict(potential=POTENTIAL, frames=FRAMES, atomic_energies=ENERGIES)
 
 
 def _source(value: Any, name: str) -> Any:
-    try:
-        energy_forces_of(value)
-    except ValueError:
-        needed = "a Potential, an ASE calculator or an EnergyForces"
-        raise guards.refusal(name, needed, value) from None
+    energy_forces_of(value, name)
     return value
 
 

@@ -10,8 +10,8 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from . import analysis, guards, units
-from .analysis import check_water, nearest_image, neighbours
-from .data import FAR, cell_of, reordered
+from .analysis import FAR, check_water, nearest_image, neighbours
+from .data import cell_of, reordered
 from .engine import Box
 from .guards import checked, instance, number, optional, positive, settle, structure
 

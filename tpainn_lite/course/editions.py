@@ -53,8 +53,8 @@ def instructor(
         )
     note = (
         f"**For who teaches.** {took} Solutions are below each exercise; the student "
+        "edition leaves them out."
     )
-    note += "edition leaves them out."
     edition = _bare(notebook)
     cell = nbformat.v4.new_markdown_cell(note, id="for-who-teaches")
     edition.cells.insert(1, cell)

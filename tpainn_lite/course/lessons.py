@@ -89,7 +89,7 @@ def placard(text: str) -> bytes:
 
     figure, content = Figure(figsize=(0.1, 0.1)), io.BytesIO()
     figure.text(0, 0, text, size=14, bbox=dict(facecolor="white", pad=10))
-    figure.savefig(content, bbox_inches="tight")
+    figure.savefig(content, bbox_inches="tight", pad_inches=0.2)  # with its frame
     return content.getvalue()
 
 

@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from ... import data, molecules
 from ...data import check, is_free
 from ...engine import whole
-from ...guards import checked, element_energies
+from ...guards import at, checked, element_energies
 from ...public import dialects
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
@@ -73,10 +73,8 @@ def read(
         )
     told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
     notes = [line for message in told for line in str(message).splitlines()[1:]]
-    try:
+    with at(_named(paths)):
         return _looked_at(frames, notes)
-    except ValueError as error:
-        raise ValueError(f"{_named(paths)}: {error}") from error
 
 
 def _looked_at(frames: list[Atoms], notes: list[str]) -> Intake:
