@@ -37,11 +37,13 @@ CLOSED = {  # files without a door; test_guards.py feeds the guards worse
     *("guards", "units", "inference.kernels"),
     *("explorers.base", "explorers.figures", "explorers.viewers"),
 }
-OWN = "intake", "scales", "tuning", "keep"
+OWN = "intake", "scales", "starts", "tuning", "running", "keep"
 INNER = {  # no doors, and why
     "records that the library makes and hands out": "analysis.Diffusion train.Metrics"
     " train.History train.History.column ridge_head.Rows"
     " course.own_data.intake.Intake course.own_data.tuning.Tuned public.formats.Source"
+    " course.own_data.starts.Start course.own_data.running.Trial"
+    " course.own_data.running.Trial.lines"
     " public.download.File public.download.PublicSet dynamics.BlowUp"
     " tune.ReferenceWarning explorers.parity.Values",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
@@ -204,11 +206,14 @@ def arguments(folder: Path) -> dict[str, dict]:
     every |= dict(platform="Reference", file=folder / "out.traj", pressure=None)
     every |= dict(steps=4, on_frame=lambda frame: None, spacing=2.0, equilibration=2.0)
     every |= dict(paths=xyz, unit="eV/Å", energy_key=None, forces_key=None)
-    every |= dict(gradients=False, on_step=lambda text: None)
-    found = own_data.Intake(ethanols, True)
+    every |= dict(gradients=False, on_step=lambda text: None, notes=None)
     tuned = own_data.Tuned(
-        *(small, (small, fresh), "a start", "folds", "meV/Å", 9.0, (1.0, 20.0)),
-        *(np.ones(4), {"tuned": 9.0}, []),
+        *(small, (small, fresh), ethanols, ethanols, "a start", "folds", "meV/Å"),
+        *(9.0, (1.0, 20.0), np.ones(4), {"tuned": 9.0}, []),
+    )
+    own_start, trial = (
+        own_data.Start(small, "a start"),
+        own_data.Trial(*([], 300.0, 300.0, 0, 0.0, 1.0, 1.0)),
     )
     rooms = {
         "analysis": dict(frames=run, atoms=box, dt=1.0, cutoff=2.0, element=8),
@@ -263,11 +268,13 @@ def arguments(folder: Path) -> dict[str, dict]:
         "public.formats.molecule_npz": dict(path=folder / "ethanol.npz"),
         "public.formats.npz": dict(path=folder / "ethanol.npz"),
         "public.formats.pool_and_test": dict(paths=(folder / "ethanol.npz",)),
-        "course.own_data.tuning": dict(found=found, tuned=tuned, trust=False),
-        "course.own_data.tuning.disagreement": dict(committee=[small, fresh]),
-        "course.own_data.tuning.label_next": dict(steps=40),
-        "course.own_data.tuning.tune": dict(calculator=None, teacher=None),
-        "course.own_data.keep": dict(tuned=tuned, wanted=[], folder=folder / "mine"),
+        "course.own_data.starts.start": dict(teacher=None),
+        "course.own_data.tuning": dict(start=own_start, trust=False),
+        "course.own_data.tuning.tune": dict(teacher=None),
+        "course.own_data.running": dict(tuned=tuned, committee=[small, fresh])
+        | dict(steps=40),
+        "course.own_data.keep": dict(tuned=tuned, wanted=[], folder=folder / "mine")
+        | dict(trial=trial),
         "explorers.gallery.Movie": dict(
             runs={"a": run[:2]}, quantity="q", choice="Run"
         ),

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from . import guards
@@ -39,9 +40,20 @@ def own(options: argparse.Namespace) -> None:
     from .course import own_data  # imports torch and OpenMM
 
     found = own_data.read(options.files, options.unit)
-    tuned = own_data.tune(found, seed=0, on_step=print)
-    wanted = own_data.label_next(tuned, found.frames[0], seed=0)
-    for path in own_data.keep(tuned, found.frames, wanted, options.folder):
+    print(f"{len(found.frames)} structures", *found.notes, sep="\n- ")
+    atoms = found.atomic_energies or None
+    tuned = own_data.tune(found.frames, atomic_energies=atoms, seed=0, on_step=print)
+    low, high = tuned.interval
+    for name, error in tuned.rivals.items():
+        print(f"error {name}: {error:.1f} {tuned.unit}")
+    print(f"error of further structures, at 90 %: {low:.1f} to {high:.1f} {tuned.unit}")
+    print("a trial run")
+    trial = own_data.trial_run(tuned.potential, tuned.frames[0], seed=0)
+    print(*trial.lines(), *tuned.notes, sep="\n- ")
+    print("structures to label next")
+    wanted = own_data.label_next(tuned, tuned.frames[0], seed=0)
+    tuned = replace(tuned, notes=[*dict.fromkeys([*found.notes, *tuned.notes])])
+    for path in own_data.keep(tuned, options.folder, wanted, trial):
         print(shown(path))
 
 

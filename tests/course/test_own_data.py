@@ -2,10 +2,6 @@
 
 import ast
 import asyncio
-import re
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import ase.db
@@ -15,17 +11,13 @@ import nbformat
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
-from ase.calculators.emt import EMT
+from ase.build import molecule
 from ase.constraints import FixAtoms
 from rdkit import Chem
 
-from tpainn_lite import data, datasets, molecules, units, water
-from tpainn_lite.__main__ import main, shown
+from tpainn_lite import datasets, molecules, units
 from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
-from tpainn_lite.model import Potential
-from tpainn_lite.train import FitConfig, evaluate
 
 BOHR, HARTREE = ase.units.Bohr, ase.units.Hartree
 
@@ -209,21 +201,6 @@ def test_broken_files_are_refused(tmp_path, frames):
     ):
         with pytest.raises(ValueError, match=words):
             own_data.read(tmp_path / name, unit)
-
-
-def test_where_to_start(frames):
-    assert own_data.start([water.water_box(8, seed=0)]) == "water-qtip4pf-longer"
-    strange, ion, salt = frames[0].copy(), molecule("CH3Cl"), water.water_box(8, seed=0)
-    assert own_data.start([ion]) == own_data.OWN
-    strange.numbers[0], salt.numbers[0] = 5, 11
-    del ion[-1]  # a hydrogen
-    for atoms, words in (
-        (strange, r"open structures of the elements \[1, 5, 6, 8\].*MMFF94"),
-        (ion, "MMFF94 cannot teach one: frames: atoms: RDKit finds"),
-        (salt, "periodic structures"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            own_data.start([atoms])
 
 
 def test_splits_do_not_leak(frames):
@@ -452,88 +429,3 @@ def test_nearest_finds_the_copy_and_skips_other_compositions(frames, rng):
     pair = Atoms("H2", [[0.2, 1, 1], [4.8, 1, 1]], cell=[5.6, 9, 9], pbc=True)
     apart = Atoms("H2", [[1, 1, 1], [2, 1, 1]], cell=[9, 9, 9], pbc=True)
     assert own_data.nearest([pair], [apart]) == pytest.approx(0, abs=1e-9)
-
-
-FAST = FitConfig(steps=6, batch_size=2)
-
-
-def test_tune_tests_every_frame_by_a_potential_that_had_not_seen_it(
-    tmp_path, frames, student
-):
-    found, said = own_data.Intake(frames, True), []
-    tuned = own_data.tune(found, config=FAST, seed=0, on_step=said.append)
-    assert said == [f"fold {k} of 5" for k in range(1, 6)]
-    parts, how = own_data.folds(frames)
-    assert how == "5 folds, blocks in the order of the file"
-    np.testing.assert_array_equal(np.concatenate(parts), np.arange(12))
-    for member, part in zip(tuned.committee, parts, strict=True):
-        error = evaluate(member, [frames[i] for i in part]).force_mae
-        np.testing.assert_allclose(tuned.errors[part].mean(), error, rtol=1e-5)
-    assert tuned.interval[0] < tuned.error < tuned.interval[1]
-    assert tuned.error < tuned.rivals["composition"]
-    again = own_data.tune(found, config=FAST, seed=0)
-    np.testing.assert_array_equal(tuned.errors, again.errors)
-
-    wanted = own_data.label_next(tuned, frames[0], 3, seed=0)
-    paths = own_data.keep(tuned, frames, wanted, tmp_path / "mein Ordner")
-    names = ["potential.safetensors", "label_next.extxyz", "start.extxyz"]
-    assert [p.name for p in paths] == [*names, "report.md", "use_me.py"]
-    energies, _ = Potential.load(paths[0]).predict(frames)
-    np.testing.assert_array_equal(energies, tuned.potential.predict(frames)[0])
-    text = paths[1].read_text("utf-8")
-    assert text.count("\n9\n") == 2
-    assert not re.search("energy|forces|momenta", text)
-    assert f"{tuned.error:.1f} meV/Å" in paths[3].read_text("utf-8")
-    ran = subprocess.run([sys.executable, paths[4]], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert "100 frames at" in ran.stdout
-
-
-def test_tune_has_a_start_for_every_element(monkeypatch):
-    monkeypatch.setattr(own_data.tuning, "TAUGHT", 12)
-    monkeypatch.setattr(own_data.tuning, "TEACHING", replace(FAST, steps=40))
-    metals = []
-    for k in range(4):
-        atoms = bulk("Cu", cubic=True)
-        atoms.rattle(0.05, seed=k)
-        metals.append(data.label([atoms], EMT())[0])
-    found = own_data.Intake(metals, True)
-    taught = own_data.tune(found, teacher=EMT(), config=FAST, seed=0)
-    assert taught.start == "taught by EMT"
-    alone = own_data.tune(found, config=FAST, seed=0)
-    assert alone.start == "nothing: an untrained network"
-    assert "Tuned from an untrained network: frames: periodic" in alone.notes[0]
-    assert taught.rivals["before tuning"] < alone.rivals["before tuning"]
-
-
-def test_tune_without_forces_measures_energies(frames):
-    plain = [with_labels(a, a.get_potential_energy()) for a in frames]
-    config = replace(FAST, energy_weight=1.0, force_weight=0.0)
-    tuned = own_data.tune(own_data.Intake(plain, False), config=config, seed=0)
-    assert tuned.unit == "meV/atom"
-
-
-def test_tune_stops_at_doubtful_labels_and_notes_sorted_files(frames):
-    turned = [relabelled(a, forces=-a.get_forces()) for a in frames]
-    with pytest.raises(ValueError, match="found: .*gradients=True"):
-        own_data.tune(own_data.Intake(turned, True), seed=0)
-    growing = [
-        relabelled(a, forces=(1 + 0.2 * k) * a.get_forces())
-        for k, a in enumerate(frames)
-    ]
-    tuned = own_data.tune(
-        own_data.Intake(growing, True), config=FAST, trust=True, seed=0
-    )
-    assert "If the file is sorted" in tuned.notes[0]
-
-
-def test_the_command_line_tunes_a_file(tmp_path, frames, capsys, monkeypatch):
-    monkeypatch.setattr(own_data.tuning, "TUNING", FAST)
-    path = written(tmp_path, in_units(frames, *units.LABEL_UNITS["kcal/mol/Å"]))
-    folder = tmp_path / "mine"
-    with pytest.raises(SystemExit):
-        main(["own", str(path), "--folder", str(folder)])
-    assert "unit='kcal/mol/Å'" in capsys.readouterr().err
-    assert not folder.exists()
-    main(["own", str(path), "--folder", str(folder), "--unit", "kcal/mol/Å"])
-    assert shown(folder / "report.md") in capsys.readouterr().out

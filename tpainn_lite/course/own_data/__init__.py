@@ -1,36 +1,39 @@
-"""Tune a potential on somebody's own structures: read, doubt, tune, keep.
+"""Tune a potential on somebody's own structures: read, doubt, tune, run, keep.
 
-`intake` reads and judges files, `tuning` tunes and tests, `keep` writes what a user
-takes home. `python -m tpainn_lite own FILE` does all three.
+`intake` reads and judges files, `starts` finds what to tune, `tuning` tunes and tests,
+`running` runs the result, `keep` writes what a user takes home.
+`python -m tpainn_lite own FILE` does all of it.
 """
 
-from .intake import (
-    OWN,
-    Intake,
-    atom_energies,
-    known_molecules,
-    nearest,
-    pool_and_test,
-    read,
-    start,
-)
-from .keep import keep
+from .intake import Intake, atom_energies, look, nearest, pool_and_test, read
+from .keep import compared, figure, keep, report
+from .running import Trial, disagreement, label_next, trial_run
 from .scales import doubt_units
-from .tuning import Tuned, folds, label_next, tune
+from .starts import UNTRAINED, Start, known_molecules, start
+from .tuning import Tuned, cross_validate, folds, tune
 
 __all__ = [
-    "OWN",
+    "UNTRAINED",
     "Intake",
+    "Start",
+    "Trial",
     "Tuned",
     "atom_energies",
+    "compared",
+    "cross_validate",
+    "disagreement",
     "doubt_units",
+    "figure",
     "folds",
     "keep",
     "known_molecules",
     "label_next",
+    "look",
     "nearest",
     "pool_and_test",
     "read",
+    "report",
     "start",
+    "trial_run",
     "tune",
 ]

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial.distance import cdist
 
-from ... import data, molecules
+from ... import data
 from ...data import check, is_free
 from ...engine import whole
 from ...guards import at, checked, element_energies
@@ -24,7 +24,6 @@ STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 5000  # structures; more are not used
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
-OWN = "MMFF94, taught here"  # a pretraining that begins in the lesson
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
@@ -74,11 +73,13 @@ def read(
     told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
     notes = [line for message in told for line in str(message).splitlines()[1:]]
     with at(_named(paths)):
-        return _looked_at(frames, notes)
+        return look(frames, notes)
 
 
-def _looked_at(frames: list[Atoms], notes: list[str]) -> Intake:
-    """Look at what was read as a colleague would."""
+@checked(frames=STRUCTURES)
+def look(frames: Sequence[Atoms], notes: Sequence[str] = ()) -> Intake:
+    """Look at what was read as a colleague would; see `read`."""
+    notes = [*notes]
     if len(frames) > MOST:
         notes.append(
             f"More than {MOST} structures: only the first {MOST} are used; take every "
@@ -207,54 +208,6 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
             "better 10 and more), got 1; label some more"
         )
     return [*seen.values()]
-
-
-@checked(frames=STRUCTURES)
-def start(frames: Sequence[Atoms]) -> str:
-    """Choose the shipped checkpoint to tune, of water or of molecules; else `OWN`.
-
-    `OWN` where MMFF94 knows the molecules and the checkpoint does not. Raises
-    `ValueError`, with what there is, for other elements and other crystals.
-    """
-    elements = {int(z) for a in frames for z in a.numbers}
-    hydrogen, oxygen = data.compositions(frames, [1, 8]).T
-    periodic = frames[0].pbc.any()
-    if periodic and elements == {1, 8} and (hydrogen == 2 * oxygen).all():
-        return "water-qtip4pf-longer"
-    if not periodic and elements <= {1, 6, 7, 8}:
-        return "molecules-mmff94"
-    why = ""
-    try:
-        if not periodic and known_molecules(frames):
-            return OWN
-    except ValueError as error:
-        why = f" MMFF94 cannot teach one: {error}."
-    kind = "periodic" if periodic else "open"
-    raise ValueError(
-        f"frames: {kind} structures of the elements {sorted(elements)}; shipped "
-        f"checkpoints know open molecules of H, C, N, O and liquid water.{why} "
-        "Pretrain one of your own first: lessons 01 and 02 show how, with MMFF94"
-    )
-
-
-@checked(frames=STRUCTURES)
-def known_molecules(frames: Sequence[Atoms]) -> list[str]:
-    """Name the molecules in `frames`, one a composition, by SMILES for MMFF94.
-
-    Bonds are read from distances, which fails for hot structures now and then: of each
-    composition up to ten are tried. Raises `ValueError` where none of them will do.
-    """
-    found = []
-    for alike in _by_composition(frames).values():
-        for atoms in alike[:10]:
-            try:
-                found.append(molecules.perceive(atoms))
-                break
-            except ValueError as error:
-                refused = error
-        else:
-            raise ValueError(f"frames: {refused}") from refused
-    return [*dict.fromkeys(found)]
 
 
 def _by_composition(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
+from matplotlib.figure import Figure
 
 from ... import __version__, guards
-from ...data import check
+from .running import Trial
 from .tuning import Tuned
 
 USE = '''"""Use the potential in this folder: with ASE, and with OpenMM.
@@ -17,6 +18,7 @@ USE = '''"""Use the potential in this folder: with ASE, and with OpenMM.
 Needs the package tpainn-lite, {version}.
 """
 
+import time
 from pathlib import Path
 
 from tpainn_lite import dynamics
@@ -30,31 +32,82 @@ atoms = read(here / "start.extxyz", labelled=False)[0]
 atoms.calc = potential.calculator()  # any tool of ASE
 print(f"energy {{atoms.get_potential_energy():.3f}} eV")
 
+STEPS, TIMESTEP = 1000, 0.5  # fs
+began, frozen = time.perf_counter(), potential.frozen()
 frames = dynamics.simulate(  # OpenMM, Langevin dynamics
-    atoms, potential.frozen(), steps=1000, temperature=300.0, seed=0
+    atoms, frozen, steps=STEPS, timestep=TIMESTEP, temperature=300.0, seed=0
 )
+days = (time.perf_counter() - began) / 86_400
 print(f"{{len(frames)}} frames at {{dynamics.temperatures(frames).mean():.0f}} K")
+print(f"{{STEPS * TIMESTEP / 1e6 / days:.2g}} ns a day on this machine")
 '''
+BLUE = "#0072B2"  # of what is tuned, in all figures
+REPORT = """# A potential of my own
 
+Made on {today} with tpainn-lite {version}.
 
-STRUCTURES = partial(check, labelled=False)
+- **Labels:** {labels}
+- **Start:** {start}
+- **Test:** {split}; each structure was tested by a potential that had not seen its fold
+- **Error:** {error}; of other structures of this kind, at 90 %, between {interval}
+
+| potential | error ({unit}) |
+|---|---|
+{rivals}
+
+![Predicted against given labels, and the error of each structure](errors.png)
+
+## A trial run
+
+{trial}
+
+## Notes
+
+{notes}
+
+## Files
+
+- `potential.safetensors`: the potential, tuned on all structures
+- `label_next.extxyz`: structures to label next, with your method
+- `use_me.py`: how to use the potential with ASE and OpenMM
+- `start.extxyz`: the structure that `use_me.py` runs from
+- `errors.png`: the figure of this report
+
+## Other programs
+
+i-PI, and what else speaks its protocol, takes the potential as a client, by ASE:
+
+```python
+from ase.calculators.socketio import SocketClient
+
+atoms.calc = potential.calculator()  # as in use_me.py
+SocketClient(host="localhost", port=31415).run(atoms)
+```
+
+LAMMPS would need a compiled plug-in, which this package does not have.
+"""
 
 
 @guards.checked(
-    tuned=guards.instance(Tuned), frames=STRUCTURES, wanted=guards.structures(0)
+    tuned=guards.instance(Tuned),
+    wanted=guards.structures(0),
+    trial=guards.optional(guards.instance(Trial)),
 )
 def keep(
-    tuned: Tuned, frames: Sequence[Atoms], wanted: Sequence[Atoms], folder: str | Path
+    tuned: Tuned,
+    folder: str | Path,
+    wanted: Sequence[Atoms] = (),
+    trial: Trial | None = None,
 ) -> list[Path]:
     """Write a folder to take home; return the paths of its files.
 
-    potential.safetensors, with a card; report.md; label_next.extxyz, the structures
-    `wanted`, without the network's own labels; start.extxyz, a frame to run from; and
-    use_me.py. Files of the same names are replaced.
+    potential.safetensors, with a card; report.md, with errors.png; label_next.extxyz,
+    the structures `wanted`, without the network's own labels; start.extxyz, a frame to
+    run from; and use_me.py. Files of the same names are replaced.
     """
     folder = guards.file(folder, "folder")
     card = {
-        "labels": f"{len(frames)} structures",
+        "labels": f"{len(tuned.frames)} structures",
         "start": tuned.start,
         "error": {"mean": tuned.error, "interval": tuned.interval, "unit": tuned.unit},
         "split": tuned.split,
@@ -62,54 +115,73 @@ def keep(
     paths = [tuned.potential.save(folder / "potential", card=card)]
     for name, structures in (
         ("label_next.extxyz", wanted),
-        ("start.extxyz", [a.copy() for a in frames[:1]]),
+        ("start.extxyz", [a.copy() for a in tuned.frames[:1]]),
     ):
         with guards.replacing(folder / name) as part:
             ase.io.write(part, structures, format="extxyz")
         paths.append(folder / name)
+    with guards.replacing(folder / "errors.png") as part:
+        figure(tuned).savefig(part, format="png", dpi=150)
     texts = {
-        "report.md": report(tuned, frames),
+        "report.md": report(tuned, trial),
         "use_me.py": USE.format(version=__version__),
     }
     for name, text in texts.items():
         guards.write(folder / name, text)
-        paths.append(folder / name)
-    return paths
+    return [*paths, *(folder / name for name in ("errors.png", *texts))]
 
 
-@guards.checked(tuned=guards.instance(Tuned), frames=STRUCTURES)
-def report(tuned: Tuned, frames: Sequence[Atoms]) -> str:
+@guards.checked(
+    tuned=guards.instance(Tuned), trial=guards.optional(guards.instance(Trial))
+)
+def report(tuned: Tuned, trial: Trial | None = None) -> str:
     """Write down, in Markdown, what was tuned on what, and how wrong it is."""
-    formulas = sorted({a.get_chemical_formula() for a in frames})
-    low, high = tuned.interval
+    formulas = sorted({a.get_chemical_formula() for a in tuned.frames})
+    more = f" and {len(formulas) - 6} more" if len(formulas) > 6 else ""
     rows = [f"| {name} | {error:.1f} |" for name, error in tuned.rivals.items()]
-    notes = [f"- {note}" for note in tuned.notes] or ["- nothing odd was found"]
-    return "\n".join(
-        [
-            "# A potential of my own",
-            "",
-            f"Made on {date.today()} with tpainn-lite {__version__}.",
-            "",
-            f"- **Labels:** {len(frames)} structures of {', '.join(formulas[:6])}",
-            f"- **Start:** {tuned.start}",
-            f"- **Test:** {tuned.split}; each structure was tested by a potential that "
-            "had not seen its fold",
-            f"- **Error:** {tuned.error:.1f} {tuned.unit}; of other structures of this "
-            f"kind, at 90 %, between {low:.1f} and {high:.1f}",
-            "",
-            f"| potential | error ({tuned.unit}) |",
-            "|---|---|",
-            *rows,
-            "",
-            "## Notes",
-            "",
-            *notes,
-            "",
-            "## Files",
-            "",
-            "- `potential.safetensors`: the potential, tuned on all structures",
-            "- `label_next.extxyz`: structures to label next, with your method",
-            "- `use_me.py`: how to use the potential with ASE and OpenMM",
-            "",
-        ]
+    said = trial.lines() if trial else ["there was none"]
+    return REPORT.format(
+        today=date.today(),
+        version=__version__,
+        labels=f"{len(tuned.frames)} structures of {', '.join(formulas[:6])}{more}",
+        start=tuned.start,
+        split=tuned.split,
+        error=f"{tuned.error:.1f} {tuned.unit}",
+        interval="{:.1f} and {:.1f}".format(*tuned.interval),
+        unit=tuned.unit,
+        rivals="\n".join(rows),
+        trial="\n".join(f"- {line}" for line in said),
+        notes="\n".join(f"- {n}" for n in tuned.notes or ["nothing odd was found"]),
     )
+
+
+@guards.checked(tuned=guards.instance(Tuned))
+def figure(tuned: Tuned) -> Figure:
+    """Draw predicted against given labels, and the error of each structure."""
+    given, predicted, quantity = compared(tuned)
+    drawn = Figure(figsize=(9, 4), layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    ends = np.array([given, predicted])
+    left.axline([ends.min()] * 2, slope=1, color="black", linewidth=0.8)
+    left.plot(given, predicted, ".", color=BLUE, markersize=3)
+    left.set(xlabel=f"given {quantity}", ylabel=f"predicted {quantity}")
+    left.set_title("Structures the potential had not seen")
+    right.plot(tuned.errors, "o", color=BLUE, markersize=3)
+    right.axhspan(*tuned.interval, color=BLUE, alpha=0.2, label="interval of the mean")
+    right.set(xlabel="structure, in order of the file", ylabel=f"error ({tuned.unit})")
+    right.set_ylim(0, None)
+    right.legend()
+    right.set_title(f"Error {tuned.error:.1f} {tuned.unit}")
+    return drawn
+
+
+@guards.checked(tuned=guards.instance(Tuned))
+def compared(tuned: Tuned) -> tuple[np.ndarray, np.ndarray, str]:
+    """Gather given and predicted labels, and name them."""
+    both = tuned.frames, tuned.tested
+    if tuned.unit == "meV/Å":
+        forces = [np.concatenate([a.get_forces() for a in some]) for some in both]
+        return *map(np.ravel, forces), "force component (eV/Å)"
+    energies = [[a.get_potential_energy() / len(a) for a in some] for some in both]
+    given, predicted = np.array(energies) - np.mean(energies[0])
+    return given, predicted, "energy less the mean (eV/atom)"

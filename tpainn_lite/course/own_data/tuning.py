@@ -12,42 +12,49 @@ from functools import partial
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from scipy.stats import f_oneway
 from scipy.stats import t as student_t
 
-from ... import data, datasets, dynamics, guards, ridge_head, select
+from ... import data, datasets, guards
 from ... import tune as tuning
 from ...guards import checked, instance, optional
-from ...model import Potential, PotentialConfig
-from ...train import FitConfig, evaluate
+from ...model import Potential
+from ...train import FitConfig
 from ...units import MEV
-from . import intake
+from . import intake, starts
 from .scales import doubt_units
 
 FOLDS = 5
-UNTRAINED = "nothing: an untrained network"
 ARMS = {"composition": "composition", "before tuning": "zero-shot", "tuned": "tuned"}
 LEVEL = 0.9  # of the interval of the error
-UNLIKE = 1.5  # ratio of forces between parts of a file that deserves a note
-TAUGHT = 400  # structures that a teacher labels for a start of one's own
-RATTLE = 0.02, 0.15  # Å: standard deviations of the moves of such structures
-TEACHING = replace(tuning.HOW, steps=1000)
+UNLIKE, CHANCE = 1.5, 0.01  # forces of parts of a file: ratio, and its probability
+TINY = 1e-12  # (eV/Å)²: the logarithm of zero forces
 TUNING = FitConfig(steps=600, lr=1e-3, l2_sp=0.3, batch_size=5)
 ALONE = FitConfig(steps=600, lr=1e-4, energy_weight=1.0, force_weight=0.0)  # energies
+SETTINGS = dict(
+    atomic_energies=optional(guards.element_energies),
+    config=optional(instance(FitConfig)),
+    seed=guards.seed,
+    on_step=optional(guards.function),
+)
 
 
 @dataclass(frozen=True)
 class Tuned:
     """A tuned potential, and how wrong it is on frames like those it learned from.
 
-    `errors` are of each frame, by a potential that had not seen it: the MAE of its
-    forces (meV/Å), or without forces of its energy (meV/atom); `unit` says which.
-    `error` is their mean; `interval` holds, at 90 %, that of further frames of this
-    kind. `rivals` are errors of reference energies alone, of the start before tuning,
-    and of the tuned potential. `committee` holds the potential of each fold.
+    `tested` are the `frames` with labels of a potential that had not seen them. Their
+    `errors` (frames,) are the MAE of the forces (meV/Å), or without forces that of the
+    energy (meV/atom); `unit` says which. `error` is the mean; `interval` holds, at
+    90 %, that of further frames of this kind. `rivals` are errors of reference energies
+    alone, of the start before tuning, and of the tuned potential. `committee` holds the
+    potential of each fold.
     """
 
     potential: Potential
     committee: tuple[Potential, ...]
+    frames: list[Atoms]
+    tested: list[Atoms]
     start: str
     split: str
     unit: str
@@ -56,6 +63,90 @@ class Tuned:
     errors: np.ndarray
     rivals: dict[str, float]
     notes: list[str]
+
+
+@checked(teacher=optional(instance(Calculator)), trust=guards.flag, **SETTINGS)
+def tune(
+    frames: Sequence[Atoms],
+    *,
+    atomic_energies: Mapping[int, float] | None = None,
+    teacher: Calculator | None = None,
+    config: FitConfig | None = None,
+    trust: bool = False,
+    seed: int,
+    on_step: Callable[[str], None] | None = None,
+) -> Tuned:
+    """Tune a potential on labelled frames (eV, eV/Å), and measure its errors.
+
+    Looks at the frames as `own_data.read` does, finds a `start`, doubts the units, and
+    `cross_validate`s. Takes one to three minutes of one core. `atomic_energies` (eV)
+    are of free atoms, by the labels' method; frames of one atom say them, too. Raises
+    `ValueError` where labels are doubtful, unless you `trust` them.
+    """
+    with guards.at("frames"):
+        found = intake.look(guards.structures(2)(frames, "frames"))
+    start = starts.start(found.frames, teacher=teacher, seed=seed, on_step=on_step)
+    witness = found.forces and not trust and start.name != starts.UNTRAINED
+    if witness and (doubt := doubt_units(found.frames, start.potential)):
+        raise ValueError(f"frames: {doubt} (trust=True tunes as it is.)")
+    tuned = cross_validate(
+        start,
+        found.frames,
+        atomic_energies=found.atomic_energies | dict(atomic_energies or {}) or None,
+        config=config,
+        seed=seed,
+        on_step=on_step,
+    )
+    return replace(tuned, notes=[*found.notes, *tuned.notes])
+
+
+@checked(start=instance(starts.Start), **SETTINGS)
+def cross_validate(
+    start: starts.Start,
+    frames: Sequence[Atoms],
+    *,
+    atomic_energies: Mapping[int, float] | None = None,
+    config: FitConfig | None = None,
+    seed: int,
+    on_step: Callable[[str], None] | None = None,
+) -> Tuned:
+    """Tune `start` on all frames, and without each of the `folds`, to be tested there.
+
+    The number of steps does not depend on that of the frames. Forces are learned where
+    every frame has them. Free atoms that nobody knows come from the labels.
+    """
+    data.check(guards.structures(2)(frames, "frames"), "frames", forces=False)
+    forces = all(data.result(a, "forces") is not None for a in frames)
+    known, notes = _free_atoms(frames, atomic_energies)
+    config = config or _usual(start, frames, forces)
+    (parts, split), committee, say = folds(frames), [], on_step or str
+    tested: dict[str, list[Atoms]] = {name: [] for name in ARMS}
+    for k, part in enumerate(parts):
+        say(f"fold {k + 1} of {len(parts)}")
+        rest = [frames[i] for i in np.setdiff1d(range(len(frames)), part)]
+        for name, arm in ARMS.items():
+            potential = _arm(arm, start.potential, rest, known, config, seed)
+            tested[name] += _predicted(potential, [frames[i] for i in part], forces)
+        committee.append(potential)  # of the last arm, "tuned"
+    say("all frames")
+    kept = _arm("tuned", start.potential, frames, known, config, seed)
+    order = np.argsort(np.concatenate(parts))  # parts need not be in order of the file
+    tested = {name: [some[i] for i in order] for name, some in tested.items()}
+    errors = {name: _errors(frames, some, forces) for name, some in tested.items()}
+    return Tuned(
+        potential=kept,
+        committee=(*committee,),
+        frames=[*frames],
+        tested=tested["tuned"],
+        start=start.name,
+        split=split,
+        unit="meV/Å" if forces else "meV/atom",
+        error=float(errors["tuned"].mean()),
+        interval=_interval([errors["tuned"][part] for part in parts]),
+        errors=errors["tuned"],
+        rivals={name: float(each.mean()) for name, each in errors.items()},
+        notes=[*start.notes, *notes, *_few(frames), *_unlike(frames, parts)],
+    )
 
 
 @checked(frames=partial(data.check, labelled=False))
@@ -75,105 +166,46 @@ def folds(frames: Sequence[Atoms]) -> tuple[list[np.ndarray], str]:
     return [np.flatnonzero(places == i) for i in range(k)], f"{k} folds by {key}"
 
 
-@checked(
-    found=instance(intake.Intake),
-    teacher=optional(instance(Calculator)),
-    atomic_energies=optional(guards.element_energies),
-    config=optional(instance(FitConfig)),
-    trust=guards.flag,
-    seed=guards.seed,
-    on_step=optional(guards.function),
-)
-def tune(
-    found: intake.Intake,
-    *,
-    teacher: Calculator | None = None,
-    atomic_energies: Mapping[int, float] | None = None,
-    config: FitConfig | None = None,
-    trust: bool = False,
-    seed: int,
-    on_step: Callable[[str], None] | None = None,
-) -> Tuned:
-    """Tune a potential on what `read` found, and measure its errors.
-
-    Begins with a shipped checkpoint of water or molecules; else with a network that
-    the `teacher`, an ASE calculator, or MMFF94 taught; else with an untrained one.
-    Takes one to three minutes of one core. `atomic_energies` (eV) are of free atoms, by
-    the labels' method. ``on_step(text)`` is told what happens. Raises `ValueError`
-    where labels are doubtful, unless you `trust` them.
-    """
-    say, frames, notes = on_step or str, found.frames, [*found.notes]
-    student, start, usual = _start(found, teacher, notes, seed, say)
-    if found.forces and not trust:
-        _refuse_doubtful(frames, student, start)
-    known = datasets.atomic_energies("molecules-dft") | found.atomic_energies
-    known |= atomic_energies or {}
-    (parts, split), committee = folds(frames), []
-    notes += _unlike(frames, parts)
-    errors: dict[str, list] = {name: [] for name in ARMS}
-    for k, part in enumerate(parts):
-        say(f"fold {k + 1} of {len(parts)}")
-        rest = [a for i, a in enumerate(frames) if i not in part]
-        test = [frames[i] for i in part]
-        for name, arm in ARMS.items():
-            potential = _arm(arm, student, rest, known, config or usual, seed)
-            errors[name].append(_errors(potential, test, found.forces))
-        committee.append(potential)  # of the last arm, "tuned"
-    kept = _arm("tuned", student, frames, known, config or usual, seed)
-    about = start, split, "meV/Å" if found.forces else "meV/atom"
-    judged = *_interval(errors["tuned"], len(frames)), np.concatenate(errors["tuned"])
-    rivals = {n: float(np.concatenate(e).mean()) for n, e in errors.items()}
-    return Tuned(kept, (*committee,), *about, *judged, rivals, notes)
+def _free_atoms(frames, given) -> tuple[dict[int, float], list[str]]:
+    """Find free atoms to begin with (eV); note where those `given` cannot be right."""
+    known = datasets.atomic_energies("molecules-dft") | dict(given or {})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        intake.atom_energies(frames, known)
+    return known, [str(warning.message) for warning in said if given]
 
 
-def _refuse_doubtful(frames, student: Potential, start: str) -> None:
-    if start != UNTRAINED and (doubt := doubt_units(frames, student)):
-        raise ValueError(f"found: {doubt} (trust=True tunes as it is.)")
+def _usual(start: starts.Start, frames: Sequence[Atoms], forces: bool) -> FitConfig:
+    """Choose how to tune."""
+    if not forces:
+        return starts.sized(ALONE, frames)
+    if start.name == starts.UNTRAINED:
+        return starts.sized(tuning.SCRATCH, frames)
+    if start.name.startswith("water"):
+        water = FitConfig(**datasets.card("water-dft-grid")["configs"]["tuned"])
+        return starts.sized(water, frames)
+    return starts.sized(TUNING, frames)
 
 
-def _start(found, teacher, notes, seed, say) -> tuple[Potential, str, FitConfig]:
-    """Find the potential to tune, its name, and how it is tuned."""
-    frames, usual = found.frames, TUNING if found.forces else ALONE
-    if teacher is not None:
-        name = f"taught by {type(teacher).__name__}"
-        taught = data.label(rattled(frames, TAUGHT, seed=seed), teacher)
-    else:
-        try:
-            name = intake.start(frames)
-        except ValueError as error:
-            notes.append(f"Tuned from an untrained network: {error}")
-            references = tuning.references(frames)
-            student = Potential(PotentialConfig(), references, seed=seed)
-            return student, UNTRAINED, tuning.SCRATCH if found.forces else ALONE
-        if name != intake.OWN:
-            water = datasets.card("water-dft-grid")["configs"]["tuned"]
-            if name.startswith("water") and found.forces:
-                usual = FitConfig(**water)
-            return datasets.checkpoint(name), name, usual
-        smiles = intake.known_molecules(frames)
-        taught = tuning.structures(smiles, TAUGHT, seed=seed)
-    say(f"{name}: {len(taught)} structures")
-    return tuning.pretrain(taught, TEACHING, seed=seed)[0], name, usual
-
-
-@checked(frames=partial(data.check, labelled=False), n=guards.count, seed=guards.seed)
-def rattled(frames: Sequence[Atoms], n: int, *, seed: int) -> list[Atoms]:
-    """Move the atoms of `frames` at random, `n` structures, each by its own amount."""
-    rng, moved = np.random.default_rng(seed), []
-    for k in range(n):
-        atoms = frames[k % len(frames)].copy()
-        atoms.positions += rng.normal(0, rng.uniform(*RATTLE), atoms.positions.shape)
-        moved.append(atoms)
-    return moved
+def _few(frames: Sequence[Atoms]) -> list[str]:
+    if (n := len(frames)) >= FOLDS:
+        return []
+    words = f"{n} structures only: each was tested by a potential that learned from"
+    return [f"{words} {n - 1}, so the error is hardly known. Label some more."]
 
 
 def _unlike(frames: Sequence[Atoms], parts: Sequence[np.ndarray]) -> list[str]:
-    """Note parts whose forces differ, as in a file that is sorted by temperature."""
+    """Note parts whose forces differ, as in a file that is sorted by temperature.
+
+    By more than `UNLIKE`, and than chance explains: analysis of variance.
+    """
     forces = [data.result(a, "forces") for a in frames]
-    if any(f is None for f in forces):
+    if any(f is None for f in forces) or min(map(len, parts)) < 2:
         return []
-    sizes = [np.sqrt(np.mean([np.mean(forces[i] ** 2) for i in p])) for p in parts]
-    if max(sizes) < UNLIKE * min(sizes):
+    squares = [np.array([np.mean(forces[i] ** 2) for i in p]) + TINY for p in parts]
+    sizes = [np.sqrt(some.mean()) for some in squares]
+    chance = f_oneway(*map(np.log, squares)).pvalue
+    if max(sizes) < UNLIKE * min(sizes) or chance > CHANCE:
         return []
     return [
         f"Forces of the folds differ ({min(sizes):.2f} to {max(sizes):.2f} eV/Å, RMS). "
@@ -185,91 +217,40 @@ def _unlike(frames: Sequence[Atoms], parts: Sequence[np.ndarray]) -> list[str]:
 def _arm(arm, student, frames, known, config, seed) -> Potential:
     """Train an arm; free atoms that nobody knows come from these frames alone."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tuning.ReferenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # said once is enough
         free = intake.atom_energies(frames, known)
         how = config if arm == "tuned" else None
         return tuning.train_arm(arm, student, frames, free, how, seed=seed)[0]
 
 
-def _errors(potential: Potential, frames: Sequence[Atoms], forces: bool) -> np.ndarray:
+def _predicted(potential: Potential, frames, forces: bool) -> list[Atoms]:
+    """Copy frames, with what a potential says of them as labels."""
+    energies, pushes = potential.predict(frames, forces=forces)
+    both = zip(frames, energies, pushes or [None] * len(frames), strict=True)
+    return [data.with_labels(atoms, e, f) for atoms, e, f in both]
+
+
+def _errors(frames: Sequence[Atoms], tested: Sequence[Atoms], forces: bool):
     """Measure the error of each frame: of forces (meV/Å), or of energies (meV/atom)."""
-    found = [evaluate(potential, [atoms], forces) for atoms in frames]
-    return np.array([m.force_mae if forces else m.energy_mae for m in found])
+    pairs = [
+        [data.labels(a, forces=forces) for a in pair]
+        for pair in zip(frames, tested, strict=True)
+    ]
+    if forces:
+        return np.array([np.abs(p - q).mean() for (_, p), (_, q) in pairs]) / MEV
+    gaps = [abs(p - q) for (p, _), (q, _) in pairs]
+    return np.array(gaps) / [len(a) for a in frames] / MEV
 
 
-def _interval(errors: list[np.ndarray], n: int) -> tuple[float, tuple[float, float]]:
-    """Estimate a mean error and its interval from parts that were tested apart.
+def _interval(errors: list[np.ndarray]) -> tuple[float, float]:
+    """Estimate the interval of a mean error from parts that were tested apart.
 
     The trainings share frames, so the variance of the parts' means counts more than
     1/k: Nadeau and Bengio, Machine Learning 52, 239 (2003).
     """
     means, k = np.array([e.mean() for e in errors]), len(errors)
-    mean = float(np.concatenate(errors).mean())
+    n, mean = sum(map(len, errors)), float(np.concatenate(errors).mean())
     share = np.mean([len(e) / max(1, n - len(e)) for e in errors])
     wide = student_t.ppf((1 + LEVEL) / 2, k - 1)
     half = float(wide * means.std(ddof=1) * np.sqrt(1 / k + share))
-    return mean, (max(0.0, mean - half), mean + half)
-
-
-@checked(
-    tuned=instance(Tuned),
-    n=guards.count,
-    temperature=guards.positive,
-    steps=optional(guards.whole(least=20)),
-    seed=guards.seed,
-)
-def label_next(
-    tuned: Tuned,
-    atoms: Atoms,
-    n: int = 10,
-    *,
-    temperature: float = 600.0,
-    steps: int | None = None,
-    seed: int,
-) -> list[Atoms]:
-    """Choose structures to label next, without labels.
-
-    Runs the tuned potential from `atoms`, hotter than the data (K), for `steps` of
-    0.5 fs (None: 4,000 of a molecule, 400 of a box), and draws `n` of
-    the structures it visits by a determinantal point process whose quality is the
-    committee's disagreement. A run that blows up counts as far as it came.
-    """
-    steps = steps or (4000 if len(atoms) < 30 else 400)
-    every = steps // 40 or 1
-    try:
-        visited = dynamics.simulate(
-            atoms,
-            tuned.potential.frozen(),
-            temperature=temperature,
-            friction=0.02,
-            steps=steps,
-            every=every,
-            seed=seed,
-        )
-    except dynamics.BlowUp as error:
-        visited = error.frames
-    if not visited:
-        return []
-    scalars = ridge_head.atom_scalars(tuned.potential, visited)
-    described = np.array([s.mean(0).numpy() for s in scalars])
-    unsure = disagreement(tuned.committee, visited)
-    quality = unsure / unsure.max() if unsure.any() else None  # None: all are alike
-    n = min(n, len(visited))
-    chosen = select.diverse(described, n, quality=quality, seed=seed)
-    return [_bare(visited[k]) for k in np.sort(chosen)]
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    """Copy a structure without labels, velocities and remarks."""
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-
-
-@checked(
-    committee=guards.several(instance(Potential), 2),
-    frames=partial(data.check, labelled=False),
-)
-def disagreement(committee: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
-    """Measure how far a committee's forces are apart (frames,), meV/Å."""
-    predicted = zip(*(p.predict(frames)[1] for p in committee), strict=True)
-    spreads = [np.std(forces, axis=0, ddof=1).mean() for forces in predicted]
-    return np.array(spreads) / MEV
+    return max(0.0, mean - half), mean + half
