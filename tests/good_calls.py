@@ -59,8 +59,11 @@ INNER = {  # no doors, and why
     "bounds of cells, below the doors that name an argument": "bounds.heights"
     " bounds.check_cell",
     "behind data.read, whose files test_dialects.py writes": "public.dialects.read"
-    " public.dialects.files public.dialects.complete public.doubts.doubts"
-    " public.unpack.content_of public.unpack.check_npz public.formats.blocks"
+    " public.dialects.files public.dialects.complete public.dialects.shown"
+    " public.dialects.boxed public.dialects.places public.doubts.doubts"
+    " public.doubts.structures_and_forces public.doubts.energies public.doubts.line"
+    " public.doubts.total_unit public.unpack.content_of public.xyz.blocks"
+    " public.labels.energy_and_length public.xyz.frames_of public.formats.npz"
     " public.formats.cp2k public.formats.deepmd public.formats.schnetpack"
     " data.DataWarning data.result",
     "called by ASE": "model.EnergyForcesCalculator.calculate",
@@ -265,8 +268,6 @@ def arguments(folder: Path) -> dict[str, dict]:
         "tune.DeltaPotential.energy_forces": plain,
         "tune.structures": dict(smiles=["C"]),
         "water.WaterModel": vars(water.Q_TIP4P_F),
-        "public.formats.molecule_npz": dict(path=folder / "ethanol.npz"),
-        "public.formats.npz": dict(path=folder / "ethanol.npz"),
         "public.formats.pool_and_test": dict(paths=(folder / "ethanol.npz",)),
         "course.own_data.starts.start": dict(teacher=None),
         "course.own_data.tuning": dict(start=own_start, trust=False),

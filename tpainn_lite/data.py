@@ -237,13 +237,12 @@ def read(
 
     Takes a path, a list, a pattern ("*.log") or a folder: extended XYZ, all that ASE
     reads, npz of rMD17 and sGDML, databases of SchNetPack, folders of DeePMD, positions
-    and forces of CP2K; also packed. `unit` is one of `units.LABEL_UNITS`, or a pair (of
-    energies, of forces); None: what the file says, else eV and eV/Å. `gradients` turns
-    the sign of forces. Frames without a label that others have are left out; without
-    `forces` only energies are needed, without `labelled` nothing.
-
-    What was assumed, left out or cannot be right is a `DataWarning`; what cannot be
-    read, or `check` refuses, a `ValueError` with file and frame.
+    and forces of CP2K; also packed. `unit` is one as in `units.LABEL_UNITS`, or a pair
+    (of energies, of forces); None: the file's, else eV and eV/Å. `gradients` turns the
+    sign of forces. Frames without a label that others have are left out; without
+    `forces` only energies are needed, without `labelled` nothing. "origin" in their
+    info names file and frame. What was assumed, left out or cannot be right is a
+    `DataWarning`; what cannot be read, or `check` refuses, a `ValueError`.
     """
     from .public import dialects
 

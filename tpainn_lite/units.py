@@ -20,10 +20,11 @@ UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2}  # electrons of free atoms (Hund): 2S, 3P, 4
 LABEL_UNITS = {  # of a force (eV/Å), and of the energy that goes with it (eV)
     "eV/Å": (1.0, 1.0),
     "meV/Å": (MEV, MEV),
+    "eV/Bohr": (1 / BOHR, 1.0),
     "kcal/mol/Å": (KCAL_MOL, KCAL_MOL),
     "kJ/mol/Å": (KJ_MOL, KJ_MOL),
+    "kJ/mol/nm": (KJ_MOL / NM, KJ_MOL),
     "Hartree/Bohr": (HARTREE / BOHR, HARTREE),
     "Hartree/Å": (HARTREE, HARTREE),
-    "kJ/mol/nm": (KJ_MOL / NM, KJ_MOL),
     "Ry/Bohr": (HARTREE / 2 / BOHR, HARTREE / 2),
 }

@@ -11,7 +11,6 @@ import nbformat
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
 from ase.constraints import FixAtoms
 from rdkit import Chem
 
@@ -70,7 +69,6 @@ def test_good_files(tmp_path, frames, student):
     assert found.forces
     assert found.notes == []
     same(found.frames, frames)
-    assert own_data.start(found.frames) == "molecules-mmff94"
     assert own_data.doubt_units(found.frames, student) is None
     path.write_text(path.read_text()[:-4])
     last = "The last line does not end: is its last number whole?"
@@ -98,13 +96,13 @@ def test_what_is_odd_becomes_a_note(tmp_path, frames, student, monkeypatch):
     found = own_data.read(written(tmp_path, [*frames, bare, frames[1]]))
     assert len(found.frames) == 12
     assert found.notes == [
-        "1 frames without energy left out: frames [12].",
+        "1 frames without energy left out: mine.extxyz, frame 12.",
         "1 copies of other structures left out.",
     ]
     torn = [*frames[:4], relabelled(frames[4]), *frames[5:]]
     torn[4].calc.results["forces"][2, 1] = np.nan
     found = own_data.read(written(tmp_path, torn, "nan.traj"))
-    assert found.notes == ["1 frames without forces left out: frames [4]."]
+    assert found.notes == ["1 frames without forces left out: nan.traj, frame 4."]
     plain = [with_labels(a, a.get_potential_energy()) for a in frames]
     found = own_data.read(written(tmp_path, plain))
     assert not found.forces
@@ -152,8 +150,11 @@ def with_initial(kind):
         (overlapping, "frame 4: atoms 0 and 1 are 0.17 Å apart"),
         (mixed, "some structures are periodic and some are not"),
         (lambda frames: frames.__setitem__(np.s_[1:], frames[:1]), "at least 2 differ"),
-        (without_a_hydrogen, r"frames \[4\].*25 electrons, an odd number"),
-        (lambda frames: frames[4].info.update(charge=1), r"frames \[4\].*charge=1"),
+        (without_a_hydrogen, "25 electrons, an odd number.: mine.traj, frame 4"),
+        (
+            lambda frames: frames[4].info.update(charge=1),
+            "charge=1.: mine.traj, frame 4",
+        ),
         (lambda frames: frames[4].info.update(multiplicity=3), "multiplicity=3"),
         (with_initial("charges"), "initial charges add up to 1"),
         (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
@@ -203,30 +204,20 @@ def test_broken_files_are_refused(tmp_path, frames):
             own_data.read(tmp_path / name, unit)
 
 
-def test_splits_do_not_leak(frames):
-    run = [relabelled(a) for a in frames] * 4
-    for a in run:
-        a.info = {}
-    assert [len(part) for part in own_data.pool_and_test(run[:2])[:2]] == [1, 1]
-    pool, test, how = own_data.pool_and_test(run)
-    assert (len(pool), len(test)) == (48 - 12 - 2, 12)
-    assert (pool[0], test[-1]) == (run[0], run[-1])
-    assert "order of the file, 2 in between left out" in how
+def test_folds_do_not_leak(frames):
     some = [relabelled(a) for a in datasets.load("molecules-dft")["pool"][:60]]
-    plain = own_data.pool_and_test(some)[2]
-    assert plain.startswith("by smiles")
+    plain, how = own_data.folds(some)
+    assert how == "5 folds by smiles"
     for atoms in some[::2]:  # two spellings, one molecule
         mol = molecules.parse(atoms.info["smiles"])
         atoms.info["smiles"] = Chem.MolToSmiles(mol)  # with every hydrogen
-    pool, test, how = own_data.pool_and_test(some)
-    assert how == plain
-    assert not {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
-    assert 5 < len(test) < 25
+    for part, same in zip(own_data.folds(some)[0], plain, strict=True):
+        np.testing.assert_array_equal(part, same)
     for a in some:
         a.info = {}
-    pool, test, how = own_data.pool_and_test(some)
-    assert how.startswith("by composition")
-    formulas = [{a.get_chemical_formula() for a in part} for part in (pool, test)]
+    parts, how = own_data.folds(some)
+    assert how == "5 folds by composition"
+    formulas = [{some[i].get_chemical_formula() for i in part} for part in parts]
     assert not formulas[0] & formulas[1]
 
 
@@ -325,7 +316,7 @@ CELL = np.diag([9.0, 9.0, 9.0])
         (lambda plain: dict(z=plain["z"][:-1]), "z: needs the shape"),
         (lambda plain: dict(F=plain["F"][:, :-1]), "F: needs the shape"),
         (lambda plain: dict(E=plain["E"][:-1]), "E: needs the shape"),
-        (lambda _: dict(e_unit="furlong"), "e_unit: needs one of .*furlong"),
+        (lambda _: dict(e_unit="furlong"), "e_unit: its unit: needs one of .*furlong"),
         (lambda _: dict(lattice=CELL + np.triu(np.ones((3, 3)), 1)), "rows or columns"),
         (lambda _: dict(cell=CELL[0]), r"cell: needs the shape \(3, 3\)"),
         (lambda _: dict(pbc=True), "pbc: the file has no cell"),
@@ -415,17 +406,3 @@ def test_frames_of_one_atom_are_free_atoms(tmp_path, frames):
     path = written(tmp_path, [*some, *free, with_labels(Atoms("H"), -12.0)])
     with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
         own_data.read(path)
-
-
-def test_nearest_finds_the_copy_and_skips_other_compositions(frames, rng):
-    some = frames[:3]
-    copy = some[1].copy()
-    copy.rotate(40, (1, 2, 3))
-    copy = copy[rng.permutation(len(copy))]
-    methane = molecule("CH4")
-    assert own_data.nearest([methane, copy], some) == pytest.approx(0, abs=1e-9)
-    assert own_data.nearest([methane], some) is None
-    assert own_data.nearest(some[:1], some[1:]) > 1e-3
-    pair = Atoms("H2", [[0.2, 1, 1], [4.8, 1, 1]], cell=[5.6, 9, 9], pbc=True)
-    apart = Atoms("H2", [[1, 1, 1], [2, 1, 1]], cell=[9, 9, 9], pbc=True)
-    assert own_data.nearest([pair], [apart]) == pytest.approx(0, abs=1e-9)

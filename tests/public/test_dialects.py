@@ -164,8 +164,11 @@ def test_frames_that_lack_labels_are_left_out_and_named(tmp_path, frames):
     text[3] = xyz([frames[3]], forces="velo")
     text[4] = xyz([frames[4]], "energy=********")
     path = write(tmp_path / "a.xyz", "".join(text))
-    words = r"(?s)no numbers: frames \[4\].*2 frames without energy .*\[1, 4\]"
-    with pytest.warns(DataWarning, match=words + r".*1 .* forces .* \[3\]"):
+    lacking = "2 frames without energy .*: a.xyz, frame 1; a.xyz, frame 4."
+    with (
+        pytest.warns(DataWarning, match=r"no numbers: frames \[4\]"),
+        pytest.warns(DataWarning, match=f"(?s){lacking}.*forces .*: a.xyz, frame 3."),
+    ):
         same(data.read(path), [frames[k] for k in (0, 2, 5)])
     with pytest.warns(DataWarning):
         assert len(data.read(path, forces=False)) == 4
@@ -285,7 +288,10 @@ def test_cp2k_positions_and_forces_are_read(tmp_path, frames):
     with pytest.warns(DataWarning, match="writes no cell"):
         same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
     write(tmp_path / "run-frc-1.xyz", text["frc"].replace("i = ", "i = 1"))
-    with pytest.raises(ValueError, match="no frame has forces"):
+    with (
+        pytest.warns(DataWarning, match="writes no cell"),
+        pytest.raises(ValueError, match="no frame has forces"),
+    ):
         data.read(tmp_path / "run-pos-1.xyz")
 
 
@@ -348,9 +354,7 @@ def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(unpack, "LARGEST", 2**24)
     path = tmp_path / f"bomb.{suffix}"
     if suffix == "npz":
-        about = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
-        with zipfile.ZipFile(path, "w") as lie, lie.open("R.npy", "w") as file:
-            np.lib.format.write_array_header_1_0(file, about)
+        np.savez_compressed(path, R=np.zeros(2**22))
     elif suffix == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.xyz", bytes(2**25))
@@ -366,18 +370,22 @@ def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
 
 
 def test_an_npz_that_cannot_be_unpacked(tmp_path):
-    """A flipped byte came out as zlib.error, a header of version 3 as KeyError."""
-    path = tmp_path / "odd.npz"
-    for whole in (True, False):
-        odd = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
-        with odd, odd.open("R.npy", "w") as file:
-            np.lib.format.write_array(file, np.zeros(9), (3, 0) if whole else None)
-        if not whole:
-            content = bytearray(path.read_bytes())
-            content[35:50] = bytes([255] * 15)  # of the deflated stream
-            path.write_bytes(content)
-        with pytest.raises(ValueError, match="odd.npz cannot be unpacked"):
-            data.read(path)
+    """A flipped byte came out as zlib.error, a header that lies as MemoryError."""
+    path, plain = tmp_path / "odd.npz", dict.fromkeys("zEF", np.zeros(9))
+    np.savez_compressed(path, R=np.sqrt(np.arange(999)), **plain)
+    content = bytearray(path.read_bytes())
+    content[80:99] = bytes([255] * 19)  # of the deflated stream
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="odd.npz: .*cannot be unpacked"):
+        data.read(path)
+    np.savez(path, **plain)
+    about = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
+    with zipfile.ZipFile(path, "a") as lie, lie.open("R.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+    with pytest.raises(
+        ValueError, match="odd.npz: .*(more than a gigabyte|read array)"
+    ):
+        data.read(path)
 
 
 def test_an_energy_in_words_of_its_unit_is_read(tmp_path, frames):
@@ -456,9 +464,9 @@ def test_a_folder_leaves_out_what_cannot_be_used(tmp_path, frames):
         data.read(tmp_path / "7.xyz")
     with (
         pytest.warns(DataWarning, match="left out"),
-        pytest.raises(ValueError, match="none of 1 files can be used: .*7.xyz"),
+        pytest.raises(ValueError, match="none of 1 files can be used: .*README.log"),
     ):
-        data.read(tmp_path / "7*")
+        data.read(tmp_path / "R*")
 
 
 def test_deepmd_frames_may_have_own_types(tmp_path, frames):

@@ -11,38 +11,23 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols
 from ase.io.formats import filetype
 
 from .. import guards
+from ..bounds import heights
 from ..data import DataWarning, check, result, unconstrained, with_labels
-from ..units import KCAL_MOL, LABEL_UNITS
-from . import doubts, formats, labels, unpack
+from ..units import LABEL_UNITS
+from . import doubts, formats, labels, unpack, xyz
 
-UNIT = re.compile(r"(?:(?:energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
-PLAIN = (
-    "eV",
-    "eV/Å",
-    "eV/Ang",
-    "eV/Angstrom",
-    "eV/A",
-    "Å",
-    "Ang",
-    "Angstrom",
-    "angstrom",
-)
-FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 SUFFIXES = (".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml")
 CALCULATIONS = ("OUTCAR", "vasprun.xml")  # a folder of them needs no other file
-VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
-ISOTOPES = {"D": 2.014, "T": 3.016}  # u
 PROGRAMS = ("Entering Gaussian System", "* O   R   C   A *")  # an output begins so
 DECLARED = {  # in outputs of Gaussian and ORCA
     "charge": r"(?:Charge =|Total Charge\s+Charge\s+\.+)\s*(-?[1-9]\d*)\b",
@@ -55,20 +40,22 @@ UNCONVERGED = (
     "SCF run NOT converged",  # CP2K
 )
 BESIDE = re.compile(r"\..*|.*-(?:frc|vel)-\d+\.xyz|.*\.cell")  # not read on their own
+ORIGIN = "origin"  # key of `Atoms.info`: the file of a frame, and its number in it
+VACUUM = 10.0  # Å between the images of a slab: no potential here sees as far
 FAULTS = (KeyError, IndexError, TypeError, EOFError, AttributeError)  # odd contents
 
 
 def read(paths, unit, keys, gradients: bool, labelled: bool, forces: bool):
     """Read files as `data.read` says.
 
-    Of a folder or pattern, files that cannot be used are left out, with a warning.
+    Of a folder or pattern, files that cannot be read are left out, with a warning.
     """
     told, sign, frames, refused = _told(unit), 1 - 2 * gradients, [], []
     for path, named in files(paths):
         notes: list[str] = []
         try:
             found = _frames(path, told, keys, sign, notes)
-            frames += _usable(found, labelled, forces, notes)
+            frames += _usable(found, notes)
         except ValueError as error:
             also = "".join(f" ({note})" for note in notes)
             words = str(error).removeprefix("file, ")
@@ -76,27 +63,85 @@ def read(paths, unit, keys, gradients: bool, labelled: bool, forces: bool):
             if named:
                 raise ValueError(refused[-1]) from error
             notes = [f"left out: {words}"]
-        if notes:
-            warnings.warn("\n".join([f"{path}:", *notes]), DataWarning, stacklevel=3)
+        _warn(path, notes)
     if refused and not frames:
         raise ValueError(f"none of {len(refused)} files can be used: {refused[0]}")
+    notes = []
+    if labelled:
+        with guards.at(shown(paths)):
+            frames = complete(frames, forces, notes, keys)
+    _warn(shown(paths), notes)
     return frames
 
 
-def _usable(found, labelled: bool, forces: bool, notes: list[str]) -> list[Atoms]:
-    """Check frames, by their number in the file, and complete their labels."""
+def _warn(where: str | Path, notes: list[str]) -> None:
+    """Give the notes about a file in one warning, at the line that called `read`."""
+    if notes:
+        warnings.warn("\n".join([f"{where}:", *notes]), DataWarning, stacklevel=4)
+
+
+def shown(paths) -> str:
+    """Spell one path or several in a message."""
+    many = isinstance(paths, Sequence) and not isinstance(paths, str)
+    return ", ".join(map(str, paths)) if many else str(paths)
+
+
+def places(frames: Mapping[int, Atoms]) -> str:
+    """Say where some frames are from: file and number there, else their number here."""
+    some = [a.info.get(ORIGIN, f"frame {k}") for k, a in frames.items()][:5]
+    return "; ".join(map(str, some)) + "; …" * (len(frames) > 5)
+
+
+def _usable(found: list[Atoms], notes: list[str]) -> list[Atoms]:
+    """Check the frames of a file, by their number in it."""
     if count := unconstrained(found):
         notes.append(
             f"{count} structures had ASE constraints, which hide forces: taken off."
         )
     try:
+        with guards.at("file"):
+            found = boxed(found, notes)
         check(found, "file", labelled=False)
     except ValueError:
         notes += doubts.lengths(found)
         raise
-    if labelled:
-        found = complete(found, forces, notes)
     notes += doubts.doubts(found)
+    return found
+
+
+def boxed(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
+    """Make slabs and wires fully periodic: the cell of an open direction gets a vacuum.
+
+    Energies and forces are the same, as images are `VACUUM` apart and more. Raises
+    `ValueError` where the cell vector of a periodic direction is missing.
+    """
+    found, count = [], 0
+    for k, atoms in enumerate(frames):
+        pbc, vectors = atoms.pbc, atoms.cell.any(axis=1)
+        if pbc.any() and not pbc.all():
+            if not vectors[pbc].all():
+                raise ValueError(
+                    f"frame {k}: pbc={pbc.tolist()} needs a cell vector in each "
+                    f"periodic direction, got {atoms.cell.tolist()}"
+                )
+            known, count = (
+                {n: result(atoms, n) for n in ("energy", "forces")},
+                count + 1,
+            )
+            atoms = atoms.copy()
+            place = np.ptp(atoms.cell.complete().scaled_positions(atoms.positions), 0)
+            gaps = heights(atoms.cell.complete().array) * (1 - place)
+            for axis in np.flatnonzero(~pbc & ~(vectors & (gaps >= VACUUM))):
+                atoms.center(vacuum=VACUUM / 2, axis=axis)
+            atoms.pbc = True
+            if known["energy"] is not None:
+                atoms = with_labels(atoms, **known)
+        found.append(atoms)
+    if count:
+        notes.append(
+            f"{count} structures are periodic in some directions only: read as boxes "
+            f"with a vacuum of {VACUUM:g} Å or more in the others."
+        )
     return found
 
 
@@ -104,12 +149,13 @@ def _told(unit) -> tuple[float, float] | None:
     """Look up the units of energy (eV) and force (eV/Å) that were told."""
     if unit is None:
         return None
-    name = guards.one_of(*LABEL_UNITS)
-    if isinstance(unit, tuple | list):
-        energy, force = guards.several(name, 2)(unit, "unit")[:2]
-    else:
-        energy = force = name(unit, "unit")
-    return LABEL_UNITS[energy][1], LABEL_UNITS[force][0]
+    pair = unit if isinstance(unit, tuple | list) else (unit, unit)
+    try:
+        (energy, _), (above, below) = map(labels.energy_and_length, pair)
+        return energy * 1.0, above / below
+    except (ValueError, TypeError):
+        needed = f"one of {list(LABEL_UNITS)}, or two: of energies, of forces"
+        raise guards.refusal("unit", needed, unit) from None
 
 
 def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
@@ -128,8 +174,9 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     energy = source.energy or (unit[0] if unit else 1.0)
     force = source.force or (unit[1] if unit else 1.0)
     frames = []
-    for atoms, e, f in labels.labels_of(source.frames, *keys, notes):
+    for k, (atoms, e, f) in enumerate(labels.labels_of(source.frames, *keys, notes)):
         stress = atoms.calc and atoms.calc.results.get("stress")
+        atoms.info[ORIGIN] = f"{path.name}, frame {k}"
         if e is None:
             atoms.calc = None
         else:
@@ -143,28 +190,30 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     return frames
 
 
-def complete(frames: Sequence[Atoms], forces: bool, notes: list[str]) -> list[Atoms]:
+def complete(
+    frames: Sequence[Atoms], forces: bool, notes: list[str], keys=(None, None)
+) -> list[Atoms]:
     """Leave out frames without energy, or without the forces that others have.
 
-    Raises `ValueError`, with the keys that there are, where no frame would be left.
+    Raises `ValueError`, with the keys that there are, where no frame would be left;
+    `keys` are those that a user told.
     """
     kept = dict(enumerate(frames))
-    for name in ("energy", "forces")[: 1 + forces]:
-        lacking = [k for k, a in kept.items() if result(a, name) is None]
+    for name, told in zip(("energy", "forces")[: 1 + forces], keys, strict=False):
+        lacking = {k: a for k, a in kept.items() if result(a, name) is None}
         if len(lacking) == len(kept):
-            there = sorted({str(k) for a in frames[:10] for k in labels.all_values(a)})[
-                :10
-            ]
+            there = labels.keys_of(map(labels.all_values, frames))
+            if told:
+                raise ValueError(f"{name}_key: no frame has {told!r}, but {there}")
             also = ", or read energies alone with forces=False" * (name == "forces")
             raise ValueError(
                 f"no frame has {name}; a frame has {there}: name the right one with "
                 f"{name}_key{also}"
             )
         if lacking:
-            notes.append(
-                f"{len(lacking)} frames without {name} left out: frames {lacking[:5]}."
-            )
-        kept = {k: a for k, a in kept.items() if k not in {*lacking}}
+            n = len(lacking)
+            notes.append(f"{n} frames without {name} left out: {places(lacking)}.")
+        kept = {k: a for k, a in kept.items() if k not in lacking}
     return [*kept.values()]
 
 
@@ -207,7 +256,7 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
     if {".xyz", ".extxyz"} & {*inner.suffixes} or "Properties=" in text[:1000]:
         if formats.CP2K.match(text):
             return formats.cp2k(path, text, notes)
-        return formats.Source([*_xyz(text, unit, notes)])
+        return formats.Source([*xyz.frames_of(text, unit, notes)])
     if inner == Path(path.name):
         return _other(path, text, notes)
     with tempfile.TemporaryDirectory() as folder:
@@ -238,82 +287,13 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def _xyz(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
-    """Yield the frames of an extended XYZ."""
-    if not text.endswith("\n"):
-        notes.append("The last line does not end: is its last number whole?")
-    bare = 0  # frames with columns that nothing names
-    for k, block in enumerate(formats.blocks(text)):
-        try:
-            yield _xyz_frame(block, unit)
-        except Exception as error:  # ASE's readers raise whatever their parsers raise
-            kind = "" if isinstance(error, ValueError) else type(error).__name__ + ": "
-            raise ValueError(f"frame {k} cannot be read ({kind}{error})") from error
-        bare += "Properties=" not in block[1] and len(block[2].split()) > 4
-    if bare:
-        notes.append(
-            f"{bare} frames have columns after the positions, which no Properties= "
-            "names: left out. Are they forces?"
-        )
-
-
-def _xyz_frame(block: list[str], unit) -> Atoms:
-    """Read a frame with ASE, once what ASE does not know is put right."""
-    header = re.sub(r"np\.(?:float|int)\d+\(([^()]*)\)", r"\1", block[1])
-    header = FORTRAN.sub(r"\1e\2", header)
-    header = re.sub(r'(stress|virial)="([^"]*)"', _nine_components, header)
-    where = re.search(r"Properties=(\S*?)(?:species:S|Z:I):1", header)
-    column = sum(map(int, re.findall(r":(\d+)", where[1]))) if where else 0
-    rows = [FORTRAN.sub(r"\1e\2", line).split() for line in block[2:]]
-    masses, numbered = {}, where is not None and where[0].endswith("Z:I:1")
-    for i, row in enumerate(rows):
-        symbol = row[column]
-        if symbol in ISOTOPES:
-            masses[i], row[column] = ISOTOPES[symbol], "H"
-        elif symbol.isdigit() and 0 < int(symbol) < len(chemical_symbols):
-            row[column] = symbol if numbered else chemical_symbols[int(symbol)]
-        elif not atomic_numbers.get(symbol.capitalize()):
-            raise ValueError(
-                f"atom {i}: {symbol!r} is no element; take dummy atoms out"
-            )
-    columns = sum(map(int, re.findall(r":[SRIL]:(\d+)", header)))
-    if columns > min(map(len, rows), default=columns):  # ASE would count up to them
-        raise ValueError(f"announces {columns} columns, has {len(rows[0])}")
-    lines = [block[0], header, *map(" ".join, rows)]
-    atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="extxyz")
-    assert isinstance(atoms, Atoms)
-    for key in atoms.info if unit is None else ():
-        if UNIT.fullmatch(str(key)) and str(atoms.info[key]) not in PLAIN:
-            raise ValueError(
-                f"its header says {key}={atoms.info[key]}: tell it, with unit="
-            )
-    if masses:
-        atoms.set_masses([masses.get(i, m) for i, m in enumerate(atoms.get_masses())])
-    return atoms
-
-
-def _nine_components(match: re.Match) -> str:
-    """Write the six components of a symmetric tensor as nine."""
-    found = match[2].split()
-    found = [found[i] for i in VOIGT] if len(found) == 6 else found
-    return f'{match[1]}="{" ".join(found)}"'
-
-
 def _npz(path: Path, unit, notes: list[str]) -> formats.Source:
     """Read rMD17's or sGDML's npz."""
     try:
-        source = formats.npz(path)
-    except (KeyError, ValueError, OSError) as error:
+        return formats.npz(path, unit is not None, notes)
+    except (KeyError, ValueError) as error:
         keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
         raise ValueError(f"needs arrays {keys} that fit together: {error}") from error
-    if source.energy is None and unit is None:
-        notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
-        return source._replace(energy=KCAL_MOL, force=KCAL_MOL)
-    if source.force is None and unit is None:
-        if source.energy != 1:
-            notes.append("The npz names no unit of length: read as Å, in forces, too.")
-        return source._replace(force=source.energy)
-    return source
 
 
 def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:

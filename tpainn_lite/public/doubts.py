@@ -8,18 +8,60 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from ..data import result
+from ..units import HARTREE, KCAL_MOL, KJ_MOL, MEV
 
 NOBLE = (2, 10, 18, 36, 54, 86)  # they form no bonds
 SMALL = 0.05  # eV/Å, RMS: forces of a minimum, which noise may turn
 TORQUE = 0.03  # of the most that forces of this size could turn a molecule with
+TOTALS = dict(  # eV: of free atoms, Chakravorty et al., Phys. Rev. A 47, 3649 (1993)
+    enumerate(
+        np.array([0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734])
+        * HARTREE,
+        start=1,
+    )
+)
+UNITS = {"eV": 1.0, "meV": MEV, "Hartree": HARTREE, "Ry": HARTREE / 2}
+UNITS |= {"kcal/mol": KCAL_MOL, "kJ/mol": KJ_MOL}
+UNSURE = "eV", "Ry"  # GFN2-xTB's energies in eV are as large as totals in Ry
+WIDELY = 0.25  # H2 is bound by 17 % of its total energy
 NEAR = 0.2  # Å: steps of a run along which energy is nearly linear
 
 
 def doubts(frames: Sequence[Atoms]) -> list[str]:
     """Say what in labelled frames cannot be right, whatever potential made them."""
+    return [*structures_and_forces(frames), *energies(frames)]
+
+
+def structures_and_forces(frames: Sequence[Atoms]) -> list[str]:
+    """Doubt distances, forces that are zero, and forces that turn molecules."""
     some = [a for a in frames[:: max(1, len(frames) // 20)] if len(a) > 2]
-    found = [*lengths(some), *map(_zero_forces, [some]), *map(_torque, [some])]
-    return [text for text in (*found, _gradient(frames)) if text]
+    found = [*lengths(some), _zero_forces(some), _torque(some)]
+    return [text for text in found if text]
+
+
+def energies(frames: Sequence[Atoms]) -> list[str]:
+    """Doubt energies: by forces along a run, and by the totals of free atoms."""
+    unit = total_unit(frames)
+    found = [_gradient(frames)]
+    if unit and unit not in UNSURE:
+        found.append(f"Energies are as large as total energies in {unit}, not in eV.")
+    return [text for text in found if text]
+
+
+def total_unit(frames: Sequence[Atoms], within: float = 0.04) -> str | None:
+    """Find the unit in which energies are total energies of all electrons, or None.
+
+    These are as large as the free atoms' sum, `TOTALS`, and bonds add 2 %. Energies
+    without core electrons, or from free atoms, fit no unit.
+    """
+    totals = [-sum(TOTALS.get(z, np.nan) for z in a.numbers) for a in frames[:50]]
+    known = [result(a, "energy") or np.nan for a in frames[:50]]
+    ratio = float(np.median(np.divide(known, totals))) if totals else np.nan
+    if not ratio > 0:
+        return None
+    away = {name: abs(np.log(ratio * eV)) for name, eV in UNITS.items()}
+    name = min(away, key=lambda name: away[name])
+    return name if away[name] < within else None
 
 
 def lengths(frames: Sequence[Atoms]) -> list[str]:
@@ -35,7 +77,7 @@ def lengths(frames: Sequence[Atoms]) -> list[str]:
     ratio = float(np.median(ratios)) if ratios else 1.0
     said = f"Nearest atoms are {ratio:.1f} bond lengths apart: positions in "
     if 1.6 < ratio < 2.2:
-        return [f"{said}Bohr?"]
+        return [f"{said}Bohr? Multiply them by 0.529177."]
     if ratio < 0.65:
         return [f"{said}Å where this format has Bohr, or in nm?"]
     return []
@@ -74,6 +116,14 @@ def _torque(frames: Sequence[Atoms]) -> str | None:
     return None
 
 
+def line(known: np.ndarray, guess: np.ndarray) -> tuple[float, float]:
+    """Return slope and correlation of `known` against `guess`; 0 where one is even."""
+    if np.ptp(known) == 0 or np.ptp(guess) == 0:
+        return 0.0, 0.0
+    slope = float(known @ guess / (guess @ guess))
+    return slope, float(np.corrcoef(known, guess)[0, 1])
+
+
 def _gradient(frames: Sequence[Atoms]) -> str | None:
     """Energies change along a run as forces say: dE = -F · dr."""
     found = []
@@ -90,8 +140,8 @@ def _gradient(frames: Sequence[Atoms]) -> str | None:
     if len(found) < 5:
         return None
     change, work = np.array(found).T
-    slope = float(change @ work / (work @ work)) if work @ work > 0 else 1.0
-    alike = abs(np.corrcoef(change, work)[0, 1])
+    slope, alike = line(change, work)
+    alike = abs(alike)
     if alike > 0.9 and slope < 0:
         return (
             "Energies rise along the forces: gradients in place of forces (the sign)?"

@@ -1,8 +1,11 @@
 """File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
 
 import bz2
+import contextlib
 import re
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,22 +18,12 @@ from tqdm import tqdm
 from .. import guards
 from ..data import result, with_labels
 from ..datasets import SHIPPED
-from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
-from .unpack import check_npz
+from ..units import BOHR, HARTREE, KCAL_MOL
+from . import labels, unpack, xyz
 
 POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
 SGDML_KEYS = ("z", "R", "E", "F")
-ENERGY_UNITS = {  # eV; sGDML asks for the unit in words
-    **dict.fromkeys(("hartree", "eh", "ha", "au"), HARTREE),
-    **dict.fromkeys(("rydberg", "ry"), HARTREE / 2),
-    **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
-}
-LENGTH_UNITS = {  # Å
-    **dict.fromkeys(("ang", "angstrom", "angstroms", "å", "a"), 1.0),
-    **dict.fromkeys(("bohr", "a0", "au"), BOHR),
-    "nm": NM,
-}
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 CP2K = re.compile(rf"\s*\d+\s+i =\s*\d+,.*E =\s*{NUMBER}")
 QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
@@ -46,41 +39,20 @@ class Source(NamedTuple):
     force: float | None = None  # eV/Å
 
 
-@guards.checked(arrays=guards.instance(Mapping))
-def named_units(
-    arrays: Mapping[str, np.ndarray],
-) -> tuple[float | None, float | None]:
-    """Read the units of energy (eV) and length (Å) that an npz names; else None.
-
-    Raises `ValueError` for a unit that is not in `ENERGY_UNITS` or `LENGTH_UNITS`.
-    """
-    found = []
-    for key, table in (("e_unit", ENERGY_UNITS), ("r_unit", LENGTH_UNITS)):
-        said = arrays[key].item() if key in arrays else None
-        said = said.decode() if isinstance(said, bytes) else said
-        plain = str(said).lower().replace(".", "").replace(" ", "")
-        if said is not None and plain not in table:
-            raise ValueError(f"{key}: needs one of {[*table]}, got {said!r}")
-        found.append(None if said is None else table[plain])
-    return found[0], found[1]
-
-
-@guards.checked(path=guards.file)
-def npz(path: Path) -> Source:
+def npz(path: Path, told: bool, notes: list[str]) -> Source:
     """Read the frames of rMD17's or sGDML's npz; positions in Å, labels as they are.
 
     Arrays: atomic numbers (N,) or (F, N), there padded with zeros; positions and forces
-    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). Lengths
-    without a unit are in Å. Raises `ValueError` for arrays that are missing, too large
-    or do not fit.
+    (F, N, 3); energies (F,) or (F, 1); perhaps a cell (see `_npz_cells`). Units that
+    neither the file names nor a user `told` are kcal/mol and Å. Raises `ValueError` for
+    arrays that are missing, too large or do not fit.
     """
-    check_npz(path)
-    with np.load(path) as arrays:
+    with _arrays(path) as arrays:
         keys = RMD17_KEYS if RMD17_KEYS[0] in arrays else SGDML_KEYS
         if missing := sorted(set(keys) - set(arrays)):
             raise ValueError(f"has no arrays {missing}")
         numbers, positions, energies, forces = (arrays[key] for key in keys)
-        energy, length = named_units(arrays)
+        energy, length = _npz_unit(arrays, "e_unit", 0), _npz_unit(arrays, "r_unit", 1)
         cells, pbc = _npz_cells(arrays, len(positions))
     frames, n = positions.shape[:2]
     shapes = ([(n,), (frames, n)], [(frames,), (frames, 1)], [positions.shape])
@@ -90,28 +62,52 @@ def npz(path: Path) -> Source:
             raise ValueError(f"{key}: needs the shape {fit[-1]}, got {array.shape}")
     if energy is None and length is not None and length != 1:
         raise ValueError("r_unit: the file names no e_unit beside it; add one")
-    read, numbers = [], np.broadcast_to(numbers, (frames, n))
+    if energy is None and not told:
+        notes.append("The npz names no unit of energy: read as kcal/mol, as in rMD17.")
+        energy, length = KCAL_MOL, 1.0
+    if energy not in (None, 1.0) and length is None and not told:
+        notes.append("The npz names no unit of length: read as Å, in forces, too.")
+    found, numbers = [], np.broadcast_to(numbers, (frames, n))
     rows = zip(numbers, positions, energies.ravel(), forces, strict=True)
     for k, (z, r, e, f) in enumerate(rows):
         there, scale = z > 0, length or 1.0
         atoms = Atoms(z[there], r[there] * scale, cell=cells[k] * scale, pbc=pbc[k])
         with guards.at(f"frame {k}"):
-            read.append(with_labels(atoms, e, f[there]))
-    return Source(read, energy, energy / length if energy and length else None)
+            found.append(with_labels(atoms, e, f[there]))
+    length = length or (None if told else 1.0)
+    return Source(found, energy, energy / length if energy and length else None)
 
 
-@guards.checked(path=guards.file)
-def molecule_npz(path: Path) -> list[Atoms]:
-    """Read an npz into eV and eV/Å; a unit that it does not name is kcal/mol, and Å."""
-    frames, energy, force = npz(path)
-    return [
-        with_labels(
-            a,
-            result(a, "energy") * (energy or KCAL_MOL),
-            result(a, "forces") * (force or energy or KCAL_MOL),
+@contextlib.contextmanager
+def _arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open an npz; say what is wrong with one that is torn or too large."""
+    try:
+        with zipfile.ZipFile(path) as members:
+            large = (
+                sum(member.file_size for member in members.infolist()) > unpack.LARGEST
+            )
+        if large:
+            raise ValueError(unpack.TOO_LARGE)
+        with np.load(path) as arrays:
+            yield arrays
+    except MemoryError:
+        raise ValueError(unpack.TOO_LARGE) from None
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        raise ValueError(f"cannot be unpacked ({error})") from error
+
+
+def _npz_unit(arrays: Mapping[str, np.ndarray], key: str, which: int) -> float | None:
+    """Read a unit of energy (eV) or length (Å) that an npz names; else None."""
+    if key not in arrays:
+        return None
+    said = arrays[key].item()
+    with guards.at(key):
+        found = labels.energy_and_length(
+            said.decode() if isinstance(said, bytes) else said
         )
-        for a in frames
-    ]
+        if found[which] is None:
+            raise guards.refusal("its unit", ("of energy", "of length")[which], said)
+    return found[which]
 
 
 def _npz_cells(
@@ -139,9 +135,13 @@ def _npz_cells(
 
 @guards.checked(paths=guards.several(guards.file))
 def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
-    """Read one molecule: the first file is the pool, a second one the test."""
-    names = ("pool", "test")[: len(paths)]
-    return {n: molecule_npz(p) for n, p in zip(names, paths, strict=True)}
+    """Read one molecule's npz: the first file is the pool, a second one the test."""
+    found = {}
+    for name, path in zip(("pool", "test"), paths, strict=False):
+        frames, energy, force = npz(path, told=False, notes=[])
+        known = [(a, result(a, "energy"), result(a, "forces")) for a in frames]
+        found[name] = [with_labels(a, e * energy, f * force) for a, e, f in known]
+    return found
 
 
 def water_blocks(*paths: Path) -> dict[str, list[Atoms]]:
@@ -242,29 +242,6 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
     return {"pool": frames}
 
 
-def blocks(text: str) -> Iterator[list[str]]:
-    """Cut an XYZ into the lines of its frames; skip blank lines between them."""
-    lines, at, k = re.split(r"\r\n|\n|\r", text), 0, 0
-    while at < len(lines):
-        if not lines[at].strip():
-            at += 1
-            continue
-        if not lines[at].strip().isdigit():
-            raise ValueError(
-                f"line {at + 1} must be the number of atoms of frame {k}, got "
-                f"{lines[at].strip()[:40]!r}; the frames before it are whole"
-            )
-        n = int(lines[at])
-        block = lines[at : at + n + 2]
-        if len(block) < n + 2 or not all(map(str.strip, block[2:])):
-            raise ValueError(
-                f"frame {k} is cut off: it needs {n} atoms, has fewer; the frames "
-                f"before line {at + 1} are whole"
-            )
-        yield block
-        at, k = at + n + 2, k + 1
-
-
 def cp2k(path: Path, text: str, notes: list[str]) -> Source:
     """Read CP2K's NAME-pos-1.xyz (Å, Hartree) with NAME-frc-1.xyz (Hartree/Bohr).
 
@@ -273,11 +250,11 @@ def cp2k(path: Path, text: str, notes: list[str]) -> Source:
     beside = path.with_name(path.name.replace("-pos-", "-frc-"))
     forces: dict[str, list[list[str]]] = {}
     if beside != path and beside.exists():
-        for block in blocks(beside.read_text("utf-8")):
+        for block in xyz.blocks(beside.read_text("utf-8")):
             forces[_step(block)] = [line.split() for line in block[2:]]
     notes.append("CP2K writes no cell into these files: read as open structures.")
     frames = []
-    for block in blocks(text):
+    for block in xyz.blocks(text):
         rows = [line.split() for line in block[2:]]
         symbols = [re.match(r"[A-Z][a-z]?", row[0])[0] for row in rows]
         atoms = Atoms(symbols, np.array([row[1:4] for row in rows], float))
@@ -329,8 +306,7 @@ def schnetpack(path: Path) -> Source:
     """Read a database of SchNetPack, in the units of its metadata."""
     with ase.db.connect(path) as database:
         said = database.metadata
-        units = {k: _plain(v) for k, v in said["_property_unit_dict"].items()}
-        length = _unit(LENGTH_UNITS, _plain(said.get("_distance_unit", "Ang")))
+        length = labels.energy_and_length(said.get("_distance_unit", "Ang"))[1]
         frames = []
         for row in database.select():
             atoms = row.toatoms()
@@ -339,24 +315,11 @@ def schnetpack(path: Path) -> Source:
             atoms.calc = None
             atoms.info |= {k: np.asarray(v) for k, v in row.data.items()}
             frames.append(atoms)
-    energies = [u for k, u in units.items() if "energy" in k.lower()]
-    forces = [u for k, u in units.items() if "force" in k.lower()]
-    if not energies:
-        raise ValueError(f"its metadata name no unit of an energy, only {units}")
-    force = None
-    if forces:
-        top, _, below = forces[0].rpartition("/")
-        force = _unit(ENERGY_UNITS, top) / _unit(LENGTH_UNITS, below)
-    return Source(frames, _unit(ENERGY_UNITS, energies[0]), force)
-
-
-def _plain(unit: str) -> str:
-    """Spell a unit as the tables do: "kcal mol-1 Å-1" -> "kcal/mol/å"."""
-    words = re.sub(r"\s*/\s*", "/", str(unit).strip().lower())
-    return re.sub(r"[\s*]+([a-zå]+)\^?-1", r"/\1", words).replace(" ", "")
-
-
-def _unit(table: Mapping[str, float], name: str) -> float:
-    if name not in table:
-        raise ValueError(f"unit {name!r}: is none of {[*table]}")
-    return table[name]
+    names = {k.lower(): v for k, v in said["_property_unit_dict"].items()}
+    energies = [
+        labels.energy_and_length(u)[0] for k, u in names.items() if "energy" in k
+    ]
+    forces = [labels.energy_and_length(u) for k, u in names.items() if "force" in k]
+    if None in (length, *energies, *sum(forces, ())) or not energies:
+        raise ValueError(f"its metadata need units of energy and force, have {names}")
+    return Source(frames, energies[0], forces[0][0] / forces[0][1] if forces else None)

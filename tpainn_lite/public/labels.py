@@ -1,4 +1,4 @@
-"""Find the labels of frames under the keys that people use."""
+"""Find the labels of frames under the keys, and in the units, that people use."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,40 @@ from ase import Atoms
 
 from .. import guards
 from ..data import is_free
+from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
 SAME = 1e-5  # in the file's unit: two keys with one value
+ENERGIES = {  # eV, by what files and people write
+    **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
+    **dict.fromkeys(("hartree", "hartrees", "eh", "ha", "au"), HARTREE),
+    **dict.fromkeys(("rydberg", "ry"), HARTREE / 2),
+}
+LENGTHS = {  # Å
+    **dict.fromkeys(("å", "ang", "angstrom", "angstroms", "a"), 1.0),
+    **dict.fromkeys(("bohr", "bohrs", "a0", "au"), BOHR),
+    "nm": NM,
+}
+
+
+def energy_and_length(name: str) -> tuple[float | None, float | None]:
+    """Read a unit such as "kcal mol-1", "Bohr" or "Hartree/Bohr", in eV and in Å.
+
+    None for the part that it has not. Raises `ValueError` for other units.
+    """
+    plain = re.sub(r"\s*/\s*", "/", name.strip().lower().replace(".", ""))
+    plain = re.sub(r"[\s*]+([a-zå]+)\^?-1", r"/\1", plain).replace(" ", "")
+    above, _, below = plain.rpartition("/")
+    if plain in ENERGIES or plain in LENGTHS:
+        return ENERGIES.get(plain), LENGTHS.get(plain)
+    if above in ENERGIES and below in LENGTHS:
+        return ENERGIES[above], LENGTHS[below]
+    known = (
+        f"one of {list(ENERGIES)}, of {list(LENGTHS)}, or one of each with / between"
+    )
+    raise guards.refusal("its unit", known, name)
 
 
 def labels_of(
@@ -70,8 +99,6 @@ def all_values(atoms: Atoms) -> dict[str, object]:
 def _name_keys(found: list[dict], kept, name: str, told, notes: list[str]) -> None:
     """Refuse two keys that differ in a frame; note keys that are not called `name`."""
     keys = [*dict.fromkeys(k for values in found for k in values)]
-    if told is not None and not keys:
-        raise ValueError(f"{name}_key: no frame has {told!r}, but {keys_of(kept)}")
     for k, values in enumerate(found):
         known = {key: v for key, v in values.items() if v is not None}
         ranked = sorted(known, key=lambda key: key != name)  # the plain one first

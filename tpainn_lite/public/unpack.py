@@ -3,12 +3,9 @@
 import bz2
 import gzip
 import lzma
-import math
 import zipfile
 from pathlib import Path
 from typing import IO
-
-import numpy as np
 
 LARGEST = 2**30  # bytes of a file, unpacked: ASE needs some times as much memory
 TOO_LARGE = "holds more than a gigabyte, unpacked; take fewer structures, or more files"
@@ -50,21 +47,3 @@ def _unpacked(file: IO[bytes], start: bytes) -> tuple[bytes, str]:
             with opened(file) as packed:
                 return packed.read(LARGEST + 1), Path(file.name).stem
     return file.read(LARGEST + 1), ""
-
-
-def check_npz(path: Path) -> None:
-    """Raise `ValueError` for an npz whose arrays announce more than `LARGEST` bytes."""
-    size = 0
-    readers = {1: np.lib.format.read_array_header_1_0}
-    readers[2] = np.lib.format.read_array_header_2_0
-    try:
-        with zipfile.ZipFile(path) as members:
-            for member in members.infolist():
-                with members.open(member) as array:
-                    kind = np.lib.format.read_magic(array)[0]
-                    shape, _, dtype = readers[kind](array)
-                size += max(member.file_size, math.prod(shape) * dtype.itemsize)
-    except Exception as error:  # whatever an unpacker raises
-        raise ValueError(f"path: {path} cannot be unpacked ({error})") from error
-    if size > LARGEST:
-        raise ValueError(TOO_LARGE)

@@ -5,7 +5,7 @@
 `python -m tpainn_lite own FILE` does all of it.
 """
 
-from .intake import Intake, atom_energies, look, nearest, pool_and_test, read
+from .intake import Intake, atom_energies, look, read
 from .keep import compared, figure, keep, report
 from .running import Trial, disagreement, label_next, trial_run
 from .scales import doubt_units
@@ -29,8 +29,6 @@ __all__ = [
     "known_molecules",
     "label_next",
     "look",
-    "nearest",
-    "pool_and_test",
     "read",
     "report",
     "start",

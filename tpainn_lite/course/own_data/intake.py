@@ -17,15 +17,15 @@ from scipy.spatial.distance import cdist
 from ... import data
 from ...data import check, is_free
 from ...engine import whole
-from ...guards import at, checked, element_energies
-from ...public import dialects
+from ...guards import at, checked, element_energies, structures
+from ...public import dialects, doubts
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 5000  # structures; more are not used
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
-TEST, GAP = 0.25, 0.05  # shares of the structures: tested on, left out in between
+SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
 
@@ -72,35 +72,45 @@ def read(
         )
     told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
     notes = [line for message in told for line in str(message).splitlines()[1:]]
-    with at(_named(paths)):
-        return look(frames, notes)
+    with at(dialects.shown(paths)):
+        return look(frames, [*dict.fromkeys(notes)])
 
 
-@checked(frames=STRUCTURES)
+@checked(frames=structures())
 def look(frames: Sequence[Atoms], notes: Sequence[str] = ()) -> Intake:
-    """Look at what was read as a colleague would; see `read`."""
+    """Look at structures as a colleague would; see `read`. A second look adds nothing.
+
+    Slabs become boxes. Where energies are too small for total energies, free atoms
+    count as zero.
+    """
     notes = [*notes]
     if len(frames) > MOST:
         notes.append(
             f"More than {MOST} structures: only the first {MOST} are used; take every "
             "tenth if they come from one run."
         )
-    _refuse_ions(frames[:MOST], notes)
-    frames, atoms = _without_free_atoms(frames[:MOST], notes)
+    frames = check(dialects.boxed(frames[:MOST], notes), labelled=False)
+    _refuse_ions(frames, notes)
+    frames, atoms = _without_free_atoms(frames, notes)
     forces = any(data.result(a, "forces") is not None for a in frames)
     frames = dialects.complete(frames, forces, notes)
     if not forces:
-        notes.append(
-            "Forces are missing: tune on energies alone, FitConfig("
-            "energy_weight=1.0, force_weight=0.0), and expect to need more."
-        )
+        notes.append("Forces are missing: energies alone teach less; label more.")
     frames = _distinct(_opened(frames, notes), notes)
-    return Intake(frames, forces, notes, atoms)
+    return Intake(frames, forces, notes, _zeros(frames, notes) | atoms)
 
 
-def _named(paths) -> str:
-    many = isinstance(paths, Sequence) and not isinstance(paths, str)
-    return ", ".join(map(str, paths)) if many else str(paths)
+def _zeros(frames: Sequence[Atoms], notes: list[str]) -> dict[int, float]:
+    """Take free atoms as zero (eV) where energies are too small for total energies."""
+    each = np.array([data.result(a, "energy") / len(a) for a in frames])
+    if np.abs(each).max() > SMALL or doubts.total_unit(frames, doubts.WIDELY):
+        return {}
+    notes.append(
+        f"Energies are {each.mean():.3g} eV an atom, total energies at least -{SMALL:g}"
+        ": read as relative to free atoms (as VASP gives them), to elements or to a "
+        "minimum. Free atoms count as 0 eV."
+    )
+    return dict.fromkeys({int(z) for a in frames for z in a.numbers}, 0.0)
 
 
 def _opened(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
@@ -148,7 +158,8 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
     if found:
         raise ValueError(
             f"needs neutral closed-shell structures; take out {len(found)} ions or "
-            f"radicals, frames {[*found][:5]} first ({[*found.values()][0]})"
+            f"radicals ({[*found.values()][0]}): "
+            + dialects.places({k: frames[k] for k in found})
         )
     if boxes:
         notes.append(
@@ -253,31 +264,6 @@ def atom_energies(
     return start | dict(zip(new, fitted.tolist(), strict=True))
 
 
-@checked(frames=partial(check, forces=False))
-def pool_and_test(frames: Sequence[Atoms]) -> tuple[list[Atoms], list[Atoms], str]:
-    """Split into two parts that share as little as can be, and say how.
-
-    By molecule or run where `Atoms.info` names them (`GROUPS`), by composition where
-    there are eight and more; else the last quarter in the order of the file is the
-    test, and what comes just before it is left out: neighbours in a run are copies.
-    """
-    key, names = groups_of(frames)
-    if len(groups := [*dict.fromkeys(names)]) >= 8:
-        last = {*groups[-round(TEST * len(groups)) :]}
-        test = [a for a, n in zip(frames, names, strict=True) if n in last]
-        pool = [a for a, n in zip(frames, names, strict=True) if n not in last]
-        how = f"by {key}: {len(groups) - len(last)} to learn from, {len(last)} to test"
-    else:
-        first = len(frames) - max(1, round(TEST * len(frames)))
-        stop = max(1, first - round(GAP * len(frames)))
-        pool, test = list(frames[:stop]), list(frames[first:])
-        how = f"in the order of the file, {first - stop} in between left out"
-    closest = nearest(test[:200], pool[:1000])
-    if closest is not None:
-        how += f"; the nearest pair of the two parts is {closest:.3f} Å apart"
-    return pool, test, how
-
-
 @checked(frames=STRUCTURES)
 def groups_of(frames: Sequence[Atoms]) -> tuple[str, list[str]]:
     """Name the group of each frame, and what groups are: `GROUPS`, or compositions."""
@@ -285,25 +271,3 @@ def groups_of(frames: Sequence[Atoms]) -> tuple[str, list[str]]:
         if all(key in a.info for a in frames):
             return key, [str(name) for name in data.groups_of(frames, key)]
     return "composition", [a.get_chemical_formula() for a in frames]
-
-
-@checked(one=STRUCTURES, other=STRUCTURES)
-def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
-    """Find the smallest RMS difference (Å) of distances between two lists.
-
-    Only structures of the same composition are compared; None if there is no pair.
-    """
-    theirs, gaps = _by_composition(other), []
-    for formula, ours in _by_composition(one).items():
-        if formula in theirs:
-            known = [_distances(a) for a in theirs[formula]]
-            gaps += [((_distances(a) - known) ** 2).mean(axis=1).min() for a in ours]
-    return float(np.sqrt(min(gaps))) if gaps else None
-
-
-def _distances(atoms: Atoms) -> np.ndarray:
-    """Sort distances (Å) by elements and length: blind to rotation and numbering."""
-    one, other = np.triu_indices(len(atoms), 1)
-    lengths = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[one, other]
-    pairs = np.sort([atoms.numbers[one], atoms.numbers[other]], axis=0)
-    return lengths[np.lexsort((lengths, pairs[1], pairs[0]))]

@@ -1,12 +1,13 @@
 """Judge the units of labels by what a pretrained potential predicts."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from ase import Atoms
 
 from ...data import check, result
-from ...guards import checked, instance
+from ...guards import checked, instance, optional
 from ...model import Potential
 from ...public import doubts
 from ...units import LABEL_UNITS
@@ -14,25 +15,40 @@ from ...units import LABEL_UNITS
 FITS = {"force": 1.35, "energy": 1.5}  # factors within which a unit is proposed
 RELAXED = 0.2  # eV/Å, RMS of what the potential predicts
 MIXED = 4.0  # no start is so wrong about differences of energies
+EVEN = 0.73  # of forces' ratio to energies': half way from eV/Å to eV/Bohr
 ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
 
 
-@checked(frames=check, potential=instance(Potential))
-def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
+@checked(frames=partial(check, forces=False), potential=optional(instance(Potential)))
+def doubt_units(
+    frames: Sequence[Atoms], potential: Potential | None = None
+) -> str | None:
     """Say what is wrong with the labels, or what their units seem to be; else None.
 
     The ratio of the forces to what `potential` predicts tells, within `FITS`, and where
-    a composition comes often enough the ratio of the energies' differences.
+    a composition comes often enough the ratio of the energies' differences. Without a
+    potential only what `doubts` finds counts.
     """
-    if found := doubts.doubts(frames):
-        return found[0]
-    some = frames[:: max(1, len(frames) // 50)]
+    found = doubts.structures_and_forces(frames)
+    if potential is not None and not found:
+        found = [_against(frames[:: max(1, len(frames) // 50)], potential)]
+    return next(filter(None, [*found, *doubts.energies(frames)]), None)
+
+
+def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
+    """Judge labels by the predictions of a potential."""
     energies, forces = potential.predict(some)
     guess = np.concatenate([f.ravel() for f in forces])
     if np.mean(guess**2) < RELAXED**2:
         return None  # relaxed geometries: there is nothing to compare
-    known = np.concatenate([result(a, "forces").ravel() for a in some])
-    slope, alike = _slope(known, guess)
+    energy, labelled = (
+        _energy_slope(some, energies),
+        [result(a, "forces") for a in some],
+    )
+    if any(f is None for f in labelled):
+        return _energies_alone(energy)
+    known = np.concatenate([f.ravel() for f in labelled])
+    slope, alike = doubts.line(known, guess)
     if slope < 0 and alike < -0.5:
         return (
             "The forces point against those of the pretrained potential, as gradients "
@@ -43,13 +59,11 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
             f"The forces have nothing to do with those of the pretrained potential "
             f"(correlation {alike:.2f}): are they of another molecule?"
         )
-    likely = _fitting(slope, 0, FITS["force"])
-    if "eV/Å" in likely or 1 / ROUGH < slope < ROUGH:
-        likely = ["eV/Å"]
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
+    likely = _likely(slope, energy, doubts.total_unit(some, doubts.WIDELY))
     if not likely:
         return f"{ratio}, and no unit explains it: another molecule, another method?"
-    if other := _other_unit(_energy_slope(some, energies), likely[0]):
+    if other := _other_unit(energy, likely[0], doubts.total_unit(some)):
         return (
             f"Energies look as if in the unit of {other}, forces as if in {likely[0]}: "
             f"read them with unit=({other!r}, {likely[0]!r})."
@@ -60,13 +74,26 @@ def doubt_units(frames: Sequence[Atoms], potential: Potential) -> str | None:
     return f"{ratio}, as if in {' or '.join(likely)}: read them with {told}."
 
 
-def _slope(known: np.ndarray, guess: np.ndarray) -> tuple[float, float]:
-    """Return the slope of a line through zero, and the correlation."""
-    if not known.any() or not guess.any():
-        return 0.0, 0.0
-    return float(known @ guess / (guess @ guess)), float(
-        np.corrcoef(known, guess)[0, 1]
-    )
+def _likely(slope: float, energy: float | None, total: str | None) -> list[str]:
+    """List the units that explain the forces; total energies decide between some."""
+    likely = _fitting(slope, 0, FITS["force"])
+    rough = 1 / ROUGH < slope < ROUGH
+    if rough and "eV/Bohr" in likely and energy and slope / energy > EVEN:
+        likely = ["eV/Å"]  # energies are as far from what the potential predicts
+    if "eV/Å" in likely or (rough and not likely):
+        return ["eV/Å"]
+    return [name for name in likely if name.split("/")[0] == total] or likely
+
+
+def _energies_alone(slope: float | None) -> str | None:
+    """Judge energies without forces by how they change from frame to frame."""
+    if slope is None or 1 / MIXED < slope < MIXED:
+        return None
+    said = f"Energies change {slope:.3g} times as much as the potential's"
+    if slope < 0:
+        return f"{said}: atomisation energies that count as positive? turn the sign."
+    likely = _fitting(slope, 1, FITS["energy"])
+    return f"{said}, as if in the unit of {likely or 'none that I know'}: give unit=."
 
 
 def _energy_slope(frames: Sequence[Atoms], guess: np.ndarray) -> float | None:
@@ -77,12 +104,16 @@ def _energy_slope(frames: Sequence[Atoms], guess: np.ndarray) -> float | None:
     if not parts:
         return None
     gaps = [[e[part] - e[part].mean() for part in parts] for e in (known, guess)]
-    slope, alike = _slope(*map(np.concatenate, gaps))
-    return slope if alike > 0.9 else None
+    slope, alike = doubts.line(*map(np.concatenate, gaps))
+    return slope if abs(alike) > 0.9 else None
 
 
-def _other_unit(slope: float | None, ours: str) -> str | None:
+def _other_unit(slope: float | None, ours: str, total: str | None) -> str | None:
     """Find the unit of energies that do not go with the forces' unit, `ours`."""
+    if total and total != "Ry":  # see doubts.UNSURE
+        same = np.isclose(doubts.UNITS[total], LABEL_UNITS[ours][1])
+        names = (n for n, u in LABEL_UNITS.items() if u[1] == doubts.UNITS[total])
+        return None if same else next(names)
     if slope is None or 1 / MIXED < slope * LABEL_UNITS[ours][1] < MIXED:
         return None
     return next(iter(_fitting(slope, 1, FITS["energy"])), None)
@@ -90,5 +121,7 @@ def _other_unit(slope: float | None, ours: str) -> str | None:
 
 def _fitting(slope: float, k: int, within: float) -> list[str]:
     """List the units that explain a slope, the nearest first."""
+    if slope <= 0:
+        return []
     away = {name: abs(np.log(slope * u[k])) for name, u in LABEL_UNITS.items()}
     return [n for n in sorted(away, key=away.get) if away[n] < np.log(within)]

@@ -1,0 +1,108 @@
+"""Read extended XYZ as people write it: ASE reads a frame once it is put right."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+
+import ase.io
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+
+from .labels import energy_and_length
+
+UNIT = re.compile(r"(?:(?:energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
+FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
+VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
+ISOTOPES = {"D": 2.014, "T": 3.016}  # u
+
+
+def blocks(text: str) -> Iterator[list[str]]:
+    """Cut an XYZ into the lines of its frames; skip blank lines between them."""
+    lines, at, k = re.split(r"\r\n|\n|\r", text), 0, 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        if not lines[at].strip().isdigit():
+            raise ValueError(
+                f"line {at + 1} must be the number of atoms of frame {k}, got "
+                f"{lines[at].strip()[:40]!r}; the frames before it are whole"
+            )
+        n = int(lines[at])
+        block = lines[at : at + n + 2]
+        if len(block) < n + 2 or not all(map(str.strip, block[2:])):
+            raise ValueError(
+                f"frame {k} is cut off: it needs {n} atoms, has fewer; the frames "
+                f"before line {at + 1} are whole"
+            )
+        yield block
+        at, k = at + n + 2, k + 1
+
+
+def frames_of(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
+    """Yield the frames of an extended XYZ."""
+    if not text.endswith("\n"):
+        notes.append("The last line does not end: is its last number whole?")
+    bare = 0  # frames with columns that nothing names
+    for k, block in enumerate(blocks(text)):
+        try:
+            yield _frame(block, unit)
+        except Exception as error:  # ASE's readers raise whatever their parsers raise
+            kind = "" if isinstance(error, ValueError) else type(error).__name__ + ": "
+            raise ValueError(f"frame {k} cannot be read ({kind}{error})") from error
+        bare += "Properties=" not in block[1] and len(block[2].split()) > 4
+    if bare:
+        notes.append(
+            f"{bare} frames have columns after the positions, which no Properties= "
+            "names: left out. Are they forces?"
+        )
+
+
+def _frame(block: list[str], unit) -> Atoms:
+    """Read a frame with ASE, once what ASE does not know is put right."""
+    header = re.sub(r"np\.(?:float|int)\d+\(([^()]*)\)", r"\1", block[1])
+    header = FORTRAN.sub(r"\1e\2", header)
+    header = re.sub(r'(stress|virial)="([^"]*)"', _nine_components, header)
+    where = re.search(r"Properties=(\S*?)(?:species:S|Z:I):1", header)
+    column = sum(map(int, re.findall(r":(\d+)", where[1]))) if where else 0
+    rows = [FORTRAN.sub(r"\1e\2", line).split() for line in block[2:]]
+    masses, numbered = {}, where is not None and where[0].endswith("Z:I:1")
+    for i, row in enumerate(rows):
+        symbol = row[column]
+        if symbol in ISOTOPES:
+            masses[i], row[column] = ISOTOPES[symbol], "H"
+        elif symbol.isdigit() and 0 < int(symbol) < len(chemical_symbols):
+            row[column] = symbol if numbered else chemical_symbols[int(symbol)]
+        elif not atomic_numbers.get(symbol.capitalize()):
+            raise ValueError(
+                f"atom {i}: {symbol!r} is no element; take dummy atoms out"
+            )
+    columns = sum(map(int, re.findall(r":[SRIL]:(\d+)", header)))
+    if columns > min(map(len, rows), default=columns):  # ASE would count up to them
+        raise ValueError(f"announces {columns} columns, has {len(rows[0])}")
+    lines = [block[0], header, *map(" ".join, rows)]
+    atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="extxyz")
+    assert isinstance(atoms, Atoms)
+    for key in atoms.info if unit is None else ():
+        if UNIT.fullmatch(str(key)) and not _plain(str(atoms.info[key])):
+            raise ValueError(
+                f"its header says {key}={atoms.info[key]}: tell it, with unit="
+            )
+    if masses:
+        atoms.set_masses([masses.get(i, m) for i, m in enumerate(atoms.get_masses())])
+    return atoms
+
+
+def _plain(unit: str) -> bool:
+    """Tell whether a unit is eV, Å or made of them."""
+    with contextlib.suppress(ValueError):
+        return {*energy_and_length(unit)} <= {1.0, None}
+    return False
+
+
+def _nine_components(match: re.Match) -> str:
+    """Write the six components of a symmetric tensor as nine."""
+    found = match[2].split()
+    found = [found[i] for i in VOIGT] if len(found) == 6 else found
+    return f'{match[1]}="{" ".join(found)}"'
