@@ -9,7 +9,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from tpainn_lite import data, molecules, ridge_head, tune
+from tpainn_lite import data, datasets, molecules, ridge_head, tune
 from tpainn_lite.course import own_data
 from tpainn_lite.data import with_labels
 from tpainn_lite.model import Potential, PotentialConfig
@@ -223,9 +223,55 @@ def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
         tune.autotune(student, few, ATOMS, way, seed=1)
 
 
+KINDS_OF = {  # what they are of: a builder
+    "molecule": lambda ethanol: [ethanol, ethanol.copy()],
+    "molecules": lambda ethanol: [ethanol, ethanol[:-1]],
+    "boxes": lambda ethanol: [ethanol, Atoms("Cu", cell=[3] * 3, pbc=(True, True, 0))],
+}
+
+
+@pytest.mark.parametrize("kind", tune.KINDS)
+def test_the_kind_of_structures(kind, ethanols):
+    assert tune.kind_of(KINDS_OF[kind](ethanols[0])) == kind
+
+
+@pytest.mark.parametrize("arm", tune.CONFIGS)
+@pytest.mark.parametrize("aim", tune.AIMS)
+@pytest.mark.parametrize("kind", tune.KINDS)
+def test_settings_are_of_the_nearest_size(kind, aim, arm):
+    wanted = dict(kind=kind, arm=arm, aim=aim)
+    rows = datasets.card(tune.TRIALS)["choices"]
+    rows = {row["n"]: row["config"] for row in rows if wanted.items() <= row.items()}
+    sizes = [1, *(n for size in rows for n in (size, size + 1)), 10**6]
+    near = [min(rows), *(n for size in rows for n in (size, size)), max(rows)]
+    for n, size in zip(sizes, near, strict=True):
+        found = tune.config_for(n, kind, arm, aim)
+        assert found == replace(tune.SCRATCH, **rows[size])  # the budget is everybody's
+        assert found.steps == 600
+        assert (found.force_weight == 0) == (aim == "energies alone")
+
+
+@pytest.mark.parametrize("arm", ["tuned", "scratch"])
+@pytest.mark.parametrize("forces", [True, False])
+def test_without_settings_the_trials_decide(potential, ethanols, forces, arm):
+    """Free atoms among the frames do not count."""
+    known = [(a, *data.labels(a)) for a in ethanols[:2]]
+    few = [data.with_labels(a, e, f if forces else None) for a, e, f in known]
+    few += [data.with_labels(Atoms([z]), 0.0) for z in ATOMS]  # as MMFF94's
+    aim = "forces" if forces else "energies alone"
+    how = tune.config_for(2, "molecule", arm, aim)
+    run = dict(seed=0, on_epoch=lambda _, rows: rows[-1]["step"] >= 3)
+    pair = [tune.train_arm(arm, potential, few, None, c, **run) for c in (None, how)]
+    for a, b in zip(*(p.parameters() for p, _ in pair), strict=True):
+        assert torch.equal(a, b)
+    assert pair[0][1].rows == pair[1][1].rows
+
+
 def test_what_is_no_strategy_or_arm(potential, quantum):
     with pytest.raises(ValueError, match=r"strategy: needs an .*FitConfig.*HeadConfig"):
-        tune.autotune(potential, quantum, ATOMS, None, seed=0)
+        tune.autotune(potential, quantum, ATOMS, "gently", seed=0)
+    with pytest.raises(ValueError, match="aim: needs one of"):
+        tune.config_for(3, "molecule", "tuned", "both")
     with pytest.raises(ValueError, match="arm: needs one of"):
         tune.train_arm("guess", potential, quantum, ATOMS, seed=0)
 
@@ -325,9 +371,9 @@ def test_from_strange_elements_to_a_tuned_potential():
     assert smiles == ["CF", "CS"]
     with pytest.raises(ValueError, match="RDKit finds no bonds"):
         own_data.known_molecules([broken])
-    taught = tune.structures(smiles, 60, seed=0)
+    taught = own_data.starts.heated(smiles, 60, seed=0)
     assert len(taught) == 60
-    assert {a.info["temperature"] for a in taught} == set(tune.KELVIN)
+    assert {a.info["temperature"] for a in taught} == set(own_data.starts.KELVIN)
     how = replace(tune.HOW, steps=150)
     size = PotentialConfig(features=32, layers=2, cutoff=4.0, n_rbf=12)
     student, history = tune.pretrain(taught, how, size, seed=0)

@@ -11,21 +11,22 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from . import data, guards
+from . import data, datasets, guards
 from .data import EnergyForces, cell_of, energy_forces_of, label, labels
-from .graphs import Graphs
+from .graphs import Graphs, structure
 from .guards import checked
 from .model import EnergyForcesCalculator, Potential, PotentialConfig
-from .molecules import sample
 from .ridge_head import HeadConfig, instant
 from .train import POTENTIAL, TRAINING, FitConfig, History, OnEpoch, fit, one_thread
 
-# The same steps for both. The rates and l2_sp come from short trials, judged on pool
-# structures that were not trained on: scratch at n = 10, tuning at n = 3, 10 and 30.
+# The same steps for both, chosen for forces of few molecules; see `config_for`.
 TUNED = FitConfig(steps=600, lr=1e-4, l2_sp=0.3)
 SCRATCH = FitConfig(steps=600, lr=1e-3, l2_sp=0.0)
 ARMS = ("composition", "zero-shot", "scratch", "tuned")
 CONFIGS = {"scratch": SCRATCH, "tuned": TUNED}
+TRIALS = "tune-trials"  # the shipped table of `config_for`
+KINDS = ("molecule", "molecules", "boxes")
+AIMS = ("forces", "energies", "energies alone")
 FIT = FitConfig(  # of the shipped checkpoints
     steps=15_000,
     lr=1e-3,
@@ -36,10 +37,10 @@ FIT = FitConfig(  # of the shipped checkpoints
     warmup_fraction=0.05,
 )
 HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
-KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 AGREE = 0.1  # eV: two energies of one free atom by one method
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
 FRAMES, ENERGIES = guards.structures(), guards.optional(guards.element_energies)
+ARM, KIND, AIM = (guards.one_of(*names) for names in (CONFIGS, KINDS, AIMS))
 SIZE, CONFIG = guards.instance(PotentialConfig), guards.instance(FitConfig)
 LABELLED = dict(potential=POTENTIAL, frames=FRAMES, atomic_energies=ENERGIES)
 
@@ -107,8 +108,7 @@ class DeltaPotential:
                 f"path: {path} holds a whole potential; load it with Potential.load"
             )
         rows = about["difference"]
-        probe = Atoms(rows["numbers"], rows["positions"], cell=rows["cell"])
-        probe.pbc = rows["cell"] is not None
+        probe = structure(*(rows[name] for name in ("numbers", "positions", "cell")))
         with guards.at(f"classical: refuses the structure that {path} was saved with"):
             ((energy, forces),) = _labelled(classical, [probe])
         gaps = [energy - rows["energy"], *np.ravel(forces - np.array(rows["forces"]))]
@@ -225,8 +225,37 @@ class Replay:
 
 
 Strategy = FitConfig | HeadConfig | Delta | Replay
-STRATEGY = guards.instance(FitConfig, HeadConfig, Delta, Replay)
-MAYBE = guards.optional(STRATEGY)
+STRATEGY = guards.optional(guards.instance(FitConfig, HeadConfig, Delta, Replay))
+
+
+@checked(frames=FRAMES)
+def kind_of(frames: Sequence[Atoms]) -> str:
+    """Name the kind of `frames`, one of `KINDS`: periodic, one composition, several."""
+    if any(atoms.pbc.any() for atoms in frames):
+        return "boxes"
+    one = len({atoms.get_chemical_formula() for atoms in frames}) == 1
+    return "molecule" if one else "molecules"
+
+
+@checked(n=guards.count, kind=KIND, arm=ARM, aim=AIM)
+def config_for(n: int, kind: str, arm: str = "tuned", aim: str = "forces") -> FitConfig:
+    """Choose settings of an arm for `n` labelled structures of a `kind` (`kind_of`).
+
+    `aim` "forces" wants low force errors, "energies" low energy errors, "energies
+    alone" has no forces to learn from. Choices come from trials that ship, those at the
+    nearest n: see the card of "tune-trials", and `reproduce.trials` for the rule.
+    """
+    wanted, rows = dict(kind=kind, arm=arm, aim=aim), datasets.card(TRIALS)["choices"]
+    rows = [row for row in rows if wanted.items() <= row.items()]
+    near = min(rows, key=lambda row: abs(np.log(row["n"] / n)))
+    return replace(SCRATCH, **near["config"])
+
+
+def _default(frames: Sequence[Atoms], arm: str) -> FitConfig:
+    frames, _ = data.split_free_atoms(frames)
+    forces = any(data.result(atoms, "forces") is not None for atoms in frames)
+    aim = "forces" if forces else "energies alone"
+    return config_for(len(frames), kind_of(frames), arm, aim)
 
 
 @checked(strategy=STRATEGY, progress=guards.flag, **LABELLED, **TRAINING)
@@ -234,7 +263,7 @@ def autotune(
     potential: Potential,
     frames: Sequence[Atoms],
     atomic_energies: Mapping[int, float] | None,
-    strategy: Strategy = TUNED,
+    strategy: Strategy | None = None,
     *,
     seed: int,
     valid: Sequence[Atoms] | None = None,
@@ -244,12 +273,13 @@ def autotune(
 ) -> tuple[Potential | DeltaPotential, History]:
     """Tune a copy of `potential` on labelled quantum `frames`.
 
-    First `with_references`, then by `strategy`: gradient steps (`FitConfig`), one
-    linear solve (`HeadConfig`), `Delta` or `Replay`. Further arguments are those of
-    `train.fit`. Warns (`ReferenceWarning`) where reference energies stay open.
+    First `with_references`, then by `strategy`: gradient steps (`FitConfig`; None: of
+    `config_for`), one linear solve (`HeadConfig`), `Delta` or `Replay`. The rest is as
+    in `train.fit`. Warns (`ReferenceWarning`) where reference energies stay open.
     """
     frames = Graphs(frames, potential.config.cutoff, forces=False)
     frames, prior = _prior(frames, atomic_energies)
+    strategy = strategy or _default(frames, "tuned")
     valid = valid and data.split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
         potential = untrained(potential, seed=seed)
@@ -313,7 +343,7 @@ def untrained(like: Potential, *, seed: int) -> Potential:
     return fresh.to(like.device, like.dtype)
 
 
-@checked(arm=guards.one_of(*ARMS), teacher=POTENTIAL, config=MAYBE, **TRAINING)
+@checked(arm=guards.one_of(*ARMS), teacher=POTENTIAL, config=STRATEGY, **TRAINING)
 def train_arm(
     arm: str,
     teacher: Potential,
@@ -330,7 +360,8 @@ def train_arm(
 
     "composition": reference energies and nothing else, forces zero; "zero-shot": the
     pretrained `teacher` with new reference energies; "scratch": an untrained network of
-    its size, trained; "tuned": the teacher, tuned. The rest is as in `autotune`.
+    its size, trained; "tuned": the teacher, tuned. The rest is as in `autotune`, and
+    without `config` `config_for` chooses for the arm.
     """
     start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed=seed)
     if arm == "composition":
@@ -340,7 +371,8 @@ def train_arm(
     if arm not in CONFIGS:
         return with_references(start, frames, atomic_energies), History()
     how: Any = dict(seed=seed, valid=valid, checkpoint=checkpoint, on_epoch=on_epoch)
-    return autotune(start, frames, atomic_energies, config or CONFIGS[arm], **how)
+    config = config or _default(frames, arm)
+    return autotune(start, frames, atomic_energies, config, **how)
 
 
 @checked(frames=FRAMES)
@@ -349,18 +381,6 @@ def references(frames: Sequence[Atoms]) -> dict[int, float]:
     truth = [labels(a, f"frames, frame {k}", False) for k, a in enumerate(frames)]
     energies = np.array([energy for energy, _ in truth])
     return data.fit_reference_energies(frames, energies, None)
-
-
-@checked(smiles=guards.several(guards.text), n=guards.count, seed=guards.seed)
-def structures(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
-    """Sample about `n` MMFF94-labelled structures, some of each at each of `KELVIN`."""
-    each = max(1, round(n / (len(smiles) * len(KELVIN))))
-    return [
-        atoms
-        for k, one in enumerate(smiles)
-        for kelvin in KELVIN
-        for atoms in sample(one, each, temperature=kelvin, seed=seed + k)
-    ]
 
 
 @checked(frames=guards.structures(2), config=CONFIG, size=guards.optional(SIZE))

@@ -19,8 +19,8 @@ from types import ModuleType
 from ..datasets import SHIPPED, card
 from ..public.download import SETS
 
-NAMES = "molecule_labels water_labels pretraining races ladder trainings selection"
-FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} runs order".split()]
+NAMES = "molecule_labels water_labels pretraining races ladder trainings selection runs"
+FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} trials order".split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed

@@ -20,6 +20,7 @@ UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
 ATOMS = 100  # of a batch, in all: a step then takes about 40 ms
 TAUGHT = 400  # structures that a teacher labels
+KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 TEACHING = replace(tune.HOW, steps=1000)
 RATTLE = 0.02, 0.15  # Å: standard deviations of the moves of such structures
 LARGEST = 100  # atoms: GFN2-xTB takes 7 s for a periodic box of so many
@@ -99,7 +100,7 @@ def _ladder(frames: Sequence[Atoms], seed: int) -> Iterator[tuple[str, Callable]
 def _by_mmff94(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
     if frames[0].pbc.any():
         raise ValueError("is for open molecules")
-    return tune.structures(known_molecules(frames), TAUGHT, seed=seed)
+    return heated(known_molecules(frames), TAUGHT, seed=seed)
 
 
 def _by_emt(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
@@ -147,6 +148,18 @@ def rattled(frames: Sequence[Atoms], n: int, *, seed: int) -> list[Atoms]:
         atoms.positions += rng.normal(0, rng.uniform(*RATTLE), atoms.positions.shape)
         moved.append(atoms)
     return moved
+
+
+@checked(smiles=guards.several(guards.text), n=guards.count, seed=guards.seed)
+def heated(smiles: Sequence[str], n: int, *, seed: int) -> list[Atoms]:
+    """Sample about `n` MMFF94-labelled structures, some of each at each of `KELVIN`."""
+    each = max(1, round(n / (len(smiles) * len(KELVIN))))
+    return [
+        atoms
+        for k, one in enumerate(smiles)
+        for kelvin in KELVIN
+        for atoms in molecules.sample(one, each, temperature=kelvin, seed=seed + k)
+    ]
 
 
 @checked(frames=STRUCTURES)
