@@ -212,7 +212,7 @@ def arguments(folder: Path) -> dict[str, dict]:
     every |= dict(gradients=False, on_step=lambda text: None, notes=None)
     tuned = own_data.Tuned(
         *(small, (small, fresh), ethanols, ethanols, "a start", "folds", "meV/Å"),
-        *(9.0, (1.0, 20.0), np.ones(4), {"tuned": 9.0}, []),
+        *((1.0, 20.0), np.ones(4), {"tuned": 9.0}, []),
     )
     own_start, trial = (
         own_data.Start(small, "a start"),

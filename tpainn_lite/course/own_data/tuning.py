@@ -45,9 +45,9 @@ class Tuned:
 
     `tested` are the `frames` with labels of a potential that had not seen them. Their
     `errors` (frames,) are the MAE of the forces (meV/Å), or without forces that of the
-    energy (meV/atom); `unit` says which. `error` is the mean; `interval` holds, at
-    90 %, that of further frames of this kind. `rivals` are errors of reference energies
-    alone, of the start before tuning, and of the tuned potential. `committee` holds the
+    energy (meV/atom); `unit` says which. `interval` holds, at 90 %, the error of
+    further frames of this kind. `rivals` are mean errors of reference energies alone,
+    of the start before tuning, and of the tuned potential. `committee` holds the
     potential of each fold.
     """
 
@@ -58,11 +58,15 @@ class Tuned:
     start: str
     split: str
     unit: str
-    error: float
     interval: tuple[float, float]
     errors: np.ndarray
     rivals: dict[str, float]
     notes: list[str]
+
+    @property
+    def error(self) -> float:
+        """Return the mean error, in `unit`."""
+        return self.rivals["tuned"]
 
 
 @checked(teacher=optional(instance(Calculator)), trust=guards.flag, **SETTINGS)
@@ -118,35 +122,40 @@ def cross_validate(
     data.check(guards.structures(2)(frames, "frames"), "frames", forces=False)
     forces = all(data.result(a, "forces") is not None for a in frames)
     known, notes = _free_atoms(frames, atomic_energies)
-    config = config or _usual(start, frames, forces)
-    (parts, split), committee, say = folds(frames), [], on_step or str
-    tested: dict[str, list[Atoms]] = {name: [] for name in ARMS}
-    for k, part in enumerate(parts):
-        say(f"fold {k + 1} of {len(parts)}")
-        rest = [frames[i] for i in np.setdiff1d(range(len(frames)), part)]
-        for name, arm in ARMS.items():
-            potential = _arm(arm, start.potential, rest, known, config, seed)
-            tested[name] += _predicted(potential, [frames[i] for i in part], forces)
-        committee.append(potential)  # of the last arm, "tuned"
+    how = known, config or _usual(start, frames, forces), seed
+    (parts, split), say = folds(frames), on_step or str
+    committee, tested, errors = _tested(start, frames, parts, how, forces, say)
     say("all frames")
-    kept = _arm("tuned", start.potential, frames, known, config, seed)
-    order = np.argsort(np.concatenate(parts))  # parts need not be in order of the file
-    tested = {name: [some[i] for i in order] for name, some in tested.items()}
-    errors = {name: _errors(frames, some, forces) for name, some in tested.items()}
     return Tuned(
-        potential=kept,
+        potential=_arm("tuned", start.potential, frames, *how),
         committee=(*committee,),
         frames=[*frames],
-        tested=tested["tuned"],
+        tested=tested,
         start=start.name,
         split=split,
         unit="meV/Å" if forces else "meV/atom",
-        error=float(errors["tuned"].mean()),
         interval=_interval([errors["tuned"][part] for part in parts]),
         errors=errors["tuned"],
         rivals={name: float(each.mean()) for name, each in errors.items()},
         notes=[*start.notes, *notes, *_few(frames), *_unlike(frames, parts)],
     )
+
+
+def _tested(start, frames, parts, how, forces, say) -> tuple[list, list, dict]:
+    """Test each fold by the arms that learn from the others."""
+    errors = {name: np.zeros(len(frames)) for name in ARMS}
+    committee, tested = [], [*frames]
+    for k, part in enumerate(parts):
+        say(f"fold {k + 1} of {len(parts)}")
+        rest = [frames[i] for i in np.setdiff1d(range(len(frames)), part)]
+        for name, arm in ARMS.items():  # "tuned" is the last one
+            potential = _arm(arm, start.potential, rest, *how)
+            found = _predicted(potential, [frames[i] for i in part], forces)
+            errors[name][part] = _errors([frames[i] for i in part], found, forces)
+        committee.append(potential)
+        for i, atoms in zip(part, found, strict=True):
+            tested[i] = atoms
+    return committee, tested, errors
 
 
 @checked(frames=partial(data.check, labelled=False))
