@@ -39,10 +39,15 @@ def own(options: argparse.Namespace) -> None:
     """Tune a potential on a user's own files, and say what was written."""
     from .course import own_data  # imports torch and OpenMM
 
-    found = own_data.read(options.files, options.unit)
+    unit = options.unit and (
+        options.unit[0] if len(options.unit) == 1 else options.unit
+    )
+    keys = {name: getattr(options, name) for name in ("energy_key", "forces_key")}
+    found = own_data.read(options.files, unit, **keys, gradients=options.gradients)
     print(f"{len(found.frames)} structures", *found.notes, sep="\n- ")
     atoms = found.atomic_energies or None
-    tuned = own_data.tune(found.frames, atomic_energies=atoms, seed=0, on_step=print)
+    how = dict(atomic_energies=atoms, trust=options.trust, on_step=print)
+    tuned = own_data.tune(found.frames, seed=0, **how)
     low, high = tuned.interval
     for name, error in tuned.rivals.items():
         print(f"error {name}: {error:.1f} {tuned.unit}")
@@ -65,7 +70,12 @@ def main(arguments: list[str] | None = None) -> None:
     lessons.add_argument("folder", metavar="DIR", type=Path)
     mine = commands.add_parser("own", help="tune a potential on labelled structures")
     mine.add_argument("files", metavar="FILE", nargs="+", help="file, pattern, folder")
-    mine.add_argument("--unit", help="of the forces, such as kcal/mol/Å")
+    unit = "such as kcal/mol/Å; given twice: of the energies, then of the forces"
+    mine.add_argument("--unit", action="append", help=unit)
+    mine.add_argument("--energy-key", help="name of the energies in the file")
+    mine.add_argument("--forces-key", help="name of the forces in the file")
+    mine.add_argument("--gradients", action="store_true", help="forces with other sign")
+    mine.add_argument("--trust", action="store_true", help="take doubtful labels")
     mine.add_argument("--folder", default="my_potential", type=Path)
     commands.add_parser("doctor", help="check this environment", add_help=False)
     options, others = parser.parse_known_args(arguments)

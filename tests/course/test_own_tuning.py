@@ -202,7 +202,7 @@ def test_tune_without_forces_measures_energies(frames):
     config = replace(FAST, energy_weight=1.0, force_weight=0.0)
     tuned = own_data.tune(plain, config=config, seed=0)
     assert tuned.unit == "meV/atom"
-    assert own_data.figure(tuned).axes[0].get_xlabel().endswith("(eV/atom)")
+    assert own_data.compared(tuned)[2].endswith("(eV/atom)")
 
 
 def test_tune_takes_frames_as_they_were_read(frames, tmp_path):

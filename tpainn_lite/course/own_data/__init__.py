@@ -6,8 +6,8 @@
 """
 
 from .intake import Intake, atom_energies, look, read
-from .keep import compared, figure, keep, report
-from .running import Trial, disagreement, label_next, trial_run
+from .keep import compared, keep
+from .running import Trial, label_next, trial_run
 from .scales import doubt_units
 from .starts import UNTRAINED, Start, known_molecules, start
 from .tuning import Tuned, cross_validate, folds, tune
@@ -21,16 +21,13 @@ __all__ = [
     "atom_energies",
     "compared",
     "cross_validate",
-    "disagreement",
     "doubt_units",
-    "figure",
     "folds",
     "keep",
     "known_molecules",
     "label_next",
     "look",
     "read",
-    "report",
     "start",
     "trial_run",
     "tune",

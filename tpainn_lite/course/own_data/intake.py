@@ -221,13 +221,6 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
     return [*seen.values()]
 
 
-def _by_composition(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:
-    found = {}
-    for atoms in frames:
-        found.setdefault(atoms.get_chemical_formula(), []).append(atoms)
-    return found
-
-
 @checked(
     frames=partial(check, forces=False),
     known=lambda value, name: value if value == {} else element_energies(value, name),

@@ -65,14 +65,6 @@ Made on {today} with tpainn-lite {version}.
 
 {notes}
 
-## Files
-
-- `potential.safetensors`: the potential, tuned on all structures
-- `label_next.extxyz`: structures to label next, with your method
-- `use_me.py`: how to use the potential with ASE and OpenMM
-- `start.extxyz`: the structure that `use_me.py` runs from
-- `errors.png`: the figure of this report
-
 ## Other programs
 
 i-PI, and what else speaks its protocol, takes the potential as a client, by ASE:
@@ -121,9 +113,9 @@ def keep(
             ase.io.write(part, structures, format="extxyz")
         paths.append(folder / name)
     with guards.replacing(folder / "errors.png") as part:
-        figure(tuned).savefig(part, format="png", dpi=150)
+        _figure(tuned).savefig(part, format="png", dpi=150)
     texts = {
-        "report.md": report(tuned, trial),
+        "report.md": _report(tuned, trial),
         "use_me.py": USE.format(version=__version__),
     }
     for name, text in texts.items():
@@ -131,10 +123,7 @@ def keep(
     return [*paths, *(folder / name for name in ("errors.png", *texts))]
 
 
-@guards.checked(
-    tuned=guards.instance(Tuned), trial=guards.optional(guards.instance(Trial))
-)
-def report(tuned: Tuned, trial: Trial | None = None) -> str:
+def _report(tuned: Tuned, trial: Trial | None) -> str:
     """Write down, in Markdown, what was tuned on what, and how wrong it is."""
     formulas = sorted({a.get_chemical_formula() for a in tuned.frames})
     more = f" and {len(formulas) - 6} more" if len(formulas) > 6 else ""
@@ -155,8 +144,7 @@ def report(tuned: Tuned, trial: Trial | None = None) -> str:
     )
 
 
-@guards.checked(tuned=guards.instance(Tuned))
-def figure(tuned: Tuned) -> Figure:
+def _figure(tuned: Tuned) -> Figure:
     """Draw predicted against given labels, and the error of each structure."""
     given, predicted, quantity = compared(tuned)
     drawn = Figure(figsize=(9, 4), layout="constrained")

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 
-from ... import analysis, data, dynamics, guards, ridge_head, select
+from ... import analysis, dynamics, guards, ridge_head, select
 from ...guards import checked, instance, optional
 from ...model import Potential
 from ...units import MEV
@@ -145,7 +144,7 @@ def label_next(
         return []
     scalars = ridge_head.atom_scalars(tuned.potential, visited)
     described = np.array([s.mean(0).numpy() for s in scalars])
-    unsure = disagreement(tuned.committee, visited)
+    unsure = _disagreement(tuned.committee, visited)
     quality = unsure / unsure.max() if unsure.any() else None  # None: all are alike
     n = min(n, len(visited))
     chosen = select.diverse(described, n, quality=quality, seed=seed)
@@ -157,11 +156,7 @@ def _bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-@checked(
-    committee=guards.several(instance(Potential), 2),
-    frames=partial(data.check, labelled=False),
-)
-def disagreement(committee: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
+def _disagreement(committee, frames: Sequence[Atoms]) -> np.ndarray:
     """Measure how far a committee's forces are apart (frames,), meV/Å."""
     predicted = zip(*(p.predict(frames)[1] for p in committee), strict=True)
     spreads = [np.std(forces, axis=0, ddof=1).mean() for forces in predicted]

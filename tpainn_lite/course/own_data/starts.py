@@ -1,6 +1,6 @@
 """Find a potential to tune: a checkpoint, or a network that a cheap teacher taught."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from ...train import FitConfig
 STRUCTURES = partial(data.check, labelled=False)  # a kind of argument
 UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
-ATOMS = 100  # of a batch, in all: a step then takes about 40 ms
+ATOMS = 75  # of a batch, in all: a step then takes about 40 ms
 TAUGHT = 400  # structures that a teacher labels
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 TEACHING = replace(tune.HOW, steps=1000)
@@ -52,30 +52,29 @@ def start(
     """Find a potential to tune on `frames`, or teach one (a minute or so of one core).
 
     In this order: the `teacher`, an ASE calculator; the shipped checkpoints of water
-    and of molecules of H, C, N, O; MMFF94 where it types the molecules; EMT for
-    metals; GFN2-xTB where tblite is installed; an untrained network.
-    ``on_step(text)`` is told what happens.
+    and of molecules of H, C, N, O; MMFF94 where it types the molecules; EMT for metals,
+    where GFN2-xTB does not converge; GFN2-xTB where tblite is installed; an untrained
+    network. ``on_step(text)`` is told what happens.
     """
     name, say, refused = _shipped(frames), on_step or str, []
     if name and teacher is None:
         return Start(datasets.checkpoint(name), name)
-    ladder = _ladder(frames, seed)
+    ladder = dict(MMFF94=_by_mmff94, EMT=_by_emt) | {"GFN2-xTB": _by_xtb}
     if teacher is not None:
-        label = partial(data.label, rattled(frames, TAUGHT, seed=seed), teacher)
-        ladder = iter([(type(teacher).__name__, label)])
-    for name, labelled in ladder:
+        ladder = {type(teacher).__name__: partial(_by, teacher)}
+    for name, by in ladder.items():
         try:
-            taught = labelled()
+            taught = by(frames, seed)
         except ValueError as error:
-            if teacher is not None:
-                raise
             refused.append(f"{name}: {error}")
             continue
         say(f"{name} teaches a network, with {len(taught)} structures")
         student, _ = tune.pretrain(taught, sized(TEACHING, taught), seed=seed)
         return Start(student, f"a network taught by {name}")
-    student = Potential(PotentialConfig(), tune.references(frames), seed=seed)
     why = "; ".join(refused)
+    if teacher is not None:
+        raise ValueError(f"teacher: {why}")
+    student = Potential(PotentialConfig(), tune.references(frames), seed=seed)
     note = f"No teacher knows these structures ({why}). The network starts untrained"
     return Start(student, UNTRAINED, [f"{note}, and needs many more labels."])
 
@@ -90,11 +89,8 @@ def _shipped(frames: Sequence[Atoms]) -> str | None:
     return "water-qtip4pf-longer" if water else None
 
 
-def _ladder(frames: Sequence[Atoms], seed: int) -> Iterator[tuple[str, Callable]]:
-    """Name the teachers to ask, each with a function that labels structures."""
-    yield "MMFF94", partial(_by_mmff94, frames, seed)
-    yield "EMT", partial(_by_emt, frames, seed)
-    yield "GFN2-xTB", partial(_by_xtb, frames, seed)
+def _by(teacher: Calculator, frames: Sequence[Atoms], seed: int) -> list[Atoms]:
+    return data.label(_rattled(frames, TAUGHT, seed), teacher)
 
 
 def _by_mmff94(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
@@ -106,7 +102,7 @@ def _by_mmff94(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
 def _by_emt(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
     if not {int(z) for a in frames for z in a.numbers} <= METALS:
         raise ValueError("is for Al, Ni, Cu, Pd, Ag, Pt and Au")
-    return data.label(rattled(frames, TAUGHT, seed=seed), EMT())
+    return _by(EMT(), frames, seed)
 
 
 def _by_xtb(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
@@ -121,7 +117,7 @@ def _by_xtb(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
     dear = PERIODIC if frames[0].pbc.any() else 1
     n = min(TAUGHT, max(10, 20 * TAUGHT // (each * dear)))
     calculator, labelled = TBLite(method="GFN2-xTB", verbosity=0), []
-    for atoms in rattled(frames, n, seed=seed):
+    for atoms in _rattled(frames, n, seed):
         try:
             labelled += data.label([atoms], calculator)
         except RuntimeError as error:  # of an element, or no convergence
@@ -139,8 +135,7 @@ def sized(config: FitConfig, frames: Sequence[Atoms]) -> FitConfig:
     return replace(config, batch_size=batch, steps=min(config.steps, steps))
 
 
-@checked(frames=STRUCTURES, n=guards.count, seed=guards.seed)
-def rattled(frames: Sequence[Atoms], n: int, *, seed: int) -> list[Atoms]:
+def _rattled(frames: Sequence[Atoms], n: int, seed: int) -> list[Atoms]:
     """Move the atoms of `frames` at random, `n` structures, each by its own amount."""
     rng, moved = np.random.default_rng(seed), []
     for k in range(n):

@@ -25,12 +25,14 @@ from . import intake, starts
 from .scales import doubt_units
 
 FOLDS = 5
+FEWER, LARGE = 3, 50  # folds of structures of so many atoms: a box costs 40 s a fold
 ARMS = {"composition": "composition", "before tuning": "zero-shot", "tuned": "tuned"}
 LEVEL = 0.9  # of the interval of the error
 UNLIKE, CHANCE = 1.5, 0.01  # forces of parts of a file: ratio, and its probability
 TINY = 1e-12  # (eV/Å)²: the logarithm of zero forces
 TUNING = FitConfig(steps=600, lr=1e-3, l2_sp=0.3, batch_size=5)
 ALONE = FitConfig(steps=600, lr=1e-4, energy_weight=1.0, force_weight=0.0)  # energies
+TRUST = "(With trust=True, or --trust, they are tuned on as they are.)"
 SETTINGS = dict(
     atomic_energies=optional(guards.element_energies),
     config=optional(instance(FitConfig)),
@@ -90,9 +92,9 @@ def tune(
     with guards.at("frames"):
         found = intake.look(guards.structures(2)(frames, "frames"))
     start = starts.start(found.frames, teacher=teacher, seed=seed, on_step=on_step)
-    witness = found.forces and not trust and start.name != starts.UNTRAINED
-    if witness and (doubt := doubt_units(found.frames, start.potential)):
-        raise ValueError(f"frames: {doubt} (trust=True tunes as it is.)")
+    witness = None if start.name == starts.UNTRAINED else start.potential
+    if not trust and (doubt := doubt_units(found.frames, witness)):
+        raise ValueError(f"frames: {doubt} {TRUST}")
     tuned = cross_validate(
         start,
         found.frames,
@@ -162,11 +164,13 @@ def _tested(start, frames, parts, how, forces, say) -> tuple[list, list, dict]:
 def folds(frames: Sequence[Atoms]) -> tuple[list[np.ndarray], str]:
     """Divide frames into parts that share as little as can be; say how.
 
-    By molecule, run or composition where there are `FOLDS` and more; else in blocks, in
-    the order of the file, as neighbours in a run are nearly copies.
+    By molecule, run or composition where there are as many as folds; else in blocks, in
+    the order of the file, as neighbours in a run are nearly copies. `FOLDS`, or `FEWER`
+    where structures are large.
     """
     key, names = intake.groups_of(frames)
-    k, groups = min(FOLDS, len(frames)), [*dict.fromkeys(names)]
+    large = np.mean([len(a) for a in frames]) >= LARGE
+    k, groups = min(FEWER if large else FOLDS, len(frames)), [*dict.fromkeys(names)]
     if len(groups) < k:
         blocks = np.array_split(np.arange(len(frames)), k)
         return blocks, f"{k} folds, blocks in the order of the file"
@@ -239,16 +243,13 @@ def _predicted(potential: Potential, frames, forces: bool) -> list[Atoms]:
     return [data.with_labels(atoms, e, f) for atoms, e, f in both]
 
 
-def _errors(frames: Sequence[Atoms], tested: Sequence[Atoms], forces: bool):
+def _errors(frames, found: Sequence[Atoms], forces: bool) -> np.ndarray:
     """Measure the error of each frame: of forces (meV/Å), or of energies (meV/atom)."""
-    pairs = [
-        [data.labels(a, forces=forces) for a in pair]
-        for pair in zip(frames, tested, strict=True)
-    ]
-    if forces:
-        return np.array([np.abs(p - q).mean() for (_, p), (_, q) in pairs]) / MEV
-    gaps = [abs(p - q) for (p, _), (q, _) in pairs]
-    return np.array(gaps) / [len(a) for a in frames] / MEV
+    name = "forces" if forces else "energy"
+    pairs = zip(frames, found, strict=True)
+    gaps = [np.abs(data.result(a, name) - data.result(b, name)) for a, b in pairs]
+    sizes = 1 if forces else np.array([len(a) for a in frames])
+    return np.array([gap.mean() for gap in gaps]) / sizes / MEV
 
 
 def _interval(errors: list[np.ndarray]) -> tuple[float, float]:
