@@ -7,7 +7,7 @@
 
 from .intake import Intake, atom_energies, look, read
 from .keep import compared, keep
-from .running import Trial, label_next, trial_run
+from .running import Trial, disagreement, label_next, trial_run
 from .scales import doubt_units
 from .starts import UNTRAINED, Start, known_molecules, start
 from .tuning import Tuned, cross_validate, folds, tune
@@ -21,6 +21,7 @@ __all__ = [
     "atom_energies",
     "compared",
     "cross_validate",
+    "disagreement",
     "doubt_units",
     "folds",
     "keep",

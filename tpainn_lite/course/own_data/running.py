@@ -12,6 +12,7 @@ from ... import analysis, dynamics, guards, ridge_head, select
 from ...guards import checked, instance, optional
 from ...model import Potential
 from ...units import MEV
+from . import starts
 from .tuning import Tuned
 
 TIMESTEP = 0.5  # fs
@@ -144,7 +145,7 @@ def label_next(
         return []
     scalars = ridge_head.atom_scalars(tuned.potential, visited)
     described = np.array([s.mean(0).numpy() for s in scalars])
-    unsure = _disagreement(tuned.committee, visited)
+    unsure = disagreement(tuned.committee, visited)
     quality = unsure / unsure.max() if unsure.any() else None  # None: all are alike
     n = min(n, len(visited))
     chosen = select.diverse(described, n, quality=quality, seed=seed)
@@ -156,7 +157,11 @@ def _bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-def _disagreement(committee, frames: Sequence[Atoms]) -> np.ndarray:
+@checked(
+    committee=guards.several(instance(Potential), 2),
+    frames=starts.STRUCTURES,
+)
+def disagreement(committee: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
     """Measure how far a committee's forces are apart (frames,), meV/Å."""
     predicted = zip(*(p.predict(frames)[1] for p in committee), strict=True)
     spreads = [np.std(forces, axis=0, ddof=1).mean() for forces in predicted]

@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.data import atomic_numbers
 
-from ... import data, datasets, guards, molecules, tune
+from ... import analysis, data, datasets, guards, molecules, tune
 from ...guards import checked, instance, optional
 from ...model import Potential, PotentialConfig
 from ...train import FitConfig
@@ -18,7 +18,7 @@ from ...train import FitConfig
 STRUCTURES = partial(data.check, labelled=False)  # a kind of argument
 UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
-ATOMS = 75  # of a batch, in all: a step then takes about 40 ms
+PAIRS = 1500  # of neighbours, in a batch: a step then takes about 40 ms
 TAUGHT = 400  # structures that a teacher labels
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 TEACHING = replace(tune.HOW, steps=1000)
@@ -126,12 +126,19 @@ def _by_xtb(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
     return labelled
 
 
+@checked(frames=guards.structures())
+def pairs(frames: Sequence[Atoms]) -> float:
+    """Count neighbours in a structure, the mean of some: what a step costs."""
+    some, cutoff = frames[:: len(frames) // 10 + 1], PotentialConfig().cutoff
+    return float(np.mean([len(analysis.neighbours("i", a, cutoff)) for a in some]))
+
+
 @checked(config=instance(FitConfig), frames=guards.structures())
 def sized(config: FitConfig, frames: Sequence[Atoms]) -> FitConfig:
-    """Fit a batch, and for large structures the steps, to about `ATOMS` a step."""
-    each = np.mean([len(a) for a in frames])
-    batch = int(max(1, min(config.batch_size, ATOMS // each)))
-    steps = int(max(100, config.steps * min(1, ATOMS / each)))
+    """Cut the batch to `PAIRS`, and where three times as many are in one, the steps."""
+    each = max(1.0, pairs(frames))
+    batch = max(1, min(config.batch_size, int(PAIRS / each)))
+    steps = max(100, int(config.steps * 3 * PAIRS / each))
     return replace(config, batch_size=batch, steps=min(config.steps, steps))
 
 

@@ -25,13 +25,11 @@ from . import intake, starts
 from .scales import doubt_units
 
 FOLDS = 5
-FEWER, LARGE = 3, 50  # folds of structures of so many atoms: a box costs 40 s a fold
+FEWER, LARGE = 3, 1000  # folds, where a structure has so many pairs of neighbours
 ARMS = {"composition": "composition", "before tuning": "zero-shot", "tuned": "tuned"}
 LEVEL = 0.9  # of the interval of the error
 UNLIKE, CHANCE = 1.5, 0.01  # forces of parts of a file: ratio, and its probability
 TINY = 1e-12  # (eV/Å)²: the logarithm of zero forces
-TUNING = FitConfig(steps=600, lr=1e-3, l2_sp=0.3, batch_size=5)
-ALONE = FitConfig(steps=600, lr=1e-4, energy_weight=1.0, force_weight=0.0)  # energies
 TRUST = "(With trust=True, or --trust, they are tuned on as they are.)"
 SETTINGS = dict(
     atomic_energies=optional(guards.element_energies),
@@ -169,8 +167,8 @@ def folds(frames: Sequence[Atoms]) -> tuple[list[np.ndarray], str]:
     where structures are large.
     """
     key, names = intake.groups_of(frames)
-    large = np.mean([len(a) for a in frames]) >= LARGE
-    k, groups = min(FEWER if large else FOLDS, len(frames)), [*dict.fromkeys(names)]
+    most = FOLDS if starts.pairs(frames) < LARGE else FEWER
+    k, groups = min(most, len(frames)), [*dict.fromkeys(names)]
     if len(groups) < k:
         blocks = np.array_split(np.arange(len(frames)), k)
         return blocks, f"{k} folds, blocks in the order of the file"
@@ -189,15 +187,11 @@ def _free_atoms(frames, given) -> tuple[dict[int, float], list[str]]:
 
 
 def _usual(start: starts.Start, frames: Sequence[Atoms], forces: bool) -> FitConfig:
-    """Choose how to tune."""
-    if not forces:
-        return starts.sized(ALONE, frames)
-    if start.name == starts.UNTRAINED:
-        return starts.sized(tuning.SCRATCH, frames)
-    if start.name.startswith("water"):
-        water = FitConfig(**datasets.card("water-dft-grid")["configs"]["tuned"])
-        return starts.sized(water, frames)
-    return starts.sized(TUNING, frames)
+    """Choose how to tune: by trials, and by what a step costs."""
+    arm = "scratch" if start.name == starts.UNTRAINED else "tuned"
+    aim = "forces" if forces else "energies alone"
+    config = tuning.config_for(len(frames), tuning.kind_of(frames), arm, aim)
+    return starts.sized(config, frames)
 
 
 def _few(frames: Sequence[Atoms]) -> list[str]:
