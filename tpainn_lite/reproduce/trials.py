@@ -44,7 +44,7 @@ BOXES = {
 }
 TRIALS = {  # kind, whether forces are labelled -> candidates, sizes, draws
     ("molecule", True): (FORCES, (10,), 1),
-    ("molecules", True): (FORCES, (10, 100), 1),
+    ("molecules", True): (FORCES, (10, 30, 100), 1),
     ("molecules", False): (ALONE, (100,), 1),
     ("molecule", False): (ALONE, (10,), 1),
 }
