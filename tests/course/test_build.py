@@ -70,7 +70,7 @@ def test_tutorial_fails_and_leaves_the_lessons_alone(tutorial):
     copies = {path.name for path in (root / "build/notebooks").iterdir()}
     assert copies == {"00_good.ipynb", "01_raises.ipynb", "02_short.ipynb"}
     copy = nbformat.read(root / "build/notebooks/00_good.ipynb", as_version=4)
-    assert copy.cells[1].outputs[0].text == f"1 {root / 'notebooks'}\n"
+    assert copy.cells[1].outputs[0].text == f"1 {root / 'build/notebooks'}\n"
     assert len(copy.cells) == 4  # the cells that measure and check are not kept
     assert copy.cells[-1].outputs[0].text == "✓ Right.\n"
 

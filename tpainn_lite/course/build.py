@@ -92,10 +92,12 @@ class Run:
 
 
 def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
-    """Run a notebook in its folder, in a fresh kernel, then a file of claims."""
+    """Run a notebook in ``build/``, in a fresh kernel, then a file of claims."""
+    folder = OUT / "notebooks"  # for what a lesson writes
+    folder.mkdir(parents=True, exist_ok=True)
     run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
     how = dict(timeout=SECONDS_A_CELL, interrupt_on_timeout=True, record_timing=False)
-    where = {"metadata": {"path": str(path.parent)}}
+    where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(run.notebook, kernel_name="python3", resources=where, **how)
     with client.setup_kernel(env=env):
         try:
