@@ -1,35 +1,59 @@
 """What lesson 08 states of its example, checked after its last cell."""
 
-tuned, scratch = np.array(curve["tuned"]), np.array(curve["scratch"])
-kcal, _ = own_data.UNITS["kcal/mol/Å"]
+from tpainn_lite import units
 
 claim(
-    "Without either, the lesson runs on an example: eighty structures of ethanol, as a "
-    "colleague might send them.",
-    not own and len(found.frames) == 80,
-)
-claim("On the example nothing happens here: ethanol is covered.", start != own_data.OWN)
-claim(
-    "Its forces are roughly right, so the *ratio* of the labels to them tells the "
-    "unit.",
-    "kcal/mol/Å" in doubt and still is None,
+    "the last of eleven structures has no forces: its calculation ended too early. The "
+    "reader leaves this structure out, names it (frames count from 0), and keeps the "
+    "other ten.",
+    not own and len(found.frames) == 10 and "frame 10" in " ".join(found.notes),
 )
 claim(
-    "kcal/mol/Å are 23 times smaller than eV/Å",
-    round(1 / kcal) == 23,
+    "As a number, the same force is 23 times larger in kcal/mol/Å than in eV/Å.",
+    round(1 / units.LABEL_UNITS["kcal/mol/Å"][0]) == 23,
 )
 claim(
-    "error in meV/Å on the test structures against the number of your labels, for the "
-    "tuned checkpoint, for a network from scratch and, flat, before tuning.",
-    (tuned < 0.7 * scratch).all(),
+    "Read as eV/Å, the labels of the example are 24 times as large as the forces of "
+    "the pretrained potential. Read as kcal/mol/Å, the slope is close to 1.",
+    [*map(round, slopes.values())] == [24, 1],
 )
 claim(
-    "On the example the disagreement ranks the test structures fairly well, and the "
-    "error is twice as large as it",
-    0.3 < agreement < 0.9 and 1.5 < ratio < 2.7,
+    "A potential learns from eight structures and is tested on the other two, five "
+    "times.",
+    len(tuned.committee) == 5 == len(own_data.folds(tuned.frames)[0])
+    and {len(fold) for fold in own_data.folds(tuned.frames)[0]} == {2},
 )
-example = datasets.load("ethanol-dft")["pool"][: len(found.frames)]
 claim(
-    "Run the tuned potential, hotter than your data",
-    max(a.info["temperature"] for a in example) < KELVIN,
+    "ten labels remove more than a third of its force error.",
+    tuned.error < before * 2 / 3 and tuned.unit == "meV/Å",
 )
+claim(
+    "tuning lowers the force error of a pretrained network, and cross-validation says "
+    "how large the error that remains is.",
+    measured < before and low < measured < high,
+)
+claim("100 of its structures were not used above", len(further) == 100)
+claim(
+    "The error of the 100 further structures lies inside the interval.",
+    low < measured < high,
+)
+small = np.abs(given) < np.median(np.abs(given))
+mean_error = [np.abs(predicted - given)[part].mean() for part in (small, ~small)]
+claim(
+    "The points scatter evenly around the line, at small and at large forces.",
+    mean_error[1] < 2 * mean_error[0]
+    and abs(np.mean(predicted - given)) < 0.1 * np.mean(mean_error),
+)
+claim("Of 40 structures on the way it draws ten", len(wanted) == 10)
+claim(
+    "The committee disagrees more about the chosen structures than about the labelled "
+    "ones.",
+    spread["chosen"] > 1.1 * spread["labelled"],
+)
+wiggle = {name: np.ptp(energies[k]) for name, k in parts.items()}
+claim(
+    "With the thermostat the molecule exchanges energy with the bath, so its total "
+    "energy fluctuates. Without it the total energy is constant.",
+    wiggle["no thermostat"] < 0.1 * wiggle["thermostat"] and trial.broken == 0,
+)
+claim("its mean over 1 ps may be off by tens of kelvin", abs(trial.kelvin - 300) < 60)

@@ -146,7 +146,7 @@ def test_last_cells_close_the_lesson(path):
     assert -1 not in places, f"missing: {LAST[places.index(-1)]}"
     assert places == sorted(places)
     quiz = text[places[1] : places[2]]
-    assert quiz.count("<details>") == quiz.count("</details>") == 3
+    assert quiz.count("<details>") == quiz.count("</details>") in (3, 5)
 
 
 @every
