@@ -101,6 +101,16 @@ def begin(page: Page) -> None:
     )
 
 
+def run_cell(page: Page, index: int) -> None:
+    """Run one cell, and wait until it has ended."""
+    page.evaluate(
+        """async index => { const {commands, shell} = window.jupyterapp;
+        shell.currentWidget.content.activeCellIndex = index;
+        await commands.execute('notebook:run-cell'); }""",
+        index,
+    )
+
+
 def end(page: Page, timeout: float = 600) -> None:
     """Wait (at most `timeout` seconds) until the last cell has ended."""
     page.wait_for_function("window.ended", timeout=1000 * timeout)

@@ -1,8 +1,13 @@
-"""JupyterLab in a headless Chromium: plots and viewers draw, sliders move figures."""
+"""JupyterLab in a headless Chromium: plots draw, sliders move, files come and go."""
 
+import zipfile
 from pathlib import Path
 
+import ase.io
 import pytest
+
+from tpainn_lite import datasets
+from tpainn_lite.model import Potential
 
 browser = pytest.importorskip("browser", reason="needs playwright")
 pytestmark = pytest.mark.browser
@@ -30,7 +35,14 @@ viewers.view(frames)""",
 forces = rng.normal(size=(9, 3))
 viewers.view_forces(frames[0], forces, forces + 0.3 * rng.normal(size=(9, 3)))""",
 ]
-
+BRING = """from tpainn_lite.course import own_data, upload
+from tpainn_lite.train import FitConfig
+bring = upload.Upload("A file with labelled structures:")
+bring.widget"""
+TAKE = """found = own_data.read(bring.path())
+few = FitConfig(steps=5)
+tuned = own_data.tune(found.frames, config=few, seed=0)
+upload.offer(own_data.keep(tuned, "my_potential"))"""
 
 LESSONS = sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 QUICK = ("01_classical_data.ipynb", "02_pretraining.ipynb")  # `make test` has these
@@ -75,3 +87,27 @@ def shown(page) -> tuple:
     """Return the data of all figures, and the texts of explorers."""
     texts = page.locator(".widget-html").all_text_contents()
     return browser.figure_data(page), texts
+
+
+def test_a_file_is_uploaded_and_a_potential_comes_back(tmp_path):
+    frames = datasets.load("ethanol-dft")["pool"][:5]
+    ase.io.write(tmp_path / "my frames.extxyz", frames)
+    with browser.lab(browser.write(tmp_path / "own.ipynb", [BRING, TAKE])) as page:
+        browser.run_cell(page, 0)
+        page.locator(".widget-upload").wait_for()
+        with page.expect_file_chooser() as chooser:
+            page.locator(".widget-upload").click()
+        chooser.value.set_files(tmp_path / "my frames.extxyz")
+        page.get_by_text("Upload (1)").wait_for()
+        browser.run_cell(page, 1)
+        assert browser.tracebacks(page) == []
+        with page.expect_download() as download:
+            page.get_by_role("link", name="my_potential.zip").click()
+        download.value.save_as(tmp_path / "mine.zip")
+    zipfile.ZipFile(tmp_path / "mine.zip").extractall(tmp_path)
+    potential = Potential.load(tmp_path / "my_potential/potential")
+    energies, _ = potential.predict(frames)
+    known = [a.get_potential_energy() for a in frames]
+    assert abs(energies - known).max() < 1  # eV: it learned from this very file
+    report = (tmp_path / "my_potential/report.md").read_text("utf-8")
+    assert "5 structures of C2H6O" in report
