@@ -21,7 +21,7 @@ from openmm import unit
 
 from . import guards, units
 from .analysis import bonds as bonds_of
-from .analysis import masses_of, nearest_image, periodic, reduced
+from .analysis import masses_of, nearest_image, neighbours, periodic, reduced
 from .data import EnergyForces, cell_of, check, with_labels
 
 PER_NM = units.NM / units.KJ_MOL  # eV/Å -> kJ/mol/nm
@@ -79,11 +79,12 @@ class Box:
         return 1 / np.linalg.norm(np.linalg.inv(self.vectors), axis=0).max()
 
 
-def whole(atoms: Atoms) -> Atoms:
-    """Copy `atoms`, each molecule in one piece around its first atom."""
+def whole(atoms: Atoms, reach: float | None = None) -> Atoms:
+    """Copy `atoms`, each molecule (or all within `reach` Å) whole around its first."""
     periodic(atoms)
-    first, second, vectors = bonds_of(atoms)
-    starts = np.searchsorted(first, np.arange(len(atoms) + 1))  # `first` is sorted
+    bound = bonds_of(atoms) if reach is None else neighbours("ijD", atoms, reach)
+    first, second, vectors = bound  # `first` is sorted
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))
     mended, seen, stack = atoms.copy(), set(), [*range(len(atoms))[::-1]]
     while stack:
         seen.add(i := stack.pop())

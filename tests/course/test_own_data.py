@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from ase.constraints import FixAtoms
 from rdkit import Chem
 
@@ -406,3 +407,36 @@ def test_frames_of_one_atom_are_free_atoms(tmp_path, frames):
     path = written(tmp_path, [*some, *free, with_labels(Atoms("H"), -12.0)])
     with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
         own_data.read(path)
+
+
+def in_box(edge, shift, apart=3.0):
+    """Two waters in a cubic box, wrapped."""
+    pair = molecule("H2O") + Atoms("OH2", molecule("H2O").positions + [apart, 0, 0])
+    pair.rattle(0.02, seed=edge + int(shift))
+    pair.set_cell([edge] * 3)
+    pair.center()
+    pair.positions += shift
+    pair.pbc = True
+    pair.wrap()
+    return with_labels(pair, -4160.0, np.zeros((6, 3)))
+
+
+def test_molecules_alone_in_boxes_are_opened_in_one_piece():
+    boxes = [in_box(20, 0.0), in_box(20, 8.6), in_box(20, 0.0, apart=3.2)]
+    found = own_data.look(boxes)
+    assert not any(a.pbc.any() for a in found.frames)
+    for box, atoms in zip(boxes, found.frames, strict=True):
+        expected = box.get_all_distances(mic=True)
+        np.testing.assert_allclose(atoms.get_all_distances(), expected, atol=1e-9)
+    found = own_data.look([*boxes, in_box(7, 0.0)])  # near its images
+    assert all(a.pbc.all() for a in found.frames)
+    assert "3 structures are alone" in found.notes[-2] + found.notes[-1]
+
+
+def test_relaxed_structures_are_no_doubt(frames, student):
+    # at a minimum of the labels' method forces say nothing of the network's
+    rng = np.random.default_rng(0)
+    weak = [with_labels(a, 0.0, rng.normal(0, 0.01, (9, 3))) for a in frames]
+    for atoms, given in zip(weak, frames, strict=True):
+        atoms.calc.results["energy"] = given.get_potential_energy()
+    assert own_data.doubt_units(weak, student) is None

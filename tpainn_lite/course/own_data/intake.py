@@ -26,6 +26,7 @@ NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most all
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
+LARGE = 200  # atoms: boxes of so many are liquids or solids
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
 
@@ -114,22 +115,23 @@ def _zeros(frames: Sequence[Atoms], notes: list[str]) -> dict[int, float]:
 
 
 def _opened(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
-    """Open the boxes of molecules that are farther than `VACUUM` from their images."""
-    opened, count = [], 0
-    for atoms in frames:
-        alone = whole(atoms) if atoms.pbc.all() and 1 < len(atoms) < 200 else atoms
-        if alone.pbc.all() and len(alone) > 1 and _vacuum(alone) > VACUUM:
-            alone, count = alone.copy(), count + 1
-            alone.set_cell(None)
-            alone.pbc = False
-            known = data.result(atoms, "energy"), data.result(atoms, "forces")
-            atoms = data.with_labels(alone, *known)
-        opened.append(atoms)
-    if count:
-        notes.append(
-            f"{count} molecules are alone in a periodic box, more than {VACUUM:g} Å "
-            "from their images: read as open structures."
-        )
+    """Open the boxes if all hold structures alone, `VACUUM` from their images."""
+    boxes = [k for k, a in enumerate(frames) if a.pbc.all()]
+    small = {k: whole(frames[k], VACUUM) for k in boxes if len(frames[k]) < LARGE}
+    alone = {k: a for k, a in small.items() if _vacuum(a) > VACUUM}
+    if not alone:
+        return [*frames]
+    said = f"{len(alone)} structures are alone in a periodic box, more than {VACUUM:g}"
+    if len(alone) < len(boxes):
+        notes.append(f"{said} Å from their images; others are not, so all stay boxes.")
+        return [*frames]
+    notes.append(f"{said} Å from their images: read as open structures.")
+    opened = [*frames]
+    for k, atoms in alone.items():
+        atoms.set_cell(None)
+        atoms.pbc = False
+        known = (data.result(frames[k], name) for name in ("energy", "forces"))
+        opened[k] = data.with_labels(atoms, *known)
     return opened
 
 

@@ -13,7 +13,8 @@ from ...public import doubts
 from ...units import LABEL_UNITS
 
 FITS = {"force": 1.35, "energy": 1.5}  # factors within which a unit is proposed
-RELAXED = 0.2  # eV/Å, RMS of what the potential predicts
+RELAXED = 0.2  # eV/Å, RMS of what is predicted, or given
+ALIKE = 0.5  # correlation of forces that are of one molecule
 MIXED = 4.0  # no start is so wrong about differences of energies
 EVEN = 0.73  # of forces' ratio to energies': half way from eV/Å to eV/Bohr
 ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
@@ -49,7 +50,9 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
         return _energies_alone(energy)
     known = np.concatenate([f.ravel() for f in labelled])
     slope, alike = doubts.line(known, guess)
-    if slope < 0 and alike < -0.5:
+    if np.mean(known**2) < RELAXED**2 and abs(alike) < ALIKE:
+        return None  # relaxed by the labels' own method
+    if slope < 0 and alike < -ALIKE:
         return (
             "The forces point against those of the pretrained potential, as gradients "
             "do: read them with gradients=True."
