@@ -22,6 +22,7 @@ from tpainn_lite.data import with_labels
 from tpainn_lite.model import Potential, PotentialConfig
 from tpainn_lite.train import FitConfig, evaluate
 
+SIGNS = 1e-6, -1e-6  # Å: no other structure
 FAST = FitConfig(steps=6, batch_size=2)
 
 
@@ -211,14 +212,18 @@ def test_tune_takes_frames_as_they_were_read(frames, tmp_path):
     """Free atoms, copies and forces that some frames lack, as own_data.read does."""
     free = [with_labels(Atoms(s), e) for s, e in (("H", -13.6), ("O", -2042.5))]
     bare = with_labels(frames[3], frames[3].get_potential_energy())
-    ase.io.write(tmp_path / "m.xyz", [*frames[:3], *free, frames[0], bare, frames[4]])
+    energy, forces = frames[0].get_potential_energy(), frames[0].get_forces()
+    copy = with_labels(frames[0], energy + 5.0, forces)
+    ase.io.write(tmp_path / "m.xyz", [*frames[:3], *free, copy, bare, frames[4]])
     some = data.read(tmp_path / "m.xyz", labelled=False)
     tuned = own_data.tune(some, config=FAST, seed=0)
     assert len(tuned.frames) == 4
     assert any("H -13.6000 eV" in note for note in tuned.notes)
-    assert any("copies" in note for note in tuned.notes)
+    assert any("1 copies" in note for note in tuned.notes)
+    assert any("1 of these have another energy" in note for note in tuned.notes)
+    near = [with_labels(Atoms("H2", [[x, 0, 0], [0.8, 0, 0]]), -31) for x in SIGNS]
     with pytest.raises(ValueError, match="frames: .*at least 2"):
-        own_data.tune([frames[0]] * 3, seed=0)
+        own_data.tune(near, seed=0)
 
 
 def test_tune_stops_at_doubtful_labels_and_notes_sorted_files(frames):

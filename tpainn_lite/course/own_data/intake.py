@@ -27,6 +27,7 @@ NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
 LARGE = 200  # atoms: boxes of so many are liquids or solids
+SAME = 0.01  # eV: energies of copies differ by less
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
 
@@ -209,12 +210,18 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
             "some structures are periodic and some are not; put them into two files, "
             "and tune a potential for each"
         )
-    seen = {}
+    seen, other = {}, 0
     for atoms in frames:
-        key = atoms.numbers.tobytes() + atoms.positions.round(4).tobytes()
-        seen.setdefault(key + np.round(atoms.cell, 4).tobytes(), atoms)
+        key = np.round([*atoms.positions, *atoms.cell], 4) + 0.0  # -0.0 is 0.0
+        first = seen.setdefault(atoms.numbers.tobytes() + key.tobytes(), atoms)
+        gap = abs(data.result(first, "energy") - data.result(atoms, "energy"))
+        other += gap > SAME
     if len(seen) < len(frames):
         notes.append(f"{len(frames) - len(seen)} copies of other structures left out.")
+    if other:
+        notes.append(
+            f"{other} of these have another energy than the first, which counts."
+        )
     if len(seen) < 2:
         raise ValueError(
             "needs at least 2 different structures (one to learn from, one to test on; "

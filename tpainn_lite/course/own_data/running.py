@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
@@ -35,7 +35,7 @@ class Trial:
     broken: int
     drift: float | None
     ps: float
-    ns_per_day: float
+    ns_per_day: float = field(compare=False)
 
     def lines(self) -> list[str]:
         """Say it in words."""

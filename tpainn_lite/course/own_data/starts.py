@@ -18,7 +18,8 @@ from ...train import FitConfig
 STRUCTURES = partial(data.check, labelled=False)  # a kind of argument
 UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
-PAIRS = 1500  # of neighbours, in a batch: a step then takes about 40 ms
+PAIRS = 1000  # of neighbours, in a batch: a step then takes about 30 ms
+MOST = 4500  # as of a box of 96 atoms
 TAUGHT = 400  # structures that a teacher labels
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 TEACHING = replace(tune.HOW, steps=1000)
@@ -135,10 +136,10 @@ def pairs(frames: Sequence[Atoms]) -> float:
 
 @checked(config=instance(FitConfig), frames=guards.structures())
 def sized(config: FitConfig, frames: Sequence[Atoms]) -> FitConfig:
-    """Cut the batch to `PAIRS`, and where three times as many are in one, the steps."""
+    """Cut the batch to `PAIRS`, and where `MOST` are in a structure, the steps."""
     each = max(1.0, pairs(frames))
     batch = max(1, min(config.batch_size, int(PAIRS / each)))
-    steps = max(100, int(config.steps * 3 * PAIRS / each))
+    steps = max(100, int(config.steps * MOST / each))
     return replace(config, batch_size=batch, steps=min(config.steps, steps))
 
 
