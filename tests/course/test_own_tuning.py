@@ -13,6 +13,7 @@ from ase import Atoms, units
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.socketio import SocketClient, SocketIOCalculator
+from ase.constraints import FixAtoms
 from ase.io import read
 
 from tpainn_lite import data, datasets, water
@@ -93,6 +94,42 @@ def test_folds_of_mixed_order_test_frames_at_their_own_place(frames):
         for a, b in zip(tuned.frames, tuned.tested, strict=True)
     ]
     np.testing.assert_allclose(tuned.errors, gaps, rtol=1e-12)
+
+
+def test_folds_are_of_like_size_and_cut_no_run_twice(frames):
+    """One molecule with a few fragments; two runs that take turns in the file."""
+    many = [a.copy() for a in frames] * 4
+    rest = [molecule(name) for name in ("H2O", "CH4", "NH3", "C2H6")]
+    parts, how = own_data.folds([*many, *rest])
+    assert sorted(map(len, parts)) == [10, 10, 10, 11, 11]
+    assert "blocks" in how
+    for k, atoms in enumerate(frames):
+        atoms.info = {"run": k % 2}
+    parts, how = own_data.folds(frames)
+    assert how == "5 folds, blocks in the order of each run"
+    assert [len({k % 2 for k in part}) for part in parts] == [1] * 5
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(12))
+
+
+def test_a_start_to_run_from_has_no_old_labels(frames, tuned, tmp_path):
+    frames[0].info = {"energy_unit": "kcal/mol", "REF_energy": 1.0, "dft_energy": 2.0}
+    frames[0].set_constraint(FixAtoms([0]))
+    paths = own_data.keep(replace(tuned, frames=frames), tmp_path)
+    assert "REF" not in paths[2].read_text("utf-8")
+    (start,) = data.read(paths[2], labelled=False)
+    np.testing.assert_allclose(start.positions, frames[0].positions, atol=1e-7)
+
+
+def test_fixed_atoms_have_forces(frames):
+    for atoms in frames:
+        atoms.set_constraint(FixAtoms(range(9)))
+    tuned = own_data.tune(frames, config=FAST, seed=0)
+    assert "12 structures had ASE constraints" in tuned.notes[0]
+    given, predicted, _ = own_data.compared(tuned)
+    assert np.abs(given).max() > 1
+    gaps = np.abs(given - predicted).reshape(12, -1).mean(1)
+    np.testing.assert_allclose(tuned.errors, 1e3 * gaps, rtol=1e-9)
+    assert all(atoms.constraints for atoms in frames)
 
 
 def test_what_was_tuned_runs_and_is_kept(tmp_path, frames, tuned):

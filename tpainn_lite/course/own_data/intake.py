@@ -3,6 +3,7 @@
 What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a note.
 """
 
+import copy
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,10 @@ def look(frames: Sequence[Atoms], notes: Sequence[str] = ()) -> Intake:
     count as zero.
     """
     notes = [*notes]
+    if any(atoms.constraints for atoms in frames):
+        frames = copy.deepcopy([*frames])  # the caller's keep theirs
+        count = data.unconstrained(frames)
+        notes.append(f"{count} structures had ASE constraints: taken off.")
     if len(frames) > MOST:
         notes.append(
             f"More than {MOST} structures: only the first {MOST} are used; take every "

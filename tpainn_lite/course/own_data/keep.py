@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from matplotlib.figure import Figure
 
-from ... import __version__, guards
-from .running import Trial
+from ... import __version__, data, guards
+from .running import Trial, bare
 from .tuning import Tuned
 
 USE = '''"""Use the potential in this folder: with ASE, and with OpenMM.
@@ -107,7 +107,7 @@ def keep(
     paths = [tuned.potential.save(folder / "potential", card=card)]
     for name, structures in (
         ("label_next.extxyz", wanted),
-        ("start.extxyz", [a.copy() for a in tuned.frames[:1]]),
+        ("start.extxyz", [bare(tuned.frames[0])]),
     ):
         with guards.replacing(folder / name) as part:
             ase.io.write(part, structures, format="extxyz")
@@ -166,10 +166,12 @@ def _figure(tuned: Tuned) -> Figure:
 @guards.checked(tuned=guards.instance(Tuned))
 def compared(tuned: Tuned) -> tuple[np.ndarray, np.ndarray, str]:
     """Gather given and predicted labels, and name them."""
-    both = tuned.frames, tuned.tested
-    if tuned.unit == "meV/Å":
-        forces = [np.concatenate([a.get_forces() for a in some]) for some in both]
-        return *map(np.ravel, forces), "force component (eV/Å)"
-    energies = [[a.get_potential_energy() / len(a) for a in some] for some in both]
-    given, predicted = np.array(energies) - np.mean(energies[0])
-    return given, predicted, "energy less the mean (eV/atom)"
+    forces = tuned.unit == "meV/Å"
+    values = [
+        [data.result(a, "forces" if forces else "energy") for a in some]
+        for some in (tuned.frames, tuned.tested)
+    ]
+    if forces:
+        return *(np.concatenate(v).ravel() for v in values), "force component (eV/Å)"
+    energies = np.array(values) / [len(a) for a in tuned.frames]
+    return *(energies - energies[0].mean()), "energy less the mean (eV/atom)"

@@ -85,7 +85,7 @@ def trial_run(
     Asks whether bonds last, whether the energy drifts, and how hot and fast it is.
     """
     half, frozen = (steps or _steps(atoms)) // 2, potential.frozen()
-    began, atoms = time.perf_counter(), _bare(guards.structure(atoms, "atoms"))
+    began, atoms = time.perf_counter(), bare(atoms)
     hot = dict(temperature=temperature, friction=0.02, seed=seed)
     thermal, sound = _run(atoms, frozen, half, **hot)
     free, drift = [], None
@@ -149,10 +149,11 @@ def label_next(
     quality = unsure / unsure.max() if unsure.any() else None  # None: all are alike
     n = min(n, len(visited))
     chosen = select.diverse(described, n, quality=quality, seed=seed)
-    return [_bare(visited[k]) for k in np.sort(chosen)]
+    return [bare(visited[k]) for k in np.sort(chosen)]
 
 
-def _bare(atoms: Atoms) -> Atoms:
+@checked(atoms=guards.structure)
+def bare(atoms: Atoms) -> Atoms:
     """Copy a structure without labels, velocities and remarks."""
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 

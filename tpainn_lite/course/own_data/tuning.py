@@ -162,19 +162,22 @@ def _tested(start, frames, parts, how, forces, say) -> tuple[list, list, dict]:
 def folds(frames: Sequence[Atoms]) -> tuple[list[np.ndarray], str]:
     """Divide frames into parts that share as little as can be; say how.
 
-    By molecule, run or composition where there are as many as folds; else in blocks, in
-    the order of the file, as neighbours in a run are nearly copies. `FOLDS`, or `FEWER`
-    where structures are large.
+    By molecule, run or composition, where none has many more frames than a fold; else
+    in blocks, in the order of the file or of each run, as neighbours are nearly copies.
+    There are `FOLDS`, or `FEWER` where structures are large.
     """
     key, names = intake.groups_of(frames)
-    most = FOLDS if starts.pairs(frames) < LARGE else FEWER
-    k, groups = min(most, len(frames)), [*dict.fromkeys(names)]
-    if len(groups) < k:
-        blocks = np.array_split(np.arange(len(frames)), k)
-        return blocks, f"{k} folds, blocks in the order of the file"
-    place = {name: i * k // len(groups) for i, name in enumerate(groups)}
-    places = np.array([place[name] for name in names])
-    return [np.flatnonzero(places == i) for i in range(k)], f"{k} folds by {key}"
+    k = min(FOLDS if starts.pairs(frames) < LARGE else FEWER, len(frames))
+    _, group, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    if len(sizes) < k or sizes.max() > 2 * len(frames) / k:
+        blocks = np.array_split(np.argsort(group, kind="stable"), k)
+        of = f"of each {key}" if len(sizes) > 1 else "of the file"
+        return [np.sort(b) for b in blocks], f"{k} folds, blocks in the order {of}"
+    fold, full = np.zeros(len(sizes), int), np.zeros(k, int)
+    for i in np.argsort(-sizes, kind="stable"):
+        fold[i] = full.argmin()
+        full[fold[i]] += sizes[i]
+    return [np.flatnonzero(fold[group] == i) for i in range(k)], f"{k} folds by {key}"
 
 
 def _free_atoms(frames, given) -> tuple[dict[int, float], list[str]]:
