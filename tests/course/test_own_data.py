@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import re
 from pathlib import Path
 
 import ase.db
@@ -11,13 +12,16 @@ import nbformat
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import fcc111, molecule
+from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from rdkit import Chem
 
-from tpainn_lite import datasets, molecules, units
+from tpainn_lite import data, datasets, molecules, units
 from tpainn_lite.course import lessons, own_data
 from tpainn_lite.data import with_labels
+from tpainn_lite.model import Potential, PotentialConfig
+from tpainn_lite.public import doubts
 
 BOHR, HARTREE = ase.units.Bohr, ase.units.Hartree
 
@@ -440,3 +444,90 @@ def test_relaxed_structures_are_no_doubt(frames, student):
     for atoms, given in zip(weak, frames, strict=True):
         atoms.calc.results["energy"] = given.get_potential_energy()
     assert own_data.doubt_units(weak, student) is None
+
+
+def atomised(frames):
+    """Take the free atoms' energies from the labels."""
+    atoms = datasets.atomic_energies("molecules-dft")
+    return [
+        relabelled(a, a.get_potential_energy() - sum(atoms[z] for z in a.numbers))
+        for a in frames
+    ]
+
+
+def test_energies_of_atomisation_have_free_atoms_at_zero(tmp_path, frames):
+    found = own_data.read(written(tmp_path, atomised(frames)))
+    assert found.atomic_energies == {1: 0.0, 6: 0.0, 8: 0.0}
+    assert "-3.87 eV an atom" in found.notes[0]
+    again = own_data.look(found.frames)
+    assert again.atomic_energies == found.atomic_energies
+    lowest = min(a.get_potential_energy() for a in frames)
+    shifted = [relabelled(a, a.get_potential_energy() - lowest) for a in frames]
+    assert set(own_data.look(shifted).atomic_energies.values()) == {0.0}
+    free = [with_labels(Atoms("H"), -1.1), with_labels(Atoms("O"), -1.5)]  # VASP's
+    found = own_data.look([*free, *atomised(frames)])
+    assert found.atomic_energies == {1: -1.1, 6: 0.0, 8: -1.5}
+    for unit in ("Hartree", "Ry", "kcal/mol"):  # totals, whatever their size
+        factor = doubts.UNITS[unit]
+        methane = Atoms("CH4", molecule("CH4").positions)
+        some = [with_labels(methane, (-1101 + k / 9) / factor) for k in range(3)]
+        for k, a in enumerate(some):
+            a.calc.atoms.positions[0, 0] = a.positions[0, 0] = k / 50
+        assert own_data.look(some).atomic_energies == {}
+
+
+def test_composition_alone_is_right_to_a_bond_with_atoms_at_zero(frames):
+    """3,696 kcal/mol with ten labels, when all-electron atoms were taken."""
+    some = atomised(datasets.load("molecules-dft")["pool"][:110])
+    few, test = some[:10], some[10:]
+    found = own_data.look(few)
+    energies = np.array([a.get_potential_energy() for a in few])
+    fitted = data.fit_reference_energies(few, energies, found.atomic_energies)
+    away = [
+        a.get_potential_energy() - sum(fitted.get(z, 0.0) for z in a.numbers)
+        for a in test
+    ]
+    assert np.sqrt(np.mean(np.square(away))) / units.KCAL_MOL < 60
+
+
+def test_total_energies_decide_between_units(frames, student):
+    """Ry/Bohr and Hartree/Å are 6 % apart; eV/Å and eV/Bohr a factor of 1.9."""
+    for unit in ("Ry/Bohr", "Hartree/Å", "eV/Bohr"):
+        some = in_units(frames, *units.LABEL_UNITS[unit])
+        assert f"unit='{unit}'" in own_data.doubt_units(some, student)
+    mixed = in_units(frames, units.HARTREE / units.BOHR, 1.0)
+    words = r"unit=\('eV/Å', 'Hartree/Bohr'\)"
+    assert re.search(words, own_data.doubt_units(mixed, student))
+    plain = [with_labels(a, a.get_potential_energy() / HARTREE) for a in frames]
+    assert "Hartree" in own_data.doubt_units(plain)
+    assert "Hartree" in own_data.doubt_units(plain, student)
+    turned = [
+        with_labels(a, -e.get_potential_energy())
+        for a, e in zip(frames, atomised(frames), strict=True)
+    ]
+    assert "turn the sign" in own_data.doubt_units(turned, student)
+    alone = [with_labels(a, a.get_potential_energy()) for a in atomised(frames)]
+    assert own_data.doubt_units(alone, student) is None
+    same = [with_labels(a, -4200.0) for a in frames]
+    assert "All energies are the same" in own_data.doubt_units(same)
+
+
+def test_slabs_are_looked_at_as_boxes():
+    slabs = []
+    for k in range(3):
+        slab = fcc111("Cu", (2, 2, 2), vacuum=8.0)
+        slab.pbc = True, True, False
+        slab.rattle(0.1, seed=k)
+        slab.calc = EMT()
+        slab.get_forces()
+        slabs.append(slab)
+    found = own_data.look(slabs)
+    assert all(a.pbc.all() for a in found.frames)
+    assert "boxes with a vacuum of 10 Å" in found.notes[0]
+    potential = Potential(PotentialConfig(features=8), {29: 0.0}, seed=0)
+    higher = [a.copy() for a in found.frames]
+    for a in higher:
+        a.center(vacuum=20.0, axis=2)
+    one, other = potential.predict(found.frames), potential.predict(higher)
+    np.testing.assert_allclose(one[0], other[0], atol=1e-5)
+    np.testing.assert_allclose(one[1], other[1], atol=1e-5)

@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.db import connect
 
@@ -462,10 +462,7 @@ def test_a_folder_leaves_out_what_cannot_be_used(tmp_path, frames):
     assert len(said) == 2
     with pytest.raises(ValueError, match="7.xyz: no frame has energy"):
         data.read(tmp_path / "7.xyz")
-    with (
-        pytest.warns(DataWarning, match="left out"),
-        pytest.raises(ValueError, match="none of 1 files can be used: .*README.log"),
-    ):
+    with pytest.raises(ValueError, match="README.log: no structures in it"):
         data.read(tmp_path / "R*")
 
 
@@ -503,12 +500,198 @@ def test_a_database_in_a_zip_is_read(tmp_path, frames):
 def test_sound_data_raise_no_doubt(frames):
     argon = bulk("Ar", "fcc", 5.3, cubic=True)
     copper = [bulk("Cu", "fcc", a, cubic=True) for a in (3.5, 3.6, 3.7)]
-    still = [data.with_labels(a, -1.0, np.zeros((4, 3))) for a in copper]
+    still = [data.with_labels(a, -a.get_volume(), np.zeros((4, 3))) for a in copper]
     minimum = [
-        data.with_labels(a, -1.0, 2e-3 * np.random.default_rng(k).normal(size=(9, 3)))
+        data.with_labels(
+            a, -1.0 - k, 2e-3 * np.random.default_rng(k).normal(size=(9, 3))
+        )
         for k, a in enumerate(frames)
     ]
     for sound in ([argon], still, minimum, [Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])]):
         assert doubts.doubts(sound) == []
     large = bulk("Cu", cubic=True) * (9, 9, 9)
     assert doubts.lengths([large]) == []  # 8 GB with all distances
+
+
+def test_files_are_read_together(tmp_path, frames):
+    """Labels that one file lacks are those that another has; places name the file."""
+    first = write(tmp_path / "a.xyz", xyz(frames[:2], "weight={:.1f}", "velo"))
+    other = write(tmp_path / "b.xyz", xyz(frames[2:], "QM_E={:.10f}", "QM_F"))
+    words = "2 frames without energy left out: a.xyz, frame 0; a.xyz, frame 1."
+    keys = dict(energy_key="QM_E", forces_key="QM_F")
+    with pytest.warns(DataWarning, match=words):
+        found = data.read([first, other], **keys)
+    same(found, frames[2:])
+    assert [a.info["origin"] for a in found] == [f"b.xyz, frame {k}" for k in range(4)]
+    with pytest.raises(ValueError, match="energy_key: no frame has 'dft', but .*QM_E"):
+        data.read([first, other], energy_key="dft")
+    write(first, "rubbish")
+    with pytest.warns(DataWarning, match="a.xyz:\nleft out: line 1 must be the number"):
+        same(data.read([first, other], **keys), frames[2:])
+
+
+UNITS = [
+    ("Hartree/Bohr", HARTREE, HARTREE / BOHR),
+    ("kcal mol-1 Ang-1", KCAL_MOL, KCAL_MOL),
+    (("Eh", "Ha/a0"), HARTREE, HARTREE / BOHR),
+    ("eV / Bohr", 1.0, 1 / BOHR),
+]
+
+
+@pytest.mark.parametrize(("unit", "energy", "force"), UNITS)
+def test_units_may_be_spelled_as_people_do(tmp_path, frames, unit, energy, force):
+    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} energy_units=eV"))
+    same(data.read(path, unit=unit), frames, energy, force)
+
+
+@pytest.mark.parametrize("vector", [10.0, 60.0, 0.0])
+def test_slabs_become_boxes_of_the_same_energy(tmp_path, vector):
+    slab = fcc111("Cu", (2, 2, 2), vacuum=None)
+    slab.rattle(0.1, seed=0)
+    slab.cell[2] = 0, 0, vector
+    text = xyz([data.with_labels(slab, -1.0, np.ones((8, 3)))])
+    lattice = " ".join(map(str, slab.cell.array.ravel()))
+    text = text.replace("pbc=F", f'pbc="T T F" Lattice="{lattice}"')
+    with pytest.warns(DataWarning, match="1 structures are periodic in some dir"):
+        (found,) = data.read(write(tmp_path / "a.xyz", text))
+    assert found.pbc.all()
+    np.testing.assert_array_equal(found.get_forces(), np.ones((8, 3)))
+    np.testing.assert_allclose(found.get_all_distances(), slab.get_all_distances())
+    slab.calc = EMT()
+    found.calc = EMT()
+    energies = found.get_potential_energy(), slab.get_potential_energy()
+    np.testing.assert_allclose(*energies, rtol=1e-10)
+    np.testing.assert_allclose(found.get_forces(), slab.get_forces(), atol=1e-10)
+    torn = text.replace(f'"{lattice}"', '"0 0 0 0 5.1 0 0 0 0"')
+    with pytest.raises(ValueError, match=r"a.xyz: frame 0: .* needs a cell vector"):
+        data.read(write(tmp_path / "a.xyz", torn))
+
+
+PROGRAMS = {
+    "xtb": " energy: {:.12f} gnorm: 0.0123 xtb: 6.5.1 (579679a)",
+    "ORCA": "Coordinates from ORCA-job ethanol E {:.12f}",
+}
+
+
+@pytest.mark.parametrize("comment", PROGRAMS.values(), ids=PROGRAMS)
+def test_energies_in_comments_of_programs_are_read(tmp_path, frames, comment):
+    text = xyz(frames, forces="velo")
+    for a in frames:
+        energy = a.get_potential_energy()
+        header = HEADER.format(energy=f"energy={energy:.10f}", forces="velo")
+        text = text.replace(header, comment.format(energy / HARTREE))
+    for name in ("opt.log", "opt.xyz"):
+        with pytest.warns(DataWarning, match="writes no cell"):
+            found = data.read(write(tmp_path / name, text), forces=False)
+        energies = [a.get_potential_energy() for a in found]
+        wanted = [a.get_potential_energy() for a in frames]
+        np.testing.assert_allclose(energies, wanted, rtol=1e-10)
+
+
+def test_a_number_above_a_structure_is_its_energy(tmp_path, frames):
+    text = ""
+    for a in frames:
+        text += f"9\n   {a.get_potential_energy() / HARTREE:.8f}\n"
+        rows = zip(a.symbols, a.positions, strict=True)
+        text += "".join(f"{s} {x} {y} {z}\n" for s, (x, y, z) in rows)
+    path = write(tmp_path / "crest.xyz", text)
+    said = "(?s)number above 6 structures.*as large as total energies in Hartree"
+    with pytest.warns(DataWarning, match=said):
+        data.read(path, forces=False)
+    with pytest.warns(DataWarning, match="number above 6 structures"):
+        found = data.read(path, forces=False, unit=("Hartree", "eV/Å"))
+    energies = [a.get_potential_energy() for a in found]
+    wanted = [a.get_potential_energy() for a in frames]
+    np.testing.assert_allclose(energies, wanted, rtol=1e-9)
+
+
+def test_energies_of_castep_are_free_energies(tmp_path, boxes):
+    text = " BEGIN header\n \n END header\n \n"
+    for a in boxes:
+        e = a.get_potential_energy() / HARTREE
+        text += f"  0.0\n  {e:.14E} {e:.14E} 0.0   <-- E\n"
+        for v in a.cell / BOHR:
+            text += " {:.12E} {:.12E} {:.12E}  <-- h\n".format(*v)
+        for key, rows in {
+            "R": a.positions / BOHR,
+            "F": a.get_forces() * BOHR / HARTREE,
+        }.items():
+            for k, (s, v) in enumerate(zip(a.symbols, rows, strict=True)):
+                numbers = " ".join(f"{x:.14E}" for x in v)
+                text += f" {s} {k + 1} {numbers}  <-- {key}\n"
+        text += "\n"
+    with pytest.warns(DataWarning, match="The energy is 'free_energy'"):
+        found = data.read(write(tmp_path / "a.md", text))
+    for a, b in zip(found, boxes, strict=True):  # CODATA of other years
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-6)
+        energies = a.get_potential_energy(), b.get_potential_energy()
+        np.testing.assert_allclose(*energies, rtol=1e-6)
+
+
+DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+1
+ITEM: BOX BOUNDS pp pp pp
+0.0 9.0
+0.0 9.0
+0.0 9.0
+ITEM: ATOMS id type x y z fx fy fz
+1 1 0 0 0 0.1 0 0
+"""
+UNREADABLE = {
+    "dump.lammpstrj": (DUMP, "no energies in it that ASE can read. Else write"),
+    "psi4.out": ("   Psi4: An Open-Source Package\n", "no structures in it"),
+    "ML_AB": (" 1.0 Version\n***\n", "ASE cannot read it.*Else write extended XYZ"),
+    "energies.csv": ("smiles,energy\nCCO,-154.9\n", "ASE cannot read it.*dpdata"),
+    "a.gen": ("1 C\nH\n1 1 0 0 0\n", "no frame has energy; there are structures only"),
+    "few.xyz": ("3\nenergy=1\nH 0 0 0\nH 0 0 1\n1\n\n", "has 1 of 4 columns"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), UNREADABLE.items(), ids=UNREADABLE)
+def test_files_without_labels_end_in_a_sentence(tmp_path, name, content):
+    path = write(tmp_path / name, content[0])
+    with pytest.raises(ValueError, match=f"(?s){name}: .*{content[1]}"):
+        data.read(path)
+
+
+def test_an_scf_that_did_not_converge_is_left_out(tmp_path, frames):
+    bad = " convergence NOT achieved after 100 iterations: stopping"
+    write(tmp_path / "b.out", PWSCF.replace("!  ", f"{bad}\n!  "))
+    write(tmp_path / "a.out", PWSCF)
+    with pytest.warns(DataWarning, match="b.out:\nleft out: 1 of its SCF cycles did"):
+        (found,) = data.read([tmp_path / "a.out", tmp_path / "b.out"])
+    np.testing.assert_allclose(found.get_potential_energy(), -HARTREE, rtol=1e-6)
+    np.testing.assert_allclose(found.get_forces()[0, 0], HARTREE / BOHR / 20, rtol=1e-6)
+
+
+PWSCF = """
+     Program PWSCF v.6.7 starts on  1Jan2021 at  0: 0: 0
+     bravais-lattice index     =            1
+     number of atoms/cell      =           2
+     number of atomic types    =            1
+     celldm(1)=  20.0000000000  celldm(2)=   0.000000  celldm(3)=   0.000000
+
+     crystal axes: (cart. coord. in units of alat)
+               a(1) = (   1.000000   0.000000   0.000000 )
+               a(2) = (   0.000000   1.000000   0.000000 )
+               a(3) = (   0.000000   0.000000   1.000000 )
+
+     Cartesian axes
+
+     site n.     atom                  positions (alat units)
+         1           H   tau(   1) = (   0.0000000000   0.0000000000   0.0000000000  )
+         2           H   tau(   2) = (   0.0700000000   0.0000000000   0.0000000000  )
+
+!    total energy              =        -2.00000000 Ry
+
+     Forces acting on atoms (cartesian axes, Ry/au):
+
+     atom    1 type  1   force =     0.10000000    0.00000000    0.00000000
+     atom    2 type  1   force =    -0.10000000    0.00000000    0.00000000
+
+     Total force =     0.1     Total SCF correction =     0.0
+
+     JOB DONE.
+"""

@@ -38,7 +38,10 @@ UNCONVERGED = (
     "Convergence failure -- run terminated",  # Gaussian
     "self-consistency was not achieved in the given",  # VASP
     "SCF run NOT converged",  # CP2K
+    "convergence NOT achieved after",  # Quantum ESPRESSO
+    "Calculation failed to converge",  # NWChem
 )
+ELSE = " Else write extended XYZ, as dpdata and cclib do from many programs' outputs."
 BESIDE = re.compile(r"\..*|.*-(?:frc|vel)-\d+\.xyz|.*\.cell")  # not read on their own
 ORIGIN = "origin"  # key of `Atoms.info`: the file of a frame, and its number in it
 VACUUM = 10.0  # Å between the images of a slab: no potential here sees as far
@@ -46,22 +49,19 @@ FAULTS = (KeyError, IndexError, TypeError, EOFError, AttributeError)  # odd cont
 
 
 def read(paths, unit, keys, gradients: bool, labelled: bool, forces: bool):
-    """Read files as `data.read` says.
-
-    Of a folder or pattern, files that cannot be read are left out, with a warning.
-    """
-    told, sign, frames, refused = _told(unit), 1 - 2 * gradients, [], []
-    for path, named in files(paths):
+    """Read files as `data.read` says; of several leave out what cannot be read."""
+    told, sign, found = _told(unit), 1 - 2 * gradients, files(paths)
+    frames, refused = [], []
+    for path in found:
         notes: list[str] = []
         try:
-            found = _frames(path, told, keys, sign, notes)
-            frames += _usable(found, notes)
+            frames += _usable(_frames(path, told, keys, sign, notes), notes)
         except ValueError as error:
             also = "".join(f" ({note})" for note in notes)
             words = str(error).removeprefix("file, ")
             refused.append(f"{path}: {words}{also}")
-            if named:
-                raise ValueError(refused[-1]) from error
+            if len(found) == 1:
+                raise ValueError(refused[0]) from error
             notes = [f"left out: {words}"]
         _warn(path, notes)
     if refused and not frames:
@@ -99,8 +99,7 @@ def _usable(found: list[Atoms], notes: list[str]) -> list[Atoms]:
             f"{count} structures had ASE constraints, which hide forces: taken off."
         )
     try:
-        with guards.at("file"):
-            found = boxed(found, notes)
+        found = boxed(found, notes)
         check(found, "file", labelled=False)
     except ValueError:
         notes += doubts.lengths(found)
@@ -131,8 +130,8 @@ def boxed(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
             atoms = atoms.copy()
             place = np.ptp(atoms.cell.complete().scaled_positions(atoms.positions), 0)
             gaps = heights(atoms.cell.complete().array) * (1 - place)
-            for axis in np.flatnonzero(~pbc & ~(vectors & (gaps >= VACUUM))):
-                atoms.center(vacuum=VACUUM / 2, axis=axis)
+            near = np.flatnonzero(~pbc & ~(vectors & (gaps >= VACUUM)))
+            atoms.center(vacuum=VACUUM / 2, axis=near.tolist())
             atoms.pbc = True
             if known["energy"] is not None:
                 atoms = with_labels(atoms, **known)
@@ -202,14 +201,13 @@ def complete(
     for name, told in zip(("energy", "forces")[: 1 + forces], keys, strict=False):
         lacking = {k: a for k, a in kept.items() if result(a, name) is None}
         if len(lacking) == len(kept):
-            there = labels.keys_of(map(labels.all_values, frames))
+            there = labels.keys_of(frames)
             if told:
                 raise ValueError(f"{name}_key: no frame has {told!r}, but {there}")
+            what = f"a frame has {there}: name the right one with {name}_key"
+            what = what if there else "there are structures only: label them"
             also = ", or read energies alone with forces=False" * (name == "forces")
-            raise ValueError(
-                f"no frame has {name}; a frame has {there}: name the right one with "
-                f"{name}_key{also}"
-            )
+            raise ValueError(f"no frame has {name}; {what}{also}")
         if lacking:
             n = len(lacking)
             notes.append(f"{n} frames without {name} left out: {places(lacking)}.")
@@ -217,12 +215,11 @@ def complete(
     return [*kept.values()]
 
 
-def files(paths: str | Path | Sequence[str | Path]) -> list[tuple[Path, bool]]:
+def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the files of a path, a list of paths, a pattern or a folder, in order.
 
-    Each comes with whether it was named itself. A folder of DeePMD (type.raw and set.*)
-    counts as one file; of a VASP calculation one file is taken. Raises `ValueError`
-    where there is none.
+    A folder of DeePMD (type.raw and set.*) counts as one file; of a VASP calculation
+    one file is taken. Raises `ValueError` where there is none.
     """
     if isinstance(paths, Sequence) and not isinstance(paths, str | bytes):
         if not paths:
@@ -237,11 +234,11 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[tuple[Path, bool]]:
         found += [p.parent for p in inside if p.name == "type.raw"]
         if not found:
             raise ValueError(f"{path}: no file in it ends in one of {SUFFIXES}")
-        return [(p, False) for p in found if not BESIDE.fullmatch(p.name)]
+        return [p for p in found if not BESIDE.fullmatch(p.name)]
     if path.exists():
-        return [(path, True)]
+        return [path]
     if found := sorted(map(Path, glob.glob(str(path)))):
-        return [(p, False) for p in found]
+        return found
     raise ValueError(f"{path}: no such file")
 
 
@@ -253,9 +250,10 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
         return _npz(path, unit, notes)
     content, inner = unpack.content_of(path)
     text = _text(content)
-    if {".xyz", ".extxyz"} & {*inner.suffixes} or "Properties=" in text[:1000]:
-        if formats.CP2K.match(text):
-            return formats.cp2k(path, text, notes)
+    written = "Properties=" in text[:1000] or xyz.BEGINS.match(text)
+    if {".xyz", ".extxyz"} & {*inner.suffixes} or written:
+        if formats.COMMENT.match(text):
+            return formats.commented(path, text, notes)
         return formats.Source([*xyz.frames_of(text, unit, notes)])
     if inner == Path(path.name):
         return _other(path, text, notes)
@@ -315,15 +313,15 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         raise ValueError(
             f"ASE cannot read it ({type(error).__name__}: {error}); is the file "
-            "complete, and does its suffix tell its format?"
+            f"complete, and does its suffix tell its format?{ELSE}"
         ) from error
+    if not frames or str(kind).startswith("lammps-dump"):
+        lacking = "energies" if frames else "structures"
+        raise ValueError(f"no {lacking} in it that ASE can read.{ELSE}")
     notes += dict.fromkeys(f"ASE says: {getattr(w, 'message', w)}." for w in said)
     bad = sum(text.count(words) for words in UNCONVERGED)
-    if bad and len(frames) > 1:
-        raise ValueError(f"{bad} of its SCF cycles did not converge: take them out")
     if bad:
-        notes.append("Left out: its SCF cycle did not converge.")
-        return []
+        raise ValueError(f"{bad} of its SCF cycles did not converge: take them out")
     return frames
 
 

@@ -43,6 +43,8 @@ def energies(frames: Sequence[Atoms]) -> list[str]:
     """Doubt energies: by forces along a run, and by the totals of free atoms."""
     unit = total_unit(frames)
     found = [_gradient(frames)]
+    if len(frames) > 2 and len({result(a, "energy") for a in frames} - {None}) == 1:
+        found.append("All energies are the same: they were not computed.")
     if unit and unit not in UNSURE:
         found.append(f"Energies are as large as total energies in {unit}, not in eV.")
     return [text for text in found if text]

@@ -25,7 +25,11 @@ POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
 SGDML_KEYS = ("z", "R", "E", "F")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
-CP2K = re.compile(rf"\s*\d+\s+i =\s*\d+,.*E =\s*{NUMBER}")
+COMMENT = re.compile(  # second lines of XYZ files with energies (Hartree), by programs
+    rf"\s*\d+\s+(?:i =\s*(\d+),.*E =\s*({NUMBER})"  # CP2K, with the step
+    rf"|energy:\s*({NUMBER})\s+gnorm:"  # xtb
+    rf"|Coordinates from ORCA-job .*\bE\s+({NUMBER}))"
+)
 QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
 QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
 QM9_U0 = 12  # Hartree
@@ -242,33 +246,35 @@ def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
     return {"pool": frames}
 
 
-def cp2k(path: Path, text: str, notes: list[str]) -> Source:
-    """Read CP2K's NAME-pos-1.xyz (Å, Hartree) with NAME-frc-1.xyz (Hartree/Bohr).
+def commented(path: Path, text: str, notes: list[str]) -> Source:
+    """Read the XYZ (Å) of CP2K, xtb or ORCA, with energies (Hartree) in comments.
 
-    Forces belong to the frame with the same step, "i = ".
+    Forces (Hartree/Bohr) of CP2K's NAME-pos-1.xyz are in NAME-frc-1.xyz, and belong to
+    the frame with the same step, "i = ".
     """
     beside = path.with_name(path.name.replace("-pos-", "-frc-"))
-    forces: dict[str, list[list[str]]] = {}
+    forces: dict[str | None, list[list[str]]] = {}
     if beside != path and beside.exists():
         for block in xyz.blocks(beside.read_text("utf-8")):
-            forces[_step(block)] = [line.split() for line in block[2:]]
-    notes.append("CP2K writes no cell into these files: read as open structures.")
+            forces[_step_and_energy(block)[0]] = [line.split() for line in block[2:]]
+    notes.append("Its program writes no cell into XYZ files: read as open structures.")
     frames = []
     for block in xyz.blocks(text):
         rows = [line.split() for line in block[2:]]
         symbols = [re.match(r"[A-Z][a-z]?", row[0])[0] for row in rows]
         atoms = Atoms(symbols, np.array([row[1:4] for row in rows], float))
-        energy = re.search(rf"E =\s*({NUMBER})", block[1])
-        atoms.info["energy"] = float(energy[1]) if energy else None
-        force = forces.get(_step(block))
+        step, atoms.info["energy"] = _step_and_energy(block)
+        force = forces.get(step) if step else None
         if force and [f[0] for f in force] == [row[0] for row in rows]:
             atoms.arrays["forces"] = np.array([f[1:4] for f in force], float)
         frames.append(atoms)
     return Source(frames, HARTREE, HARTREE / BOHR)
 
 
-def _step(block: list[str]) -> str:
-    return re.search(r"i =\s*(\d+)", block[1])[1]
+def _step_and_energy(block: list[str]) -> tuple[str | None, float | None]:
+    found = COMMENT.match("\n".join(block[:2]))
+    energy = next(filter(None, found.groups()[1:]), None) if found else None
+    return found and found[1], energy and float(energy)
 
 
 def deepmd(path: Path) -> Source:

@@ -13,6 +13,7 @@ from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
+FREE = re.compile("free_energy")  # CASTEP's runs have no other
 SAME = 1e-5  # in the file's unit: two keys with one value
 ENERGIES = {  # eV, by what files and people write
     **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
@@ -56,6 +57,7 @@ def labels_of(
     for k, (atoms, values) in enumerate(zip(frames, kept, strict=True)):
         with guards.at(f"frame {k}"):
             chosen = _chosen(values, energy_key, ENERGY)
+            chosen = chosen or _chosen(values, energy_key, FREE)
             numbers.append({key: _number(v) for key, v in chosen.items()})
             chosen = _chosen(values, forces_key, FORCES)
             arrays.append({key: _array(v, len(atoms)) for key, v in chosen.items()})
@@ -74,9 +76,11 @@ def labels_of(
     return found
 
 
-def keys_of(kept) -> list[str]:
-    """List some keys that frames have."""
-    return sorted({str(key) for values in [*kept][:10] for key in values})[:10]
+def keys_of(frames: Sequence[Atoms]) -> list[str]:
+    """List some keys that frames have; not words that stand alone in a header."""
+    some = [all_values(atoms) for atoms in frames[:10]]
+    names = {str(k) for values in some for k, v in values.items() if v is not True}
+    return sorted(names - {"origin"})[:10]
 
 
 def _chosen(values: Mapping, told: str | None, pattern: re.Pattern) -> dict:

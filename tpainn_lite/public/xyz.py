@@ -13,6 +13,8 @@ from .labels import energy_and_length
 
 UNIT = re.compile(r"(?:(?:energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
+NUMBER = re.compile(r"[-+]?\d+\.\d+")
+BEGINS = re.compile(r"\s*\d+[ \t]*\r?\n.*\n\s*[A-Z][a-z]?(?:\s+[-+.\d]+){3}")
 VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
 ISOTOPES = {"D": 2.014, "T": 3.016}  # u
 
@@ -44,7 +46,7 @@ def frames_of(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
     """Yield the frames of an extended XYZ."""
     if not text.endswith("\n"):
         notes.append("The last line does not end: is its last number whole?")
-    bare = 0  # frames with columns that nothing names
+    bare = plain = 0  # frames with columns that nothing names, with a number alone
     for k, block in enumerate(blocks(text)):
         try:
             yield _frame(block, unit)
@@ -52,6 +54,9 @@ def frames_of(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
             kind = "" if isinstance(error, ValueError) else type(error).__name__ + ": "
             raise ValueError(f"frame {k} cannot be read ({kind}{error})") from error
         bare += "Properties=" not in block[1] and len(block[2].split()) > 4
+        plain += bool(NUMBER.fullmatch(block[1].strip()))
+    if plain:
+        notes.append(f"The number above {plain} structures is read as their energy.")
     if bare:
         notes.append(
             f"{bare} frames have columns after the positions, which no Properties= "
@@ -79,8 +84,14 @@ def _frame(block: list[str], unit) -> Atoms:
                 f"atom {i}: {symbol!r} is no element; take dummy atoms out"
             )
     columns = sum(map(int, re.findall(r":[SRIL]:(\d+)", header)))
-    if columns > min(map(len, rows), default=columns):  # ASE would count up to them
-        raise ValueError(f"announces {columns} columns, has {len(rows[0])}")
+    short = [i for i, row in enumerate(rows) if len(row) < max(columns, 4)]
+    if short:  # ASE would count up to them
+        raise ValueError(
+            f"atom {short[0]} has {len(rows[short[0]])} of {max(columns, 4)} columns; "
+            "is the number of atoms right?"
+        )
+    if NUMBER.fullmatch(header.strip()):  # of CREST and others
+        header = f"energy={header.strip()}"
     lines = [block[0], header, *map(" ".join, rows)]
     atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="extxyz")
     assert isinstance(atoms, Atoms)

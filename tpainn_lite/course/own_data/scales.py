@@ -80,10 +80,10 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
 def _likely(slope: float, energy: float | None, total: str | None) -> list[str]:
     """List the units that explain the forces; total energies decide between some."""
     likely = _fitting(slope, 0, FITS["force"])
-    rough = 1 / ROUGH < slope < ROUGH
-    if rough and "eV/Bohr" in likely and energy and slope / energy > EVEN:
-        likely = ["eV/Å"]  # energies are as far from what the potential predicts
-    if "eV/Å" in likely or (rough and not likely):
+    if "eV/Bohr" in likely:  # so near to eV/Å that energies need to agree
+        per_bohr = energy and slope / energy < EVEN
+        return ["eV/Bohr" if per_bohr else "eV/Å"]
+    if 1 / ROUGH < slope < ROUGH:
         return ["eV/Å"]
     return [name for name in likely if name.split("/")[0] == total] or likely
 
