@@ -6,28 +6,10 @@ import pytest
 from tpainn_lite import analysis, datasets, molecules
 from tpainn_lite.data import check
 from tpainn_lite.reproduce import molecule_labels, water_labels
+from tpainn_lite.reproduce.cards import nearest
 
 SETS = sorted(p.name.split(".")[0] for p in datasets.SHIPPED.glob("*.extxyz*"))
 H = 1e-3  # Å, of finite differences
-
-
-def nearest(one, other) -> float:
-    """Find the smallest RMS difference (Å) of distances, of equal compositions."""
-    theirs, gaps = {}, []
-    for atoms in other:
-        theirs.setdefault(atoms.get_chemical_formula(), []).append(distances(atoms))
-    for atoms in one:
-        known = theirs.get(atoms.get_chemical_formula(), [])
-        gaps += [np.mean((distances(atoms) - d) ** 2) for d in known]
-    return float(np.sqrt(min(gaps)))
-
-
-def distances(atoms) -> np.ndarray:
-    """Sort distances (Å) by elements and length: blind to rotation and numbering."""
-    i, j = np.triu_indices(len(atoms), 1)
-    lengths = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[i, j]
-    pairs = np.sort([atoms.numbers[i], atoms.numbers[j]], axis=0)
-    return lengths[np.lexsort((lengths, pairs[1], pairs[0]))]
 
 
 def some(frames, n=3):

@@ -396,7 +396,7 @@ def test_an_energy_in_words_of_its_unit_is_read(tmp_path, frames):
 def test_a_header_that_names_a_unit_needs_it_told(tmp_path, frames):
     text = xyz(frames, "energy={:.10f} energy_unit=Hartree")
     path = write(tmp_path / "a.xyz", text)
-    with pytest.raises(ValueError, match="frame 0 .*energy_unit=Hartree: tell it"):
+    with pytest.raises(ValueError, match="a unit of energy only: tell both"):
         data.read(path)
     same(data.read(path, unit="Hartree/Å"), frames, HARTREE, HARTREE)
     same(data.read(write(path, text.replace("Hartree", "eV"))), frames)
@@ -540,7 +540,7 @@ UNITS = [
 
 @pytest.mark.parametrize(("unit", "energy", "force"), UNITS)
 def test_units_may_be_spelled_as_people_do(tmp_path, frames, unit, energy, force):
-    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} energy_units=eV"))
+    path = write(tmp_path / "a.xyz", xyz(frames))
     same(data.read(path, unit=unit), frames, energy, force)
 
 
@@ -664,6 +664,112 @@ def test_an_scf_that_did_not_converge_is_left_out(tmp_path, frames):
         (found,) = data.read([tmp_path / "a.out", tmp_path / "b.out"])
     np.testing.assert_allclose(found.get_potential_energy(), -HARTREE, rtol=1e-6)
     np.testing.assert_allclose(found.get_forces()[0, 0], HARTREE / BOHR / 20, rtol=1e-6)
+
+
+def test_outputs_of_programs_bring_their_unit(tmp_path):
+    """ASE has converted them: a unit that is told would convert them twice."""
+    path = write(tmp_path / "a.out", PWSCF)
+    with pytest.raises(ValueError, match="unit: the file says 1 eV .* leave unit out"):
+        data.read(path, unit="Ry/Bohr")
+
+
+def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
+    named = "energy={:.10f} energy_unit=Hartree forces_unit=Hartree/Bohr"
+    path = write(tmp_path / "a.xyz", xyz(frames, named))
+    same(data.read(path), frames, HARTREE, HARTREE / BOHR)
+    with pytest.raises(ValueError, match="unit: the file says 27.2"):
+        data.read(path, unit="eV/Å")
+    text = xyz(frames[:3], "energy={:.10f} energy_unit=eV") + xyz(frames[3:], named)
+    with pytest.raises(ValueError, match="its frames name different units"):
+        data.read(write(path, text))
+    short = [data.with_labels(a, a.get_potential_energy()) for a in frames]
+    for a, b in zip(short, frames, strict=True):
+        a.positions /= BOHR
+        a.calc.results["forces"], a.calc.atoms = b.get_forces(), a.copy()
+    text = xyz(short, "energy={:.10f} e_unit=eV length_unit=Bohr")
+    same(data.read(write(path, text)), frames, 1.0, 1 / BOHR)
+    with pytest.raises(ValueError, match="units=metal: tell it, with unit="):
+        data.read(write(path, xyz(frames, "energy={:.10f} units=metal")))
+
+
+def test_databases_of_ase_may_have_labels_in_their_columns(tmp_path, frames):
+    with connect(tmp_path / "a.db") as database:
+        for a in frames:
+            labels = {"forces": a.get_forces()}
+            energy = a.get_potential_energy()
+            bare = Atoms(a.numbers, a.positions)
+            database.write(bare, dft_energy=energy, gap=3.0, data=labels)
+    with pytest.warns(DataWarning, match="The energy is 'dft_energy'"):
+        same(data.read(tmp_path / "a.db"), frames)
+
+
+def test_each_property_of_schnetpack_has_its_own_unit(tmp_path, frames):
+    path = tmp_path / "a.db"
+    units = {"energy_atomisation": "kcal/mol", "energy": "eV", "forces": "eV/Ang"}
+    with connect(path) as database:
+        database.metadata = {"_property_unit_dict": units | {"dipole": "Debye"}}
+        for k, a in enumerate(frames):
+            energy = np.array([a.get_potential_energy()])
+            labels = {"energy_atomisation": np.array([-800.0 - k]), "energy": energy}
+            bare = Atoms(a.numbers, a.positions)
+            database.write(bare, data=labels | {"forces": a.get_forces()})
+    same(data.read(path), frames)
+    found = data.read(path, energy_key="energy_atomisation")
+    np.testing.assert_allclose(found[0].get_potential_energy(), -800 * KCAL_MOL)
+
+
+def test_a_restarted_run_of_cp2k_repeats_steps(tmp_path, frames):
+    text = {"pos": "", "frc": ""}
+    for k, a in enumerate(frames):
+        energy = a.get_potential_energy() / HARTREE
+        head = f"9\n i = {k % 3}, time = {k:.1f}, E = {energy:.12f}\n"
+        for name, rows in (
+            ("pos", a.positions),
+            ("frc", a.get_forces() * BOHR / HARTREE),
+        ):
+            lines = zip(a.symbols, rows, strict=True)
+            text[name] += head
+            text[name] += "".join(f"{s} {x} {y} {z}\n" for s, (x, y, z) in lines)
+    write(tmp_path / "run-frc-1.xyz", text["frc"])
+    with pytest.warns(DataWarning, match="writes no cell"):
+        same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
+
+
+def test_folders_are_searched_whole_but_for_hidden_ones(tmp_path, frames):
+    for name in ("run1", "run2", ".ipynb_checkpoints"):
+        (tmp_path / name).mkdir()
+        part = frames[:3] if name == "run1" else frames[3:]
+        write(tmp_path / name / "a.xyz", xyz(part))
+    (tmp_path / "vasp").mkdir()
+    write(tmp_path / "vasp/OUTCAR", "nothing\n")
+    with pytest.warns(DataWarning, match="OUTCAR:\nleft out"):
+        same(data.read(tmp_path), frames)
+    same(data.read(tmp_path / "run*"), frames)
+
+
+def test_a_frame_without_atoms_is_named(tmp_path, frames):
+    path = write(tmp_path / "a.xyz", xyz(frames[:1]) + "0\n\n")
+    with pytest.raises(ValueError, match="line 12: frame 1 has no atoms"):
+        data.read(path)
+
+
+def test_a_nan_in_an_npz_costs_one_frame(tmp_path, frames):
+    energies = np.array([a.get_potential_energy() for a in frames])
+    energies[2] = np.nan
+    np.savez(
+        tmp_path / "a.npz",
+        z=frames[0].numbers,
+        R=[a.positions for a in frames],
+        E=energies,
+        F=[a.get_forces() for a in frames],
+        e_unit="eV",
+        r_unit="Ang",
+    )
+    with (
+        pytest.warns(DataWarning, match=r"no numbers: frames \[2\]"),
+        pytest.warns(DataWarning, match="left out: a.npz, frame 2"),
+    ):
+        same(data.read(tmp_path / "a.npz"), [*frames[:2], *frames[3:]])
 
 
 PWSCF = """

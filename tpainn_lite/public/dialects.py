@@ -18,7 +18,7 @@ import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.io.formats import filetype
+from ase.io.formats import UnknownFileTypeError, filetype
 
 from .. import guards
 from ..bounds import heights
@@ -35,6 +35,7 @@ DECLARED = {  # in outputs of Gaussian and ORCA
 }
 UNCONVERGED = (
     "SCF NOT CONVERGED AFTER",  # ORCA
+    "Wavefunction not fully converged!",  # ORCA
     "Convergence failure -- run terminated",  # Gaussian
     "self-consistency was not achieved in the given",  # VASP
     "SCF run NOT converged",  # CP2K
@@ -168,7 +169,8 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     for named, told in zip(source[1:], unit or (None, None), strict=True):
         if named and told and not np.isclose(named, told):
             raise ValueError(
-                f"unit: the file says {named:.6g} eV (eV/Å), got {told:.6g}: leave it"
+                f"unit: the file says {named:.6g} eV (eV/Å), got {told:.6g}: leave "
+                "unit out"
             )
     energy = source.energy or (unit[0] if unit else 1.0)
     force = source.force or (unit[1] if unit else 1.0)
@@ -227,10 +229,11 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         return [file for path in paths for file in files(path)]
     path = guards.file(paths, "paths").expanduser()
     if path.is_dir() and not (path / "type.raw").exists():
-        inside = sorted(p for p in path.rglob("*") if p.is_file())
+        inside = [p for p in path.rglob("*") if p.is_file()]
+        inside = sorted(p for p in inside if "/." not in f"/{p.relative_to(path)}")
         runs = {p.parent: p for p in inside if p.name in CALCULATIONS}  # the last wins
-        found = [*runs.values()]
-        found = found or [p for p in inside if p.suffix.lower() in SUFFIXES]
+        found = [p for p in inside if p.suffix.lower() in SUFFIXES]
+        found = [*runs.values(), *(p for p in found if p.parent not in runs)]
         found += [p.parent for p in inside if p.name == "type.raw"]
         if not found:
             raise ValueError(f"{path}: no file in it ends in one of {SUFFIXES}")
@@ -238,7 +241,7 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     if path.exists():
         return [path]
     if found := sorted(map(Path, glob.glob(str(path)))):
-        return found
+        return [file for path in found for file in files(path)]
     raise ValueError(f"{path}: no such file")
 
 
@@ -254,7 +257,8 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
     if {".xyz", ".extxyz"} & {*inner.suffixes} or written:
         if formats.COMMENT.match(text):
             return formats.commented(path, text, notes)
-        return formats.Source([*xyz.frames_of(text, unit, notes)])
+        frames = [*xyz.frames_of(text, notes)]
+        return formats.Source(frames, *xyz.units_of(frames, unit is not None))
     if inner == Path(path.name):
         return _other(path, text, notes)
     with tempfile.TemporaryDirectory() as folder:
@@ -266,13 +270,14 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
 
 
 def _other(path: Path, text: str, notes: list[str]) -> formats.Source:
-    """Read a database of SchNetPack, or what ASE reads."""
-    if text.startswith("SQLite format 3"):
-        with ase.db.connect(path) as database:
-            ours = "_property_unit_dict" in database.metadata
-        if ours:
-            return formats.schnetpack(path)
-    return formats.Source(_ase(path, text, notes))
+    """Read a database, or what ASE reads, in eV and Å where a program wrote it."""
+    with contextlib.suppress(UnknownFileTypeError):
+        kind = filetype(str(path))
+        if kind in ("db", "json"):
+            return formats.database(path)
+        if kind.endswith(("traj", "trajectory")):
+            return formats.Source(_ase(path, text, notes))
+    return formats.Source(_ase(path, text, notes), 1.0, 1.0)
 
 
 def _text(content: bytes) -> str:

@@ -16,7 +16,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from .. import guards
-from ..data import result, with_labels
+from ..data import with_labels
 from ..datasets import SHIPPED
 from ..units import BOHR, HARTREE, KCAL_MOL
 from . import labels, unpack, xyz
@@ -76,8 +76,8 @@ def npz(path: Path, told: bool, notes: list[str]) -> Source:
     for k, (z, r, e, f) in enumerate(rows):
         there, scale = z > 0, length or 1.0
         atoms = Atoms(z[there], r[there] * scale, cell=cells[k] * scale, pbc=pbc[k])
-        with guards.at(f"frame {k}"):
-            found.append(with_labels(atoms, e, f[there]))
+        atoms.info["energy"], atoms.arrays["forces"] = e, f[there]
+        found.append(atoms)
     length = length or (None if told else 1.0)
     return Source(found, energy, energy / length if energy and length else None)
 
@@ -143,7 +143,7 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     found = {}
     for name, path in zip(("pool", "test"), paths, strict=False):
         frames, energy, force = npz(path, told=False, notes=[])
-        known = [(a, result(a, "energy"), result(a, "forces")) for a in frames]
+        known = [(a, a.info.pop("energy"), a.arrays.pop("forces")) for a in frames]
         found[name] = [with_labels(a, e * energy, f * force) for a, e, f in known]
     return found
 
@@ -250,31 +250,36 @@ def commented(path: Path, text: str, notes: list[str]) -> Source:
     """Read the XYZ (Å) of CP2K, xtb or ORCA, with energies (Hartree) in comments.
 
     Forces (Hartree/Bohr) of CP2K's NAME-pos-1.xyz are in NAME-frc-1.xyz, and belong to
-    the frame with the same step, "i = ".
+    the frame with the same step, "i = "; after a restart a step comes twice.
     """
     beside = path.with_name(path.name.replace("-pos-", "-frc-"))
-    forces: dict[str | None, list[list[str]]] = {}
+    forces: dict[tuple[str, int], list[list[str]]] = {}
     if beside != path and beside.exists():
-        for block in xyz.blocks(beside.read_text("utf-8")):
-            forces[_step_and_energy(block)[0]] = [line.split() for line in block[2:]]
+        for block, step, _ in _stepped(beside.read_text("utf-8")):
+            forces[step] = [line.split() for line in block[2:]]
     notes.append("Its program writes no cell into XYZ files: read as open structures.")
     frames = []
-    for block in xyz.blocks(text):
+    for block, step, energy in _stepped(text):
         rows = [line.split() for line in block[2:]]
         symbols = [re.match(r"[A-Z][a-z]?", row[0])[0] for row in rows]
         atoms = Atoms(symbols, np.array([row[1:4] for row in rows], float))
-        step, atoms.info["energy"] = _step_and_energy(block)
-        force = forces.get(step) if step else None
+        atoms.info["energy"], force = energy, forces.get(step)
         if force and [f[0] for f in force] == [row[0] for row in rows]:
             atoms.arrays["forces"] = np.array([f[1:4] for f in force], float)
         frames.append(atoms)
     return Source(frames, HARTREE, HARTREE / BOHR)
 
 
-def _step_and_energy(block: list[str]) -> tuple[str | None, float | None]:
-    found = COMMENT.match("\n".join(block[:2]))
-    energy = next(filter(None, found.groups()[1:]), None) if found else None
-    return found and found[1], energy and float(energy)
+def _stepped(text: str) -> Iterator[tuple[list[str], tuple[str, int], float | None]]:
+    """Yield the frames of an XYZ, the step and how often it came, and the energy."""
+    times: dict[str, int] = {}
+    for block in xyz.blocks(text):
+        step, *energies = (
+            found.groups() if (found := COMMENT.match("\n".join(block[:2]))) else [""]
+        )
+        times[step] = times.get(step, 0) + 1
+        energy = next(filter(None, energies), None)
+        yield block, (step, times[step]), energy and float(energy)
 
 
 def deepmd(path: Path) -> Source:
@@ -308,24 +313,33 @@ def deepmd(path: Path) -> Source:
     return Source(frames, 1.0, 1.0)
 
 
-def schnetpack(path: Path) -> Source:
-    """Read a database of SchNetPack, in the units of its metadata."""
-    with ase.db.connect(path) as database:
-        said = database.metadata
-        length = labels.energy_and_length(said.get("_distance_unit", "Ang"))[1]
-        frames = []
-        for row in database.select():
+def database(path: Path) -> Source:
+    """Read a database of ASE, or SchNetPack's, which names units in its metadata."""
+    frames = []
+    with ase.db.connect(path) as opened:
+        said = opened.metadata
+        units = said.get("_property_unit_dict")
+        factors = {k: _factor(k, v) for k, v in (units or {}).items()}
+        length = _factor("position", said.get("_distance_unit", "Ang"))
+        for row in opened.select():
             atoms = row.toatoms()
             atoms.set_cell(atoms.cell * length)
             atoms.positions *= length
-            atoms.calc = None
-            atoms.info |= {k: np.asarray(v) for k, v in row.data.items()}
+            atoms.calc = None if units else atoms.calc
+            values = {
+                k: np.asarray(v) * factors.get(k, 1.0) for k, v in row.data.items()
+            }
+            atoms.info |= row.key_value_pairs | values
             frames.append(atoms)
-    names = {k.lower(): v for k, v in said["_property_unit_dict"].items()}
-    energies = [
-        labels.energy_and_length(u)[0] for k, u in names.items() if "energy" in k
-    ]
-    forces = [labels.energy_and_length(u) for k, u in names.items() if "force" in k]
-    if None in (length, *energies, *sum(forces, ())) or not energies:
-        raise ValueError(f"its metadata need units of energy and force, have {names}")
-    return Source(frames, energies[0], forces[0][0] / forces[0][1] if forces else None)
+    return Source(frames, 1.0, 1.0) if units else Source(frames)
+
+
+def _factor(key: str, unit: str) -> float:
+    """Read the unit of a property, in eV and Å; 1 for what is no label."""
+    try:
+        energy, length = labels.energy_and_length(unit)
+    except ValueError:
+        if re.search("energy|force|position", key.lower()):
+            raise
+        return 1.0
+    return (length or 1.0) if energy is None else energy / (length or 1.0)

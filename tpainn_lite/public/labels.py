@@ -13,7 +13,6 @@ from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
-FREE = re.compile("free_energy")  # CASTEP's runs have no other
 SAME = 1e-5  # in the file's unit: two keys with one value
 ENERGIES = {  # eV, by what files and people write
     **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
@@ -57,7 +56,8 @@ def labels_of(
     for k, (atoms, values) in enumerate(zip(frames, kept, strict=True)):
         with guards.at(f"frame {k}"):
             chosen = _chosen(values, energy_key, ENERGY)
-            chosen = chosen or _chosen(values, energy_key, FREE)
+            if not chosen and not energy_key and atoms.calc:  # CASTEP's runs
+                chosen = _chosen(atoms.calc.results, "free_energy", ENERGY)
             numbers.append({key: _number(v) for key, v in chosen.items()})
             chosen = _chosen(values, forces_key, FORCES)
             arrays.append({key: _array(v, len(atoms)) for key, v in chosen.items()})
@@ -113,9 +113,11 @@ def _name_keys(found: list[dict], kept, name: str, told, notes: list[str]) -> No
                     f"with {name}_key={ranked[0]!r} or {name}_key={other!r}"
                 )
     used = {k for values in found for k, v in values.items() if v is not None}
-    if odd := [key for key in keys if key in used - {name} and told is None]:
+    if told is None and used - {name}:
+        n = {key: sum(v.get(key) is not None for v in found) for key in keys}
+        words = [f"{k!r}" + f" in {n[k]} frames" * (len(used) > 1) for k in n if n[k]]
         verb = "are" if name == "forces" else "is"
-        notes.append(f"The {name} {verb} {' or '.join(map(repr, odd))}.")
+        notes.append(f"The {name} {verb} {' or '.join(words)}.")
     if name == "energy" and keys:
         free = [_number(values.get("free_energy")) for values in kept]
         pairs = zip(free, found, strict=True)

@@ -1,6 +1,5 @@
 """Read extended XYZ as people write it: ASE reads a frame once it is put right."""
 
-import contextlib
 import io
 import re
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from .labels import energy_and_length
 
-UNIT = re.compile(r"(?:(?:energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
+UNIT = re.compile(r"(?:(energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 BEGINS = re.compile(r"\s*\d+[ \t]*\r?\n.*\n\s*[A-Z][a-z]?(?:\s+[-+.\d]+){3}")
@@ -32,6 +31,8 @@ def blocks(text: str) -> Iterator[list[str]]:
                 f"{lines[at].strip()[:40]!r}; the frames before it are whole"
             )
         n = int(lines[at])
+        if not n:
+            raise ValueError(f"line {at + 1}: frame {k} has no atoms; take it out")
         block = lines[at : at + n + 2]
         if len(block) < n + 2 or not all(map(str.strip, block[2:])):
             raise ValueError(
@@ -42,14 +43,14 @@ def blocks(text: str) -> Iterator[list[str]]:
         at, k = at + n + 2, k + 1
 
 
-def frames_of(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
+def frames_of(text: str, notes: list[str]) -> Iterator[Atoms]:
     """Yield the frames of an extended XYZ."""
     if not text.endswith("\n"):
         notes.append("The last line does not end: is its last number whole?")
     bare = plain = 0  # frames with columns that nothing names, with a number alone
     for k, block in enumerate(blocks(text)):
         try:
-            yield _frame(block, unit)
+            yield _frame(block)
         except Exception as error:  # ASE's readers raise whatever their parsers raise
             kind = "" if isinstance(error, ValueError) else type(error).__name__ + ": "
             raise ValueError(f"frame {k} cannot be read ({kind}{error})") from error
@@ -64,7 +65,7 @@ def frames_of(text: str, unit, notes: list[str]) -> Iterator[Atoms]:
         )
 
 
-def _frame(block: list[str], unit) -> Atoms:
+def _frame(block: list[str]) -> Atoms:
     """Read a frame with ASE, once what ASE does not know is put right."""
     header = re.sub(r"np\.(?:float|int)\d+\(([^()]*)\)", r"\1", block[1])
     header = FORTRAN.sub(r"\1e\2", header)
@@ -95,21 +96,55 @@ def _frame(block: list[str], unit) -> Atoms:
     lines = [block[0], header, *map(" ".join, rows)]
     atoms = ase.io.read(io.StringIO("\n".join(lines) + "\n"), format="extxyz")
     assert isinstance(atoms, Atoms)
-    for key in atoms.info if unit is None else ():
-        if UNIT.fullmatch(str(key)) and not _plain(str(atoms.info[key])):
-            raise ValueError(
-                f"its header says {key}={atoms.info[key]}: tell it, with unit="
-            )
     if masses:
         atoms.set_masses([masses.get(i, m) for i, m in enumerate(atoms.get_masses())])
     return atoms
 
 
-def _plain(unit: str) -> bool:
-    """Tell whether a unit is eV, Å or made of them."""
-    with contextlib.suppress(ValueError):
-        return {*energy_and_length(unit)} <= {1.0, None}
-    return False
+def units_of(frames: list[Atoms], told: bool) -> tuple[float | None, float | None]:
+    """Read the units of energy (eV) and force (eV/Å) that headers name, if they do.
+
+    Positions and cells come into Å. Raises `ValueError` for several units in one file,
+    and where that of forces is neither named nor `told`.
+    """
+    named = [tuple(_named(atoms.info, told)) for atoms in frames]
+    if len({*named}) > 1:
+        raise ValueError("its frames name different units: give each a file of its own")
+    energy, force, length = named[0] if named else (None, None, None)
+    for atoms in frames if length else ():
+        atoms.set_cell(atoms.cell * length)
+        atoms.positions *= length
+    if force is None and energy and (length or energy == 1):
+        force = energy / (length or 1.0)
+    if energy and force is None and not told:
+        raise ValueError(
+            "its header names a unit of energy only: tell both, with unit="
+        )
+    return energy, force
+
+
+def _named(info: dict, told: bool) -> Iterator[float | None]:
+    """Yield the units of energy, force and length that a header names, else None."""
+    found: dict[str, float | None] = {}
+    for key, value in info.items():
+        if (match := UNIT.fullmatch(str(key))) is None:
+            continue
+        try:
+            energy, length = energy_and_length(str(value))
+        except ValueError:
+            if told:
+                continue
+            raise ValueError(
+                f"its header says {key}={value}: tell it, with unit="
+            ) from None
+        kind = (match[1] or "all")[0].lower()
+        if kind in "ea":
+            found["energy"] = energy
+        if kind in "fa" and energy and length:
+            found["force"] = energy / length
+        if kind in "lpra":
+            found["length"] = length
+    yield from map(found.get, ("energy", "force", "length"))
 
 
 def _nine_components(match: re.Match) -> str:

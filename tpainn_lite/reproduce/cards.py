@@ -111,8 +111,6 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
         kinds = {s: len(set(groups_of(part, groups))) for s, part in splits.items()}
         rows[plural(groups)] = kinds
     if {"pool", "test"} <= set(splits):
-        from ..course.own_data import nearest  # slow to import: most jobs write no set
-
         distance = nearest(splits["test"], splits["pool"])
         rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows
@@ -134,3 +132,25 @@ def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
         ],
         "atomic_energies_eV": {str(z): e for z, e in free.items()},
     }
+
+
+def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
+    """Find the smallest RMS difference (Å) of distances, of equal compositions.
+
+    None if there is no pair.
+    """
+    theirs, gaps = {}, []
+    for atoms in other:
+        theirs.setdefault(atoms.get_chemical_formula(), []).append(_distances(atoms))
+    for atoms in one:
+        if known := theirs.get(atoms.get_chemical_formula()):
+            gaps.append(((_distances(atoms) - known) ** 2).mean(axis=1).min())
+    return float(np.sqrt(min(gaps))) if gaps else None
+
+
+def _distances(atoms: Atoms) -> np.ndarray:
+    """Sort distances (Å) by elements and length: blind to rotation and numbering."""
+    i, j = np.triu_indices(len(atoms), 1)
+    lengths = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[i, j]
+    pairs = np.sort([atoms.numbers[i], atoms.numbers[j]], axis=0)
+    return lengths[np.lexsort((lengths, pairs[1], pairs[0]))]
