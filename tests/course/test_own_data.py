@@ -1,7 +1,5 @@
 """Other people's files: each ends as structures, or in a sentence that helps."""
 
-import ast
-import asyncio
 import re
 from pathlib import Path
 
@@ -338,55 +336,34 @@ def test_an_npz_that_does_not_fit_is_refused(change, words, tmp_path, frames):
 
 
 def lesson(path):
-    """Run the cells of lesson 08 that bring, teach, doubt and split, for a file."""
+    """Run the cells of lesson 08 that bring, start and doubt, for a file."""
     file = Path(__file__).parents[2] / "notebooks/08_your_own_data.ipynb"
     cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
     cells = [source for source in cells if "google.colab" not in source]
-    last = next(k for k, source in enumerate(cells) if "pool_and_test" in source)
+    last = next(k for k, source in enumerate(cells) if "doubt_units" in source)
     cells[0] = cells[0].replace('PATH = ""', f"PATH = {str(path)!r}")
     names = {}
     for source in cells[: last + 1]:
-        code = compile(source, file.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        if waits := eval(code, names):
-            asyncio.run(waits)
+        exec(compile(source, file.name, "exec"), names)
     return names
 
 
 def test_lesson_08_takes_a_readers_file(tmp_path, frames):
     names = lesson(written(tmp_path, frames))
     assert names["own"]
-    assert names["start"] == "molecules-mmff94"
-    assert len(names["pool"]) + len(names["test"]) == 11
+    assert names["start"].name == "molecules-mmff94"
+    assert (len(names["found"].frames), names["doubt"]) == (12, None)
     boxes = written(tmp_path, datasets.load("water-dft")["pool"][:12], "w.extxyz")
-    assert lesson(boxes)["start"] == "water-qtip4pf-longer"
-
-
-def test_lesson_08_teaches_what_no_checkpoint_knows(tmp_path, monkeypatch):
-    monkeypatch.setattr(lessons, "PROFILE", "ci")
-    some = molecules.sample("CF", 12, temperature=400.0, seed=5)
-    mine = [relabelled(a, a.get_potential_energy() - 3760.0) for a in some]
-    names = lesson(written(tmp_path, mine))
-    assert names["start"] == own_data.OWN
-    assert names["training"].value[0] is names["student"]
-    assert set(names["student"].reference_energies) == {1, 6, 9}
-    assert names["doubt"] is None
-    assert len(names["pool"]) + len(names["test"]) == 11
-
-
-def beryllium(frames):
-    for a in frames:
-        a.numbers[2] = 4
-    return frames
+    assert lesson(boxes)["start"].name == "water-qtip4pf-longer"
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (overlapping_frames, "0.17 Å apart"),
-        (beryllium, "elements .*4, 6.*lessons 01 and 02 show how"),
         (
             lambda frames: in_units(frames, *[units.KCAL_MOL] * 2),
-            "unit='kcal/mol/Å'.*Put it into UNIT",
+            "unit='kcal/mol/Å'.*Put this into HOW",
         ),
     ],
 )
