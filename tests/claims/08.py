@@ -9,6 +9,10 @@ claim(
     not own and len(found.frames) == 10 and "frame 10" in " ".join(found.notes),
 )
 claim(
+    "It also notes that the energies are as large as total energies in kcal/mol.",
+    "total energies in kcal/mol" in " ".join(read_as["read as eV/Å"].notes),
+)
+claim(
     "As a number, the same force is 23 times larger in kcal/mol/Å than in eV/Å.",
     round(1 / units.LABEL_UNITS["kcal/mol/Å"][0]) == 23,
 )
