@@ -42,11 +42,11 @@ BOXES = {
     "tuned": ((1e-3, 0, 1e-3), (3e-3, 0, 1e-3), (3e-3, PULL, 1e-3), (3e-3, 0, 0.01)),
     "scratch": ((3e-3, 0, 1e-3), (1e-2, 0, 1e-3), (3e-2, 0, 1e-3), (1e-2, 0, 0.01)),
 }
-TRIALS = {  # kind, whether forces are labelled -> candidates, sizes, draws
-    ("molecule", True): (FORCES, (10,), 1),
-    ("molecules", True): (FORCES, (10, 30, 100), 1),
-    ("molecules", False): (ALONE, (100,), 1),
-    ("molecule", False): (ALONE, (10,), 1),
+TRIALS = {  # kind, whether forces are labelled -> candidates, {size: draws}
+    ("molecule", True): (FORCES, {10: 1}),
+    ("molecules", True): (FORCES, {10: 1, 30: 1, 100: 1}),
+    ("molecules", False): (ALONE, {100: 1}),
+    ("molecule", False): (ALONE, {10: 1}),
 }
 JUDGED = "force_mae", "energy_mae", "energy_mae_kcal"  # meV/Å, meV/atom, kcal/mol
 TRIED = "lr", "l2_sp", "energy_weight", "force_weight", "batch_size"
@@ -57,8 +57,9 @@ FILES = {tune.TRIALS: [f"{tune.TRIALS}.json"]}
 def parts(name: str) -> dict[str, Part]:
     """List the arms at each size and draw."""
     found = {}
-    for (kind, forces), (candidates, sizes, draws) in TRIALS.items():
-        for seed, n, arm in product(range(draws), sizes, candidates):
+    for (kind, forces), (candidates, sizes) in TRIALS.items():
+        draws = [(seed, n) for n, most in sizes.items() for seed in range(most)]
+        for (seed, n), arm in product(draws, candidates):
             task = dict(kind=kind, forces=forces, arm=arm, n=n, seed=seed)
             read, teacher, *how = DATA[kind]
             settings = candidates[arm], how, HELD_OUT, asdict(tune.SCRATCH)
