@@ -43,7 +43,7 @@ BOXES = {
     "scratch": ((3e-3, 0, 1e-3), (1e-2, 0, 1e-3), (3e-2, 0, 1e-3), (1e-2, 0, 0.01)),
 }
 TRIALS = {  # kind, whether forces are labelled -> candidates, {size: draws}
-    ("molecule", True): (FORCES, {10: 1}),
+    ("molecule", True): (FORCES, {10: 1, 30: 1}),
     ("molecules", True): (FORCES, {10: 1, 30: 1, 100: 1}),
     ("molecules", False): (ALONE, {100: 1}),
     ("molecule", False): (ALONE, {10: 1}),
