@@ -39,9 +39,8 @@ def own(options: argparse.Namespace) -> None:
     """Tune a potential on a user's own files, and say what was written."""
     from .course import own_data  # imports torch and OpenMM
 
-    unit = options.unit and (
-        options.unit[0] if len(options.unit) == 1 else options.unit
-    )
+    first, *more = options.unit or [None]
+    unit = (first, *more) if more else first
     keys = {name: getattr(options, name) for name in ("energy_key", "forces_key")}
     found = own_data.read(options.files, unit, **keys, gradients=options.gradients)
     print(f"{len(found.frames)} structures", *found.notes, sep="\n- ")
@@ -88,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             own(options)
             return
         count = len(copy_lessons(options.folder))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         parser.error(str(error))
     print(
         f"{count} lessons are in {shown(options.folder)}. Open them:\n"

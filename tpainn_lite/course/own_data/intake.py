@@ -22,7 +22,7 @@ from ...guards import at, checked, element_energies, structures
 from ...public import dialects, doubts
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
-MOST = 5000  # structures; more are not used
+MOST = 2000  # structures: 600 steps of five see no more
 NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
@@ -91,14 +91,12 @@ def look(frames: Sequence[Atoms], notes: Sequence[str] = ()) -> Intake:
         frames = copy.deepcopy([*frames])  # the caller's keep theirs
         count = data.unconstrained(frames)
         notes.append(f"{count} structures had ASE constraints: taken off.")
-    if len(frames) > MOST:
-        notes.append(
-            f"More than {MOST} structures: only the first {MOST} are used; take every "
-            "tenth if they come from one run."
-        )
-    frames = check(dialects.boxed(frames[:MOST], notes), labelled=False)
+    frames = check(dialects.boxed(frames, notes), labelled=False)
     _refuse_ions(frames, notes)
     frames, atoms = _without_free_atoms(frames, notes)
+    if (n := len(frames)) > MOST:
+        notes.append(f"{n} structures: {MOST} of them are used, evenly spaced.")
+        frames = [frames[i * n // MOST] for i in range(MOST)]
     forces = any(data.result(a, "forces") is not None for a in frames)
     frames = dialects.complete(frames, forces, notes)
     if not forces:

@@ -198,10 +198,8 @@ def _usual(start: starts.Start, frames: Sequence[Atoms], forces: bool) -> FitCon
 
 
 def _few(frames: Sequence[Atoms]) -> list[str]:
-    if (n := len(frames)) >= FOLDS:
-        return []
-    words = f"{n} structures only: each was tested by a potential that learned from"
-    return [f"{words} {n - 1}, so the error is hardly known. Label some more."]
+    words = f"{len(frames)} structures only: the error is hardly known. Label more."
+    return [words] if len(frames) < FOLDS else []
 
 
 def _unlike(frames: Sequence[Atoms], parts: Sequence[np.ndarray]) -> list[str]:
