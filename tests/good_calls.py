@@ -253,7 +253,7 @@ def arguments(folder: Path) -> dict[str, dict]:
         "dynamics.Run": dict(self=partial(_new_run, box), atoms=box, potential=spc)
         | dict(barostat=True, steps=2, pressure=1.0),
         "graphs.structure": plain,
-        "engine.whole": dict(atoms=box),
+        "engine.whole": dict(atoms=box, reach=None),
         "engine.system_energy_forces": dict(atoms=box),
         "model.PotentialConfig": vars(SMALL),
         "model.Potential": dict(self=small, config=SMALL, path=folder / "out"),
