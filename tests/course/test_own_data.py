@@ -160,6 +160,7 @@ def with_initial(kind):
             "charge=1.: mine.traj, frame 4",
         ),
         (lambda frames: frames[4].info.update(multiplicity=3), "multiplicity=3"),
+        (lambda frames: frames[4].info.update(net_charge="+1 e"), "net_charge=.1 e"),
         (with_initial("charges"), "initial charges add up to 1"),
         (with_initial("magnetic_moments"), "initial magnetic moments add up to 1"),
         (

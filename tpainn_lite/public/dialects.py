@@ -29,7 +29,7 @@ from . import doubts, formats, labels, unpack, xyz
 SUFFIXES = (".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml")
 CALCULATIONS = ("OUTCAR", "vasprun.xml")  # a folder of them needs no other file
 PROGRAMS = ("Entering Gaussian System", "* O   R   C   A *")  # an output begins so
-DECLARED = {  # in outputs of Gaussian and ORCA
+DECLARED = {  # in outputs of Gaussian and ORCA, where not 0 and 1
     "charge": r"(?:Charge =|Total Charge\s+Charge\s+\.+)\s*(-?[1-9]\d*)\b",
     "multiplicity": r"(?:Multiplicity =|Multiplicity\s+Mult\s+\.+)\s*(\d+)\b",
 }
@@ -38,6 +38,7 @@ UNCONVERGED = (
     "Wavefunction not fully converged!",  # ORCA
     "Convergence failure -- run terminated",  # Gaussian
     "self-consistency was not achieved in the given",  # VASP
+    "EDIFF was not reached (unconverged)",  # VASP 6
     "SCF run NOT converged",  # CP2K
     "convergence NOT achieved after",  # Quantum ESPRESSO
     "Calculation failed to converge",  # NWChem
@@ -312,7 +313,8 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
             how = dict(format=kind, do_not_split_by_at_sign=True)
             frames = [a for part in parts for a in ase.io.read(part, ":", **how)]
             for name, pattern in DECLARED.items():
-                if said_so := {*map(int, re.findall(pattern, text))} - {0, 1}:
+                usual = {0} if name == "charge" else {1}
+                if said_so := {*map(int, re.findall(pattern, text))} - usual:
                     for atoms in frames:
                         atoms.info[name] = max(said_so, key=abs)
     except Exception as error:  # ASE's readers raise whatever their parsers raise
@@ -324,6 +326,9 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
         lacking = "energies" if frames else "structures"
         raise ValueError(f"no {lacking} in it that ASE can read.{ELSE}")
     notes += dict.fromkeys(f"ASE says: {getattr(w, 'message', w)}." for w in said)
+    beside = path.with_name("OUTCAR")  # vasprun.xml does not say it
+    if path.name == "vasprun.xml" and beside.is_file():
+        text = beside.read_text("utf-8", "replace")
     bad = sum(text.count(words) for words in UNCONVERGED)
     if bad:
         raise ValueError(f"{bad} of its SCF cycles did not converge: take them out")

@@ -5,6 +5,7 @@ What is wrong beyond doubt raises `ValueError`, in words; what is odd becomes a 
 
 import copy
 import itertools
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from ...public import dialects, doubts
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 2000  # structures: 600 steps of five see no more
-NEUTRAL = {"charge": 0.5, "total_charge": 0.5}  # keys of `Atoms.info`, most allowed
+NEUTRAL = dict.fromkeys(("charge", "total_charge", "net_charge", "tot_charge"), 0.5)
 NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
+"""Keys of `Atoms.info`, and the most that is allowed."""
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
 LARGE = 200  # atoms: boxes of so many are liquids or solids
@@ -179,9 +181,9 @@ def _declared(atoms: Atoms) -> list[str]:
     words = []
     said = {str(key).lower(): value for key, value in atoms.info.items()}
     for key, most in NEUTRAL.items():
-        value = said.get(key, 0)
-        if isinstance(value, (int, float, np.number)) and abs(value) > most:
-            words.append(f"{key}={value:g}")
+        value = re.match(r"\s*[-+]?\d+(\.\d+)?", str(said.get(key, 0)))  # also "+1 e"
+        if value and abs(float(value[0])) > most:
+            words.append(f"{key}={said[key]}")
     for name in ("charges", "magnetic_moments")[: 1 if atoms.pbc.any() else 2]:
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
