@@ -387,6 +387,8 @@ def test_frames_of_one_atom_are_free_atoms(tmp_path, frames):
     assert "H -13.6000 eV, O -2042.5000 eV" in " ".join(found.notes)
     found = own_data.read(path, "kcal/mol/Å")
     assert found.atomic_energies[1] == pytest.approx(-13.6 * units.KCAL_MOL)
+    with pytest.raises(ValueError, match="mine.extxyz: has free atoms only"):
+        own_data.read(written(tmp_path, free))
     path = written(tmp_path, [*some, *free, with_labels(Atoms("H"), -12.0)])
     with pytest.raises(ValueError, match="mine.extxyz: of its frames of one atom"):
         own_data.read(path)

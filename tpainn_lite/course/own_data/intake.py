@@ -96,6 +96,8 @@ def look(frames: Sequence[Atoms], notes: Sequence[str] = ()) -> Intake:
     frames = check(dialects.boxed(frames, notes), labelled=False)
     _refuse_ions(frames, notes)
     frames, atoms = _without_free_atoms(frames, notes)
+    if not frames:
+        raise ValueError("has free atoms only: needs structures of two and more atoms")
     if (n := len(frames)) > MOST:
         notes.append(f"{n} structures: {MOST} of them are used, evenly spaced.")
         frames = [frames[i * n // MOST] for i in range(MOST)]
