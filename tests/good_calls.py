@@ -63,7 +63,8 @@ INNER = {  # no doors, and why
     " public.dialects.boxed public.dialects.places public.doubts.doubts"
     " public.doubts.structures_and_forces public.doubts.energies public.doubts.line"
     " public.doubts.total_unit public.unpack.content_of public.xyz.blocks"
-    " public.labels.energy_and_length public.xyz.frames_of public.xyz.units_of"
+    " public.labels.energy_and_length public.labels.named_units"
+    " public.xyz.frames_of public.xyz.units_of"
     " public.formats.npz"
     " public.formats.commented public.formats.deepmd public.formats.database"
     " data.DataWarning data.result public.labels.keys_of",

@@ -321,7 +321,7 @@ CELL = np.diag([9.0, 9.0, 9.0])
         (lambda plain: dict(z=plain["z"][:-1]), "z: needs the shape"),
         (lambda plain: dict(F=plain["F"][:, :-1]), "F: needs the shape"),
         (lambda plain: dict(E=plain["E"][:-1]), "E: needs the shape"),
-        (lambda _: dict(e_unit="furlong"), "e_unit: its unit: needs one of .*furlong"),
+        (lambda _: dict(e_unit="furlong"), "e_unit=furlong: tell it.*needs one of"),
         (lambda _: dict(lattice=CELL + np.triu(np.ones((3, 3)), 1)), "rows or columns"),
         (lambda _: dict(cell=CELL[0]), r"cell: needs the shape \(3, 3\)"),
         (lambda _: dict(pbc=True), "pbc: the file has no cell"),

@@ -32,15 +32,19 @@ def boxes():
     return datasets.load("water-dft")["pool"][:2]
 
 
-def xyz(frames, energy="energy={:.10f}", forces="forces") -> str:
+def lines(symbols, *columns) -> str:
+    """Write a line an atom: its symbol, and numbers of arrays (N, 3)."""
+    rows = zip(symbols, np.hstack(columns), strict=True)
+    return "".join(f"{s} {' '.join(f'{x:.12f}' for x in row)}\n" for s, row in rows)
+
+
+def xyz(frames, energy="energy={:.10f}", forces="forces", header=HEADER) -> str:
     """Write an extended XYZ by hand, with the energy and the force column as told."""
     text = ""
     for a in frames:
         said = energy.format(a.get_potential_energy())
-        text += f"{len(a)}\n{HEADER.format(energy=said, forces=forces)}\n"
-        rows = zip(a.symbols, a.positions, a.get_forces(), strict=True)
-        for symbol, r, f in rows:
-            text += " ".join([symbol, *(f"{x:.10f}" for x in (*r, *f))]) + "\n"
+        text += f"{len(a)}\n{header.format(energy=said, forces=forces)}\n"
+        text += lines(a.symbols, a.positions, a.get_forces())
     return text
 
 
@@ -63,6 +67,7 @@ def write(path: Path, text: str) -> Path:
 PLAIN = {  # what is written -> how
     "plain": {},
     "Fortran's exponent": {"energy": "energy={:.10E}"},
+    "words": {"energy": 'energy="{:.10f} eV"'},
     "NumPy's text": {"energy": "energy=np.float64({:.10f})"},
     "a free energy that is the same": {
         "energy": "energy={0:.10f} free_energy={0:.10f}"
@@ -110,10 +115,7 @@ def test_forces_in_the_header_are_read(tmp_path, frames):
     for a in frames:
         forces = str(a.get_forces().tolist())
         text += f'{len(a)}\nenergy={a.get_potential_energy()} forces="_JSON {forces}"\n'
-        text += "".join(
-            f"{s} {x:.10f} {y:.10f} {z:.10f}\n"
-            for s, (x, y, z) in zip(a.symbols, a.positions, strict=True)
-        )
+        text += lines(a.symbols, a.positions)
     same(data.read(write(tmp_path / "a.xyz", text)), frames)
 
 
@@ -215,6 +217,7 @@ BROKEN = {
         "frame 0: energy",
     ),
     "empty": (lambda t: "", "the file is empty"),
+    "no atoms": (lambda t: t + "0\n\n", "line 67: frame 6 has no atoms"),
 }
 
 
@@ -225,14 +228,23 @@ def test_broken_files_end_in_a_sentence(tmp_path, frames, harm, words):
         data.read(path)
 
 
-def test_units_are_those_that_are_told(tmp_path, frames):
+UNITS = [
+    ("kcal/mol/Å", KCAL_MOL, KCAL_MOL),
+    ("kcal mol-1 Ang-1", KCAL_MOL, KCAL_MOL),
+    (("eV/Å", "Hartree/Bohr"), 1.0, HARTREE / BOHR),
+    (("Eh", "Ha/a0"), HARTREE, HARTREE / BOHR),
+    ("eV / Bohr", 1.0, 1 / BOHR),
+]
+
+
+@pytest.mark.parametrize(("unit", "energy", "force"), UNITS)
+def test_units_are_those_that_are_told(tmp_path, frames, unit, energy, force):
     path = write(tmp_path / "a.xyz", xyz(frames))
-    same(data.read(path, unit="kcal/mol/Å"), frames, KCAL_MOL, KCAL_MOL)
-    mixed = data.read(path, unit=("eV/Å", "Hartree/Bohr"))
-    same(mixed, frames, 1.0, HARTREE / BOHR)
-    same(data.read(path, gradients=True), frames, force=-1.0)
-    with pytest.raises(ValueError, match="unit: needs one of"):
-        data.read(path, unit="furlong")
+    same(data.read(path, unit=unit), frames, energy, force)
+    same(data.read(path, unit=unit, gradients=True), frames, energy, -force)
+    for other in ("furlong", "eV", float("nan"), ("eV",)):
+        with pytest.raises(ValueError, match="unit: needs one of"):
+            data.read(path, unit=other)
 
 
 def test_deepmd_folders_are_read(tmp_path, boxes):
@@ -255,44 +267,40 @@ def test_deepmd_folders_are_read(tmp_path, boxes):
 
 
 def test_databases_of_schnetpack_are_read_in_their_units(tmp_path, frames):
-    path = tmp_path / "a.db"
+    path, units = tmp_path / "a.db", {"forces": "kcal/mol/Ang", "dipole": "Debye"}
     with connect(path) as database:
-        database.metadata = {
-            "_property_unit_dict": {"energy": "kcal/mol", "forces": "kcal/mol/Ang"},
-            "_distance_unit": "Ang",
-        }
-        for a in frames:
-            energy, forces = a.get_potential_energy(), a.get_forces()
-            labels = {"energy": np.array([energy]), "forces": forces}
-            bare = Atoms(a.numbers, a.positions)
-            database.write(bare, data={k: v / KCAL_MOL for k, v in labels.items()})
+        units |= {"energy_atomisation": "Hartree", "energy": "kcal/mol"}
+        database.metadata = {"_property_unit_dict": units, "_distance_unit": "Ang"}
+        for k, a in enumerate(frames):
+            labels = {"energy_atomisation": np.array([-30.0 - k])}
+            labels["energy"] = np.array([a.get_potential_energy() / KCAL_MOL])
+            labels["forces"] = a.get_forces() / KCAL_MOL
+            database.write(Atoms(a.numbers, a.positions), data=labels)
     same(data.read(path), frames)
+    found = data.read(path, energy_key="energy_atomisation")
+    np.testing.assert_allclose(found[0].get_potential_energy(), -30 * HARTREE)
     with pytest.raises(ValueError, match="unit: the file says"):
         data.read(path, unit="Hartree/Bohr")
 
 
-def test_cp2k_positions_and_forces_are_read(tmp_path, frames):
+@pytest.mark.parametrize("steps", [6, 3])  # after a restart they come again
+def test_cp2k_positions_and_forces_are_read(tmp_path, frames, steps):
     text = {"pos": "", "frc": ""}
     for k, a in enumerate(frames):
         energy = a.get_potential_energy() / HARTREE
-        head = f"{len(a)}\n i = {k}, time = {k:.1f}, E = {energy:.12f}\n"
-        for name, rows in (
-            ("pos", a.positions),
-            ("frc", a.get_forces() * BOHR / HARTREE),
-        ):
-            text[name] += head + "".join(
-                f"{s} {x:.12f} {y:.12f} {z:.12f}\n"
-                for s, (x, y, z) in zip(a.symbols, rows, strict=True)
-            )
+        head = f"{len(a)}\n i = {k % steps}, time = {k:.1f}, E = {energy:.12f}\n"
+        text["pos"] += head + lines(a.symbols, a.positions)
+        text["frc"] += head + lines(a.symbols, a.get_forces() * BOHR / HARTREE)
+    path = write(tmp_path / "run-pos-1.xyz", text["pos"])
     write(tmp_path / "run-frc-1.xyz", text["frc"])
     with pytest.warns(DataWarning, match="writes no cell"):
-        same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
+        same(data.read(path), frames)
     write(tmp_path / "run-frc-1.xyz", text["frc"].replace("i = ", "i = 1"))
     with (
         pytest.warns(DataWarning, match="writes no cell"),
         pytest.raises(ValueError, match="no frame has forces"),
     ):
-        data.read(tmp_path / "run-pos-1.xyz")
+        data.read(path)
 
 
 DOUBTS = {
@@ -386,20 +394,6 @@ def test_an_npz_that_cannot_be_unpacked(tmp_path):
         ValueError, match="odd.npz: .*(more than a gigabyte|read array)"
     ):
         data.read(path)
-
-
-def test_an_energy_in_words_of_its_unit_is_read(tmp_path, frames):
-    text = xyz(frames, 'energy="{:.10f} eV"')
-    same(data.read(write(tmp_path / "a.xyz", text)), frames)
-
-
-def test_a_header_that_names_a_unit_needs_it_told(tmp_path, frames):
-    text = xyz(frames, "energy={:.10f} energy_unit=Hartree")
-    path = write(tmp_path / "a.xyz", text)
-    with pytest.raises(ValueError, match="a unit of energy only: tell both"):
-        data.read(path)
-    same(data.read(path, unit="Hartree/Å"), frames, HARTREE, HARTREE)
-    same(data.read(write(path, text.replace("Hartree", "eV"))), frames)
 
 
 def test_names_that_look_like_numbers_stay(tmp_path, frames):
@@ -530,20 +524,6 @@ def test_files_are_read_together(tmp_path, frames):
         same(data.read([first, other], **keys), frames[2:])
 
 
-UNITS = [
-    ("Hartree/Bohr", HARTREE, HARTREE / BOHR),
-    ("kcal mol-1 Ang-1", KCAL_MOL, KCAL_MOL),
-    (("Eh", "Ha/a0"), HARTREE, HARTREE / BOHR),
-    ("eV / Bohr", 1.0, 1 / BOHR),
-]
-
-
-@pytest.mark.parametrize(("unit", "energy", "force"), UNITS)
-def test_units_may_be_spelled_as_people_do(tmp_path, frames, unit, energy, force):
-    path = write(tmp_path / "a.xyz", xyz(frames))
-    same(data.read(path, unit=unit), frames, energy, force)
-
-
 @pytest.mark.parametrize("vector", [10.0, 60.0, 0.0])
 def test_slabs_become_boxes_of_the_same_energy(tmp_path, vector):
     slab = fcc111("Cu", (2, 2, 2), vacuum=None)
@@ -567,42 +547,33 @@ def test_slabs_become_boxes_of_the_same_energy(tmp_path, vector):
         data.read(write(tmp_path / "a.xyz", torn))
 
 
-PROGRAMS = {
-    "xtb": " energy: {:.12f} gnorm: 0.0123 xtb: 6.5.1 (579679a)",
-    "ORCA": "Coordinates from ORCA-job ethanol E {:.12f}",
+COMMENTS = {  # and the unit that is told
+    "xtb": (" energy: {energy} gnorm: 0.0123 xtb: 6.5.1", None, "writes no cell"),
+    "ORCA": ("Coordinates from ORCA-job a E {energy}", None, "writes no cell"),
+    "CREST": ("   {energy}", ("Hartree", "eV/Å"), "number above 6 structures"),
 }
 
 
-@pytest.mark.parametrize("comment", PROGRAMS.values(), ids=PROGRAMS)
-def test_energies_in_comments_of_programs_are_read(tmp_path, frames, comment):
-    text = xyz(frames, forces="velo")
-    for a in frames:
-        energy = a.get_potential_energy()
-        header = HEADER.format(energy=f"energy={energy:.10f}", forces="velo")
-        text = text.replace(header, comment.format(energy / HARTREE))
+@pytest.mark.parametrize(("header", "unit", "said"), COMMENTS.values(), ids=COMMENTS)
+def test_energies_in_comments_are_read(tmp_path, frames, header, unit, said):
+    energies = [a.get_potential_energy() for a in frames]
+    small = [
+        data.with_labels(a, e / HARTREE) for a, e in zip(frames, energies, strict=True)
+    ]
+    text = "".join(
+        f"9\n{header.format(energy=a.get_potential_energy())}\n"
+        + lines(a.symbols, a.positions)
+        for a in small
+    )
     for name in ("opt.log", "opt.xyz"):
-        with pytest.warns(DataWarning, match="writes no cell"):
-            found = data.read(write(tmp_path / name, text), forces=False)
-        energies = [a.get_potential_energy() for a in found]
-        wanted = [a.get_potential_energy() for a in frames]
-        np.testing.assert_allclose(energies, wanted, rtol=1e-10)
-
-
-def test_a_number_above_a_structure_is_its_energy(tmp_path, frames):
-    text = ""
-    for a in frames:
-        text += f"9\n   {a.get_potential_energy() / HARTREE:.8f}\n"
-        rows = zip(a.symbols, a.positions, strict=True)
-        text += "".join(f"{s} {x} {y} {z}\n" for s, (x, y, z) in rows)
-    path = write(tmp_path / "crest.xyz", text)
-    said = "(?s)number above 6 structures.*as large as total energies in Hartree"
-    with pytest.warns(DataWarning, match=said):
-        data.read(path, forces=False)
-    with pytest.warns(DataWarning, match="number above 6 structures"):
-        found = data.read(path, forces=False, unit=("Hartree", "eV/Å"))
-    energies = [a.get_potential_energy() for a in found]
-    wanted = [a.get_potential_energy() for a in frames]
-    np.testing.assert_allclose(energies, wanted, rtol=1e-9)
+        path = write(tmp_path / name, text)
+        with pytest.warns(DataWarning, match=said):
+            found = data.read(path, forces=False, unit=unit)
+        given = [a.get_potential_energy() for a in found]
+        np.testing.assert_allclose(given, energies, rtol=1e-10)
+    if unit:
+        with pytest.warns(DataWarning, match="(?s)as total energies in Hartree"):
+            data.read(path, forces=False)
 
 
 def test_energies_of_castep_are_free_energies(tmp_path, boxes):
@@ -610,20 +581,18 @@ def test_energies_of_castep_are_free_energies(tmp_path, boxes):
     for a in boxes:
         e = a.get_potential_energy() / HARTREE
         text += f"  0.0\n  {e:.14E} {e:.14E} 0.0   <-- E\n"
-        for v in a.cell / BOHR:
-            text += " {:.12E} {:.12E} {:.12E}  <-- h\n".format(*v)
-        for key, rows in {
-            "R": a.positions / BOHR,
-            "F": a.get_forces() * BOHR / HARTREE,
-        }.items():
-            for k, (s, v) in enumerate(zip(a.symbols, rows, strict=True)):
-                numbers = " ".join(f"{x:.14E}" for x in v)
-                text += f" {s} {k + 1} {numbers}  <-- {key}\n"
+        text += "".join(" {} {} {}  <-- h\n".format(*v) for v in a.cell / BOHR)
+        forces = a.get_forces() * BOHR / HARTREE
+        for key, rows in (("R", a.positions / BOHR), ("F", forces)):
+            each = enumerate(lines(a.symbols, rows).splitlines(), start=1)
+            text += "".join(
+                line.replace(" ", f" {k} ", 1) + f"  <-- {key}\n" for k, line in each
+            )
         text += "\n"
     with pytest.warns(DataWarning, match="The energy is 'free_energy'"):
         found = data.read(write(tmp_path / "a.md", text))
     for a, b in zip(found, boxes, strict=True):  # CODATA of other years
-        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-6)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), rtol=1e-6, atol=1e-9)
         energies = a.get_potential_energy(), b.get_potential_energy()
         np.testing.assert_allclose(*energies, rtol=1e-6)
 
@@ -662,15 +631,10 @@ def test_an_scf_that_did_not_converge_is_left_out(tmp_path, frames):
     write(tmp_path / "a.out", PWSCF)
     with pytest.warns(DataWarning, match="b.out:\nleft out: 1 of its SCF cycles did"):
         (found,) = data.read([tmp_path / "a.out", tmp_path / "b.out"])
+    with pytest.raises(ValueError, match="unit: the file says 1 eV .* leave unit out"):
+        data.read(tmp_path / "a.out", unit="Ry/Bohr")  # ASE has converted it
     np.testing.assert_allclose(found.get_potential_energy(), -HARTREE, rtol=1e-6)
     np.testing.assert_allclose(found.get_forces()[0, 0], HARTREE / BOHR / 20, rtol=1e-6)
-
-
-def test_outputs_of_programs_bring_their_unit(tmp_path):
-    """ASE has converted them: a unit that is told would convert them twice."""
-    path = write(tmp_path / "a.out", PWSCF)
-    with pytest.raises(ValueError, match="unit: the file says 1 eV .* leave unit out"):
-        data.read(path, unit="Ry/Bohr")
 
 
 def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
@@ -679,9 +643,14 @@ def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
     same(data.read(path), frames, HARTREE, HARTREE / BOHR)
     with pytest.raises(ValueError, match="unit: the file says 27.2"):
         data.read(path, unit="eV/Å")
-    text = xyz(frames[:3], "energy={:.10f} energy_unit=eV") + xyz(frames[3:], named)
+    plain = xyz(frames[:3], "energy={:.10f} energy_unit=eV")
+    same(data.read(write(path, plain)), frames[:3])
     with pytest.raises(ValueError, match="its frames name different units"):
-        data.read(write(path, text))
+        data.read(write(path, plain + xyz(frames[3:], named)))
+    write(path, xyz(frames, "energy={:.10f} energy_unit=Hartree"))
+    with pytest.raises(ValueError, match="has a unit of energy only: tell both"):
+        data.read(path)
+    same(data.read(path, unit="Hartree/Å"), frames, HARTREE, HARTREE)
     short = [data.with_labels(a, a.get_potential_energy()) for a in frames]
     for a, b in zip(short, frames, strict=True):
         a.positions /= BOHR
@@ -703,38 +672,6 @@ def test_databases_of_ase_may_have_labels_in_their_columns(tmp_path, frames):
         same(data.read(tmp_path / "a.db"), frames)
 
 
-def test_each_property_of_schnetpack_has_its_own_unit(tmp_path, frames):
-    path = tmp_path / "a.db"
-    units = {"energy_atomisation": "kcal/mol", "energy": "eV", "forces": "eV/Ang"}
-    with connect(path) as database:
-        database.metadata = {"_property_unit_dict": units | {"dipole": "Debye"}}
-        for k, a in enumerate(frames):
-            energy = np.array([a.get_potential_energy()])
-            labels = {"energy_atomisation": np.array([-800.0 - k]), "energy": energy}
-            bare = Atoms(a.numbers, a.positions)
-            database.write(bare, data=labels | {"forces": a.get_forces()})
-    same(data.read(path), frames)
-    found = data.read(path, energy_key="energy_atomisation")
-    np.testing.assert_allclose(found[0].get_potential_energy(), -800 * KCAL_MOL)
-
-
-def test_a_restarted_run_of_cp2k_repeats_steps(tmp_path, frames):
-    text = {"pos": "", "frc": ""}
-    for k, a in enumerate(frames):
-        energy = a.get_potential_energy() / HARTREE
-        head = f"9\n i = {k % 3}, time = {k:.1f}, E = {energy:.12f}\n"
-        for name, rows in (
-            ("pos", a.positions),
-            ("frc", a.get_forces() * BOHR / HARTREE),
-        ):
-            lines = zip(a.symbols, rows, strict=True)
-            text[name] += head
-            text[name] += "".join(f"{s} {x} {y} {z}\n" for s, (x, y, z) in lines)
-    write(tmp_path / "run-frc-1.xyz", text["frc"])
-    with pytest.warns(DataWarning, match="writes no cell"):
-        same(data.read(write(tmp_path / "run-pos-1.xyz", text["pos"])), frames)
-
-
 def test_folders_are_searched_whole_but_for_hidden_ones(tmp_path, frames):
     for name in ("run1", "run2", ".ipynb_checkpoints"):
         (tmp_path / name).mkdir()
@@ -745,12 +682,6 @@ def test_folders_are_searched_whole_but_for_hidden_ones(tmp_path, frames):
     with pytest.warns(DataWarning, match="OUTCAR:\nleft out"):
         same(data.read(tmp_path), frames)
     same(data.read(tmp_path / "run*"), frames)
-
-
-def test_a_frame_without_atoms_is_named(tmp_path, frames):
-    path = write(tmp_path / "a.xyz", xyz(frames[:1]) + "0\n\n")
-    with pytest.raises(ValueError, match="line 12: frame 1 has no atoms"):
-        data.read(path)
 
 
 def test_a_nan_in_an_npz_costs_one_frame(tmp_path, frames):

@@ -7,11 +7,10 @@ and frame numbers. What would be a guess raises `ValueError`.
 import contextlib
 import glob
 import io
-import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ase.db
@@ -125,18 +124,15 @@ def boxed(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
                     f"frame {k}: pbc={pbc.tolist()} needs a cell vector in each "
                     f"periodic direction, got {atoms.cell.tolist()}"
                 )
-            known, count = (
-                {n: result(atoms, n) for n in ("energy", "forces")},
-                count + 1,
-            )
-            atoms = atoms.copy()
-            place = np.ptp(atoms.cell.complete().scaled_positions(atoms.positions), 0)
-            gaps = heights(atoms.cell.complete().array) * (1 - place)
+            energy, forces = (result(atoms, name) for name in ("energy", "forces"))
+            atoms, cell, count = atoms.copy(), atoms.cell.complete(), count + 1
+            gaps = 1 - np.ptp(cell.scaled_positions(atoms.positions), axis=0)
+            gaps *= heights(cell.array)
             near = np.flatnonzero(~pbc & ~(vectors & (gaps >= VACUUM)))
             atoms.center(vacuum=VACUUM / 2, axis=near.tolist())
             atoms.pbc = True
-            if known["energy"] is not None:
-                atoms = with_labels(atoms, **known)
+            if energy is not None:
+                atoms = with_labels(atoms, energy, forces)
         found.append(atoms)
     if count:
         notes.append(
@@ -164,9 +160,8 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
     try:
         source = _source(path, unit, notes)
     except FAULTS as error:
-        raise ValueError(
-            f"cannot be understood ({type(error).__name__}: {error})"
-        ) from (error)
+        words = f"cannot be understood ({type(error).__name__}: {error})"
+        raise ValueError(words) from error
     for named, told in zip(source[1:], unit or (None, None), strict=True):
         if named and told and not np.isclose(named, told):
             raise ValueError(
@@ -251,7 +246,7 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
     if path.is_dir():
         return formats.deepmd(path)
     if path.suffix.lower() == ".npz":
-        return _npz(path, unit, notes)
+        return formats.npz(path, unit is not None, notes)
     content, inner = unpack.content_of(path)
     text = _text(content)
     written = "Properties=" in text[:1000] or xyz.BEGINS.match(text)
@@ -266,7 +261,7 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
         unpacked = Path(folder) / inner.name
         unpacked.write_bytes(content)
         if unpacked.suffix == ".npz":
-            return _npz(unpacked, unit, notes)
+            return formats.npz(unpacked, unit is not None, notes)
         return _other(unpacked, text, notes)
 
 
@@ -291,15 +286,6 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def _npz(path: Path, unit, notes: list[str]) -> formats.Source:
-    """Read rMD17's or sGDML's npz."""
-    try:
-        return formats.npz(path, unit is not None, notes)
-    except (KeyError, ValueError) as error:
-        keys = f"{formats.RMD17_KEYS} (rMD17's) or {formats.SGDML_KEYS} (sGDML's)"
-        raise ValueError(f"needs arrays {keys} that fit together: {error}") from error
-
-
 def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     """Read any other format with ASE; outputs that were joined one by one."""
     parts: list = [path]
@@ -307,7 +293,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
         if text.count(mark) > 1:
             parts = [io.StringIO(mark + part) for part in text.split(mark)[1:]]
     try:
-        with warnings.catch_warnings(record=True) as said, _logged("ase", said):
+        with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             kind = filetype(str(path))
             how = dict(format=kind, do_not_split_by_at_sign=True)
@@ -325,7 +311,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     if not frames or str(kind).startswith("lammps-dump"):
         lacking = "energies" if frames else "structures"
         raise ValueError(f"no {lacking} in it that ASE can read.{ELSE}")
-    notes += dict.fromkeys(f"ASE says: {getattr(w, 'message', w)}." for w in said)
+    notes += dict.fromkeys(f"ASE says: {w.message}." for w in said)
     beside = path.with_name("OUTCAR")  # vasprun.xml does not say it
     if path.name == "vasprun.xml" and beside.is_file():
         text = beside.read_text("utf-8", "replace")
@@ -333,15 +319,3 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     if bad:
         raise ValueError(f"{bad} of its SCF cycles did not converge: take them out")
     return frames
-
-
-@contextlib.contextmanager
-def _logged(name: str, kept: list) -> Iterator[None]:
-    """Keep what is logged under `name`, in place of printing it."""
-    handler, logger = logging.Handler(), logging.getLogger(name)
-    handler.emit = lambda record: kept.append(record.getMessage())
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

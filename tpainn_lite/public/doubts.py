@@ -13,13 +13,8 @@ from ..units import HARTREE, KCAL_MOL, KJ_MOL, MEV
 NOBLE = (2, 10, 18, 36, 54, 86)  # they form no bonds
 SMALL = 0.05  # eV/Å, RMS: forces of a minimum, which noise may turn
 TORQUE = 0.03  # of the most that forces of this size could turn a molecule with
-TOTALS = dict(  # eV: of free atoms, Chakravorty et al., Phys. Rev. A 47, 3649 (1993)
-    enumerate(
-        np.array([0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734])
-        * HARTREE,
-        start=1,
-    )
-)
+TOTALS = (0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734)
+"""Of free atoms, H to F (Hartree): Chakravorty et al., Phys. Rev. A 47, 3649 (1993)."""
 UNITS = {"eV": 1.0, "meV": MEV, "Hartree": HARTREE, "Ry": HARTREE / 2}
 UNITS |= {"kcal/mol": KCAL_MOL, "kJ/mol": KJ_MOL}
 UNSURE = "eV", "Ry"  # GFN2-xTB's energies in eV are as large as totals in Ry
@@ -56,9 +51,10 @@ def total_unit(frames: Sequence[Atoms], within: float = 0.04) -> str | None:
     These are as large as the free atoms' sum, `TOTALS`, and bonds add 2 %. Energies
     without core electrons, or from free atoms, fit no unit.
     """
-    totals = [-sum(TOTALS.get(z, np.nan) for z in a.numbers) for a in frames[:50]]
+    table = dict(enumerate(TOTALS, start=1))
+    totals = [sum(table.get(z, np.nan) for z in a.numbers) for a in frames[:50]]
     known = [result(a, "energy") or np.nan for a in frames[:50]]
-    ratio = float(np.median(np.divide(known, totals))) if totals else np.nan
+    ratio = -float(np.median(np.divide(known, totals))) / HARTREE if totals else 0.0
     if not ratio > 0:
         return None
     away = {name: abs(np.log(ratio * eV)) for name, eV in UNITS.items()}
@@ -88,11 +84,8 @@ def lengths(frames: Sequence[Atoms]) -> list[str]:
 def _zero_forces(frames: Sequence[Atoms]) -> str | None:
     known = [f for a in frames if (f := result(a, "forces")) is not None]
     places = [a.get_scaled_positions() for a in frames if a.pbc.all()]
-    if (
-        places
-        and all(np.shape(p) == np.shape(places[0]) for p in places)
-        and np.ptp(places, axis=0).max() < 1e-3
-    ):
+    alike = len({np.shape(p) for p in places}) == 1
+    if alike and np.ptp(places, axis=0).max() < 1e-3:
         return None  # a perfect crystal
     if known and not np.abs(np.concatenate(known)).max() > 1e-6:
         return "All forces are zero: they were not computed, or not written."
@@ -143,14 +136,9 @@ def _gradient(frames: Sequence[Atoms]) -> str | None:
         return None
     change, work = np.array(found).T
     slope, alike = line(change, work)
-    alike = abs(alike)
-    if alike > 0.9 and slope < 0:
-        return (
-            "Energies rise along the forces: gradients in place of forces (the sign)?"
-        )
-    if alike > 0.9 and not 0.7 < slope < 1.4:
-        return (
-            f"Energies change {slope:.3g} times as much as forces say: the two are in "
-            "different units"
-        )
-    return None
+    if abs(alike) < 0.9 or 0.7 < slope < 1.4:
+        return None
+    if slope < 0:
+        return "Energies rise along forces: gradients in place of forces (the sign)?"
+    said = f"Energies change {slope:.3g} times as much as forces say"
+    return f"{said}: the two are in different units"

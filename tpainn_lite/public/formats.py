@@ -43,6 +43,7 @@ class Source(NamedTuple):
     force: float | None = None  # eV/Å
 
 
+@guards.at(f"needs arrays {RMD17_KEYS} (rMD17's) or {SGDML_KEYS} (sGDML's) that fit")
 def npz(path: Path, told: bool, notes: list[str]) -> Source:
     """Read the frames of rMD17's or sGDML's npz; positions in Å, labels as they are.
 
@@ -56,8 +57,10 @@ def npz(path: Path, told: bool, notes: list[str]) -> Source:
         if missing := sorted(set(keys) - set(arrays)):
             raise ValueError(f"has no arrays {missing}")
         numbers, positions, energies, forces = (arrays[key] for key in keys)
-        energy, length = _npz_unit(arrays, "e_unit", 0), _npz_unit(arrays, "r_unit", 1)
+        said = {k: arrays[k].item() for k in arrays if k.endswith("_unit")}
         cells, pbc = _npz_cells(arrays, len(positions))
+    said = {k: v.decode() if isinstance(v, bytes) else v for k, v in said.items()}
+    energy, _, length = labels.named_units(said)
     frames, n = positions.shape[:2]
     shapes = ([(n,), (frames, n)], [(frames,), (frames, 1)], [positions.shape])
     given = (numbers, energies, forces)
@@ -87,10 +90,8 @@ def _arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """Open an npz; say what is wrong with one that is torn or too large."""
     try:
         with zipfile.ZipFile(path) as members:
-            large = (
-                sum(member.file_size for member in members.infolist()) > unpack.LARGEST
-            )
-        if large:
+            size = sum(member.file_size for member in members.infolist())
+        if size > unpack.LARGEST:
             raise ValueError(unpack.TOO_LARGE)
         with np.load(path) as arrays:
             yield arrays
@@ -98,20 +99,6 @@ def _arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         raise ValueError(unpack.TOO_LARGE) from None
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
         raise ValueError(f"cannot be unpacked ({error})") from error
-
-
-def _npz_unit(arrays: Mapping[str, np.ndarray], key: str, which: int) -> float | None:
-    """Read a unit of energy (eV) or length (Å) that an npz names; else None."""
-    if key not in arrays:
-        return None
-    said = arrays[key].item()
-    with guards.at(key):
-        found = labels.energy_and_length(
-            said.decode() if isinstance(said, bytes) else said
-        )
-        if found[which] is None:
-            raise guards.refusal("its unit", ("of energy", "of length")[which], said)
-    return found[which]
 
 
 def _npz_cells(

@@ -13,6 +13,7 @@ from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
+UNIT = re.compile(r"(?:(energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 SAME = 1e-5  # in the file's unit: two keys with one value
 ENERGIES = {  # eV, by what files and people write
     **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
@@ -31,6 +32,7 @@ def energy_and_length(name: str) -> tuple[float | None, float | None]:
 
     None for the part that it has not. Raises `ValueError` for other units.
     """
+    name = guards.text(name, "its unit")
     plain = re.sub(r"\s*/\s*", "/", name.strip().lower().replace(".", ""))
     plain = re.sub(r"[\s*]+([a-zå]+)\^?-1", r"/\1", plain).replace(" ", "")
     above, _, below = plain.rpartition("/")
@@ -38,10 +40,36 @@ def energy_and_length(name: str) -> tuple[float | None, float | None]:
         return ENERGIES.get(plain), LENGTHS.get(plain)
     if above in ENERGIES and below in LENGTHS:
         return ENERGIES[above], LENGTHS[below]
-    known = (
-        f"one of {list(ENERGIES)}, of {list(LENGTHS)}, or one of each with / between"
-    )
+    known = f"one of {[*ENERGIES]}, of {[*LENGTHS]}, or of each with / between"
     raise guards.refusal("its unit", known, name)
+
+
+def named_units(
+    said: Mapping, told: bool = False
+) -> tuple[float | None, float | None, float | None]:
+    """Read the units of energy, force and length that a header or an npz names.
+
+    None for what it does not name, and for a unit that is not known where all is told.
+    """
+    found: dict[str, float | None] = {}
+    for key, value in said.items():
+        if (match := UNIT.fullmatch(str(key))) is None:
+            continue
+        try:
+            energy, length = energy_and_length(str(value))
+        except ValueError as error:
+            if told:
+                continue
+            words = f"its header says {key}={value}: tell it, with unit= ({error})"
+            raise ValueError(words) from None
+        kind = (match[1] or "all")[0].lower()
+        if kind in "ea":
+            found["energy"] = energy
+        if kind in "fa" and energy and length:
+            found["force"] = energy / length
+        if kind in "lpra":
+            found["length"] = length
+    return found.get("energy"), found.get("force"), found.get("length")
 
 
 def labels_of(

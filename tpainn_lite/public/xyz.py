@@ -8,9 +8,8 @@ import ase.io
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
-from .labels import energy_and_length
+from .labels import named_units
 
-UNIT = re.compile(r"(?:(energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 BEGINS = re.compile(r"\s*\d+[ \t]*\r?\n.*\n\s*[A-Z][a-z]?(?:\s+[-+.\d]+){3}")
@@ -107,7 +106,7 @@ def units_of(frames: list[Atoms], told: bool) -> tuple[float | None, float | Non
     Positions and cells come into Å. Raises `ValueError` for several units in one file,
     and where that of forces is neither named nor `told`.
     """
-    named = [tuple(_named(atoms.info, told)) for atoms in frames]
+    named = [named_units(atoms.info, told) for atoms in frames]
     if len({*named}) > 1:
         raise ValueError("its frames name different units: give each a file of its own")
     energy, force, length = named[0] if named else (None, None, None)
@@ -117,34 +116,8 @@ def units_of(frames: list[Atoms], told: bool) -> tuple[float | None, float | Non
     if force is None and energy and (length or energy == 1):
         force = energy / (length or 1.0)
     if energy and force is None and not told:
-        raise ValueError(
-            "its header names a unit of energy only: tell both, with unit="
-        )
+        raise ValueError("its header has a unit of energy only: tell both, with unit=")
     return energy, force
-
-
-def _named(info: dict, told: bool) -> Iterator[float | None]:
-    """Yield the units of energy, force and length that a header names, else None."""
-    found: dict[str, float | None] = {}
-    for key, value in info.items():
-        if (match := UNIT.fullmatch(str(key))) is None:
-            continue
-        try:
-            energy, length = energy_and_length(str(value))
-        except ValueError:
-            if told:
-                continue
-            raise ValueError(
-                f"its header says {key}={value}: tell it, with unit="
-            ) from None
-        kind = (match[1] or "all")[0].lower()
-        if kind in "ea":
-            found["energy"] = energy
-        if kind in "fa" and energy and length:
-            found["force"] = energy / length
-        if kind in "lpra":
-            found["length"] = length
-    yield from map(found.get, ("energy", "force", "length"))
 
 
 def _nine_components(match: re.Match) -> str:

@@ -254,14 +254,13 @@ def atom_energies(
     structures, free = data.split_free_atoms(frames)
     elements = sorted({int(z) for a in structures for z in a.numbers})
     energies = np.array([data.labels(a, forces=False)[0] for a in structures])
-    sizes = [len(a) for a in structures]
+    counts = data.compositions(structures, elements)
     for start in ({**known, **free}, free):
         new = [z for z in elements if z not in start]
-        atoms = [start.get(z, 0.0) for z in elements]
-        left = energies - data.compositions(structures, elements) @ atoms
-        fitted, *_ = np.linalg.lstsq(data.compositions(structures, new), left)
-        left = (left - data.compositions(structures, new) @ fitted) / sizes
-        far = np.abs(left).max()  # eV an atom
+        left = energies - counts @ [start.get(z, 0.0) for z in elements]
+        others = data.compositions(structures, new)
+        fitted, *_ = np.linalg.lstsq(others, left)
+        far = np.abs((left - others @ fitted) / counts.sum(axis=1)).max()  # eV an atom
         if far < data.CHEMISTRY or start is free:
             break
         warnings.warn(

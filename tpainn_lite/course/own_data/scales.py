@@ -42,10 +42,8 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
     guess = np.concatenate([f.ravel() for f in forces])
     if np.mean(guess**2) < RELAXED**2:
         return None  # relaxed geometries: there is nothing to compare
-    energy, labelled = (
-        _energy_slope(some, energies),
-        [result(a, "forces") for a in some],
-    )
+    energy = _energy_slope(some, energies)
+    labelled = [result(a, "forces") for a in some]
     if any(f is None for f in labelled):
         return _energies_alone(energy)
     known = np.concatenate([f.ravel() for f in labelled])
