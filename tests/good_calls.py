@@ -64,7 +64,8 @@ INNER = {  # no doors, and why
     " public.doubts.structures_and_forces public.doubts.energies public.doubts.line"
     " public.doubts.total_unit public.unpack.content_of public.xyz.blocks"
     " public.labels.energy_and_length public.labels.named_units"
-    " public.xyz.frames_of public.xyz.units_of"
+    " public.xyz.frames_of public.xyz.units_of public.doubts.lengths"
+    " public.labels.labels_of public.labels.all_values"
     " public.formats.npz"
     " public.formats.commented public.formats.deepmd public.formats.database"
     " data.DataWarning data.result public.labels.keys_of",

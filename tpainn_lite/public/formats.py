@@ -129,7 +129,8 @@ def pool_and_test(*paths: Path) -> dict[str, list[Atoms]]:
     """Read one molecule's npz: the first file is the pool, a second one the test."""
     found = {}
     for name, path in zip(("pool", "test"), paths, strict=False):
-        frames, energy, force = npz(path, told=False, notes=[])
+        with guards.at(f"paths: {path}"):
+            frames, energy, force = npz(path, told=False, notes=[])
         known = [(a, a.info.pop("energy"), a.arrays.pop("forces")) for a in frames]
         found[name] = [with_labels(a, e * energy, f * force) for a, e, f in known]
     return found
