@@ -44,21 +44,17 @@ def own(options: argparse.Namespace) -> None:
     keys = {name: getattr(options, name) for name in ("energy_key", "forces_key")}
     found = own_data.read(options.files, unit, **keys, gradients=options.gradients)
     print(f"{len(found.frames)} structures", *found.notes, sep="\n- ")
+    how = dict(trust=options.trust, on_step=print)
     atoms = found.atomic_energies or None
-    how = dict(atomic_energies=atoms, trust=options.trust, on_step=print)
-    tuned = own_data.tune(found.frames, seed=0, **how)
-    low, high = tuned.interval
-    for name, error in tuned.rivals.items():
-        print(f"error {name}: {error:.1f} {tuned.unit}")
-    print(f"error of further structures, at 90 %: {low:.1f} to {high:.1f} {tuned.unit}")
+    tuned = own_data.tune(found.frames, atomic_energies=atoms, seed=0, **how)
     print("a trial run")
     trial = own_data.trial_run(tuned.potential, tuned.frames[0], seed=0)
-    print(*trial.lines(), *tuned.notes, sep="\n- ")
     print("structures to label next")
     wanted = own_data.label_next(tuned, tuned.frames[0], seed=0)
     tuned = replace(tuned, notes=[*dict.fromkeys([*found.notes, *tuned.notes])])
-    for path in own_data.keep(tuned, options.folder, wanted, trial):
-        print(shown(path))
+    paths = own_data.keep(tuned, options.folder, wanted, trial)
+    report = (options.folder / "report.md").read_text("utf-8")
+    print(report, *map(shown, paths), sep="\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
-from ase.build import bulk, fcc111, molecule
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.socketio import SocketClient, SocketIOCalculator
 from ase.constraints import FixAtoms
@@ -87,13 +87,11 @@ def test_folds_of_mixed_order_test_frames_at_their_own_place(frames):
     start = own_data.start(frames, seed=0)
     tuned = own_data.cross_validate(start, frames, config=FAST, seed=0)
     assert tuned.split == "5 folds by run"
+    given, predicted, _ = own_data.compared(tuned)
+    gaps = np.abs(given - predicted).reshape(12, -1).mean(1)
+    np.testing.assert_allclose(tuned.errors, 1e3 * gaps, rtol=1e-12)
     for a, b in zip(tuned.frames, tuned.tested, strict=True):
         np.testing.assert_array_equal(a.positions, b.positions)
-    gaps = [
-        1e3 * np.abs(a.get_forces() - b.get_forces()).mean()
-        for a, b in zip(tuned.frames, tuned.tested, strict=True)
-    ]
-    np.testing.assert_allclose(tuned.errors, gaps, rtol=1e-12)
 
 
 def test_folds_are_of_like_size_and_cut_no_run_twice(frames):
@@ -125,10 +123,7 @@ def test_fixed_atoms_have_forces(frames):
         atoms.set_constraint(FixAtoms(range(9)))
     tuned = own_data.tune(frames, config=FAST, seed=0)
     assert "12 structures had ASE constraints" in tuned.notes[0]
-    given, predicted, _ = own_data.compared(tuned)
-    assert np.abs(given).max() > 1
-    gaps = np.abs(given - predicted).reshape(12, -1).mean(1)
-    np.testing.assert_allclose(tuned.errors, 1e3 * gaps, rtol=1e-9)
+    assert np.abs(own_data.compared(tuned)[0]).max() > 1
     assert all(atoms.constraints for atoms in frames)
 
 
@@ -186,24 +181,21 @@ def test_the_potential_answers_in_the_protocol_of_i_pi(frames, tmp_path):
 
 
 def test_where_to_start(frames, soon):
-    strange, chloride = molecule("BCl3"), molecule("CH3Cl")
-    found = {}
+    pytest.importorskip("tblite")
     for name, atoms in (
         ("water-qtip4pf-longer", water.water_box(8, seed=0)),
         ("molecules-mmff94", frames[0]),
-        ("a network taught by MMFF94", with_labels(chloride, -1.0)),
-        ("a network taught by EMT", with_labels(bulk("Cu"), -1.0)),
+        ("a network taught by MMFF94", molecule("CH3Cl")),
+        ("a network taught by EMT", bulk("Cu")),
+        ("a network taught by GFN2-xTB", molecule("BCl3")),
+        ("a network taught by GFN2-xTB", bulk("NaCl", "rocksalt", a=5.64)),
     ):
-        found[name] = own_data.start([atoms], seed=0)
-        assert found[name].name == name
-        assert found[name].notes == []
-    del found
+        found = own_data.start([with_labels(atoms, -1.0)], seed=0)
+        assert (found.name, found.notes) == (name, [])
     start = own_data.start([frames[0]], teacher=EMT(), seed=0)
     assert start.name == "a network taught by EMT"
-    pytest.importorskip("tblite")
-    for atoms in (strange, bulk("NaCl", "rocksalt", a=5.64)):
-        start = own_data.start([with_labels(atoms, -1.0)], seed=0)
-        assert start.name == "a network taught by GFN2-xTB"
+    with pytest.raises(ValueError, match="teacher: EMT: "):
+        own_data.start([molecule("BCl3")], teacher=EMT(), seed=0)
 
 
 def test_without_a_teacher_the_network_starts_untrained(frames, monkeypatch, soon):
@@ -219,6 +211,7 @@ def test_without_a_teacher_the_network_starts_untrained(frames, monkeypatch, soo
 def test_a_taught_start_is_nearer_than_an_untrained_one(metals, soon, monkeypatch):
     taught = own_data.tune(metals, config=FAST, seed=0)
     assert taught.start == "a network taught by EMT"
+    assert own_data.trial_run(taught.potential, metals[0], steps=80, seed=0).ps > 0
     assert "4 structures only" in taught.notes[-1]
     monkeypatch.setattr(own_data.starts, "METALS", set())
     monkeypatch.setitem(sys.modules, "tblite.ase", None)
@@ -277,17 +270,6 @@ def test_wrong_free_atoms_are_noted_once(frames):
     assert sum("another method" in note for note in tuned.notes) == 1
 
 
-def test_slabs_and_other_solids(soon):
-    slab = fcc111("Al", (2, 2, 2), vacuum=8.0, periodic=True)
-    slabs = [slab.copy() for _ in range(4)]
-    for k, atoms in enumerate(slabs):
-        atoms.rattle(0.05, seed=k)
-    some = data.label(slabs, EMT())
-    tuned = own_data.tune(some, config=FAST, trust=True, seed=0)
-    trial = own_data.trial_run(tuned.potential, tuned.frames[0], steps=80, seed=0)
-    assert trial.ps > 0
-
-
 def test_the_command_line_tunes_a_file(tmp_path, frames, capsys, monkeypatch):
     monkeypatch.setattr(own_data.tuning, "_usual", lambda *_: FAST)
     monkeypatch.setattr(own_data.running, "_steps", lambda atoms: 80)
@@ -302,5 +284,5 @@ def test_the_command_line_tunes_a_file(tmp_path, frames, capsys, monkeypatch):
     main(["own", str(path), "--folder", str(folder)])
     said = capsys.readouterr().out
     assert shown(folder / "report.md") in said
-    assert "error of further structures" in said
+    assert "at 90 %, between" in said
     assert len(read(folder / "label_next.extxyz", ":")) == 10

@@ -104,23 +104,17 @@ def keep(
         "error": {"mean": tuned.error, "interval": tuned.interval, "unit": tuned.unit},
         "split": tuned.split,
     }
-    paths = [tuned.potential.save(folder / "potential", card=card)]
-    for name, structures in (
-        ("label_next.extxyz", wanted),
-        ("start.extxyz", [bare(tuned.frames[0])]),
-    ):
+    weights = tuned.potential.save(folder / "potential", card=card)
+    structures = {"label_next.extxyz": wanted, "start.extxyz": [bare(tuned.frames[0])]}
+    for name, some in structures.items():
         with guards.replacing(folder / name) as part:
-            ase.io.write(part, structures, format="extxyz")
-        paths.append(folder / name)
+            ase.io.write(part, some, format="extxyz")
     with guards.replacing(folder / "errors.png") as part:
         _figure(tuned).savefig(part, format="png", dpi=150)
-    texts = {
-        "report.md": _report(tuned, trial),
-        "use_me.py": USE.format(version=__version__),
-    }
-    for name, text in texts.items():
-        guards.write(folder / name, text)
-    return [*paths, *(folder / name for name in ("errors.png", *texts))]
+    guards.write(folder / "report.md", _report(tuned, trial))
+    guards.write(folder / "use_me.py", USE.format(version=__version__))
+    names = [*structures, "errors.png", "report.md", "use_me.py"]
+    return [weights, *(folder / name for name in names)]
 
 
 def _report(tuned: Tuned, trial: Trial | None) -> str:
@@ -155,11 +149,10 @@ def _figure(tuned: Tuned) -> Figure:
     left.set(xlabel=f"given {quantity}", ylabel=f"predicted {quantity}")
     left.set_title("Structures the potential had not seen")
     right.plot(tuned.errors, "o", color=BLUE, markersize=3)
-    right.axhspan(*tuned.interval, color=BLUE, alpha=0.2, label="interval of the mean")
+    right.axhspan(*tuned.interval, color=BLUE, alpha=0.2)
     right.set(xlabel="structure, in order of the file", ylabel=f"error ({tuned.unit})")
     right.set_ylim(0, None)
-    right.legend()
-    right.set_title(f"Error {tuned.error:.1f} {tuned.unit}")
+    right.set_title(f"Error {tuned.error:.1f} {tuned.unit}, and its interval")
     return drawn
 
 
@@ -167,10 +160,8 @@ def _figure(tuned: Tuned) -> Figure:
 def compared(tuned: Tuned) -> tuple[np.ndarray, np.ndarray, str]:
     """Gather given and predicted labels, and name them."""
     forces = tuned.unit == "meV/Å"
-    values = [
-        [data.result(a, "forces" if forces else "energy") for a in some]
-        for some in (tuned.frames, tuned.tested)
-    ]
+    both, name = (tuned.frames, tuned.tested), "forces" if forces else "energy"
+    values = [[data.result(a, name) for a in some] for some in both]
     if forces:
         return *(np.concatenate(v).ravel() for v in values), "force component (eV/Å)"
     energies = np.array(values) / [len(a) for a in tuned.frames]

@@ -23,10 +23,9 @@ BROKEN = 1.5  # times the sum of covalent radii: no vibration stretches a bond s
 class Trial:
     """What a short run showed: NVT at a temperature (K), then NVE from its end.
 
-    `kelvin` is the mean temperature of the NVT part. `broken` counts bonds of the first
-    structure that did not last. `drift` is that of the total energy in the NVE part
-    (meV/atom/ps), None where the run blew up before; `ps` is how far it came, and
-    `ns_per_day` how fast.
+    `kelvin` is the mean temperature of the NVT part, `broken` counts bonds that did not
+    last, `drift` is that of the total energy in the NVE part (meV/atom/ps), None where
+    the run blew up; `ps` is how far it came, `ns_per_day` how fast.
     """
 
     frames: list[Atoms]
@@ -39,16 +38,15 @@ class Trial:
 
     def lines(self) -> list[str]:
         """Say it in words."""
-        end = "the run blew up" if self.drift is None else "the run ended well"
         lost = f"{self.broken} bonds broke" if self.broken else "no bond broke"
-        found = [
-            f"after {self.ps:.2g} ps {end}; {lost}",
+        end = ", where the run blew up" if self.drift is None else ""
+        drift = "unknown" if self.drift is None else f"{self.drift:+.2g} meV/atom/ps"
+        return [
+            f"{self.ps:.2g} ps{end}; {lost}",
             f"thermostat at {self.temperature:.0f} K, atoms at {self.kelvin:.0f} K",
+            f"drift of the energy without thermostat: {drift}",
+            f"speed on this machine: {self.ns_per_day:.2g} ns a day",
         ]
-        if self.drift is not None:
-            drift = f"{self.drift:+.2g} meV/atom/ps"
-            found.append(f"drift of the energy without thermostat: {drift}")
-        return [*found, f"speed on this machine: {self.ns_per_day:.2g} ns a day"]
 
 
 def _steps(atoms: Atoms) -> int:
@@ -85,21 +83,20 @@ def trial_run(
     Asks whether bonds last, whether the energy drifts, and how hot and fast it is.
     """
     half, frozen = (steps or _steps(atoms)) // 2, potential.frozen()
-    began, atoms = time.perf_counter(), bare(atoms)
+    began, atoms, free = time.perf_counter(), bare(atoms), []
     hot = dict(temperature=temperature, friction=0.02, seed=seed)
     thermal, sound = _run(atoms, frozen, half, **hot)
-    free, drift = [], None
     if sound:
         free, sound = _run(thermal[-1], frozen, half, temperature=None, seed=seed)
     days = (time.perf_counter() - began) / 86_400
-    ps = sum(f[-1].info["time_fs"] for f in (thermal, free) if f) / 1000
+    ps = sum(part[-1].info["time_fs"] for part in (thermal, free) if part) / 1000
+    drift = None
     if sound:
         energies = [dynamics.total_energy(a) / len(a) / MEV for a in free]
-        times = [a.info["time_fs"] / 1000 for a in free]
-        drift = float(np.polyfit(times, energies, 1)[0])
-    kelvin = thermal[len(thermal) // 2 :]  # the first half is still warming up
-    kelvin = float(dynamics.temperatures(kelvin).mean()) if kelvin else temperature
-    frames = thermal + free
+        drift = float(np.polyfit(np.linspace(0, ps / 2, len(free)), energies, 1)[0])
+    late = thermal[len(thermal) // 2 :]  # the first half is still warming up
+    kelvin = float(dynamics.temperatures(late).mean()) if late else temperature
+    frames = [*thermal, *free]
     broken = _broken([atoms, *frames])
     return Trial(frames, temperature, kelvin, broken, drift, ps, ps / 1000 / days)
 
@@ -107,12 +104,10 @@ def trial_run(
 def _broken(frames: Sequence[Atoms]) -> int:
     """Count the bonds of the first frame that are broken in a later one."""
     first, second, _ = analysis.bonds(frames[0])
-    first, second = first[first < second], second[first < second]
-    radii, longest = covalent_radii[frames[0].numbers], np.zeros(len(first))
-    for atoms in frames:
-        vectors = analysis.displacements(atoms, first, second)
-        longest = np.maximum(longest, np.linalg.norm(vectors, axis=1))
-    return int((longest > BROKEN * (radii[first] + radii[second])).sum())
+    radii = covalent_radii[frames[0].numbers]
+    vectors = [analysis.displacements(atoms, first, second) for atoms in frames]
+    longest = np.linalg.norm(vectors, axis=2).max(axis=0)
+    return int((longest > BROKEN * (radii[first] + radii[second])).sum()) // 2
 
 
 @checked(
@@ -158,10 +153,7 @@ def bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-@checked(
-    committee=guards.several(instance(Potential), 2),
-    frames=starts.STRUCTURES,
-)
+@checked(committee=guards.several(instance(Potential), 2), frames=starts.STRUCTURES)
 def disagreement(committee: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
     """Measure how far a committee's forces are apart (frames,), meV/Å."""
     predicted = zip(*(p.predict(frames)[1] for p in committee), strict=True)

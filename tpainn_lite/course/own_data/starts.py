@@ -90,8 +90,16 @@ def _shipped(frames: Sequence[Atoms]) -> str | None:
     return "water-qtip4pf-longer" if water else None
 
 
-def _by(teacher: Calculator, frames: Sequence[Atoms], seed: int) -> list[Atoms]:
-    return data.label(_rattled(frames, TAUGHT, seed), teacher)
+def _by(teacher: Calculator, frames: Sequence[Atoms], seed: int, n=None) -> list[Atoms]:
+    """Label `n` structures; leave out what does not converge, but for the first."""
+    labelled: list[Atoms] = []
+    for atoms in _rattled(frames, n or TAUGHT, seed):
+        try:
+            labelled += data.label([atoms], teacher)
+        except RuntimeError as error:  # of an element, or no convergence
+            if not labelled:
+                raise ValueError(str(error)) from None
+    return labelled
 
 
 def _by_mmff94(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
@@ -107,7 +115,6 @@ def _by_emt(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
 
 
 def _by_xtb(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
-    """Label by GFN2-xTB; leave out what does not converge, but for the first."""
     try:
         from tblite.ase import TBLite
     except ImportError:
@@ -115,16 +122,9 @@ def _by_xtb(frames: Sequence[Atoms], seed: int) -> list[Atoms]:
     each = max(map(len, frames))
     if each > LARGEST:
         raise ValueError(f"is too slow for {each} atoms, more than {LARGEST}")
-    dear = PERIODIC if frames[0].pbc.any() else 1
-    n = min(TAUGHT, max(10, 20 * TAUGHT // (each * dear)))
-    calculator, labelled = TBLite(method="GFN2-xTB", verbosity=0), []
-    for atoms in _rattled(frames, n, seed):
-        try:
-            labelled += data.label([atoms], calculator)
-        except RuntimeError as error:  # of an element, or no convergence
-            if not labelled:
-                raise ValueError(str(error)) from None
-    return labelled
+    dear = each * (PERIODIC if frames[0].pbc.any() else 1)
+    n = min(TAUGHT, max(10, 20 * TAUGHT // dear))
+    return _by(TBLite(method="GFN2-xTB", verbosity=0), frames, seed, n)
 
 
 @checked(frames=guards.structures())

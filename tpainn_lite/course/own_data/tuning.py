@@ -148,10 +148,13 @@ def _tested(start, frames, parts, how, forces, say) -> tuple[list, list, dict]:
     for k, part in enumerate(parts):
         say(f"fold {k + 1} of {len(parts)}")
         rest = [frames[i] for i in np.setdiff1d(range(len(frames)), part)]
+        test = [frames[i] for i in part]
         for name, arm in ARMS.items():  # "tuned" is the last one
             potential = _arm(arm, start.potential, rest, *how)
-            found = _predicted(potential, [frames[i] for i in part], forces)
-            errors[name][part] = _errors([frames[i] for i in part], found, forces)
+            energies, pushes = potential.predict(test, forces=forces)
+            labels = zip(test, energies, pushes or [None] * len(test), strict=True)
+            found = [data.with_labels(*each) for each in labels]
+            errors[name][part] = _errors(test, found, forces)
         committee.append(potential)
         for i, atoms in zip(part, found, strict=True):
             tested[i] = atoms
@@ -231,17 +234,9 @@ def _arm(arm, student, frames, known, config, seed) -> Potential:
         return tuning.train_arm(arm, student, frames, free, how, seed=seed)[0]
 
 
-def _predicted(potential: Potential, frames, forces: bool) -> list[Atoms]:
-    """Copy frames, with what a potential says of them as labels."""
-    energies, pushes = potential.predict(frames, forces=forces)
-    both = zip(frames, energies, pushes or [None] * len(frames), strict=True)
-    return [data.with_labels(atoms, e, f) for atoms, e, f in both]
-
-
 def _errors(frames, found: Sequence[Atoms], forces: bool) -> np.ndarray:
     """Measure the error of each frame: of forces (meV/Å), or of energies (meV/atom)."""
-    name = "forces" if forces else "energy"
-    pairs = zip(frames, found, strict=True)
+    name, pairs = "forces" if forces else "energy", zip(frames, found, strict=True)
     gaps = [np.abs(data.result(a, name) - data.result(b, name)) for a, b in pairs]
     sizes = 1 if forces else np.array([len(a) for a in frames])
     return np.array([gap.mean() for gap in gaps]) / sizes / MEV
