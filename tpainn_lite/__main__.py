@@ -17,8 +17,7 @@ def copy_lessons(folder: Path) -> list[Path]:
     Raises `ValueError` if a file would be overwritten; nothing is copied then.
     """
     files = sorted(file for file in doctor.lessons_folder().iterdir() if file.is_file())
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"DIR: needs a folder, got the file {folder}; name another")
+    guards.folder(folder, "DIR")
     there = [file.name for file in files if (folder / file.name).exists()]
     if there:
         raise ValueError(
@@ -39,6 +38,7 @@ def own(options: argparse.Namespace) -> None:
     """Tune a potential on a user's own files, and say what was written."""
     from .course import own_data  # imports torch and OpenMM
 
+    guards.folder(options.folder, "--folder")  # before minutes of work are lost
     first, *more = options.unit or [None]
     unit = (first, *more) if more else first
     keys = {name: getattr(options, name) for name in ("energy_key", "forces_key")}

@@ -125,6 +125,15 @@ def file(value: Any, name: str) -> Path:
     return Path(value)
 
 
+def folder(value: Any, name: str) -> Path:
+    """Take the path of a folder, which need not be there yet."""
+    path = file(value, name)
+    there = next(part for part in (path, *path.parents) if part.exists())
+    if not there.is_dir():
+        raise ValueError(f"{name}: needs a folder, got the file {there}; name another")
+    return path
+
+
 def one_of(*options: Any) -> Kind:
     """Make the kind of a choice."""
 

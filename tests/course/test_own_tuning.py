@@ -118,6 +118,17 @@ def test_a_start_to_run_from_has_no_old_labels(frames, tuned, tmp_path):
     np.testing.assert_allclose(start.positions, frames[0].positions, atol=1e-7)
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before(tuned, tmp_path):
+    (tmp_path / "errors.png").mkdir()
+    for folder, words in (
+        (tmp_path, "errors.png in .* is a folder"),
+        (__file__, "got"),
+    ):
+        with pytest.raises(ValueError, match=f"folder: .*{words}"):
+            own_data.keep(tuned, folder)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
 def test_fixed_atoms_have_forces(frames):
     for atoms in frames:
         atoms.set_constraint(FixAtoms(range(9)))
@@ -280,6 +291,9 @@ def test_the_command_line_tunes_a_file(tmp_path, frames, capsys, monkeypatch):
         main(["own", str(path), "--folder", str(folder)])
     assert "unit=" in capsys.readouterr().err
     assert not folder.exists()
+    with pytest.raises(SystemExit):
+        main(["own", str(path), "--folder", str(path / "below")])
+    assert "--folder: needs a folder, got the file" in capsys.readouterr().err
     ase.io.write(path, frames)
     main(["own", str(path), "--folder", str(folder)])
     said = capsys.readouterr().out

@@ -41,6 +41,8 @@ days = (time.perf_counter() - began) / 86_400
 print(f"{{len(frames)}} frames at {{dynamics.temperatures(frames).mean():.0f}} K")
 print(f"{{STEPS * TIMESTEP / 1e6 / days:.2g}} ns a day on this machine")
 '''
+NAMES = ("potential.safetensors", "label_next.extxyz", "start.extxyz")
+NAMES += ("errors.png", "report.md", "use_me.py")
 BLUE = "#0072B2"  # of what is tuned, in all figures
 REPORT = """# A potential of my own
 
@@ -82,6 +84,7 @@ LAMMPS would need a compiled plug-in, which this package does not have.
 
 @guards.checked(
     tuned=guards.instance(Tuned),
+    folder=guards.folder,
     wanted=guards.structures(0),
     trial=guards.optional(guards.instance(Trial)),
 )
@@ -97,7 +100,9 @@ def keep(
     the structures `wanted`, without the network's own labels; start.extxyz, a frame to
     run from; and use_me.py. Files of the same names are replaced.
     """
-    folder = guards.file(folder, "folder")
+    folder = Path(folder)
+    if taken := [name for name in NAMES if (folder / name).is_dir()]:
+        raise ValueError(f"folder: {taken[0]} in {folder} is a folder; name another")
     card = {
         "labels": f"{len(tuned.frames)} structures",
         "start": tuned.start,
@@ -113,8 +118,7 @@ def keep(
         _figure(tuned).savefig(part, format="png", dpi=150)
     guards.write(folder / "report.md", _report(tuned, trial))
     guards.write(folder / "use_me.py", USE.format(version=__version__))
-    names = [*structures, "errors.png", "report.md", "use_me.py"]
-    return [weights, *(folder / name for name in names)]
+    return [weights, *(folder / name for name in NAMES[1:])]
 
 
 def _report(tuned: Tuned, trial: Trial | None) -> str:
