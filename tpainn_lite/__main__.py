@@ -18,8 +18,7 @@ def copy_lessons(folder: Path) -> list[Path]:
     """
     files = sorted(file for file in doctor.lessons_folder().iterdir() if file.is_file())
     guards.folder(folder, "DIR")
-    there = [file.name for file in files if (folder / file.name).exists()]
-    if there:
+    if there := [file.name for file in files if (folder / file.name).exists()]:
         raise ValueError(
             f"DIR: {folder} has {there[0]} already, and your work in it is not to be "
             "overwritten; name another folder, or move it away"
@@ -44,17 +43,14 @@ def own(options: argparse.Namespace) -> None:
     keys = {name: getattr(options, name) for name in ("energy_key", "forces_key")}
     found = own_data.read(options.files, unit, **keys, gradients=options.gradients)
     print(f"{len(found.frames)} structures", *found.notes, sep="\n- ")
-    how = dict(trust=options.trust, on_step=print)
-    atoms = found.atomic_energies or None
-    tuned = own_data.tune(found.frames, atomic_energies=atoms, seed=0, **how)
-    print("a trial run")
+    how = dict(atomic_energies=found.atomic_energies or None, trust=options.trust)
+    tuned = own_data.tune(found.frames, seed=0, on_step=print, **how)
+    print("a trial run, and structures to label next")
     trial = own_data.trial_run(tuned.potential, tuned.frames[0], seed=0)
-    print("structures to label next")
     wanted = own_data.label_next(tuned, tuned.frames[0], seed=0)
     tuned = replace(tuned, notes=[*dict.fromkeys([*found.notes, *tuned.notes])])
     paths = own_data.keep(tuned, options.folder, wanted, trial)
-    report = (options.folder / "report.md").read_text("utf-8")
-    print(report, *map(shown, paths), sep="\n")
+    print(paths[-2].read_text("utf-8"), *map(shown, paths), sep="\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

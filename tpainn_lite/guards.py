@@ -128,9 +128,8 @@ def file(value: Any, name: str) -> Path:
 def folder(value: Any, name: str) -> Path:
     """Take the path of a folder, which need not be there yet."""
     path = file(value, name)
-    there = next(part for part in (path, *path.parents) if part.exists())
-    if not there.is_dir():
-        raise ValueError(f"{name}: needs a folder, got the file {there}; name another")
+    if any(part.is_file() for part in (path, *path.parents)):
+        raise ValueError(f"{name}: needs a folder, got the file {path}; name another")
     return path
 
 
