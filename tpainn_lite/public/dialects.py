@@ -7,6 +7,7 @@ and frame numbers. What would be a guess raises `ValueError`.
 import contextlib
 import glob
 import io
+import logging
 import re
 import tempfile
 import warnings
@@ -286,6 +287,19 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
+def _logs_as_warnings() -> contextlib.ExitStack:
+    """Turn what ASE logs into warnings, for a while."""
+    handler, log, stack = (
+        logging.Handler(),
+        logging.getLogger("ase"),
+        contextlib.ExitStack(),
+    )
+    handler.emit = lambda record: warnings.warn(record.getMessage(), stacklevel=2)
+    log.addHandler(handler)
+    stack.callback(log.removeHandler, handler)
+    return stack
+
+
 def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     """Read any other format with ASE; outputs that were joined one by one."""
     parts: list = [path]
@@ -293,7 +307,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
         if text.count(mark) > 1:
             parts = [io.StringIO(mark + part) for part in text.split(mark)[1:]]
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as said, _logs_as_warnings():
             warnings.simplefilter("always")
             kind = filetype(str(path))
             how = dict(format=kind, do_not_split_by_at_sign=True)
