@@ -12,7 +12,7 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 4971,
-    "library": 13505,
+    "library": 13451,
     "tests": 15204,
     "lesson code": 2400,
     "longest file": 400,
