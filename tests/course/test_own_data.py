@@ -512,3 +512,12 @@ def test_slabs_are_looked_at_as_boxes():
     one, other = potential.predict(found.frames), potential.predict(higher)
     np.testing.assert_allclose(one[0], other[0], atol=1e-5)
     np.testing.assert_allclose(one[1], other[1], atol=1e-5)
+
+
+def test_frames_in_two_units_are_told(frames, student):
+    mixed = [a.copy() for a in frames]
+    for k, (atoms, given) in enumerate(zip(mixed, frames, strict=True)):
+        scale = units.KCAL_MOL if k % 2 else 1.0
+        forces = given.get_forces() / scale
+        atoms.calc = with_labels(atoms, given.get_potential_energy(), forces).calc
+    assert "different units" in own_data.doubt_units(mixed, student)

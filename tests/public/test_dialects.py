@@ -637,6 +637,51 @@ def test_an_scf_that_did_not_converge_is_left_out(tmp_path, frames):
     np.testing.assert_allclose(found.get_forces()[0, 0], HARTREE / BOHR / 20, rtol=1e-6)
 
 
+ORCA = """
+Total Charge           Charge          ....    0
+Multiplicity           Mult            ....    1
+Number of atoms                         ...     9
+---------------------------------
+CARTESIAN COORDINATES (ANGSTROEM)
+---------------------------------
+{positions}
+
+{words}
+FINAL SINGLE POINT ENERGY {energy:20.12f}
+
+CARTESIAN GRADIENT
+------------------
+
+{gradient}
+
+{ends}
+"""
+
+
+STEP = "GEOMETRY RELAXATION STEP"
+
+
+def test_a_step_that_did_not_converge_is_left_out_alone(tmp_path, frames):
+    text = "* O   R   C   A *\n"
+    for k, a in enumerate(frames):
+        rows = zip(a.get_chemical_symbols(), a.positions, a.get_forces(), strict=True)
+        places, slopes = [], []
+        for i, (symbol, r, f) in enumerate(rows):
+            places.append(f"  {symbol} {r[0]:.10f} {r[1]:.10f} {r[2]:.10f}")
+            x, y, z = -f * BOHR / HARTREE
+            slopes.append(f"{i + 1:4d}   {symbol}   : {x:.12f} {y:.12f} {z:.12f}")
+        text += ORCA.format(
+            ends=f"ORCA {'TERMINATED NORMALLY' if a is frames[-1] else STEP}",
+            positions="\n".join(places),
+            words="SCF NOT CONVERGED AFTER 125 CYCLES" * (k == 2),
+            energy=a.get_potential_energy() / HARTREE,
+            gradient="\n".join(slopes),
+        )
+    path = write(tmp_path / "opt.out", text)
+    with pytest.warns(DataWarning, match=r"cycle did not converge: frames \[2\]"):
+        same(data.read(path), frames[:2] + frames[3:])
+
+
 def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
     named = "energy={:.10f} energy_unit=Hartree forces_unit=Hartree/Bohr"
     path = write(tmp_path / "a.xyz", xyz(frames, named))

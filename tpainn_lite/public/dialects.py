@@ -43,6 +43,11 @@ UNCONVERGED = (
     "convergence NOT achieved after",  # Quantum ESPRESSO
     "Calculation failed to converge",  # NWChem
 )
+UNCONVERGED = [re.escape(words) for words in UNCONVERGED]
+MARKS = {  # of a frame: one ends (VASP), one begins (ORCA)
+    "TOTAL-FORCE (eV/Angst)": 0,
+    "CARTESIAN COORDINATES (ANGSTROEM)": -1,
+}
 ELSE = " Else write extended XYZ, as dpdata and cclib do from many programs' outputs."
 BESIDE = re.compile(r"\..*|.*-(?:frc|vel)-\d+\.xyz|.*\.cell")  # not read on their own
 ORIGIN = "origin"  # key of `Atoms.info`: the file of a frame, and its number in it
@@ -329,7 +334,17 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     beside = path.with_name("OUTCAR")  # vasprun.xml does not say it
     if path.name == "vasprun.xml" and beside.is_file():
         text = beside.read_text("utf-8", "replace")
-    bad = sum(text.count(words) for words in UNCONVERGED)
-    if bad:
-        raise ValueError(f"{bad} of its SCF cycles did not converge: take them out")
-    return frames
+    if bad := _unconverged(text, len(frames)):
+        notes.append(f"Left out, as their SCF cycle did not converge: frames {bad}.")
+    return [atoms for k, atoms in enumerate(frames) if k not in bad]
+
+
+def _unconverged(text: str, n: int) -> list[int]:
+    """List which of `n` frames an output says to have no converged SCF cycle."""
+    found = [m.start() for words in UNCONVERGED for m in re.finditer(words, text)]
+    mark = next((mark for mark in MARKS if text.count(mark) == n), "")
+    bad = {text.count(mark, 0, k) + MARKS[mark] for k in found} - {n} if mark else {}
+    if found and not 0 < len(bad) < n:
+        words = f"{len(found)} of its SCF cycles did not converge"
+        raise ValueError(f"{words}: take these structures out")
+    return sorted(bad)

@@ -17,6 +17,8 @@ RELAXED = 0.2  # eV/Å, RMS of what is predicted, or given
 ALIKE = 0.5  # correlation of forces that are of one molecule
 MIXED = 4.0  # no start is so wrong about differences of energies
 EVEN = 0.73  # of forces' ratio to energies': half way from eV/Å to eV/Bohr
+SURE = 0.8  # correlation of the forces of one frame
+APART = 8.0  # no frames of one method differ so much, and most units do
 ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
 
 
@@ -60,6 +62,8 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
             f"The forces have nothing to do with those of the pretrained potential "
             f"(correlation {alike:.2f}): are they of another molecule?"
         )
+    if _mixed(labelled, forces):
+        return "Forces are large in some frames only: are they in different units?"
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
     likely = _likely(slope, energy, doubts.total_unit(some, doubts.WIDELY))
     if not likely:
@@ -73,6 +77,17 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
         return None
     told = " or ".join(f"unit={name!r}" for name in likely)
     return f"{ratio}, as if in {' or '.join(likely)}: read them with {told}."
+
+
+def _mixed(known: Sequence[np.ndarray], guess: Sequence[np.ndarray]) -> bool:
+    """Tell whether ratios to the prediction differ as units do, from frame to frame.
+
+    Frames whose forces are unlike the predicted ones, at a minimum say, do not count.
+    """
+    both = zip(known, guess, strict=True)
+    lines = [doubts.line(f.ravel(), g.ravel()) for f, g in both]
+    low, high = np.quantile([s for s, a in lines if a > SURE] or [1.0], [0.1, 0.9])
+    return high > APART * low
 
 
 def _likely(slope: float, energy: float | None, total: str | None) -> list[str]:
