@@ -1,10 +1,12 @@
 """Own data, from structures to a folder: start, cross-validate, run, keep."""
 
 import re
+import socket
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 
 import ase.io
 import numpy as np
@@ -179,10 +181,12 @@ def test_the_potential_answers_in_the_protocol_of_i_pi(frames, tmp_path):
     potential, atoms = datasets.checkpoint("molecules-mmff94"), frames[0].copy()
     mine = atoms.copy()
     mine.calc = potential.calculator()
-    with SocketIOCalculator(port=31419, timeout=60) as server:
-        client = threading.Thread(
-            target=lambda: SocketClient(port=31419, timeout=60).run(mine), daemon=True
-        )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = dict(port=free.getsockname()[1], timeout=60)
+    with SocketIOCalculator(**where) as server:
+        answer = partial(SocketClient(**where).run, mine)
+        client = threading.Thread(target=answer, daemon=True)
         client.start()
         atoms.calc = server
         found = atoms.get_forces()
