@@ -12,7 +12,7 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 4971,
-    "library": 13481,
+    "library": 13471,
     "tests": 15194,
     "lesson code": 2400,
     "longest file": 400,

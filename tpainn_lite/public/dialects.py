@@ -33,17 +33,15 @@ DECLARED = {  # in outputs of Gaussian and ORCA, where not 0 and 1
     "charge": r"(?:Charge =|Total Charge\s+Charge\s+\.+)\s*(-?[1-9]\d*)\b",
     "multiplicity": r"(?:Multiplicity =|Multiplicity\s+Mult\s+\.+)\s*(\d+)\b",
 }
-UNCONVERGED = (
-    "SCF NOT CONVERGED AFTER",  # ORCA
-    "Wavefunction not fully converged!",  # ORCA
-    "Convergence failure -- run terminated",  # Gaussian
-    "self-consistency was not achieved in the given",  # VASP
-    "EDIFF was not reached (unconverged)",  # VASP 6
-    "SCF run NOT converged",  # CP2K
-    "convergence NOT achieved after",  # Quantum ESPRESSO
-    "Calculation failed to converge",  # NWChem
+UNCONVERGED = re.compile(
+    r"SCF NOT CONVERGED AFTER|Wavefunction not fully converged!"  # ORCA
+    r"|Convergence failure -- run terminated"  # Gaussian
+    r"|self-consistency was not achieved in the given"  # VASP
+    r"|EDIFF was not reached \(unconverged\)"  # VASP 6
+    r"|SCF run NOT converged"  # CP2K
+    r"|convergence NOT achieved after"  # Quantum ESPRESSO
+    r"|Calculation failed to converge"  # NWChem
 )
-UNCONVERGED = [re.escape(words) for words in UNCONVERGED]
 MARKS = {  # of a frame: one ends (VASP), one begins (ORCA)
     "TOTAL-FORCE (eV/Angst)": 0,
     "CARTESIAN COORDINATES (ANGSTROEM)": -1,
@@ -341,7 +339,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
 
 def _unconverged(text: str, n: int) -> list[int]:
     """List which of `n` frames an output says to have no converged SCF cycle."""
-    found = [m.start() for words in UNCONVERGED for m in re.finditer(words, text)]
+    found = [m.start() for m in UNCONVERGED.finditer(text)]
     mark = next((mark for mark in MARKS if text.count(mark) == n), "")
     bad = {text.count(mark, 0, k) + MARKS[mark] for k in found} - {n} if mark else {}
     if found and not 0 < len(bad) < n:

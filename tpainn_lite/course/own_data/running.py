@@ -12,11 +12,16 @@ from ... import analysis, dynamics, guards, ridge_head, select
 from ...guards import checked, instance, optional
 from ...model import Potential
 from ...units import MEV
-from . import starts
+from .intake import STRUCTURES
 from .tuning import Tuned
 
 TIMESTEP = 0.5  # fs
 BROKEN = 1.5  # times the sum of covalent radii: no vibration stretches a bond so far
+RUN = dict(
+    temperature=guards.positive,
+    steps=optional(guards.whole(least=40)),
+    seed=guards.seed,
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,7 @@ def _run(atoms, frozen, steps: int, **how) -> tuple[list[Atoms], bool]:
         return error.frames, False
 
 
-@checked(
-    potential=instance(Potential),
-    temperature=guards.positive,
-    steps=optional(guards.whole(least=40)),
-    seed=guards.seed,
-)
+@checked(potential=instance(Potential), **RUN)
 def trial_run(
     potential: Potential,
     atoms: Atoms,
@@ -110,13 +110,7 @@ def _broken(frames: Sequence[Atoms]) -> int:
     return int((longest > BROKEN * (radii[first] + radii[second])).sum()) // 2
 
 
-@checked(
-    tuned=instance(Tuned),
-    n=guards.count,
-    temperature=guards.positive,
-    steps=optional(guards.whole(least=40)),
-    seed=guards.seed,
-)
+@checked(tuned=instance(Tuned), n=guards.count, **RUN)
 def label_next(
     tuned: Tuned,
     atoms: Atoms,
@@ -153,7 +147,7 @@ def bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-@checked(committee=guards.several(instance(Potential), 2), frames=starts.STRUCTURES)
+@checked(committee=guards.several(instance(Potential), 2), frames=STRUCTURES)
 def disagreement(committee: Sequence[Potential], frames: Sequence[Atoms]) -> np.ndarray:
     """Measure how far a committee's forces are apart (frames,), meV/Å."""
     predicted = zip(*(p.predict(frames)[1] for p in committee), strict=True)

@@ -14,8 +14,8 @@ from ... import analysis, data, datasets, guards, molecules, tune
 from ...guards import checked, instance, optional
 from ...model import Potential, PotentialConfig
 from ...train import FitConfig
+from .intake import STRUCTURES
 
-STRUCTURES = partial(data.check, labelled=False)  # a kind of argument
 UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
 PAIRS = 1000  # of neighbours, in a batch: a step then takes about 30 ms

@@ -7,7 +7,6 @@ Every frame is tested once, by a potential that has not seen its fold
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from ase import Atoms
@@ -161,7 +160,7 @@ def _tested(start, frames, parts, how, forces, say) -> tuple[list, list, dict]:
     return committee, tested, errors
 
 
-@checked(frames=partial(data.check, labelled=False))
+@checked(frames=intake.STRUCTURES)
 def folds(frames: Sequence[Atoms]) -> tuple[list[np.ndarray], str]:
     """Divide frames into parts that share as little as can be; say how.
 
