@@ -1,5 +1,8 @@
 """Compiled potentials say what the potential says, in any cell, however atoms move."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -115,3 +118,21 @@ def test_nan_ends_a_run_as_it_should(potential, ice):
     quick = potential.frozen()
     with pytest.raises(dynamics.BlowUp, match="positions: a number is NaN"):
         dynamics.simulate(ice, broken, steps=4, every=2, seed=0)
+
+
+def test_each_compiled_kernel_has_a_cache_of_its_own(tmp_path):
+    """Numba's index of one cache is not safe where two processes add kernels to it."""
+    script = """
+import itertools
+import numpy as np
+from tpainn_lite.inference import kernels
+pair, r = np.array([0]), np.ones((1, 3))
+for F, kinds, dtype in itertools.product([4, 8], [2, 5], ["f4", "f8"]):
+    h, table = np.ones((2, kinds, F), dtype), np.ones((3, 6 * F), dtype)
+    kernels.messages(pair, pair + 1, r.astype(dtype), table, h, 5.0)
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    indices = [*tmp_path.rglob("*.nbi")]
+    assert len(indices) == 8
+    assert len([*tmp_path.rglob("*.nbc")]) == 8

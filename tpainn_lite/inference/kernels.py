@@ -16,14 +16,23 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-_jit = njit(fastmath=True, cache=True, error_model="numpy")
 _inlined = njit(inline="always")  # or F would be no constant in it
+
+
+def _compiled(run, *kind):
+    """Compile a kernel, with a cache of its own.
+
+    Numba numbers what one cache holds: two processes that add to it at the same time
+    would give two kernels one number, and a later one would run the wrong kernel.
+    """
+    run.__qualname__ = "_".join(map(str, (run.__qualname__, *kind)))
+    return njit(fastmath=True, cache=True, error_model="numpy")(run)
 
 
 def messages(i, j, r, table, h, cutoff):
     """Sum the messages of all neighbours, (N, 4, F)."""
     n, kinds, F = h.shape
-    run = _messages(F, kinds > 2)
+    run = _messages(F, kinds > 2, h.dtype)
     return run(i, j, r, table.ravel(), h.reshape(n, -1), cutoff).reshape(n, 4, F)
 
 
@@ -31,13 +40,12 @@ def gradients(i, j, r, table, h, cutoff, g):
     """Differentiate ``(g * messages).sum()`` by h and by r (P, 3)."""
     n, kinds, F = h.shape
     flat = h.reshape(n, -1), cutoff, g.reshape(n, -1)
-    to_h, to_r = _gradients(F, kinds > 2)(i, j, r, table.ravel(), *flat)
+    to_h, to_r = _gradients(F, kinds > 2, h.dtype)(i, j, r, table.ravel(), *flat)
     return to_h.reshape(h.shape), to_r
 
 
 @cache
-def _messages(F: int, vectors: bool):
-    @_jit
+def _messages(F: int, vectors: bool, dtype: np.dtype):
     def run(i, j, r, table, h, cutoff):
         out = np.zeros((len(h), 4 * F), h.dtype)
         w, dw = np.empty(3 * F, h.dtype), np.empty(3 * F, h.dtype)
@@ -49,12 +57,11 @@ def _messages(F: int, vectors: bool):
                 _send(w, h[i[p]], out[j[p]], -x, -y, -z, F, vectors)
         return out
 
-    return run
+    return _compiled(run, F, vectors, dtype)
 
 
 @cache
-def _gradients(F: int, vectors: bool):
-    @_jit
+def _gradients(F: int, vectors: bool, dtype: np.dtype):
     def run(i, j, r, table, h, cutoff, g):
         to_h, to_r = np.zeros_like(h), np.zeros_like(r)
         w, dw = np.empty(3 * F, h.dtype), np.empty(3 * F, h.dtype)
@@ -72,10 +79,10 @@ def _gradients(F: int, vectors: bool):
                 to_r[p, 2] = along * z + q / d
         return to_h, to_r
 
-    return run
+    return _compiled(run, F, vectors, dtype)
 
 
-@_jit
+@_inlined
 def _direction(r):
     d = np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
     return d, r[0] / d, r[1] / d, r[2] / d
