@@ -27,6 +27,7 @@ from filelock import SoftFileLock, Timeout
 Kind = Callable[[Any, str], Any]
 P = ParamSpec("P")
 T = TypeVar("T")
+HUGE = sys.float_info.max
 
 
 def refusal(name: str, needed: str, value: Any) -> ValueError:
@@ -44,56 +45,70 @@ def _scalar(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
 
 
+def made(needed: str, fits: Callable[[Any], Any], turn: Callable = lambda v: v) -> Kind:
+    """Make the kind of what `fits`, given back as `turn` makes it."""
+
+    def kind(value: Any, name: str) -> Any:
+        value = _scalar(value)
+        if not fits(value):
+            raise refusal(name, needed, value)
+        return turn(value)
+
+    return kind
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _bounds(**bounds: float) -> str:
+    """Say which bounds there are."""
+    given = {name.replace("_", " "): v for name, v in bounds.items() if abs(v) < HUGE}
+    return " and ".join(f"{name} {v:.10g}" for name, v in given.items())
+
+
 def number(
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
+    above: float = -math.inf,
+    least: float = -HUGE,
+    below: float = math.inf,
+    most: float = HUGE,
 ) -> Kind:
     """Make the kind of a finite real number within bounds."""
-    bounds = {"above": above, "at least": least, "below": below, "at most": most}
-    words = " and ".join(f"{k} {v:g}" for k, v in bounds.items() if v is not None)
-    needed = f"a finite number {words}".strip()
+    words = _bounds(above=above, at_least=least, below=below, at_most=most)
 
-    def kind(value: Any, name: str) -> float:
-        value = _scalar(value)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise refusal(name, needed, value)
-        try:
-            found = float(value)
-        except OverflowError:
-            raise refusal(name, needed, value) from None
-        if not (
-            math.isfinite(found)
-            and (above is None or found > above)
-            and (least is None or found >= least)
-            and (below is None or found < below)
-            and (most is None or found <= most)
-        ):
-            raise refusal(name, needed, value)
-        return found
+    def fits(value: Any) -> bool:
+        return _real(value) and above < value < below and least <= value <= most
 
-    return kind
+    return made(f"a finite number {words}".strip(), fits, float)
 
 
-def whole(least: int | None = None, most: int | None = None) -> Kind:
+def whole(least: float = -HUGE, most: float = HUGE) -> Kind:
     """Make the kind of a whole number within bounds; 1e5 counts as one."""
-    bounds = {"at least": least, "at most": most}
-    words = " and ".join(f"{k} {v}" for k, v in bounds.items() if v is not None)
-    needed = f"a whole number {words}".strip()
-    inside = number(least=least, most=most)
+    words = _bounds(at_least=least, at_most=most)
 
-    def kind(value: Any, name: str) -> int:
-        value = _scalar(value)
-        try:
-            inside(value, name)
-        except ValueError:
-            raise refusal(name, needed, value) from None
-        if value != int(value):
-            raise refusal(name, needed, value)
-        return int(value)
+    def fits(value: Any) -> bool:
+        return _real(value) and least <= value <= most and value == int(value)
 
-    return kind
+    return made(f"a whole number {words}".strip(), fits, int)
+
+
+def one_of(*options: Any) -> Kind:
+    """Make the kind of a choice."""
+
+    def fits(value: Any) -> bool:
+        return any(type(value) is type(o) and value == o for o in options)
+
+    return made(f"one of {list(options)}", fits)
+
+
+def instance(*classes: type) -> Kind:
+    """Make the kind of an object of one of some classes."""
+    names = " or ".join(cls.__name__ for cls in classes)
+    return made(f"an object of {names}", lambda value: isinstance(value, classes))
+
+
+def _filled(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
 finite = number()
@@ -101,28 +116,15 @@ positive = number(above=0)
 not_negative = number(least=0)
 count = whole(least=1)
 seed = whole(least=0, most=2**31 - 1)  # what NumPy, torch and OpenMM all take
-
-
-def flag(value: Any, name: str) -> bool:
-    """Take True or False."""
-    value = _scalar(value)
-    if not isinstance(value, bool):
-        raise refusal(name, "True or False", value)
-    return value
-
-
-def text(value: Any, name: str) -> str:
-    """Take a string that is not empty."""
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise refusal(name, "a text that is not empty", value)
-    return str(value)
-
-
-def file(value: Any, name: str) -> Path:
-    """Take the path of a file."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
-        raise refusal(name, "the path of a file", value)
-    return Path(value)
+flag = made("True or False", lambda value: isinstance(value, bool))
+text = made("a text that is not empty", _filled, str)
+file = made(
+    "the path of a file",
+    lambda value: isinstance(value, str | os.PathLike) and _filled(os.fspath(value)),
+    Path,
+)
+function = made("a function", lambda f: callable(f) and not isinstance(f, type))
+structure = made("an ase.Atoms", lambda value: isinstance(value, Atoms))
 
 
 def folder(value: Any, name: str) -> Path:
@@ -131,26 +133,6 @@ def folder(value: Any, name: str) -> Path:
     if any(part.is_file() for part in (path, *path.parents)):
         raise ValueError(f"{name}: needs a folder, got the file {path}; name another")
     return path
-
-
-def one_of(*options: Any) -> Kind:
-    """Make the kind of a choice."""
-
-    def kind(value: Any, name: str) -> Any:
-        value = _scalar(value)
-        for option in options:
-            if type(value) is type(option) and value == option:
-                return option
-        raise refusal(name, f"one of {list(options)}", value)
-
-    return kind
-
-
-def function(value: Any, name: str) -> Callable:
-    """Take what can be called."""
-    if not callable(value) or isinstance(value, type):
-        raise refusal(name, "a function", value)
-    return value
 
 
 def optional(kind: Kind) -> Kind:
@@ -173,37 +155,31 @@ def several(kind: Kind, least: int = 1) -> Kind:
     return kinds
 
 
-def named(kind: Kind) -> Kind:
-    """Make the kind of a dict of at least one name, with a value of one kind each."""
+def named(
+    kind: Kind,
+    key: Kind = text,
+    needed: str = "a dict of names and what they stand for",
+) -> Kind:
+    """Make the kind of a dict that is not empty: of keys of one kind, values of one."""
 
-    def kinds(value: Any, name: str) -> dict[str, Any]:
+    def kinds(value: Any, name: str) -> dict:
         if not isinstance(value, Mapping) or not value:
-            raise refusal(name, "a dict of names and what they stand for", value)
+            raise refusal(name, needed, value)
         return {
-            text(key, f"{name}, key"): kind(each, f"{name}[{key!r}]")
-            for key, each in value.items()
+            key(k, f"{name}, key"): kind(each, f"{name}[{k!r}]")
+            for k, each in value.items()
         }
 
     return kinds
 
 
-def instance(*classes: type) -> Kind:
-    """Make the kind of an object of one of some classes."""
-    needed = " or ".join(cls.__name__ for cls in classes)
-
-    def kind(value: Any, name: str) -> Any:
-        if not isinstance(value, classes):
-            raise refusal(name, f"an object of {needed}", value)
-        return value
-
-    return kind
+def _element(value: Any, name: str) -> int:
+    """Take an atomic number, also as the text that it is in JSON."""
+    decimal = isinstance(value, str) and value.isdecimal()
+    return whole(1, 118)(int(value) if decimal else value, name)
 
 
-def structure(value: Any, name: str) -> Atoms:
-    """Take one structure; `data.check` looks at its atoms."""
-    if not isinstance(value, Atoms):
-        raise refusal(name, "an ase.Atoms", value)
-    return value
+element_energies = named(finite, _element, "a dict of atomic numbers and energies (eV)")
 
 
 def structures(least: int = 1) -> Kind:
@@ -223,9 +199,9 @@ def structures(least: int = 1) -> Kind:
     return kind
 
 
-def array(*shape: int | None, most: float = sys.float_info.max) -> Kind:
+def array(*shape: int | None, most: float = HUGE) -> Kind:
     """Make the kind of a finite array of numbers; None in `shape` is any length."""
-    beyond = "infinity" if most == sys.float_info.max else f"beyond {most:g}"
+    beyond = "infinity" if most == HUGE else f"beyond {most:g}"
     needed = "a finite array of shape (" + ", ".join(
         "any" if n is None else str(n) for n in shape
     )
@@ -254,19 +230,6 @@ def elements(value: Any, name: str) -> np.ndarray:
     if not (len(found) and ((found >= 1) & (found <= 118) & (found % 1 == 0)).all()):
         raise refusal(name, "atomic numbers (1 to 118)", value)
     return found.astype(int)
-
-
-def element_energies(value: Any, name: str) -> dict[int, float]:
-    """Take an energy (eV) for each atomic number."""
-    if not isinstance(value, Mapping) or not value:
-        raise refusal(name, "a dict of atomic numbers and energies (eV)", value)
-    element = whole(least=1, most=118)
-    return {
-        element(int(z) if isinstance(z, str) and z.isdigit() else z, f"{name}, key"): (
-            finite(energy, f"{name}[{z!r}]")
-        )
-        for z, energy in value.items()
-    }
 
 
 @contextlib.contextmanager
