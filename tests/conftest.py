@@ -71,7 +71,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(module, function, noted)
 
-    spy(graphs, "neighbour_list", "graphs")
+    spy(graphs, "neighbours", "graphs")
     spy(torch.autograd, "grad", "derivatives")
     for module in (graphs, model, train, ridge_head, tune):  # as they have imported it
         if hasattr(module, "check"):

@@ -534,6 +534,7 @@ SPAN = "cell: needs three vectors that span"
         (lambda b, f: analysis.nearest_image(R[:3] * np.nan, 9 * np.eye(3)), "vectors"),
         (lambda b, f: analysis.bonds(changed(b, pbc=[1, 1, 0])), "pbc=.True"),
         (lambda b, f: analysis.neighbours("ix", b, 3.0), "quantities: .* letters"),
+        (lambda b, f: analysis.neighbours("ii", b, 3.0), "quantities: .* each once"),
         (lambda b, f: analysis.neighbours("i", b, np.inf), "cutoff: .* got inf"),
         (lambda b, f: analysis.rdf([b], 8, 8, r_max=3.0, bins=0), "bins: .* least 1"),
         (lambda b, f: diffusion(f, window=(0, 9, 10)), "fit_window: "),

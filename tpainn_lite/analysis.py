@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.geometry import find_mic, minkowski_reduce
-from ase.neighborlist import natural_cutoffs, neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from . import guards, units
 from .bounds import check_cell, heights
@@ -86,28 +86,27 @@ def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
-    """List neighbours as ASE's ``neighbor_list``; an open structure needs no cell.
+    """List neighbours within `cutoff` Å, both ways; an open structure needs no cell.
 
-    `cutoff` in Å, a number, or for each atom its part of it.
+    `quantities` are letters of ASE and matscipy: atoms i and j, their distance d and
+    vector D in Å, the image S.
     """
-    if not set(guards.text(quantities, "quantities")) <= set("ijdDS"):
-        raise refusal("quantities", "letters of ijdDS", quantities)
-    boxed = periodic(atoms)
+    wanted = {*guards.text(quantities, "quantities")}
+    if not wanted <= {*"ijdDS"} or len(wanted) < len(quantities):  # it would crash
+        raise refusal("quantities", "letters of ijdDS, each once", quantities)
+    cell = atoms.cell.array if periodic(atoms) else np.eye(3)  # any box will do
     R = guards.array(None, 3, most=FAR)(atoms.positions, "atoms: positions")
-    if not boxed:  # ASE would fill the cell, however empty it is, with bins
-        atoms = Atoms(atoms.numbers, R)
-    if np.ndim(cutoff):
-        cutoff = guards.array(len(atoms), most=FAR)(cutoff, "cutoff")
-        check_cell(atoms, 2 * np.max(cutoff, initial=0.0))
-    else:
-        check_cell(atoms, cutoff := guards.number(above=0, most=FAR)(cutoff, "cutoff"))
-    return neighbor_list(quantities, atoms, cutoff)
+    check_cell(atoms, cutoff := guards.number(above=0, most=FAR)(cutoff, "cutoff"))
+    return neighbour_list(quantities, None, cutoff, R, cell, atoms.pbc)
 
 
-def bonds(atoms: Atoms) -> tuple[np.ndarray, ...]:
-    """List first atom (P,), second atom (P,), vector (P, 3) Å of bonds, both ways."""
-    structure(atoms, "atoms")
-    return neighbours("ijD", atoms, natural_cutoffs(atoms, mult=STRETCH))
+def bonds(atoms: Atoms, last: str = "D") -> tuple[np.ndarray, ...]:
+    """List first atom (P,), second atom (P,), vector "D" Å or image "S" of bonds."""
+    reaches = STRETCH * covalent_radii[structure(atoms, "atoms").numbers]
+    most = 2 * reaches.max(initial=STRETCH)
+    i, j, distances, vectors = neighbours("ijd" + last, atoms, most)
+    near = distances < reaches[i] + reaches[j]
+    return i[near], j[near], vectors[near]
 
 
 @checked(frames=guards.structures(), dt=guards.optional(guards.positive))

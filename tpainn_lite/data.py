@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.special import chdtri
 
 from . import guards
-from .analysis import FAR, neighbours, periodic
+from .analysis import FAR, neighbours, periodic, reach
 from .guards import checked, flag, several, structure, structures
 
 EnergyForces = Callable[
@@ -311,7 +311,9 @@ TAIL = 1e-3  # of chi-squared: labels less likely than this contradict the prior
 def is_free(atoms: Atoms) -> bool:
     """Tell whether a frame is one atom, called isolated or `FREE` Å from its images."""
     named = atoms.info.get("config_type") == "IsolatedAtom"
-    return len(atoms) == 1 and (named or not closest_pair(atoms, FREE))
+    if len(atoms) != 1 or named or not periodic(atoms):
+        return len(atoms) == 1
+    return 2 * reach(atoms.cell.array) > FREE
 
 
 @checked(frames=structures(0))

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from matscipy.neighbours import neighbour_list
 
 from . import guards
-from .analysis import periodic
-from .bounds import check_cell
+from .analysis import neighbours
 from .data import check, labels
 
 Graph = dict[str, torch.Tensor]
@@ -57,20 +55,7 @@ def finite(*result):
 
 def graph(atoms: Atoms, cutoff: float) -> Graph:
     """List all pairs (both directions, every image) within `cutoff` Å, in float64."""
-    guards.structure(atoms, "atoms")
-    cutoff = guards.positive(cutoff, "cutoff")
-    guards.array(len(atoms), 3)(atoms.positions, "atoms.positions")
-    check_cell(atoms, cutoff)
-    # An open structure still needs a box for the cell list; any box around it will do.
-    cell = np.asarray(atoms.cell) if periodic(atoms) else np.eye(3)
-    i, j, S = neighbour_list(
-        "ijS",
-        cutoff=cutoff,
-        positions=atoms.positions,
-        cell=cell,
-        pbc=atoms.pbc,
-        numbers=atoms.numbers.astype(np.int32),
-    )
+    i, j, S = neighbours("ijS", atoms, guards.positive(cutoff, "cutoff"))
     g = {
         "Z": torch.from_numpy(atoms.numbers.astype(np.int64)),
         "R": torch.from_numpy(atoms.positions.copy()),
@@ -78,7 +63,7 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
         "idx_j": torch.from_numpy(j.astype(np.int32)),
     }
     if atoms.pbc.any():
-        g["offsets"] = torch.from_numpy(S @ cell)
+        g["offsets"] = torch.from_numpy(S @ atoms.cell.array)
     return g
 
 

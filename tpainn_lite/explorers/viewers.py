@@ -14,7 +14,6 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
-from ase.neighborlist import natural_cutoffs
 from ase.utils import rotate
 from ipywidgets import HTML, VBox
 from matplotlib import colormaps
@@ -23,7 +22,7 @@ from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
 
 from .. import guards
-from ..analysis import neighbours
+from ..analysis import bonds
 
 with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
     warnings.simplefilter("ignore")
@@ -202,7 +201,7 @@ def _orientation(atoms: Atoms) -> np.ndarray:
 def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
     """Draw balls in CPK colours with letters, bonds, and the unit cell."""
     xyz = atoms.positions @ turn.T
-    first, second, image = neighbours("ijS", atoms, natural_cutoffs(atoms, mult=1.2))
+    first, second, image = bonds(atoms, "S")
     for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
         ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
