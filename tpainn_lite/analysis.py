@@ -100,9 +100,10 @@ def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     return neighbour_list(quantities, None, cutoff, R, cell, atoms.pbc)
 
 
+@checked(atoms=structure, last=guards.one_of("D", "S"))
 def bonds(atoms: Atoms, last: str = "D") -> tuple[np.ndarray, ...]:
     """List first atom (P,), second atom (P,), vector "D" Å or image "S" of bonds."""
-    reaches = STRETCH * covalent_radii[structure(atoms, "atoms").numbers]
+    reaches = STRETCH * covalent_radii[atoms.numbers]
     most = 2 * reaches.max(initial=STRETCH)
     i, j, distances, vectors = neighbours("ijd" + last, atoms, most)
     near = distances < reaches[i] + reaches[j]
