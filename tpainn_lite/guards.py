@@ -64,7 +64,8 @@ def _real(value: Any) -> bool:
 def _bounds(**bounds: float) -> str:
     """Say which bounds there are."""
     given = {name.replace("_", " "): v for name, v in bounds.items() if abs(v) < HUGE}
-    return " and ".join(f"{name} {v:.10g}" for name, v in given.items())
+    said = {name: v if isinstance(v, int) else f"{v:g}" for name, v in given.items()}
+    return " and ".join(f"{name} {v}" for name, v in said.items())
 
 
 def number(
