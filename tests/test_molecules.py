@@ -332,3 +332,22 @@ def test_bonds_are_read_from_positions(smiles):
     assert molecules.skeleton(found) == molecules.skeleton(smiles)
     numbers = molecules.conformers(found, seed=0)[0].numbers
     assert sorted(numbers) == sorted(atoms.numbers)
+
+
+@pytest.mark.parametrize("smiles", ["C1C2CC1C2", "C1C2CC1N2", "COCC1C2CC1C2O"])
+def test_cages_whose_atoms_are_near_without_a_bond(smiles, rng):
+    (atoms,) = molecules.conformers(smiles, seed=0)
+    mixed = atoms[rng.permutation(len(atoms))]
+    ordered = molecules.reorder(mixed, smiles)
+    energies = [
+        molecules.mmff94(smiles)(a.numbers, a.positions)[0] for a in (atoms, ordered)
+    ]
+    assert energies[1] == pytest.approx(energies[0], abs=1e-9)
+    found = Chem.CanonSmiles(molecules.perceive(mixed), useChiral=False)
+    assert found == Chem.CanonSmiles(smiles)
+
+
+def test_a_ring_is_not_its_open_isomer():
+    (ring,) = molecules.conformers("C1=CCC1", seed=0)  # butadiene, and one more bond
+    with pytest.raises(ValueError, match="is not the molecule of 'C=CC=C'"):
+        molecules.reorder(ring, "C=CC=C")

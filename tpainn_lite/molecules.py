@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds, rdDistGeom, rdForceFieldHelpers, rdMolHash
 
 from . import data, dynamics, guards, units
@@ -20,6 +20,10 @@ from .guards import checked, optional, positive, structure, text, whole
 # and neighbours that share no bond come as near as 1.29 times.
 STRETCHED = 1.5  # a longer bond needs a reason: a scan, or hot dynamics
 NEAR = 1.3  # two atoms as near as this are bonded
+BY_DISTANCE = (  # ways to read bonds: of hot structures, then of strained cages, whose
+    {},  # atoms come as near as 1.25 times without a bond
+    {"useVdw": True, "covFactor": 1.15},
+)
 MATCHES = 10_000  # of a molecule onto itself, looked at by `reorder`
 TORN = 4.0  # no scan pulls a bond as far (O-H: 3.9 Å)
 MOST = 200  # atoms of a molecule in space: RDKit needs seconds, and beyond it hours
@@ -83,12 +87,17 @@ def _unbonded(atoms: Atoms) -> Chem.RWMol:
 @checked(atoms=structure)
 def perceive(atoms: Atoms) -> str:
     """Read the SMILES of a neutral open structure, its bonds from distances."""
-    mol = _unbonded(atoms)
-    try:
-        rdDetermineBonds.DetermineBonds(mol, charge=0)
-    except (ValueError, RuntimeError) as error:  # RDKit raises either
+    for way in BY_DISTANCE:
+        mol = _unbonded(atoms)
+        try:
+            with rdBase.BlockLogs():
+                rdDetermineBonds.DetermineBonds(mol, charge=0, **way)
+            break
+        except (ValueError, RuntimeError) as error:  # RDKit raises either
+            why = error
+    else:
         raise ValueError(
-            f"atoms: RDKit finds no bonds in {atoms.symbols!s:.40} ({error}); needs a "
+            f"atoms: RDKit finds no bonds in {atoms.symbols!s:.40} ({why}); needs a "
             "neutral, closed-shell molecule"
         ) from None
     smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
@@ -109,9 +118,7 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
     count. Raises `ValueError` where `atoms` are another molecule than that of `smiles`,
     or a bond is too long to be seen.
     """
-    mol, found = parse(smiles), _unbonded(atoms)
-    rdDetermineBonds.DetermineConnectivity(found)
-    wanted, ends, orders = Chem.RWMol(), [], []
+    mol, wanted, ends, orders = parse(smiles), Chem.RWMol(), [], []
     for number in _numbers(mol):
         wanted.AddAtom(Chem.Atom(number))
     for bond in mol.GetBonds():
@@ -126,9 +133,14 @@ def reorder(atoms: Atoms, smiles: str) -> Atoms:
         return (np.array(orders) - 1) @ gaps
 
     # of all that fit, the one with the shortest multiple bonds (cyclooctatetraene)
-    matches = found.GetSubstructMatches(wanted, uniquify=False, maxMatches=MATCHES)
-    order = list(min(matches, key=multiple, default=()))
-    if found.GetNumBonds() != wanted.GetNumBonds() or len(order) != len(atoms):
+    for way in BY_DISTANCE:
+        found = _unbonded(atoms)
+        rdDetermineBonds.DetermineConnectivity(found, **way)
+        matches = found.GetSubstructMatches(wanted, uniquify=False, maxMatches=MATCHES)
+        order = list(min(matches, key=multiple, default=()))
+        if found.GetNumBonds() == wanted.GetNumBonds() and len(order) == len(atoms):
+            break
+    else:
         raise ValueError(
             f"atoms: {atoms.get_chemical_formula()} with bonds by distance is not the "
             f"molecule of {smiles!r}; look at the structure, or at the SMILES"
