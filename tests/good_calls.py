@@ -73,7 +73,8 @@ INNER = {  # no doors, and why
     "steps of a public function beside them": "train.one_thread"
     " molecules.force_field public.formats.water_frames public.formats.water_split",
     "test_download.py, test_formats.py have servers and files": "public.download.load"
-    " public.formats.water_blocks public.formats.qm9 public.formats.qm9_molecule",
+    " public.formats.water_blocks public.qm9.qm9 public.qm9.qm9_molecule"
+    " public.qm9.qm9pack",
 }
 FIT = train.FitConfig(steps=2, batch_size=2)
 HEAD = ridge_head.HeadConfig(features=4, ridges=(0.1, 1.0))

@@ -7,6 +7,7 @@ the repository, and is skipped where there is none.
 import bz2
 import io
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.spatial.distance import pdist
 
 from tpainn_lite import datasets
 from tpainn_lite.data import check
-from tpainn_lite.public import formats
+from tpainn_lite.public import formats, qm9
 from tpainn_lite.public.download import SETS
 from tpainn_lite.units import HARTREE
 
@@ -163,7 +164,7 @@ def packed(folder: Path, texts: list[str]) -> tuple[Path, Path]:
 
 def test_qm9_in_its_own_dialect(tmp_path, capfd):
     archive, listed = packed(tmp_path, [METHANE.format(i) for i in (1, 2, 3)])
-    frames = formats.qm9(archive, listed)["pool"]
+    frames = qm9.qm9(archive, listed)["pool"]
     assert "133885" in capfd.readouterr().err  # the progress bar
     assert len(frames) == 2  # number 2 is on the list
     check(frames, labelled=False)
@@ -173,6 +174,74 @@ def test_qm9_in_its_own_dialect(tmp_path, capfd):
     assert frames[0].positions[0, 2] == pytest.approx(0.0080009958)
     assert frames[0].get_all_distances()[0, 1:] == pytest.approx(1.092, abs=1e-3)
     assert frames[0].info["smiles"] == "C"
+    assert frames[0].info["zpve"] == pytest.approx(0.044749 * HARTREE, abs=1e-9)
+    electronic = (-40.47893 - 0.044749) * HARTREE
+    assert frames[0].info["electronic_energy"] == pytest.approx(electronic, abs=1e-9)
+
+
+ROW = (
+    """"dsgdb9nsd_000001.xyz",1,"C","InChI=1S/CH4/h1H4",5,"[4,1,0,0,0]","""
+    """"['C','H','H','H','H']","[[-0.0126981359,1.0858041578,0.0080009958],"""
+    """[0.002150416,-0.0060313176,0.0019761204],[1.0117308433,1.4637511618,0.0002765748],"""
+    """[-0.540815069,1.4475266138,-0.8766437152],[-0.5238136345,1.4379326443,0.9063972942]]","""
+    """0.044749,-40.47893"""
+)
+HEADER = "XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang,"
+HEADER += "ZPVE_au,InternalEnergy_0K_au"
+
+
+def installed(folder: Path, rows: list[str]) -> Path:
+    """A package like qm9pack, with one molecule a table."""
+    (folder / "data").mkdir(exist_ok=True)
+    for k, row in enumerate(rows, 1):
+        (folder / f"data/qm9_part{k}.csv").write_text(f"{HEADER}\n{row}\n")
+    return folder
+
+
+def test_the_package_says_what_the_archive_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(qm9, "CHARACTERISED", 3)
+    (ours,) = qm9.qm9(*packed(tmp_path, [METHANE.format(1)]))["pool"]
+    other = qm9.qm9pack(installed(tmp_path, [ROW] * 3))["pool"][0]
+    assert other.info == ours.info
+    assert other.get_potential_energy() == ours.get_potential_energy()
+    np.testing.assert_array_equal(other.positions, ours.positions)
+
+
+def test_a_package_with_other_content_is_refused(tmp_path):
+    for k, (rows, words) in enumerate(
+        (
+            ([ROW] * 3, "needs 130831 molecules, got 3; install"),
+            ([ROW, ROW.replace("-40.47893", "nan")], "part2.csv, line 2: not as in"),
+            ([ROW.replace("1.0858041578,", "")], "part1.csv, line 2: not as in"),
+            ([ROW.replace("['C',", "['Xy',")], "part1.csv, line 2: not as in"),
+        )
+    ):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        with pytest.raises(ValueError, match=words):
+            qm9.qm9pack(installed(folder, rows))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("qm9pack"), reason="qm9pack (extra qm9) is missing")
+def test_all_of_qm9():
+    (frames,) = datasets.load("qm9").values()
+    assert len(frames) == qm9.CHARACTERISED
+    known = {a.info["index"]: a for a in frames}
+    for index, formula, U0, zpve in (  # published, Hartree
+        (1, "CH4", -40.47893, 0.044749),
+        (2, "H3N", -56.525887, 0.034358),
+        (3, "H2O", -76.404702, 0.021375),
+    ):
+        a = known[index]
+        assert a.get_chemical_formula() == formula
+        assert a.get_potential_energy() == pytest.approx(U0 * HARTREE, abs=1e-9)
+        electronic = (U0 - zpve) * HARTREE
+        assert a.info["electronic_energy"] == pytest.approx(electronic, abs=1e-9)
+    free = {1: -0.500273, 6: -37.846772, 7: -54.583861, 8: -75.064579, 9: -99.71873}
+    for a in frames[::50]:  # atoms are bound, by less than `data.CHEMISTRY`
+        bound = a.get_potential_energy() - HARTREE * sum(free[z] for z in a.numbers)
+        assert -7 < bound / len(a) < -2.5
 
 
 def test_a_malformed_molecule_is_named(tmp_path):
@@ -186,7 +255,7 @@ def test_a_malformed_molecule_is_named(tmp_path):
     ):
         files = packed(tmp_path, [METHANE.format(1), text.replace(right, wrong, 1)])
         with pytest.raises(ValueError, match=r"bz2, dsgdb9nsd_000002.xyz: not a mol"):
-            formats.qm9(*files)
+            qm9.qm9(*files)
 
 
 def test_an_npz_that_is_none(tmp_path):
@@ -212,4 +281,4 @@ def test_an_archive_that_ends_early(tmp_path):
     for part in (whole[:-200], bz2.compress(plain[:70_000]), b"<html>", b""):
         archive.write_bytes(part)
         with pytest.raises(ValueError, match="not a whole tar.bz2 archive"):
-            formats.qm9(archive, listed)
+            qm9.qm9(archive, listed)

@@ -8,6 +8,7 @@ sets there are says ``sets.toml``.
 import os
 import tomllib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ class PublicSet:
     licence: str
     instead: str  # a shipped set that needs no network
     note: str = ""
+    package: str = ""  # that brings the data, an extra; `formats` has a reader so named
 
 
 SETS: dict = tomllib.loads(Path(__file__).with_name("sets.toml").read_text("utf-8"))
@@ -70,6 +72,8 @@ def _mirrored(about: PublicSet, file: File, mirror: Path) -> Path:
 def _fetch(about: PublicSet, file: File, cache: Path) -> Path:
     """Find `file` in `cache`, or download it, whole or not at all; errors: `load`."""
     instead = f"without a network, use the shipped set {about.instead!r}"
+    if about.package:
+        instead += f", or what 'pip install tpainn-lite[{about.name}]' installs"
     downloads = pooch.create(
         cache,
         base_url="",
@@ -122,14 +126,20 @@ def load(
 
     ``atoms.info`` has "split", "level" (of theory) and "citation". `mirror`, or the
     environment variable TPAINN_MIRROR, is a folder read instead of the network;
-    `cache`, or TPAINN_CACHE, is where downloads are kept.
+    `cache`, or TPAINN_CACHE, is where downloads are kept. Without a mirror, a package
+    that brings the data ("qm9": the extra of that name) is read where it is installed.
 
     Raises `OSError` where a file cannot be had or kept: `ConnectionError` without a
     network, `FileNotFoundError` for a gap in the mirror. Raises `ValueError` for files
     with a wrong hash, and for ones that cannot be understood.
     """
     about = SETS[one_of(*SETS)(name, "name")]
-    splits = getattr(formats, about.read)(*located(about, mirror, cache))
+    mirror = mirror or os.environ.get("TPAINN_MIRROR")
+    package = find_spec(about.package) if about.package and not mirror else None
+    if package:
+        splits = getattr(formats, about.package)(Path(package.origin).parent)
+    else:
+        splits = getattr(formats, about.read)(*located(about, mirror, cache))
     for split, frames in splits.items():
         for atoms in frames:
             atoms.info |= dict(split=split, level=about.level, citation=about.citation)

@@ -1,9 +1,7 @@
 """File formats of public data sets, read into labelled ``ase.Atoms`` (eV, Å)."""
 
-import bz2
 import contextlib
 import re
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,13 +11,13 @@ from typing import NamedTuple
 import ase.db
 import numpy as np
 from ase import Atoms
-from tqdm import tqdm
 
 from .. import guards
 from ..data import with_labels
 from ..datasets import SHIPPED
 from ..units import BOHR, HARTREE, KCAL_MOL
 from . import labels, unpack, xyz
+from .qm9 import qm9, qm9pack  # noqa: F401 (sets.toml names them)
 
 POOL, GAP = 300, 40  # frames of water-pbe0ts in time order; those after are the test
 RMD17_KEYS = ("nuclear_charges", "coords", "energies", "forces")
@@ -30,9 +28,6 @@ COMMENT = re.compile(  # second lines of XYZ files with energies (Hartree), by p
     rf"|energy:\s*({NUMBER})\s+gnorm:"  # xtb
     rf"|Coordinates from ORCA-job .*\bE\s+({NUMBER}))"
 )
-QM9_MOLECULES = 133_885  # in the archive, the uncharacterised ones included
-QM9_COLUMNS = 17  # "gdb", index, A, B, C, mu, alpha, homo, lumo, gap, r2, zpve, U0, …
-QM9_U0 = 12  # Hartree
 
 
 class Source(NamedTuple):
@@ -173,65 +168,6 @@ def water_split() -> dict[str, list[int]]:
         .tolist()
     )
     return {"pool": order[:POOL], "test": order[POOL + GAP :]}
-
-
-def qm9_molecule(text: str, where: str) -> tuple[int, Atoms]:
-    """Read index in GDB-9 and molecule of one file in QM9's own xyz dialect.
-
-    Its lines: number of atoms; 17 columns with U0 (Hartree); element, x, y, z (Å) and
-    charge of each atom, with exponents written ``1.0*^-6``; frequencies; two SMILES
-    (GDB-17's, the relaxed geometry's: ``info["smiles"]``); two InChI. Raises
-    `ValueError`, naming the file (`where`), for anything else.
-    """
-    try:
-        lines = text.splitlines()
-        count, columns = int(lines[0]), lines[1].split()
-        rows = [line.replace("*^", "e").split() for line in lines[2 : 2 + count]]
-        if len(columns) != QM9_COLUMNS or {len(row) for row in rows} != {5}:
-            raise ValueError("wrong number of columns")
-        index, energy = int(columns[1]), float(columns[QM9_U0].replace("*^", "e"))
-        positions = np.array([row[1:4] for row in rows], float)  # (N, 3) Å
-        float(lines[count + 2].split()[0])  # a frequency (1/cm), not one more atom
-        smiles = lines[count + 3].split()[1]
-        atoms = Atoms([row[0] for row in rows], positions, info={"smiles": smiles})
-        if len(atoms) != count or not np.isfinite([energy, *positions.flat]).all():
-            raise ValueError("an atom is missing, or a number is not finite")
-    except (ValueError, IndexError, KeyError) as error:
-        raise ValueError(
-            f"{where}: not a molecule in QM9's xyz format ({error!r}); download the "
-            "archive again"
-        ) from error
-    return index, with_labels(atoms, energy * HARTREE)
-
-
-def qm9(archive: Path, uncharacterized: Path) -> dict[str, list[Atoms]]:
-    """Read QM9 from its archive as a stream, without the molecules on the list.
-
-    The list holds those whose relaxed geometry is another molecule than its SMILES.
-    Energies U0 (eV), no forces. Needs about 0.7 GB of memory for all 130,831.
-    """
-    rows = [line.split() for line in uncharacterized.read_text("utf-8").splitlines()]
-    left_out = {int(row[0]) for row in rows if row and row[0].isdigit()}
-    frames = []
-    bar = tqdm(total=QM9_MOLECULES, desc="qm9", unit=" molecules")
-    try:
-        with (
-            bar,
-            bz2.open(archive) as plain,
-            tarfile.open(fileobj=plain, mode="r|") as tar,
-        ):
-            for member in tar:
-                file = tar.extractfile(member)
-                if file is None:  # a folder
-                    continue
-                where = f"{archive}, {member.name}"
-                index, atoms = qm9_molecule(file.read().decode(errors="replace"), where)
-                if index not in left_out:
-                    frames.append(atoms)
-                bar.update()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{archive}: not a whole tar.bz2 archive ({error})") from error
-    return {"pool": frames}
 
 
 def commented(path: Path, text: str, notes: list[str]) -> Source:
