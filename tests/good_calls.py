@@ -18,6 +18,7 @@ from ase.calculators.emt import EMT
 from conftest import REFERENCES, SMALL
 
 from tpainn_lite import (
+    calibrate,
     datasets,
     dynamics,
     model,
@@ -45,7 +46,7 @@ INNER = {  # no doors, and why
     " course.own_data.starts.Start course.own_data.running.Trial"
     " course.own_data.running.Trial.lines"
     " public.download.File public.download.PublicSet dynamics.BlowUp"
-    " tune.ReferenceWarning explorers.parity.Values",
+    " tune.ReferenceWarning explorers.parity.Values calibrate.MoleculeModel",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
     " graphs.collate graphs.pair_forces graphs.radials graphs.filter_weights"
     " graphs.message_passing graphs.pairwise graphs.padded graphs.graphs_of"
@@ -56,8 +57,8 @@ INNER = {  # no doors, and why
     " engine.Box.height engine.Guard engine.cell_of_state engine.add_barostat"
     " engine.make_context engine.place engine.labels_of engine.snapshot engine.start"
     " engine.python_system engine.Turns engine.Turns.take dynamics.Run.frame",
-    "bounds of cells, below the doors that name an argument": "bounds.heights"
-    " bounds.check_cell",
+    "bounds of cells, below the doors that name an argument": "analysis.heights"
+    " analysis.check_cell analysis.check_reach",
     "behind data.read, whose files test_dialects.py writes": "public.dialects.read"
     " public.dialects.files public.dialects.complete public.dialects.shown"
     " public.dialects.boxed public.dialects.places public.doubts.doubts"
@@ -239,8 +240,15 @@ def arguments(folder: Path) -> dict[str, dict]:
         "analysis.rdf": dict(one=8, other=1, r_max=3.0, bins=20)
         | dict(molecules=np.arange(24) // 3),
         "analysis.coordination": dict(density=0.03, cutoff=3.0),
-        "analysis.force_parts": dict(forces=np.ones((24, 3))),
-        "analysis.hydrogen_bonds": dict(r_max=3.0, angle=30.0),
+        "water.force_parts": dict(forces=np.ones((24, 3))),
+        "water.hydrogen_bonds": dict(r_max=3.0, angle=30.0),
+        "calibrate": dict(model=water.SPC_FW, penalties=[0.1, 1.0], terms="bonds"),
+        "calibrate.molecules": dict(cheap=np.zeros(4), bonds=calibrate.TEXTBOOK),
+        "calibrate.MoleculeModel": dict(
+            self=calibrate.molecules(ethanols, np.zeros(4)), cheap=mmff94
+        ),
+        "calibrate.MoleculeModel.energies": dict(cheap=np.zeros(4)),
+        "calibrate.water": dict(frames=run[:1]),
         "data.with_labels": dict(energy=1.0, forces=np.ones((9, 3))),
         "data.cell_of": dict(atoms=box),
         "data.label": dict(potential=mmff94),

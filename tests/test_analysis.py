@@ -208,7 +208,7 @@ def dimer_of_water(distance, angle):
     [(2.9, 0, 1), (2.9, 29, 1), (2.9, 31, 0), (3.4, 10, 1), (3.6, 10, 0)],
 )
 def test_hydrogen_bonds_of_a_dimer(distance, angle, bonds):
-    assert analysis.hydrogen_bonds(dimer_of_water(distance, angle)) == bonds
+    assert water.hydrogen_bonds(dimer_of_water(distance, angle)) == bonds
 
 
 @pytest.fixture
@@ -220,9 +220,9 @@ def liquid_forces(rng):
 
 def test_force_parts_add_up_and_are_what_they_say(liquid_forces):
     box, forces = liquid_forces
-    parts = analysis.force_parts(box, forces)
+    parts = water.force_parts(box, forces)
     np.testing.assert_allclose(sum(parts.values()), forces, atol=1e-12)
-    again = {k: analysis.force_parts(box, v) for k, v in parts.items()}
+    again = {k: water.force_parts(box, v) for k, v in parts.items()}
     for name, part in parts.items():  # projections: a part has no other parts
         for other in parts:
             expected = part if other == name else 0.0
@@ -241,7 +241,7 @@ def test_springs_only_vibrate_and_gravity_only_translates(liquid_forces):
             springs[o] += 0.7 * bond
     weight = box.get_masses()[:, None] * [0.0, 0.0, -0.1]
     for name, forces in {"vibration": springs, "translation": weight}.items():
-        part = analysis.force_parts(box, forces)[name]
+        part = water.force_parts(box, forces)[name]
         np.testing.assert_allclose(part, forces, atol=1e-12)
 
 
@@ -276,13 +276,13 @@ def same_lattice(request, labelled_box):
 def test_a_lattice_written_in_another_way_is_the_same_box(labelled_box, same_lattice):
     other, turn = same_lattice
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
-    assert analysis.hydrogen_bonds(labelled_box) == 49
-    assert analysis.hydrogen_bonds(other) == 49
+    assert water.hydrogen_bonds(labelled_box) == 49
+    assert water.hydrogen_bonds(other) == 49
     found, expected = (analysis.bond_vectors(a) for a in (other, labelled_box))
     np.testing.assert_allclose(found, expected @ turn, atol=1e-8)
     forces = labelled_box.get_forces()
-    parts = analysis.force_parts(other, forces @ turn)
-    for name, part in analysis.force_parts(labelled_box, forces).items():
+    parts = water.force_parts(other, forces @ turn)
+    for name, part in water.force_parts(labelled_box, forces).items():
         np.testing.assert_allclose(parts[name], part @ turn, atol=1e-8)
     for pair in ((8, 8), (8, 1)):
         of = [analysis.rdf([a], *pair, r_max=5.0)[1] for a in (labelled_box, other)]
@@ -302,9 +302,9 @@ def test_an_open_cluster_has_no_images(labelled_box):
     np.testing.assert_array_equal(vectors, expected)
     pair = engine.whole(dimer_of_water(2.9, 10))
     pair.pbc, pair.cell = False, None
-    assert analysis.hydrogen_bonds(pair) == 0  # its halves are in different images
+    assert water.hydrogen_bonds(pair) == 0  # its halves are in different images
     pair.positions[3:] += [12, 0, 0]
-    assert analysis.hydrogen_bonds(pair) == 1
+    assert water.hydrogen_bonds(pair) == 1
 
 
 def swapped(atoms):
@@ -323,8 +323,8 @@ def swapped(atoms):
 @pytest.mark.parametrize(
     "call",
     [
-        analysis.hydrogen_bonds,
-        lambda a: analysis.force_parts(a, np.zeros((len(a), 3))),
+        water.hydrogen_bonds,
+        lambda a: water.force_parts(a, np.zeros((len(a), 3))),
         lambda a: water.scaled(a, 1.0),
         lambda a: water.water_system(water.MODELS["q-tip4p-f"], a),
     ],
@@ -525,11 +525,11 @@ SPAN = "cell: needs three vectors that span"
         (lambda b, f: analysis.coordination(R, R * np.nan, 1.0, 1.0), "g: .* NaN"),
         (lambda b, f: analysis.mean_and_error([1.0] * 15), "needs 16 values"),
         (lambda b, f: analysis.mean_and_error([np.nan] + [1.0] * 31), "series: .* NaN"),
-        (lambda b, f: analysis.force_parts(b, np.ones((3, 3))), "forces: .* .81, 3."),
-        (lambda b, f: analysis.hydrogen_bonds(b[1:]), "O H H"),
-        (lambda b, f: analysis.hydrogen_bonds(b, r_max=4.7), "r_max: .* up to 4.6"),
-        (lambda b, f: analysis.hydrogen_bonds(b, r_max=np.nan), "r_max: .* got nan"),
-        (lambda b, f: analysis.hydrogen_bonds(b, angle=np.nan), "angle: .* got nan"),
+        (lambda b, f: water.force_parts(b, np.ones((3, 3))), "forces: .* .81, 3."),
+        (lambda b, f: water.hydrogen_bonds(b[1:]), "O H H"),
+        (lambda b, f: water.hydrogen_bonds(b, r_max=4.7), "r_max: .* up to 4.6"),
+        (lambda b, f: water.hydrogen_bonds(b, r_max=np.nan), "r_max: .* got nan"),
+        (lambda b, f: water.hydrogen_bonds(b, angle=np.nan), "angle: .* got nan"),
         (lambda b, f: analysis.reach(FLAT * np.nan), "cell: .* NaN"),
         (lambda b, f: analysis.nearest_image(R[:3] * np.nan, 9 * np.eye(3)), "vectors"),
         (lambda b, f: analysis.bonds(changed(b, pbc=[1, 1, 0])), "pbc=.True"),

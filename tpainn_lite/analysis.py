@@ -11,11 +11,10 @@ import ase.units
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.geometry import find_mic, minkowski_reduce
+from ase.geometry import complete_cell, find_mic, minkowski_reduce
 from matscipy.neighbours import neighbour_list
 
 from . import guards, units
-from .bounds import check_cell, heights
 from .guards import checked, refusal, structure
 
 STRETCH = 1.2  # times the sum of covalent radii: farther atoms are not bonded
@@ -29,6 +28,7 @@ O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
 LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
 LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 FAR = 1e6  # Å: no structure is as wide
+WIDE, IMAGES, CROWD = 1e5, 20_000, 5_000  # Å, images, neighbours: more is no structure
 ELEMENT = guards.whole(least=1, most=118)
 FEW = guards.number(least=1e-6)
 
@@ -39,6 +39,39 @@ def periodic(atoms: Atoms) -> bool:
         needed = "needs to be periodic in all three directions or in none"
         raise ValueError(f"atoms: {needed}, got pbc={atoms.pbc.tolist()}")
     return bool(atoms.pbc.all())
+
+
+def heights(cell: np.ndarray) -> np.ndarray:
+    """Return distances (3,) Å of a cell's faces; refuse NaN, `WIDE` or flat cells."""
+    fits = np.abs(cell).max() <= WIDE  # not so for NaN
+    edges = np.linalg.norm(cell, axis=1) if fits else np.inf
+    if not (fits and abs(np.linalg.det(cell)) > 1e-10 * np.prod(edges)):
+        words = "cell: needs three vectors that span a volume (or pbc=False), got"
+        raise ValueError(f"{words} {cell.tolist()}")
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+
+
+def check_cell(atoms: Atoms, cutoff: float) -> None:
+    """Raise `ValueError` where listing neighbours within `cutoff` Å would not end.
+
+    That is for no cell (`heights`), more than `IMAGES` images or `CROWD` neighbours.
+    """
+    if not atoms.pbc.any():
+        return
+    cell = atoms.cell.array
+    if not atoms.pbc.all() and np.isfinite(cell).all():
+        cell = complete_cell(cell)
+    # ASE looks for images within 3 Å at least
+    steps = np.ceil(max(cutoff, 3.0) / heights(cell))[atoms.pbc]
+    crowded = np.prod(2 * steps + 1) > IMAGES
+    if atoms.pbc.all() and not crowded:
+        volume = 4 / 3 * np.pi * cutoff**3
+        crowded = len(atoms) * volume > CROWD * abs(np.linalg.det(cell))
+    if crowded:
+        raise ValueError(
+            f"cell: {len(atoms)} atoms and their images crowd within {cutoff:g} Å in "
+            f"{cell.tolist()}; needs a larger one (is it in Å?)"
+        )
 
 
 def _same_atoms(frames: Sequence[Atoms], name: str) -> Sequence[Atoms]:
@@ -289,7 +322,7 @@ def rdf(
     box. Pairs within one of the `molecules`, one number an atom (N,), are left out.
     """
     densities(frames)  # refuses what is no periodic box
-    _check_reach(r_max, min(reach(a.cell.array) for a in frames))
+    check_reach(r_max, min(reach(a.cell.array) for a in frames))
     Z = frames[0].numbers
     molecules = np.arange(len(Z)) if molecules is None else molecules
     molecules = guards.array(len(Z))(molecules, "molecules")
@@ -308,7 +341,8 @@ def rdf(
     return (edges[1:] + edges[:-1]) / 2, g / len(frames)
 
 
-def _check_reach(r_max: float, half: float) -> None:
+def check_reach(r_max: float, half: float) -> None:
+    """Raise `ValueError` where `r_max` is beyond `half` the shortest lattice vector."""
     if guards.number(least=0.01)(r_max, "r_max") > half:
         words = f"needs a number up to {half:.2f} Å, half the shortest lattice vector"
         raise ValueError(f"r_max: {words}, got {r_max}")
@@ -326,31 +360,6 @@ def coordination(r: np.ndarray, g: np.ndarray, density: float, cutoff: float) ->
     if guards.positive(cutoff, "cutoff") > (1 + 1e-9) * end:
         raise ValueError(f"cutoff: needs a number from 0 to {end:.2f} Å, got {cutoff}")
     return float((4 * np.pi * r**2 * g * width)[r < cutoff].sum() * density)
-
-
-def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
-    """Split forces (N, 3) on water ordered O H H, ... by what they do to a molecule.
-
-    "translation" and "rotation" accelerate and turn it as a whole, so other molecules
-    exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
-    """
-    check_water(atoms)
-    F = guards.array(len(atoms), 3)(forces, "forces").reshape(-1, 3, 3)
-    masses = masses_of(atoms).reshape(-1, 3, 1)  # (molecules, 3, 1)
-    share = masses / masses.sum(axis=1, keepdims=True)
-    r = np.zeros_like(F)  # from the oxygen, then from the centre of mass
-    r[:, 1:] = bond_vectors(atoms).reshape(-1, 2, 3)
-    r -= (share * r).sum(axis=1, keepdims=True)
-    torque = np.cross(r, F).sum(axis=1)[..., None]  # (molecules, 3, 1)
-    inertia = np.einsum("mai,maj->mij", masses * r, r)
-    inertia = np.trace(inertia, axis1=1, axis2=2)[:, None, None] * np.eye(3) - inertia
-    spin = np.linalg.solve(inertia, torque).swapaxes(1, 2)  # (molecules, 1, 3)
-    parts = {
-        "translation": share * F.sum(axis=1, keepdims=True),
-        "rotation": masses * np.cross(spin, r),
-    }
-    parts["vibration"] = F - parts["translation"] - parts["rotation"]
-    return {name: part.reshape(-1, 3) for name, part in parts.items()}
 
 
 def check_water(atoms: Atoms) -> None:
@@ -379,22 +388,3 @@ def bond_vectors(atoms: Atoms) -> np.ndarray:
         raise ValueError(f"atoms: need water as O H H, ... (water.ordered), {found}")
     hydrogen = np.flatnonzero(atoms.numbers == 1)
     return displacements(atoms, hydrogen // 3 * 3, hydrogen)
-
-
-@checked(angle=guards.number(above=0, most=180))
-def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
-    """Count the hydrogen bonds of water ordered O H H, ...; each belongs to two.
-
-    A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
-    `angle` degrees (Luzar & Chandler 1996, doi 10.1103/PhysRevLett.76.928).
-    """
-    check_water(atoms)
-    _check_reach(r_max, reach(atoms.cell.array) if atoms.pbc.any() else np.inf)
-    donor, acceptor = np.nonzero(~np.eye(len(atoms) // 3, dtype=bool))
-    to = displacements(atoms, 3 * donor, 3 * acceptor)
-    distances = np.linalg.norm(to, axis=1)
-    near = distances < r_max
-    arms = bond_vectors(atoms).reshape(-1, 2, 3)[donor[near]]  # (pairs, 2, 3)
-    cosines = (arms @ to[near, :, None])[..., 0] / np.linalg.norm(arms, axis=2)
-    bonded = cosines > np.cos(np.radians(angle)) * distances[near, None]
-    return int(bonded.sum())

@@ -100,7 +100,8 @@ def perceive(atoms: Atoms) -> str:
             f"atoms: RDKit finds no bonds in {atoms.symbols!s:.40} ({why}); needs a "
             "neutral, closed-shell molecule"
         ) from None
-    smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    with rdBase.BlockLogs():
+        smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
     if "." in smiles:
         raise ValueError(
             f"atoms: needs one molecule, got {smiles}; take one, or mend a long bond"

@@ -286,3 +286,49 @@ def _place(site, others, length: float, rng: np.random.Generator) -> np.ndarray:
     apart = apart[np.linalg.norm(apart, axis=1) < 5.0]
     gaps = np.linalg.norm(trials[:, :, None] - apart, axis=3)
     return site + trials[gaps.min(axis=(1, 2), initial=np.inf).argmax()]
+
+
+def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
+    """Split forces (N, 3) on water ordered O H H, ... by what they do to a molecule.
+
+    "translation" and "rotation" accelerate and turn it as a whole, so other molecules
+    exert them; "vibration" is the rest (Magdău et al. 10.1038/s41524-023-01100-w).
+    """
+    check_water(atoms)
+    F = guards.array(len(atoms), 3)(forces, "forces").reshape(-1, 3, 3)
+    masses = analysis.masses_of(atoms).reshape(-1, 3, 1)  # (molecules, 3, 1)
+    share = masses / masses.sum(axis=1, keepdims=True)
+    r = np.zeros_like(F)  # from the oxygen, then from the centre of mass
+    r[:, 1:] = analysis.bond_vectors(atoms).reshape(-1, 2, 3)
+    r -= (share * r).sum(axis=1, keepdims=True)
+    torque = np.cross(r, F).sum(axis=1)[..., None]  # (molecules, 3, 1)
+    inertia = np.einsum("mai,maj->mij", masses * r, r)
+    inertia = np.trace(inertia, axis1=1, axis2=2)[:, None, None] * np.eye(3) - inertia
+    spin = np.linalg.solve(inertia, torque).swapaxes(1, 2)  # (molecules, 1, 3)
+    parts = {
+        "translation": share * F.sum(axis=1, keepdims=True),
+        "rotation": masses * np.cross(spin, r),
+    }
+    parts["vibration"] = F - parts["translation"] - parts["rotation"]
+    return {name: part.reshape(-1, 3) for name, part in parts.items()}
+
+
+@checked(angle=guards.number(above=0, most=180))
+def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int:
+    """Count the hydrogen bonds of water ordered O H H, ...; each belongs to two.
+
+    A bond: two oxygens nearer than `r_max` Å and, at the donor, an angle H-O...O below
+    `angle` degrees (Luzar & Chandler 1996, doi 10.1103/PhysRevLett.76.928).
+    """
+    check_water(atoms)
+    analysis.check_reach(
+        r_max, analysis.reach(atoms.cell.array) if atoms.pbc.any() else np.inf
+    )
+    donor, acceptor = np.nonzero(~np.eye(len(atoms) // 3, dtype=bool))
+    to = analysis.displacements(atoms, 3 * donor, 3 * acceptor)
+    distances = np.linalg.norm(to, axis=1)
+    near = distances < r_max
+    arms = analysis.bond_vectors(atoms).reshape(-1, 2, 3)[donor[near]]  # (pairs, 2, 3)
+    cosines = (arms @ to[near, :, None])[..., 0] / np.linalg.norm(arms, axis=2)
+    bonded = cosines > np.cos(np.radians(angle)) * distances[near, None]
+    return int(bonded.sum())

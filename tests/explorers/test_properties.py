@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, explorers
+from tpainn_lite import analysis, datasets, explorers, water
 from tpainn_lite.explorers import properties
 
 
@@ -26,7 +26,7 @@ def explorer(runs):
 def test_numbers_are_those_of_the_functions_behind_them(runs):
     frames = runs["NVT"]["q-tip4p-f"]
     bonds = properties.sample("hydrogen bonds", frames)
-    assert bonds[1] == 2 * analysis.hydrogen_bonds(frames[4]) / 64
+    assert bonds[1] == 2 * water.hydrogen_bonds(frames[4]) / 64
     rows = properties.sample("g(r), O-H", frames)
     r, g = properties.curve("g(r), O-H", rows, 0.2)
     how = dict(r_max=properties.REACH, bins=properties.BINS)

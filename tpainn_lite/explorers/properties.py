@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import Dropdown, FloatRangeSlider, SelectMultiple
 
-from .. import analysis, dynamics, units
+from .. import analysis, dynamics, units, water
 from ..guards import checked, named, structures
 from . import base, figures
 
@@ -38,7 +38,7 @@ def sample(quantity: str, frames: Sequence[Atoms]) -> Sequence:
     if quantity == "temperature":
         return dynamics.temperatures(frames)
     if quantity == "hydrogen bonds":  # each is of two molecules
-        return np.array([6 * analysis.hydrogen_bonds(a) / len(a) for a in frames])
+        return np.array([6 * water.hydrogen_bonds(a) / len(a) for a in frames])
     if quantity in PAIRS:
         pair, molecules = PAIRS[quantity], np.arange(len(frames[0])) // 3
         how = dict(r_max=REACH, bins=BINS, molecules=molecules)

@@ -1,0 +1,308 @@
+"""Calibrate cheap models on few labels: few parameters need few labels.
+
+`molecules` corrects the energies of a cheap method, or of none, bond by bond; `water`
+fits the parameters of a water model. Both give a teacher: calibrate it on the labels at
+hand, label cheap structures with it, pretrain, and tune on the same labels.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from scipy.optimize import least_squares
+
+from . import data, guards, units
+from .data import BONDS, EnergyForces, cell_of, energy_forces_of, labels
+from .engine import system_energy_forces
+from .guards import checked, optional, structures
+from .molecules import parse, perceive
+from .water import WaterModel, water_system
+
+TEXTBOOK = {  # kJ/mol: mean bond enthalpies, Atkins & de Paula, Physical Chemistry
+    **{"C-H": 412, "H-N": 388, "H-O": 463, "C-F": 484, "N-O": 157, "N-N": 163},
+    **{"C-C": 348, "C=C": 612, "C#C": 838, "C:C": 518, "N=N": 409, "O-O": 146},
+    **{"C-N": 305, "C=N": 613, "C#N": 890, "C-O": 360, "C=O": 743},
+    # aromatic ones with N and O: between single and double bonds
+    **{"C:N": 459, "C:O": 551, "N:N": 286},
+    # strain of cyclopropane, cyclobutane and cyclopentane, which unbinds
+    **{"ring of 3": -115, "ring of 4": -110, "ring of 5": -26},
+}
+SIGNS = {1.0: "-", 1.5: ":", 2.0: "=", 3.0: "#"}  # of a bond, by its order
+TERMS = ("composition", "bonds", "bonds+rings")
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # eV²: squared errors
+USUAL = 1e-2  # of one label, of which nothing can be left out
+FREE, ELEMENT, BOND, FACTOR = 30.0, 1.0, 0.2, 0.3  # widths: how far a term may go
+
+
+@checked(X=guards.array(None, None), y=guards.array(None))
+@checked(penalties=guards.several(guards.positive))
+def ridge(
+    X: np.ndarray, y: np.ndarray, penalties: Sequence[float] = PENALTIES
+) -> tuple[np.ndarray, dict[float, float]]:
+    """Minimise |X w - y|² + penalty |w|²; return w and {penalty: error left out}.
+
+    X is (n, terms), y (n,); more terms than rows are welcome. The error is the mean
+    square over rows, each predicted from the others, in closed form: the residual over
+    one less its leverage. The penalty that leaves least is taken; of one row, of which
+    nothing can be left out, the largest.
+    """
+    if not len(X) or len(y) != len(X):
+        raise ValueError(
+            f"X, y: need rows, and as many of each, got {X.shape}, {y.shape}"
+        )
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    left_out = {}
+    for penalty in penalties if len(y) > 1 else ():
+        share = s**2 / (s**2 + penalty)
+        leverage = (U**2 * share) @ np.ones(len(s))
+        gaps = (y - U @ (share * (U.T @ y))) / (1 - leverage)
+        left_out[penalty] = float(np.mean(gaps**2))
+    best = min(left_out, key=left_out.get, default=max(penalties))
+    return Vt.T @ (s / (s**2 + best) * (U.T @ y)), left_out
+
+
+@checked(smiles=guards.text, terms=guards.one_of(*TERMS))
+def count(smiles: str, terms: str = "bonds+rings") -> Counter[str]:
+    """Count elements ("C"), bonds ("C=O", "C:N" aromatic) and rings ("ring of 5")."""
+    mol = parse(smiles)
+    found = Counter(atom.GetSymbol() for atom in mol.GetAtoms())
+    for bond in mol.GetBonds() if terms != "composition" else ():
+        ends = sorted((bond.GetBeginAtom().GetSymbol(), bond.GetEndAtom().GetSymbol()))
+        found[SIGNS.get(bond.GetBondTypeAsDouble(), "~").join(ends)] += 1
+    if terms == "bonds+rings":
+        found.update(f"ring of {len(r)}" for r in mol.GetRingInfo().AtomRings())
+    return found
+
+
+def _counts(frames: Sequence[Atoms], terms: str) -> list[Counter[str]]:
+    """Count the terms of each frame, by ``info["smiles"]``, else by its distances.
+
+    Raises `ValueError` with all frames of which bonds cannot be read.
+    """
+    counts, wrong = [], {}
+    for k, atoms in enumerate(frames):
+        try:
+            if terms == "composition":
+                counts.append(Counter(atoms.get_chemical_symbols()))
+                continue
+            smiles = atoms.info.get("smiles") or perceive(atoms)
+            counts.append(count(smiles, terms))
+            if any(
+                counts[-1][s] != n for s, n in atoms.symbols.formula.count().items()
+            ):
+                raise ValueError(f"its info['smiles'], {smiles}, is another molecule")
+        except ValueError as error:
+            wrong[k] = str(error)
+    if wrong:
+        first = min(wrong)
+        raise ValueError(
+            f"frames: bonds of {len(wrong)} of {len(frames)} cannot be read, frames "
+            f"{[*wrong][:20]} (frame {first}: {wrong[first]}); give them info['smiles']"
+            ", or leave them out"
+        )
+    return counts
+
+
+@dataclass(frozen=True)
+class MoleculeModel:
+    """Energies of molecules: `factor` times a cheap method's, plus a sum over terms."""
+
+    terms: dict[str, float]  # eV for each element, bond and ring
+    factor: float  # of the cheap method's energy; 0: there is none
+    kind: str  # one of TERMS
+    left_out: dict[
+        float, float
+    ]  # mean square error (eV²) of left-out labels, by penalty
+
+    def _sums(self, counts: Sequence[Counter[str]]) -> np.ndarray:
+        """Sum the terms (eV) of each molecule; one without a value counts nothing."""
+        unknown = {k for c in counts for k in c if k.isalpha()} - self.terms.keys()
+        if unknown:
+            raise ValueError(
+                f"frames: elements {sorted(unknown)} are in no label of it; label "
+                "one, or calibrate with their atomic_energies"
+            )
+        return np.array(
+            [sum(n * self.terms.get(k, 0.0) for k, n in c.items()) for c in counts]
+        )
+
+    @checked(frames=structures())
+    def energies(
+        self, frames: Sequence[Atoms], cheap: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Predict energies (frames,) eV from the cheap method's, (frames,) eV."""
+        cheap = _cheap(frames, cheap, bool(self.factor))
+        return self.factor * cheap + self._sums(_counts(frames, self.kind))
+
+    @checked(smiles=guards.text)
+    def energy_forces(self, smiles: str, cheap) -> EnergyForces:
+        """Build the calibrated teacher of one molecule, whose bonds stay what they are.
+
+        `cheap` is whatever `data.label` takes. Forces are `factor` times its own: terms
+        shift the energy of a molecule as a whole.
+        """
+        (shift,), source = (
+            self._sums([count(smiles, self.kind)]),
+            energy_forces_of(cheap, "cheap"),
+        )
+        expected = sorted(a.GetAtomicNum() for a in parse(smiles).GetAtoms())
+
+        def energy_forces(numbers, positions, cell=None):
+            if sorted(numbers) != expected:
+                raise ValueError(
+                    f"numbers: need the atoms of {smiles!r}, {expected}, got other ones"
+                )
+            energy, forces = source(numbers, positions, cell)
+            return self.factor * energy + shift, self.factor * np.asarray(forces)
+
+        return energy_forces
+
+
+def _cheap(frames: Sequence[Atoms], cheap, needed: bool) -> np.ndarray:
+    """Take the cheap method's energies (frames,) eV, zero where there is none."""
+    if needed != (cheap is not None):
+        words = "as the model was calibrated with them" if needed else "None"
+        raise ValueError(
+            f"cheap: needs energies (eV) of the {len(frames)} frames: {words}"
+        )
+    return guards.array(len(frames))(
+        np.zeros(len(frames)) if cheap is None else cheap, "cheap"
+    )
+
+
+ENERGIES = optional(guards.element_energies)
+
+
+@checked(frames=structures(), terms=guards.one_of(*TERMS), atomic_energies=ENERGIES)
+@checked(bonds=optional(guards.named(guards.finite)))
+def molecules(
+    frames: Sequence[Atoms],
+    cheap: np.ndarray | None = None,
+    terms: str = "bonds+rings",
+    *,
+    atomic_energies: Mapping[int, float] | None = None,
+    bonds: Mapping[str, float] | None = None,
+) -> MoleculeModel:
+    """Calibrate the energies (frames,) eV of a cheap method on labelled molecules.
+
+    Ridge regression of the labels' energies, less `cheap`, on elements, bonds, rings
+    and `cheap` itself. Terms may go as far as the widths at the top of this file say; a
+    common energy per bond is free, as in `data.fit_reference_energies`; the penalty is
+    that which predicts left-out labels best (`ridge`). Without `cheap` there is no
+    cheap method. `atomic_energies` (eV) are free atoms of the labels' method, less
+    those of the cheap one, and needed for elements that no label has. `bonds` (kJ/mol,
+    as `TEXTBOOK`) are what bonds and rings are pulled to, in place of 0: they help
+    where there is no cheap method that knows bonds.
+
+    Bonds come from ``info["smiles"]``, else from distances. Raises `ValueError` where
+    they cannot be read, with all such frames.
+    """
+    cheap, given = _cheap(frames, cheap, cheap is not None), cheap is not None
+    energies = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
+    counts = _counts(frames, terms)
+    prior = {k: -e * units.KJ_MOL for k, e in (bonds or {}).items()}
+    kinds = sorted({k for c in counts for k in c if not k.isalpha()} | prior.keys())
+    kinds = kinds if terms != "composition" else []
+    B = np.array([[c[k] for k in kinds] for c in counts], float).reshape(
+        len(frames), -1
+    )
+    start = np.array([prior.get(k, 0.0) for k in kinds])
+    y = np.array(energies) - cheap - B @ start
+    fitted = data.fit_reference_energies(frames, y, atomic_energies)
+    elements = sorted(fitted)
+    atoms = np.array([(atomic_energies or fitted)[z] for z in elements])
+    N = data.compositions(frames, elements)
+    valence = np.array([BONDS.get(z, 2) for z in elements], float)
+    own = np.linalg.lstsq(N, cheap, rcond=None)[0]  # what elements say of it already
+    scaled = given and terms != "composition"
+    columns = [N * ELEMENT, N @ valence[:, None] * FREE, B * BOND]
+    columns += [(cheap - N @ own)[:, None] * FACTOR] if scaled else []
+    w, left_out = ridge(np.hstack(columns), y - N @ atoms)
+    factor = FACTOR * w[-1] if scaled else 0.0
+    k = len(elements)
+    atoms = atoms + ELEMENT * w[:k] + FREE * w[k] * valence - factor * own
+    values = dict(zip((chemical_symbols[z] for z in elements), atoms, strict=True))
+    values |= zip(kinds, start + BOND * w[k + 1 :][: len(kinds)], strict=True)
+    found = {name: float(value) for name, value in values.items()}
+    return MoleculeModel(found, float(given + factor), terms, left_out)
+
+
+WIDTHS = {  # of parameters of water, about as far as published models are apart
+    **dict(stiffness=0.2, anharmonicity=0.2, r0=0.05, k_angle=0.2, theta0=0.05),
+    **dict(sigma=0.02, epsilon=0.2, charge=0.1, gamma=0.5),
+}
+LIMITS = {"theta0": 180.0, "gamma": 1.0}  # of those their odds move, so none gets there
+FORCE, ENERGY = 0.3, 3e-3  # eV/Å, eV an atom: errors that count like one width
+FARTHEST = 10.0  # widths
+
+
+def _moved(model: WaterModel, x: Mapping[str, float]) -> WaterModel:
+    """Move each parameter of a model by x of its `WIDTHS`, on a scale of logarithms."""
+    by = {name: float(np.exp(WIDTHS[name] * share)) for name, share in x.items()}
+    stiffer, bent = by.pop("stiffness"), by.pop("anharmonicity", 1.0)
+    new = {name: getattr(model, name) * factor for name, factor in by.items()}
+    for name in LIMITS.keys() & by.keys():
+        odds = by[name] / (LIMITS[name] / getattr(model, name) - 1)
+        new[name] = LIMITS[name] * odds / (1 + odds)
+    stretch = tuple(c * stiffer * bent**k for k, c in enumerate(model.stretch))
+    return replace(model, stretch=stretch, **new)
+
+
+def _errors(
+    model: WaterModel, frames: Sequence[Atoms]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute errors of energies (frames,) eV an atom and of all forces, eV/Å.
+
+    Energies count up to a common one per molecule, the zero of the labels.
+    """
+    energies, forces = [], []
+    for k, atoms in enumerate(frames):
+        known = system_energy_forces(water_system(model, atoms), atoms)
+        energy, force = known(atoms.numbers, atoms.positions, cell_of(atoms))
+        truth, truths = labels(atoms, f"frames, frame {k}")
+        energies.append((energy - truth) / len(atoms))
+        forces.append((force - truths).ravel())
+    sizes = np.array([len(a) for a in frames], float)
+    zero = np.average(energies, weights=sizes**2)
+    return np.array(energies) - zero, np.concatenate(forces)
+
+
+@checked(model=guards.instance(WaterModel), frames=structures())
+def water(
+    model: WaterModel, frames: Sequence[Atoms]
+) -> tuple[WaterModel, dict[str, tuple[float, float]]]:
+    """Fit the parameters of a water model to labelled water; one box is enough.
+
+    Least squares on forces and on differences of energies per molecule, over stretch
+    (its stiffness and anharmonicity), r0, angle, Lennard-Jones, charge and the place of
+    the site: nine parameters of q-TIP4P/F, seven of SPC/Fw. A prior of `WIDTHS` around
+    the published values holds those that forces say little of; all stay physical.
+
+    Returns the model, and before and after of each parameter and of the mean absolute
+    error, "force_mae" (meV/Å). Frames are as for `water.water_system`; a box of 64 H2O
+    takes some seconds.
+    """
+    names = [k for k in WIDTHS if k != "anharmonicity" or len(model.stretch) > 1]
+    names = [k for k in names if k != "gamma" or model.gamma < 1]
+    held = [k for k in names if getattr(model, k, 1.0) > 0]  # a zero stays a zero
+
+    def residuals(x):
+        energy, force = _errors(_moved(model, dict(zip(held, x, strict=True))), frames)
+        return np.concatenate([force / FORCE, energy / ENERGY, x])
+
+    bounds = -FARTHEST, FARTHEST
+    how = dict(bounds=bounds, xtol=1e-4, ftol=1e-5, diff_step=1e-3, max_nfev=30)
+    x = least_squares(residuals, np.zeros(len(held)), **how).x
+    fitted = _moved(model, dict(zip(held, x, strict=True)))
+    fitted = replace(fitted, name=f"{model.name}, calibrated")
+    both = model, fitted
+    report = {
+        k: (getattr(model, k), getattr(fitted, k)) for k in held if hasattr(model, k)
+    }
+    for k in range(len(model.stretch)):
+        report[f"stretch[{k}]"] = model.stretch[k], fitted.stretch[k]
+    before, after = (np.abs(_errors(m, frames)[1]).mean() / units.MEV for m in both)
+    return fitted, report | {"force_mae": (float(before), float(after))}
