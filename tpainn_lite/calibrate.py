@@ -33,8 +33,8 @@ TEXTBOOK = {  # kJ/mol: mean bond enthalpies, Atkins & de Paula, Physical Chemis
 SIGNS = {1.0: "-", 1.5: ":", 2.0: "=", 3.0: "#"}  # of a bond, by its order
 TERMS = ("composition", "bonds", "bonds+rings")
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # eV²: squared errors
-USUAL = 1e-2  # of one label, of which nothing can be left out
-FREE, ELEMENT, BOND, FACTOR = 30.0, 1.0, 0.2, 0.3  # widths: how far a term may go
+ELEMENT, BOND, FREE = 1.0, 0.2, 30.0  # eV: how far terms go, and all bonds together
+FACTOR = 0.3  # how far from 1 the factor goes
 
 
 @checked(X=guards.array(None, None), y=guards.array(None))
@@ -84,15 +84,14 @@ def _counts(frames: Sequence[Atoms], terms: str) -> list[Counter[str]]:
     """
     counts, wrong = [], {}
     for k, atoms in enumerate(frames):
+        elements = Counter(atoms.get_chemical_symbols())
+        counts.append(elements)
+        if terms == "composition":
+            continue
         try:
-            if terms == "composition":
-                counts.append(Counter(atoms.get_chemical_symbols()))
-                continue
             smiles = atoms.info.get("smiles") or perceive(atoms)
-            counts.append(count(smiles, terms))
-            if any(
-                counts[-1][s] != n for s, n in atoms.symbols.formula.count().items()
-            ):
+            counts[k] = count(smiles, terms)
+            if any(counts[k][symbol] != n for symbol, n in elements.items()):
                 raise ValueError(f"its info['smiles'], {smiles}, is another molecule")
         except ValueError as error:
             wrong[k] = str(error)
@@ -115,27 +114,29 @@ class MoleculeModel:
     kind: str  # one of TERMS
     left_out: dict[
         float, float
-    ]  # mean square error (eV²) of left-out labels, by penalty
+    ]  # penalty -> mean square error (eV²) of left-out labels
 
     def _sums(self, counts: Sequence[Counter[str]]) -> np.ndarray:
         """Sum the terms (eV) of each molecule; one without a value counts nothing."""
-        unknown = {k for c in counts for k in c if k.isalpha()} - self.terms.keys()
-        if unknown:
+        found = {name for c in counts for name in c if name.isalpha()}
+        if unknown := found - self.terms.keys():
             raise ValueError(
-                f"frames: elements {sorted(unknown)} are in no label of it; label "
-                "one, or calibrate with their atomic_energies"
+                f"frames: elements {sorted(unknown)} have no energy in this model; "
+                "give a label with them, or atomic_energies, where it is calibrated"
             )
-        return np.array(
-            [sum(n * self.terms.get(k, 0.0) for k, n in c.items()) for c in counts]
-        )
+        sums = [sum(n * self.terms.get(k, 0.0) for k, n in c.items()) for c in counts]
+        return np.array(sums)
 
     @checked(frames=structures())
     def energies(
         self, frames: Sequence[Atoms], cheap: np.ndarray | None = None
     ) -> np.ndarray:
         """Predict energies (frames,) eV from the cheap method's, (frames,) eV."""
-        cheap = _cheap(frames, cheap, bool(self.factor))
-        return self.factor * cheap + self._sums(_counts(frames, self.kind))
+        if (cheap is None) != (self.factor == 0):
+            words = "None, as in the calibration" if cheap is not None else "energies"
+            raise ValueError(f"cheap: needs {words} of the method calibrated")
+        sums = self._sums(_counts(frames, self.kind))
+        return sums if cheap is None else self.factor * _array(cheap, frames) + sums
 
     @checked(smiles=guards.text)
     def energy_forces(self, smiles: str, cheap) -> EnergyForces:
@@ -144,39 +145,25 @@ class MoleculeModel:
         `cheap` is whatever `data.label` takes. Forces are `factor` times its own: terms
         shift the energy of a molecule as a whole.
         """
-        (shift,), source = (
-            self._sums([count(smiles, self.kind)]),
-            energy_forces_of(cheap, "cheap"),
-        )
-        expected = sorted(a.GetAtomicNum() for a in parse(smiles).GetAtoms())
+        known, source = count(smiles, self.kind), energy_forces_of(cheap, "cheap")
+        (shift,) = self._sums([known])
+        needed = {name: n for name, n in known.items() if name.isalpha()}
 
         def energy_forces(numbers, positions, cell=None):
-            if sorted(numbers) != expected:
-                raise ValueError(
-                    f"numbers: need the atoms of {smiles!r}, {expected}, got other ones"
-                )
+            if Counter(chemical_symbols[z] for z in numbers) != needed:
+                raise ValueError(f"numbers: needs the atoms of {smiles!r}, {needed}")
             energy, forces = source(numbers, positions, cell)
             return self.factor * energy + shift, self.factor * np.asarray(forces)
 
         return energy_forces
 
 
-def _cheap(frames: Sequence[Atoms], cheap, needed: bool) -> np.ndarray:
-    """Take the cheap method's energies (frames,) eV, zero where there is none."""
-    if needed != (cheap is not None):
-        words = "as the model was calibrated with them" if needed else "None"
-        raise ValueError(
-            f"cheap: needs energies (eV) of the {len(frames)} frames: {words}"
-        )
-    return guards.array(len(frames))(
-        np.zeros(len(frames)) if cheap is None else cheap, "cheap"
-    )
+def _array(cheap, frames: Sequence[Atoms]) -> np.ndarray:
+    return guards.array(len(frames))(cheap, "cheap")
 
 
-ENERGIES = optional(guards.element_energies)
-
-
-@checked(frames=structures(), terms=guards.one_of(*TERMS), atomic_energies=ENERGIES)
+@checked(frames=structures(), terms=guards.one_of(*TERMS))
+@checked(atomic_energies=optional(guards.element_energies))
 @checked(bonds=optional(guards.named(guards.finite)))
 def molecules(
     frames: Sequence[Atoms],
@@ -186,48 +173,53 @@ def molecules(
     atomic_energies: Mapping[int, float] | None = None,
     bonds: Mapping[str, float] | None = None,
 ) -> MoleculeModel:
-    """Calibrate the energies (frames,) eV of a cheap method on labelled molecules.
+    """Calibrate a cheap method, or none, on labelled molecules.
 
-    Ridge regression of the labels' energies, less `cheap`, on elements, bonds, rings
-    and `cheap` itself. Terms may go as far as the widths at the top of this file say; a
-    common energy per bond is free, as in `data.fit_reference_energies`; the penalty is
-    that which predicts left-out labels best (`ridge`). Without `cheap` there is no
-    cheap method. `atomic_energies` (eV) are free atoms of the labels' method, less
-    those of the cheap one, and needed for elements that no label has. `bonds` (kJ/mol,
-    as `TEXTBOOK`) are what bonds and rings are pulled to, in place of 0: they help
-    where there is no cheap method that knows bonds.
+    Ridge regression of the labels, less the energies `cheap` (frames,) eV of the cheap
+    method, on elements, bonds, rings and on `cheap` itself (not for "composition"),
+    with the widths at the top of this file; a common energy per bond is free, as in
+    `data.fit_reference_energies`. The penalty predicts left-out labels best.
+
+    `atomic_energies` (eV) are free atoms of the labels' method, less those of the cheap
+    one: for elements that no label has. `bonds` (kJ/mol, such as `TEXTBOOK`) are what
+    bonds and rings are pulled to, not 0: good where no cheap method knows bonds.
 
     Bonds come from ``info["smiles"]``, else from distances. Raises `ValueError` where
-    they cannot be read, with all such frames.
+    they cannot be read, with all such frames, and for labels that are no chemistry.
     """
-    cheap, given = _cheap(frames, cheap, cheap is not None), cheap is not None
     energies = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
+    known = np.zeros(len(frames)) if cheap is None else _array(cheap, frames)
+    prior = {k: -energy * units.KJ_MOL for k, energy in (bonds or {}).items()}
     counts = _counts(frames, terms)
-    prior = {k: -e * units.KJ_MOL for k, e in (bonds or {}).items()}
     kinds = sorted({k for c in counts for k in c if not k.isalpha()} | prior.keys())
-    kinds = kinds if terms != "composition" else []
-    B = np.array([[c[k] for k in kinds] for c in counts], float).reshape(
-        len(frames), -1
-    )
+    B = np.array([[c[k] for k in kinds] for c in counts], float)  # (frames, kinds)
     start = np.array([prior.get(k, 0.0) for k in kinds])
-    y = np.array(energies) - cheap - B @ start
-    fitted = data.fit_reference_energies(frames, y, atomic_energies)
-    elements = sorted(fitted)
-    atoms = np.array([(atomic_energies or fitted)[z] for z in elements])
-    N = data.compositions(frames, elements)
+    y = np.array(energies) - known - B @ start
+    atoms = data.fit_reference_energies(frames, y, atomic_energies)
+    scaled = known * (terms != "composition")
+    atoms, more, factor, left_out = _fit(frames, y, B, scaled, atomic_energies or atoms)
+    found = {chemical_symbols[z]: float(energy) for z, energy in atoms.items()}
+    found |= zip(kinds, (start + more).tolist(), strict=True)
+    factor = 0.0 if cheap is None else 1 + factor
+    return MoleculeModel(found, factor, terms, left_out)
+
+
+def _fit(frames, y, B, cheap, atoms: Mapping[int, float]) -> tuple:
+    """Fit y (frames,) eV: energies of atoms, of bonds, share of `cheap`; left-out errors.
+
+    What elements alone say of `cheap` does not count for its factor.
+    """
+    elements = sorted(atoms)
+    N, start = data.compositions(frames, elements), [atoms[z] for z in elements]
     valence = np.array([BONDS.get(z, 2) for z in elements], float)
-    own = np.linalg.lstsq(N, cheap, rcond=None)[0]  # what elements say of it already
-    scaled = given and terms != "composition"
-    columns = [N * ELEMENT, N @ valence[:, None] * FREE, B * BOND]
-    columns += [(cheap - N @ own)[:, None] * FACTOR] if scaled else []
-    w, left_out = ridge(np.hstack(columns), y - N @ atoms)
-    factor = FACTOR * w[-1] if scaled else 0.0
-    k = len(elements)
-    atoms = atoms + ELEMENT * w[:k] + FREE * w[k] * valence - factor * own
-    values = dict(zip((chemical_symbols[z] for z in elements), atoms, strict=True))
-    values |= zip(kinds, start + BOND * w[k + 1 :][: len(kinds)], strict=True)
-    found = {name: float(value) for name, value in values.items()}
-    return MoleculeModel(found, float(given + factor), terms, left_out)
+    own = np.linalg.lstsq(N, cheap, rcond=None)[0]
+    columns = N * ELEMENT, B * BOND, (N @ valence)[:, None] * FREE
+    columns += (((cheap - N @ own)[:, None] * FACTOR),)
+    w, left_out = ridge(np.hstack(columns), y - N @ start)
+    each, more = np.split(w[:-2], [len(elements)])
+    factor = float(w[-1] * FACTOR)
+    moved = start + each * ELEMENT + w[-2] * FREE * valence - factor * own
+    return dict(zip(elements, moved, strict=True)), more * BOND, factor, left_out
 
 
 WIDTHS = {  # of parameters of water, about as far as published models are apart

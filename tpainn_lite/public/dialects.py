@@ -21,7 +21,7 @@ from ase import Atoms
 from ase.io.formats import UnknownFileTypeError, filetype
 
 from .. import guards
-from ..bounds import heights
+from ..analysis import heights
 from ..data import DataWarning, check, result, unconstrained, with_labels
 from ..units import LABEL_UNITS
 from . import doubts, formats, labels, unpack, xyz
