@@ -37,7 +37,7 @@ ELEMENT, BOND, FREE = 1.0, 0.2, 30.0  # eV: how far terms go, and all bonds toge
 FACTOR = 0.3  # how far from 1 the factor goes
 
 
-@checked(X=guards.array(None, None), y=guards.array(None))
+@checked(X=guards.array(None, None, most=1e12), y=guards.array(None, most=1e12))
 @checked(penalties=guards.several(guards.positive))
 def ridge(
     X: np.ndarray, y: np.ndarray, penalties: Sequence[float] = PENALTIES
@@ -205,7 +205,7 @@ def molecules(
 
 
 def _fit(frames, y, B, cheap, atoms: Mapping[int, float]) -> tuple:
-    """Fit y (frames,) eV: energies of atoms, of bonds, share of `cheap`; left-out errors.
+    """Fit y (frames,) eV: energies of atoms, of bonds, of `cheap`; left-out errors.
 
     What elements alone say of `cheap` does not count for its factor.
     """
