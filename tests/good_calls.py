@@ -243,7 +243,8 @@ def arguments(folder: Path) -> dict[str, dict]:
         "water.force_parts": dict(forces=np.ones((24, 3))),
         "water.hydrogen_bonds": dict(r_max=3.0, angle=30.0),
         "calibrate": dict(model=water.SPC_FW, penalties=[0.1, 1.0], terms="bonds"),
-        "calibrate.molecules": dict(cheap=np.zeros(4), bonds=calibrate.TEXTBOOK),
+        "calibrate.molecules": dict(cheap=np.zeros(4), bonds=calibrate.TEXTBOOK)
+        | dict(cheap_atoms=dict(PRIOR)),
         "calibrate.MoleculeModel": dict(
             self=calibrate.molecules(ethanols, np.zeros(4)), cheap=mmff94
         ),

@@ -8,6 +8,7 @@ hand, label cheap structures with it, pretrain, and tune on the same labels.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from ase import Atoms
@@ -22,18 +23,20 @@ from .molecules import parse, perceive
 from .water import WaterModel, water_system
 
 TEXTBOOK = {  # kJ/mol: mean bond enthalpies, Atkins & de Paula, Physical Chemistry
-    **{"C-H": 412, "H-N": 388, "H-O": 463, "C-F": 484, "N-O": 157, "N-N": 163},
-    **{"C-C": 348, "C=C": 612, "C#C": 838, "C:C": 518, "N=N": 409, "O-O": 146},
+    **{"H-H": 436, "C-H": 412, "H-N": 388, "H-O": 463, "F-H": 565, "C-F": 484},
+    **{"C-C": 348, "C=C": 612, "C#C": 838, "C:C": 518, "F-N": 270, "F-O": 185},
     **{"C-N": 305, "C=N": 613, "C#N": 890, "C-O": 360, "C=O": 743},
-    # aromatic ones with N and O: between single and double bonds
-    **{"C:N": 459, "C:O": 551, "N:N": 286},
+    **{"N-N": 163, "N=N": 409, "N-O": 157, "N=O": 607, "O-O": 146},
+    # other aromatic ones: half a single and half a double bond
+    **{"C:N": 459, "C:O": 551, "N:N": 286, "N:O": 382},
     # strain of cyclopropane, cyclobutane and cyclopentane, which unbinds
     **{"ring of 3": -115, "ring of 4": -110, "ring of 5": -26},
 }
 SIGNS = {1.0: "-", 1.5: ":", 2.0: "=", 3.0: "#"}  # of a bond, by its order
+ATOMS = optional(guards.element_energies)
 TERMS = ("composition", "bonds", "bonds+rings")
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # eV²: squared errors
-ELEMENT, BOND, FREE = 1.0, 0.2, 30.0  # eV: how far terms go, and all bonds together
+ELEMENT, BOND, FREE = 1.0, 0.1, 3.0  # eV: how far terms go, and all bonds together
 FACTOR = 0.3  # how far from 1 the factor goes
 
 
@@ -67,6 +70,11 @@ def ridge(
 @checked(smiles=guards.text, terms=guards.one_of(*TERMS))
 def count(smiles: str, terms: str = "bonds+rings") -> Counter[str]:
     """Count elements ("C"), bonds ("C=O", "C:N" aromatic) and rings ("ring of 5")."""
+    return _count(smiles, terms).copy()
+
+
+@lru_cache(maxsize=50_000)  # so that a slider over labels answers at once
+def _count(smiles: str, terms: str) -> Counter[str]:
     mol = parse(smiles)
     found = Counter(atom.GetSymbol() for atom in mol.GetAtoms())
     for bond in mol.GetBonds() if terms != "composition" else ():
@@ -90,7 +98,7 @@ def _counts(frames: Sequence[Atoms], terms: str) -> list[Counter[str]]:
             continue
         try:
             smiles = atoms.info.get("smiles") or perceive(atoms)
-            counts[k] = count(smiles, terms)
+            counts[k] = _count(smiles, terms)
             if any(counts[k][symbol] != n for symbol, n in elements.items()):
                 raise ValueError(f"its info['smiles'], {smiles}, is another molecule")
         except ValueError as error:
@@ -163,7 +171,7 @@ def _array(cheap, frames: Sequence[Atoms]) -> np.ndarray:
 
 
 @checked(frames=structures(), terms=guards.one_of(*TERMS))
-@checked(atomic_energies=optional(guards.element_energies))
+@checked(atomic_energies=ATOMS, cheap_atoms=ATOMS)
 @checked(bonds=optional(guards.named(guards.finite)))
 def molecules(
     frames: Sequence[Atoms],
@@ -171,6 +179,7 @@ def molecules(
     terms: str = "bonds+rings",
     *,
     atomic_energies: Mapping[int, float] | None = None,
+    cheap_atoms: Mapping[int, float] | None = None,
     bonds: Mapping[str, float] | None = None,
 ) -> MoleculeModel:
     """Calibrate a cheap method, or none, on labelled molecules.
@@ -180,39 +189,44 @@ def molecules(
     with the widths at the top of this file; a common energy per bond is free, as in
     `data.fit_reference_energies`. The penalty predicts left-out labels best.
 
-    `atomic_energies` (eV) are free atoms of the labels' method, less those of the cheap
-    one: for elements that no label has. `bonds` (kJ/mol, such as `TEXTBOOK`) are what
-    bonds and rings are pulled to, not 0: good where no cheap method knows bonds.
+    `atomic_energies` and `cheap_atoms` (eV) are free atoms of both, for elements
+    that no label has; a force field has none. `bonds` (kJ/mol, such as `TEXTBOOK`) are
+    what bonds and rings are pulled to, not 0: good where no cheap method knows bonds.
 
     Bonds come from ``info["smiles"]``, else from distances. Raises `ValueError` where
     they cannot be read, with all such frames, and for labels that are no chemistry.
     """
     energies = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
     known = np.zeros(len(frames)) if cheap is None else _array(cheap, frames)
-    prior = {k: -energy * units.KJ_MOL for k, energy in (bonds or {}).items()}
+    pulls = {k: -energy * units.KJ_MOL for k, energy in (bonds or {}).items()}
     counts = _counts(frames, terms)
-    kinds = sorted({k for c in counts for k in c if not k.isalpha()} | prior.keys())
+    kinds = sorted({k for c in counts for k in c if not k.isalpha()} | pulls.keys())
     B = np.array([[c[k] for k in kinds] for c in counts], float)  # (frames, kinds)
-    start = np.array([prior.get(k, 0.0) for k in kinds])
+    start = np.array([pulls.get(k, 0.0) for k in kinds])
     y = np.array(energies) - known - B @ start
-    atoms = data.fit_reference_energies(frames, y, atomic_energies)
+    own = cheap_atoms or {}
+    prior = {z: e - own.get(z, 0.0) for z, e in (atomic_energies or {}).items()} or None
+    atoms = data.fit_reference_energies(frames, y, prior)
     scaled = known * (terms != "composition")
-    atoms, more, factor, left_out = _fit(frames, y, B, scaled, atomic_energies or atoms)
+    fitted = _fit(frames, y, B, scaled, prior or atoms, own)
+    atoms, more, factor, left_out = fitted
     found = {chemical_symbols[z]: float(energy) for z, energy in atoms.items()}
     found |= zip(kinds, (start + more).tolist(), strict=True)
     factor = 0.0 if cheap is None else 1 + factor
     return MoleculeModel(found, factor, terms, left_out)
 
 
-def _fit(frames, y, B, cheap, atoms: Mapping[int, float]) -> tuple:
+def _fit(frames, y, B, cheap, atoms: Mapping[int, float], known) -> tuple:
     """Fit y (frames,) eV: energies of atoms, of bonds, of `cheap`; left-out errors.
 
-    What elements alone say of `cheap` does not count for its factor.
+    What elements alone say of `cheap`, by `known` free atoms or by least squares, does
+    not count for its factor.
     """
     elements = sorted(atoms)
     N, start = data.compositions(frames, elements), [atoms[z] for z in elements]
     valence = np.array([BONDS.get(z, 2) for z in elements], float)
-    own = np.linalg.lstsq(N, cheap, rcond=None)[0]
+    own = np.array([known.get(z, 0.0) for z in elements]) * bool(cheap.any())
+    own += np.linalg.lstsq(N, cheap - N @ own, rcond=None)[0]
     columns = N * ELEMENT, B * BOND, (N @ valence)[:, None] * FREE
     columns += (((cheap - N @ own)[:, None] * FACTOR),)
     w, left_out = ridge(np.hstack(columns), y - N @ start)

@@ -16,7 +16,7 @@ MEV = 1e-3  # eV
 GRAM_CM3 = 1e-3 * units.kg / (1e-2 * units.m) ** 3  # u/Å³
 KB = units.kB  # eV/K
 ASE_FS = units.fs  # ASE's time unit per fs; velocities of ase.Atoms are Å/ASE_FS
-UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2}  # electrons of free atoms (Hund): 2S, 3P, 4S, 3P
+UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2, 9: 1}  # electrons of free atoms (Hund's rule)
 LABEL_UNITS = {  # of a force (eV/Å), and of the energy that goes with it (eV)
     "eV/Å": (1.0, 1.0),
     "meV/Å": (MEV, MEV),

@@ -142,14 +142,17 @@ def _distances(atoms: Atoms) -> np.ndarray:
 def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
     """Largest forces, and energies an atom relative to free atoms."""
     F = [a.calc.results["forces"] for a in frames if "forces" in a.calc.results]
+    largest = {
+        "largest_force_eV_per_A": [float(np.abs(f).max()) for f in F],
+        "largest_net_force_eV_per_A": [float(np.abs(f.sum(0)).max()) for f in F],
+    }
     binding = [
         (a.get_potential_energy() - sum(free[int(z)] for z in a.numbers)) / len(a)
         for a in frames
     ]
     return {
         "structures_with_forces": len(F),
-        "largest_force_eV_per_A": float(max(np.abs(f).max() for f in F)),
-        "largest_net_force_eV_per_A": float(max(np.abs(f.sum(0)).max() for f in F)),
+        **{name: max(values) for name, values in largest.items() if values},
         "energy_from_free_atoms_eV_per_atom": [
             round(float(bound(binding)), 4) for bound in (min, max)
         ],

@@ -19,7 +19,9 @@ from types import ModuleType
 from ..datasets import SHIPPED, card
 from ..public.download import SETS
 
-NAMES = "molecule_labels water_labels pretraining races ladder trainings selection runs"
+NAMES = (
+    "molecule_labels qm9 water_labels pretraining races ladder trainings selection runs"
+)
 FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} trials order".split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
