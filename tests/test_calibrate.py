@@ -81,7 +81,7 @@ def test_labels_that_are_sums_of_terms_are_found_again():
     start = {z: e + 0.3 for z, e in atoms.items()}
     model = calibrate.molecules(frames[:-3], atomic_energies=start)
     gaps = model.energies(frames[-3:]) - energies_of(frames[-3:])
-    assert np.abs(gaps).max() < 0.02  # eV; a prior, and no noise
+    assert np.abs(gaps).max() < 0.05  # eV of 30 to 60 that bonds make; a prior
     bare = [data.with_labels(Atoms(a.numbers, a.positions), 0.0) for a in frames]
     np.testing.assert_allclose(model.energies(bare), model.energies(frames))
 
