@@ -208,12 +208,10 @@ def molecules(
     prior = {z: e - own.get(z, 0.0) for z, e in (atomic_energies or {}).items()} or None
     atoms = data.fit_reference_energies(frames, y, prior)
     scaled = known * (terms != "composition")
-    fitted = _fit(frames, y, B, scaled, prior or atoms, own)
-    atoms, more, factor, left_out = fitted
+    atoms, more, moved, left_out = _fit(frames, y, B, scaled, prior or atoms, own)
     found = {chemical_symbols[z]: float(energy) for z, energy in atoms.items()}
     found |= zip(kinds, (start + more).tolist(), strict=True)
-    factor = 0.0 if cheap is None else 1 + factor
-    return MoleculeModel(found, factor, terms, left_out)
+    return MoleculeModel(found, 0.0 if cheap is None else 1 + moved, terms, left_out)
 
 
 def _fit(frames, y, B, cheap, atoms: Mapping[int, float], known) -> tuple:

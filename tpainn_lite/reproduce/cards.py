@@ -5,7 +5,6 @@ import io
 import json
 import lzma
 import tomllib
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -115,28 +114,6 @@ def _counts(frames: Sequence[Atoms], groups: str) -> dict:
         distance = nearest(splits["test"], splits["pool"])
         rows["nearest_test_to_pool_A"] = distance and round(distance, 4)
     return rows
-
-
-def nearest(one: Sequence[Atoms], other: Sequence[Atoms]) -> float | None:
-    """Find the smallest RMS difference (Å) of distances between two lists.
-
-    Only structures of the same composition are compared; None if there is no pair.
-    """
-    gaps, theirs = [], defaultdict(list)
-    for atoms in other:
-        theirs[atoms.get_chemical_formula()].append(_distances(atoms))
-    for atoms in one:
-        if known := theirs[atoms.get_chemical_formula()]:
-            gaps.append(((_distances(atoms) - known) ** 2).mean(axis=1).min())
-    return float(np.sqrt(min(gaps))) if gaps else None
-
-
-def _distances(atoms: Atoms) -> np.ndarray:
-    """Sort distances (Å) by elements and length: blind to rotation and numbering."""
-    one, other = np.triu_indices(len(atoms), 1)
-    lengths = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[one, other]
-    pairs = np.sort([atoms.numbers[one], atoms.numbers[other]], axis=0)
-    return lengths[np.lexsort((lengths, pairs[1], pairs[0]))]
 
 
 def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
