@@ -16,7 +16,7 @@ from ase.data import chemical_symbols
 from scipy.optimize import least_squares
 
 from . import data, guards, units
-from .data import BONDS, EnergyForces, cell_of, energy_forces_of, labels
+from .data import EnergyForces, cell_of, energy_forces_of, labels
 from .engine import system_energy_forces
 from .guards import checked, optional, structures
 from .molecules import parse, perceive
@@ -38,8 +38,7 @@ SIGNS = {1.0: "-", 1.5: ":", 2.0: "=", 3.0: "#"}  # of a bond, by its order
 ATOMS = optional(guards.element_energies)
 TERMS = ("composition", "bonds", "bonds+rings")
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)  # eV²: squared errors
-ELEMENT, BOND, FREE = 1.0, 0.1, 3.0  # eV: how far terms go, and all bonds together
-FACTOR = 0.3  # how far from 1 the factor goes
+ELEMENT, BOND, FACTOR = 1.0, 0.1, 0.3  # how far terms (eV) go, and the factor from 1
 
 
 @checked(X=guards.array(None, None, most=1e12), y=guards.array(None, most=1e12))
@@ -69,38 +68,34 @@ def ridge(
     return Vt.T @ (s / (s**2 + best) * (U.T @ y)), left_out
 
 
-@checked(smiles=guards.text, terms=guards.one_of(*TERMS))
-def count(smiles: str, terms: str = "bonds+rings") -> Counter[str]:
+@checked(smiles=guards.text)
+def count(smiles: str) -> Counter[str]:
     """Count elements ("C"), bonds ("C=O", "C:N" aromatic) and rings ("ring of 5")."""
-    return _count(smiles, terms).copy()
+    return _count(smiles).copy()
 
 
 @lru_cache(maxsize=50_000)  # so that a slider over labels answers at once
-def _count(smiles: str, terms: str) -> Counter[str]:
+def _count(smiles: str) -> Counter[str]:
     mol = parse(smiles)
     found = Counter(atom.GetSymbol() for atom in mol.GetAtoms())
-    for bond in mol.GetBonds() if terms != "composition" else ():
+    for bond in mol.GetBonds():
         ends = sorted((bond.GetBeginAtom().GetSymbol(), bond.GetEndAtom().GetSymbol()))
         found[SIGNS.get(bond.GetBondTypeAsDouble(), "~").join(ends)] += 1
-    if terms == "bonds+rings":
-        found.update(f"ring of {len(r)}" for r in mol.GetRingInfo().AtomRings())
+    found.update(f"ring of {len(ring)}" for ring in mol.GetRingInfo().AtomRings())
     return found
 
 
-def _counts(frames: Sequence[Atoms], terms: str) -> list[Counter[str]]:
+def _counts(frames: Sequence[Atoms], bonded: bool = True) -> list[Counter[str]]:
     """Count the terms of each frame, by ``info["smiles"]``, else by its distances.
 
-    Raises `ValueError` with all frames of which bonds cannot be read.
+    Counts elements only if not `bonded`. Raises `ValueError` with all frames of which
+    bonds cannot be read.
     """
-    counts, wrong = [], {}
-    for k, atoms in enumerate(frames):
-        elements = Counter(atoms.get_chemical_symbols())
-        counts.append(elements)
-        if terms == "composition":
-            continue
+    counts, wrong = [Counter(a.get_chemical_symbols()) for a in frames], {}
+    for k, atoms in enumerate(frames if bonded else ()):
         try:
             smiles = atoms.info.get("smiles") or perceive(atoms)
-            counts[k] = _count(smiles, terms)
+            elements, counts[k] = counts[k], _count(smiles)
             if any(counts[k][symbol] != n for symbol, n in elements.items()):
                 raise ValueError(f"its info['smiles'], {smiles}, is another molecule")
         except ValueError as error:
@@ -121,10 +116,7 @@ class MoleculeModel:
 
     terms: dict[str, float]  # eV for each element, bond and ring
     factor: float  # of the cheap method's energy; 0: there is none
-    kind: str  # one of TERMS
-    left_out: dict[
-        float, float
-    ]  # penalty -> mean square error (eV²) of left-out labels
+    left_out: dict[float, float]  # penalty -> mean square error (eV²) left out
 
     def _sums(self, counts: Sequence[Counter[str]]) -> np.ndarray:
         """Sum the terms (eV) of each molecule; one without a value counts nothing."""
@@ -145,8 +137,9 @@ class MoleculeModel:
         if (cheap is None) != (self.factor == 0):
             words = "None, as in the calibration" if cheap is not None else "energies"
             raise ValueError(f"cheap: needs {words} of the method calibrated")
-        sums = self._sums(_counts(frames, self.kind))
-        return sums if cheap is None else self.factor * _array(cheap, frames) + sums
+        bonded = not all(name.isalpha() for name in self.terms)
+        sums = self._sums(_counts(frames, bonded))
+        return sums + self.factor * _energies(cheap, frames)
 
     @checked(smiles=guards.text)
     def energy_forces(self, smiles: str, cheap) -> EnergyForces:
@@ -155,7 +148,7 @@ class MoleculeModel:
         `cheap` is whatever `data.label` takes. Forces are `factor` times its own: terms
         shift the energy of a molecule as a whole.
         """
-        known, source = count(smiles, self.kind), energy_forces_of(cheap, "cheap")
+        known, source = count(smiles), energy_forces_of(cheap, "cheap")
         (shift,) = self._sums([known])
         needed = {name: n for name, n in known.items() if name.isalpha()}
 
@@ -168,13 +161,20 @@ class MoleculeModel:
         return energy_forces
 
 
-def _array(cheap, frames: Sequence[Atoms]) -> np.ndarray:
-    return guards.array(len(frames))(cheap, "cheap")
+def _energies(cheap, frames: Sequence[Atoms]) -> np.ndarray:
+    """Take the energies of a cheap method; zeros if there is none."""
+    none = np.zeros(len(frames))
+    return none if cheap is None else guards.array(len(frames))(cheap, "cheap")
 
 
-@checked(frames=structures(), terms=guards.one_of(*TERMS))
-@checked(atomic_energies=ATOMS, cheap_atoms=ATOMS)
-@checked(bonds=optional(guards.named(guards.finite)))
+def _kinds(names: set[str], terms: str) -> list[str]:
+    """Choose the bonds and rings that are `terms`."""
+    kinds = {"bonds": "-:=#~", "bonds+rings": "-:=#~ "}.get(terms, "")
+    return sorted(name for name in names if set(name) & set(kinds))
+
+
+@checked(frames=structures(), terms=guards.one_of(*TERMS), atomic_energies=ATOMS)
+@checked(cheap_atoms=ATOMS, bonds=optional(guards.named(guards.finite)))
 def molecules(
     frames: Sequence[Atoms],
     cheap: np.ndarray | None = None,
@@ -186,54 +186,35 @@ def molecules(
 ) -> MoleculeModel:
     """Calibrate a cheap method, or none, on labelled molecules.
 
-    Ridge regression of the labels, less the energies `cheap` (frames,) eV of the cheap
-    method, on elements, bonds, rings and on `cheap` itself (not for "composition"),
-    with the widths at the top of this file; a common energy per bond is free, as in
-    `data.fit_reference_energies`. The penalty predicts left-out labels best.
+    `cheap` (frames,) eV are the energies of the cheap method. First, energies of
+    elements are fitted to the labels less `cheap` (`data.fit_reference_energies`). Then
+    `ridge` fits the rest on elements, bonds, rings and `cheap` itself (not for
+    "composition"), with the widths at the top of this file.
 
-    `atomic_energies` and `cheap_atoms` (eV) are free atoms of both, for elements
-    that no label has; a force field has none. `bonds` (kJ/mol, such as `TEXTBOOK`) are
-    what bonds and rings are pulled to, not 0: good where no cheap method knows bonds.
-
-    Bonds come from ``info["smiles"]``, else from distances. Raises `ValueError` where
-    they cannot be read, with all such frames, and for labels that are no chemistry.
+    `atomic_energies` and `cheap_atoms` (eV) are free atoms of both, for elements that
+    no label has. `bonds` (kJ/mol, such as `TEXTBOOK`) are what bonds and rings are
+    pulled to, not 0: good where no cheap method knows bonds. Raises `ValueError` with
+    all frames whose bonds cannot be read, and for labels that are no chemistry.
     """
-    energies = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
-    known = np.zeros(len(frames)) if cheap is None else _array(cheap, frames)
+    y = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
+    known, counts = _energies(cheap, frames), _counts(frames, terms != "composition")
     pulls = {k: -energy * units.KJ_MOL for k, energy in (bonds or {}).items()}
-    counts = _counts(frames, terms)
-    kinds = sorted({k for c in counts for k in c if not k.isalpha()} | pulls.keys())
+    kinds = _kinds(set(pulls).union(*counts), terms)
     B = np.array([[c[k] for k in kinds] for c in counts], float)  # (frames, kinds)
     start = np.array([pulls.get(k, 0.0) for k in kinds])
-    y = np.array(energies) - known - B @ start
-    own = cheap_atoms or {}
+    y, own = np.array(y) - known - B @ start, cheap_atoms or {}
     prior = {z: e - own.get(z, 0.0) for z, e in (atomic_energies or {}).items()} or None
     atoms = data.fit_reference_energies(frames, y, prior)
-    scaled = known * (terms != "composition")
-    atoms, more, moved, left_out = _fit(frames, y, B, scaled, prior or atoms, own)
-    found = {chemical_symbols[z]: float(energy) for z, energy in atoms.items()}
-    found |= zip(kinds, (start + more).tolist(), strict=True)
-    return MoleculeModel(found, 0.0 if cheap is None else 1 + moved, terms, left_out)
-
-
-def _fit(frames, y, B, cheap, atoms: Mapping[int, float], known) -> tuple:
-    """Fit y (frames,) eV: energies of atoms, of bonds, of `cheap`; left-out errors.
-
-    What elements alone say of `cheap`, by `known` free atoms or by least squares, does
-    not count for its factor.
-    """
-    elements = sorted(atoms)
-    N, start = data.compositions(frames, elements), [atoms[z] for z in elements]
-    valence = np.array([BONDS.get(z, 2) for z in elements], float)
-    own = np.array([known.get(z, 0.0) for z in elements]) * bool(cheap.any())
-    own += np.linalg.lstsq(N, cheap - N @ own, rcond=None)[0]
-    columns = N * ELEMENT, B * BOND, (N @ valence)[:, None] * FREE
-    columns += (((cheap - N @ own)[:, None] * FACTOR),)
-    w, left_out = ridge(np.hstack(columns), y - N @ start)
-    each, more = np.split(w[:-2], [len(elements)])
-    factor = float(w[-1] * FACTOR)
-    moved = start + each * ELEMENT + w[-2] * FREE * valence - factor * own
-    return dict(zip(elements, moved, strict=True)), more * BOND, factor, left_out
+    N, apart = data.compositions(frames, [*atoms]), np.array([*atoms.values()])
+    each = np.array([own.get(z, 0.0) for z in atoms])  # what elements say of `cheap`
+    each += np.linalg.lstsq(N, known - N @ each, rcond=None)[0]
+    beyond = (known - N @ each) * (terms != "composition")
+    widths = [ELEMENT] * len(atoms) + [BOND] * len(kinds) + [FACTOR]
+    w, left_out = ridge(np.column_stack([N, B, beyond]) * widths, y - N @ apart)
+    more, bound, (moved,) = np.split(w * widths, [len(atoms), -1])
+    sums = np.append(apart + more - moved * each, start + bound).tolist()
+    found = dict(zip([chemical_symbols[z] for z in atoms] + kinds, sums, strict=True))
+    return MoleculeModel(found, 0.0 if cheap is None else 1 + float(moved), left_out)
 
 
 WIDTHS = {  # of parameters of water, about as far as published models are apart
@@ -257,9 +238,7 @@ def _moved(model: WaterModel, x: Mapping[str, float]) -> WaterModel:
     return replace(model, stretch=stretch, **new)
 
 
-def _errors(
-    model: WaterModel, frames: Sequence[Atoms]
-) -> tuple[np.ndarray, np.ndarray]:
+def _errors(model: WaterModel, frames: Sequence[Atoms]) -> tuple:
     """Compute errors of energies (frames,) eV an atom and of all forces, eV/Å.
 
     Energies count up to a common one per molecule, the zero of the labels.
@@ -299,16 +278,15 @@ def water(
         energy, force = _errors(_moved(model, dict(zip(held, x, strict=True))), frames)
         return np.concatenate([force / FORCE, energy / ENERGY, x])
 
-    bounds = -FARTHEST, FARTHEST
-    how = dict(bounds=bounds, xtol=1e-4, ftol=1e-5, diff_step=1e-3, max_nfev=30)
-    x = least_squares(residuals, np.zeros(len(held)), **how).x
+    def values(model):
+        found = {k: getattr(model, k) for k in held if hasattr(model, k)}
+        found |= {f"stretch[{k}]": c for k, c in enumerate(model.stretch)}
+        error = np.abs(_errors(model, frames)[1]).mean() / units.MEV
+        return found | {"force_mae": float(error)}
+
+    how = dict(bounds=(-FARTHEST, FARTHEST), max_nfev=30, diff_step=1e-3)
+    x = least_squares(residuals, np.zeros(len(held)), xtol=1e-4, ftol=1e-5, **how).x
     fitted = _moved(model, dict(zip(held, x, strict=True)))
     fitted = replace(fitted, name=f"{model.name}, calibrated")
-    both = model, fitted
-    report = {
-        k: (getattr(model, k), getattr(fitted, k)) for k in held if hasattr(model, k)
-    }
-    for k in range(len(model.stretch)):
-        report[f"stretch[{k}]"] = model.stretch[k], fitted.stretch[k]
-    before, after = (np.abs(_errors(m, frames)[1]).mean() / units.MEV for m in both)
-    return fitted, report | {"force_mae": (float(before), float(after))}
+    before, after = values(model), values(fitted)
+    return fitted, {name: (before[name], after[name]) for name in before}

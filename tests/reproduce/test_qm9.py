@@ -8,6 +8,8 @@ from tpainn_lite.data import with_labels
 from tpainn_lite.reproduce import qm9
 from tpainn_lite.units import HARTREE, KCAL_MOL
 
+STARTS = range(100, 600, 50)  # of ten draws
+
 
 @pytest.fixture(scope="module")
 def sample():
@@ -38,8 +40,8 @@ def test_calibration_is_as_good_as_it_says(sample):
     known = datasets.card("qm9-sample")["gfn2_xtb_atomic_energies_eV"]
     own, truth = {int(z): e for z, e in known.items()}, energies(test)
 
-    def error(n, name, **how):
-        some = pool[:n]
+    def error(n, name, first=0, **how):
+        some = pool[first : first + n]
         cheap = [name and np.array([a.info[name] for a in f]) for f in (some, test)]
         model = calibrate.molecules(some, cheap[0], atomic_energies=free, **how)
         return np.abs(model.energies(test, cheap[1]) - truth).mean() / KCAL_MOL
@@ -48,6 +50,12 @@ def test_calibration_is_as_good_as_it_says(sample):
     assert 9 < composition < 13
     assert error(100, "gfn2_xtb", cheap_atoms=own) < 0.4 * composition
     assert error(1000, "gfn2_xtb", cheap_atoms=own) < 2.5  # kcal/mol
+    for n in (3, 10):  # not worse than without bonds and rings, where labels are few
+        both = [
+            np.mean([error(n, "gfn2_xtb", k, cheap_atoms=own, **how) for k in STARTS])
+            for how in ({}, dict(terms="composition"))
+        ]
+        assert both[0] < 1.01 * both[1]
     bonds = error(1000, None)
     assert 7 < bonds < 9.5
     assert error(1000, "mmff94") < bonds
