@@ -19,7 +19,7 @@ from .intake import STRUCTURES
 UNTRAINED = "an untrained network"
 METALS = {atomic_numbers[s] for s in ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")}
 PAIRS = 1000  # of neighbours, in a batch: a step then takes about 30 ms
-MOST = 4500  # as of a box of 96 atoms
+MOST = 3500  # more take fewer steps: the whole is to take three minutes
 TAUGHT = 400  # structures that a teacher labels
 KELVIN = (300.0, 600.0, 1000.0)  # wider than what the potential will be used at
 TEACHING = replace(tune.HOW, steps=1000)
