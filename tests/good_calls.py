@@ -233,7 +233,6 @@ def arguments(folder: Path) -> dict[str, dict]:
     own = {
         "analysis.nearest_image": dict(vectors=box.positions),
         "analysis.neighbours": dict(quantities="ijd"),
-        "analysis.bonds": dict(last="S"),
         "analysis.self_diffusion": dict(fit_window=(2.0, 8.0)),
         "analysis.yeh_hummer": dict(length=12.0, viscosity=0.9),
         "analysis.displacements": dict(first=np.array([0, 3]), second=np.array([1, 6])),

@@ -133,14 +133,16 @@ def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     return neighbour_list(quantities, None, cutoff, R, cell, atoms.pbc)
 
 
-@checked(atoms=structure, last=guards.one_of("D", "S"))
-def bonds(atoms: Atoms, last: str = "D") -> tuple[np.ndarray, ...]:
-    """List first atom (P,), second atom (P,), vector "D" Å or image "S" of bonds."""
+@checked(atoms=structure)
+def bonds(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List first atom (P,), second atom (P,), vector (P, 3) Å of bonds, both ways."""
     reaches = STRETCH * covalent_radii[atoms.numbers]
     most = 2 * reaches.max(initial=STRETCH)
-    i, j, distances, vectors = neighbours("ijd" + last, atoms, most)
+    i, j, distances, images = neighbours("ijdS", atoms, most)
     near = distances < reaches[i] + reaches[j]
-    return i[near], j[near], vectors[near]
+    i, j = i[near], j[near]
+    vectors = atoms.positions[j] - atoms.positions[i]
+    return i, j, vectors + images[near] @ atoms.cell if periodic(atoms) else vectors
 
 
 @checked(frames=guards.structures(), dt=guards.optional(guards.positive))

@@ -201,8 +201,10 @@ def _orientation(atoms: Atoms) -> np.ndarray:
 def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
     """Draw balls in CPK colours with letters, bonds, and the unit cell."""
     xyz = atoms.positions @ turn.T
-    first, second, image = bonds(atoms, "S")
-    for i, j in zip(first[~image.any(1)], second[~image.any(1)], strict=True):
+    first, second, vectors = bonds(atoms)
+    gaps = atoms.positions[second] - atoms.positions[first] - vectors
+    inside = np.abs(gaps).max(1, initial=0) < 1e-6  # Å: not across a face of the cell
+    for i, j in zip(first[inside], second[inside], strict=True):
         ends = np.array([xyz[i], (xyz[i] + xyz[j]) / 2])  # j draws the other half
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
     for (x, y, z), atom in zip(xyz, atoms, strict=True):
