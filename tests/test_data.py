@@ -146,11 +146,12 @@ BAD = [
     # across the boundary, and with its own image
     (in_cell(Atoms("OH", [[0.1, 0, 0], [4.8, 0, 0]]), [5] * 3), "0 and 1 are 0.30 Å"),
     (in_cell(Atoms("H"), [0.4, 5, 5]), "atoms 0 and 0 are 0.40 Å apart"),
+    (in_cell(Atoms("H"), [0.05] * 3), "atoms 0 and 0 are 0.05 Å apart"),
     (in_cell(WATER, [5, 5, 5], [1, 1, 0]), "all three directions"),
     (in_cell(WATER, [0, 0, 0]), "span a volume"),
     (in_cell(WATER, [np.nan, 5, 5]), "span a volume"),
     (in_cell(WATER, [[5, 0, 0], [0, 5, 0], [5, 0, 1e-10]]), "span a volume"),
-    (in_cell(Atoms("H"), [1, 1, 1e-4]), "atoms and their images crowd"),  # 40 s in ASE
+    (in_cell(Atoms("H"), [1, 1, 1e-4]), "atoms and their images crowd"),
     (in_cell(Atoms("H"), [1e10] * 3), "span a volume"),
     (Atoms(), "has no atoms"),
 ]

@@ -61,8 +61,7 @@ def check_cell(atoms: Atoms, cutoff: float) -> None:
     cell = atoms.cell.array
     if not atoms.pbc.all() and np.isfinite(cell).all():
         cell = complete_cell(cell)
-    # ASE looks for images within 3 Å at least
-    steps = np.ceil(max(cutoff, 3.0) / heights(cell))[atoms.pbc]
+    steps = np.ceil(cutoff / heights(cell))[atoms.pbc]
     crowded = np.prod(2 * steps + 1) > IMAGES
     if atoms.pbc.all() and not crowded:
         volume = 4 / 3 * np.pi * cutoff**3
