@@ -64,6 +64,7 @@ INNER = {  # no doors, and why
     " public.dialects.boxed public.dialects.places public.doubts.doubts"
     " public.doubts.structures_and_forces public.doubts.energies public.doubts.line"
     " public.doubts.total_unit public.unpack.content_of public.xyz.blocks"
+    " public.unpack.plain"
     " public.labels.energy_and_length public.labels.named_units"
     " public.xyz.frames_of public.xyz.units_of public.doubts.lengths"
     " public.labels.labels_of public.labels.all_values"

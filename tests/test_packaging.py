@@ -205,3 +205,19 @@ def test_text_is_utf8_in_every_locale():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             found = opens_text_in_the_locales_encoding(node)
             assert not found, f"{path}, line {node.lineno}: name the encoding"
+
+
+def test_a_wheel_holds_the_lessons_and_nothing_that_they_wrote(tmp_path):
+    written = ("my_potential/report.md", "mine/a.xyz", ".ipynb_checkpoints/00.ipynb")
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "tpainn_lite").mkdir()
+    (tmp_path / "tpainn_lite/__init__.py").write_text('__version__ = "1"\n')
+    lessons = {p.name for p in (ROOT / "notebooks").iterdir() if p.is_file()}
+    for name in (*lessons, *written):
+        (tmp_path / "notebooks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "notebooks" / name).touch()
+    wheel = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(tmp_path))
+    found = {file.distribution_path for file in wheel.recurse_included_files()}
+    expected = {f"tpainn_lite/notebooks/{name}" for name in lessons}
+    assert found == expected | {"tpainn_lite/__init__.py"}

@@ -17,14 +17,13 @@ GRAM_CM3 = 1e-3 * units.kg / (1e-2 * units.m) ** 3  # u/Å³
 KB = units.kB  # eV/K
 ASE_FS = units.fs  # ASE's time unit per fs; velocities of ase.Atoms are Å/ASE_FS
 UNPAIRED = {1: 1, 6: 2, 7: 3, 8: 2, 9: 1}  # electrons of free atoms (Hund's rule)
+ENERGIES = {"eV": 1.0, "meV": MEV, "kcal/mol": KCAL_MOL, "kJ/mol": KJ_MOL}  # eV
+ENERGIES |= {"Hartree": HARTREE, "Ry": HARTREE / 2}
+LENGTHS = {"Å": 1.0, "Bohr": BOHR, "nm": NM}  # Å
+COMMON = (
+    "eV/Å meV/Å eV/Bohr kcal/mol/Å kJ/mol/Å kJ/mol/nm Hartree/Bohr Hartree/Å Ry/Bohr"
+)
 LABEL_UNITS = {  # of a force (eV/Å), and of the energy that goes with it (eV)
-    "eV/Å": (1.0, 1.0),
-    "meV/Å": (MEV, MEV),
-    "eV/Bohr": (1 / BOHR, 1.0),
-    "kcal/mol/Å": (KCAL_MOL, KCAL_MOL),
-    "kJ/mol/Å": (KJ_MOL, KJ_MOL),
-    "kJ/mol/nm": (KJ_MOL / NM, KJ_MOL),
-    "Hartree/Bohr": (HARTREE / BOHR, HARTREE),
-    "Hartree/Å": (HARTREE, HARTREE),
-    "Ry/Bohr": (HARTREE / 2 / BOHR, HARTREE / 2),
+    f"{e}/{r}": (ENERGIES[e] / LENGTHS[r], ENERGIES[e])
+    for e, _, r in (name.rpartition("/") for name in COMMON.split())
 }

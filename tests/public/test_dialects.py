@@ -16,7 +16,7 @@ from ase.db import connect
 
 from tpainn_lite import data, datasets
 from tpainn_lite.data import DataWarning
-from tpainn_lite.public import doubts, unpack
+from tpainn_lite.public import dialects, doubts, unpack
 from tpainn_lite.units import BOHR, HARTREE, KCAL_MOL
 
 HEADER = "Properties=species:S:1:pos:R:3:{forces}:R:3 {energy} pbc=F"
@@ -460,6 +460,39 @@ def test_a_folder_leaves_out_what_cannot_be_used(tmp_path, frames):
         data.read(tmp_path / "R*")
 
 
+def test_packed_files_in_folders_are_found(tmp_path, frames):
+    packers = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+    for k, (kind, packer) in enumerate(packers.items()):
+        path = tmp_path / f"{k}.xyz.{kind}"
+        path.write_bytes(packer(xyz(frames[k : k + 1]).encode()))
+    with zipfile.ZipFile(tmp_path / "3.zip", "w") as archive:
+        archive.writestr("a.xyz", xyz(frames[3:]))
+    (tmp_path / "vasp").mkdir()
+    (tmp_path / "vasp/OUTCAR.gz").write_bytes(gzip.compress(b"nothing\n"))
+    (tmp_path / "vasp/other.xyz").write_text(xyz(frames))
+    with pytest.warns(DataWarning, match="OUTCAR.gz:\nleft out"):
+        same(data.read(tmp_path), frames)
+
+
+HARM = {  # of the row of atom 2 in frame 1, and what of the frame is lost
+    "force": (lambda row: [*row[:4], "********", *row[5:]], "forces"),
+    "two forces": (lambda row: [*row[:4], "*" * 18], "left out"),
+    "no number": (lambda row: [*row[:6], "None"], "forces"),
+    "position": (lambda row: [*row[:2], "*****", *row[3:]], "positions"),
+    "glued": (lambda row: [row[0], f"{row[1]}****", *row[3:]], "positions"),
+    "nan": (lambda row: [row[0], "nan", *row[2:]], "positions"),
+}
+
+
+@pytest.mark.parametrize(("harm", "lost"), HARM.values(), ids=HARM)
+def test_stars_cost_one_frame(tmp_path, frames, harm, lost):
+    rows = xyz(frames).splitlines()
+    rows[11 + 4] = " ".join(harm(rows[11 + 4].split()))
+    path = write(tmp_path / "a.xyz", "\n".join(rows) + "\n")
+    with pytest.warns(DataWarning, match=f"1 frames .*{lost}.*: a.xyz, frame 1"):
+        same(data.read(path), [frames[0], *frames[2:]])
+
+
 def test_deepmd_frames_may_have_own_types(tmp_path, frames):
     folder = tmp_path / "mixed"
     (folder / "set.0").mkdir(parents=True)
@@ -682,6 +715,33 @@ def test_a_step_that_did_not_converge_is_left_out_alone(tmp_path, frames):
         same(data.read(path), frames[:2] + frames[3:])
 
 
+SCF = {  # a cycle, with the energy, and what is written where it failed
+    "Gaussian": (" {0}SCF Done:", "Convergence criterion not met.\n "),
+    "NWChem": (" {0}\n Total DFT energy", "Calculation failed to converge"),
+    "Quantum ESPRESSO": (
+        "     Self-consistent Calculation\n!    total energy\n {0}",
+        "convergence NOT achieved after 100 iterations",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cycle", "words"), SCF.values(), ids=SCF)
+def test_cycles_that_failed_belong_to_frames(cycle, words):
+    said = [words * (k in (1, 3)) for k in range(5)]
+    text = "\n".join(cycle.format(each) for each in said)
+    assert dialects._unconverged(text, 5) == [1, 3]
+    with pytest.raises(ValueError, match="2 of its SCF cycles did not converge"):
+        dialects._unconverged(text, 9)
+    with pytest.raises(ValueError, match="5 of its SCF cycles did not converge"):
+        dialects._unconverged("\n".join([cycle.format(words)] * 5), 5)
+
+
+def test_the_last_cycle_of_gaussian_may_have_failed():
+    text = " SCF Done:\n" * 4 + "Convergence failure -- run terminated"
+    assert dialects._unconverged(text, 4) == []  # it came to no frame
+    assert dialects._unconverged(text, 5) == [4]  # to one without energy
+
+
 def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
     named = "energy={:.10f} energy_unit=Hartree forces_unit=Hartree/Bohr"
     path = write(tmp_path / "a.xyz", xyz(frames, named))
@@ -702,8 +762,13 @@ def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
         a.calc.results["forces"], a.calc.atoms = b.get_forces(), a.copy()
     text = xyz(short, "energy={:.10f} e_unit=eV length_unit=Bohr")
     same(data.read(write(path, text)), frames, 1.0, 1 / BOHR)
-    with pytest.raises(ValueError, match="units=metal: tell it, with unit="):
-        data.read(write(path, xyz(frames, "energy={:.10f} units=metal")))
+    with pytest.raises(ValueError, match="units=lj: tell it, with unit="):
+        data.read(write(path, xyz(frames, "energy={:.10f} units=lj")))
+    for style, size in (("metal", 1.0), ("real", KCAL_MOL)):  # LAMMPS
+        write(path, xyz(frames, f"energy={{:.10f}} units={style}"))
+        same(data.read(path), frames, size, size)
+        write(path, xyz(frames))
+        same(data.read(path, unit=style), frames, size, size)
 
 
 def test_databases_of_ase_may_have_labels_in_their_columns(tmp_path, frames):

@@ -11,7 +11,8 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ase.db
@@ -27,7 +28,8 @@ from ..units import LABEL_UNITS
 from . import doubts, formats, labels, unpack, xyz
 
 SUFFIXES = (".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml")
-CALCULATIONS = ("OUTCAR", "vasprun.xml")  # a folder of them needs no other file
+SUFFIXES += (".zip",)
+CALCULATIONS = ("OUTCAR", "vasprun.xml")  # the last stands for all files in a folder
 PROGRAMS = ("Entering Gaussian System", "* O   R   C   A *")  # an output begins so
 DECLARED = {  # in outputs of Gaussian and ORCA, where not 0 and 1
     "charge": r"(?:Charge =|Total Charge\s+Charge\s+\.+)\s*(-?[1-9]\d*)\b",
@@ -35,17 +37,22 @@ DECLARED = {  # in outputs of Gaussian and ORCA, where not 0 and 1
 }
 UNCONVERGED = re.compile(
     r"SCF NOT CONVERGED AFTER|Wavefunction not fully converged!"  # ORCA
-    r"|Convergence failure -- run terminated"  # Gaussian
+    r"|Convergence failure -- run terminated|Convergence criterion not met"  # Gaussian
     r"|self-consistency was not achieved in the given"  # VASP
     r"|EDIFF was not reached \(unconverged\)"  # VASP 6
     r"|SCF run NOT converged"  # CP2K
     r"|convergence NOT achieved after"  # Quantum ESPRESSO
     r"|Calculation failed to converge"  # NWChem
 )
-MARKS = {  # of a frame: one ends (VASP), one begins (ORCA)
-    "TOTAL-FORCE (eV/Angst)": 0,
-    "CARTESIAN COORDINATES (ANGSTROEM)": -1,
-}
+ENDS = (  # what is written once for a frame, after its SCF cycle
+    r"TOTAL-FORCE \(eV/Angst\)",  # VASP
+    r"SCF Done:",  # Gaussian
+    r"Total (?:DFT|SCF) energy",  # NWChem
+)
+BEGINS = (  # or before it
+    r"CARTESIAN COORDINATES \(ANGSTROEM\)",  # ORCA
+    r"     Self-consistent Calculation",  # Quantum ESPRESSO
+)
 ELSE = " Else write extended XYZ, as dpdata and cclib do from many programs' outputs."
 BESIDE = re.compile(r"\..*|.*-(?:frc|vel)-\d+\.xyz|.*\.cell")  # not read on their own
 ORIGIN = "origin"  # key of `Atoms.info`: the file of a frame, and its number in it
@@ -103,8 +110,15 @@ def _usable(found: list[Atoms], notes: list[str]) -> list[Atoms]:
         notes.append(
             f"{count} structures had ASE constraints, which hide forces: taken off."
         )
+    kept = {
+        k: a for k, a in enumerate(found) if np.isfinite([*a.positions, *a.cell]).all()
+    }
+    if len(kept) < len(found):
+        lost = {k: a for k, a in enumerate(found) if k not in kept}
+        said = f"{len(lost)} frames left out, as positions or cell are no numbers"
+        notes.append(f"{said}: {places(lost)}.")
     try:
-        found = boxed(found, notes)
+        found = boxed([*kept.values()], notes)
         check(found, "file", labelled=False)
     except ValueError:
         notes += doubts.lengths(found)
@@ -229,15 +243,18 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         return [file for path in paths for file in files(path)]
     path = guards.file(paths, "paths").expanduser()
     if path.is_dir() and not (path / "type.raw").exists():
-        inside = [p for p in path.rglob("*") if p.is_file()]
-        inside = sorted(p for p in inside if "/." not in f"/{p.relative_to(path)}")
-        runs = {p.parent: p for p in inside if p.name in CALCULATIONS}  # the last wins
-        found = [p for p in inside if p.suffix.lower() in SUFFIXES]
+        inside = sorted(p for p in path.rglob("*") if p.is_file())
+        inside = [p for p in inside if "/." not in f"/{p.relative_to(path)}"]
+        plain = {p: unpack.plain(p) for p in inside}
+        runs = {p.parent: p for p in inside if plain[p].name in CALCULATIONS}
+        ends = {p: {p.suffix.lower(), plain[p].suffix.lower()} for p in inside}
+        found = [p for p in inside if ends[p] & {*SUFFIXES}]
         found = [*runs.values(), *(p for p in found if p.parent not in runs)]
+        found = [p for p in found if not BESIDE.fullmatch(plain[p].name)]
         found += [p.parent for p in inside if p.name == "type.raw"]
         if not found:
             raise ValueError(f"{path}: no file in it ends in one of {SUFFIXES}")
-        return [p for p in found if not BESIDE.fullmatch(p.name)]
+        return found
     if path.exists():
         return [path]
     if found := sorted(map(Path, glob.glob(str(path)))):
@@ -259,6 +276,11 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
             return formats.commented(path, text, notes)
         frames = [*xyz.frames_of(text, notes)]
         return formats.Source(frames, *xyz.units_of(frames, unit is not None))
+    if inner.name == "vasprun.xml":  # it does not say whether cycles converged
+        beside = [
+            p for p in path.parent.glob("OUTCAR*") if unpack.plain(p).name == "OUTCAR"
+        ]
+        text += "".join(_text(unpack.content_of(p)[0]) for p in beside[:1])
     if inner == Path(path.name):
         return _other(path, text, notes)
     with tempfile.TemporaryDirectory() as folder:
@@ -290,17 +312,20 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def _logs_as_warnings() -> contextlib.ExitStack:
-    """Turn what ASE logs into warnings, for a while."""
-    handler, log, stack = (
-        logging.Handler(),
-        logging.getLogger("ase"),
-        contextlib.ExitStack(),
-    )
-    handler.emit = lambda record: warnings.warn(record.getMessage(), stacklevel=2)
+@contextlib.contextmanager
+def _sayings() -> Iterator[list[str]]:
+    """Gather, for a while, what ASE warns of and what it logs."""
+    found: list[str] = []
+    handler, log = logging.Handler(), logging.getLogger("ase")
+    handler.emit = lambda record: found.append(record.getMessage())
     log.addHandler(handler)
-    stack.callback(log.removeHandler, handler)
-    return stack
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            yield found
+        found += [str(warning.message) for warning in said]
+    finally:
+        log.removeHandler(handler)
 
 
 def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
@@ -310,8 +335,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
         if text.count(mark) > 1:
             parts = [io.StringIO(mark + part) for part in text.split(mark)[1:]]
     try:
-        with warnings.catch_warnings(record=True) as said, _logs_as_warnings():
-            warnings.simplefilter("always")
+        with _sayings() as said:
             kind = filetype(str(path))
             how = dict(format=kind, do_not_split_by_at_sign=True)
             frames = [a for part in parts for a in ase.io.read(part, ":", **how)]
@@ -328,10 +352,7 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
     if not frames or str(kind).startswith("lammps-dump"):
         lacking = "energies" if frames else "structures"
         raise ValueError(f"no {lacking} in it that ASE can read.{ELSE}")
-    notes += dict.fromkeys(f"ASE says: {w.message}." for w in said)
-    beside = path.with_name("OUTCAR")  # vasprun.xml does not say it
-    if path.name == "vasprun.xml" and beside.is_file():
-        text = beside.read_text("utf-8", "replace")
+    notes += dict.fromkeys(f"ASE says: {words}." for words in said)
     if bad := _unconverged(text, len(frames)):
         notes.append(f"Left out, as their SCF cycle did not converge: frames {bad}.")
     return [atoms for k, atoms in enumerate(frames) if k not in bad]
@@ -340,9 +361,12 @@ def _ase(path: Path, text: str, notes: list[str]) -> list[Atoms]:
 def _unconverged(text: str, n: int) -> list[int]:
     """List which of `n` frames an output says to have no converged SCF cycle."""
     found = [m.start() for m in UNCONVERGED.finditer(text)]
-    mark = next((mark for mark in MARKS if text.count(mark) == n), "")
-    bad = {text.count(mark, 0, k) + MARKS[mark] for k in found} - {n} if mark else {}
-    if found and not 0 < len(bad) < n:
+    for mark in (*ENDS, *BEGINS) if found else ():
+        marks, begins = [m.start() for m in re.finditer(mark, text)], mark in BEGINS
+        bad = {bisect(marks, k) - begins for k in found}
+        if n - len(marks) in (0, 1 - begins) and min(bad) >= 0 and len(bad - {n}) < n:
+            return sorted(bad - {n})  # n: a cycle that came to no frame
+    if found:
         words = f"{len(found)} of its SCF cycles did not converge"
         raise ValueError(f"{words}: take these structures out")
-    return sorted(bad)
+    return []

@@ -8,14 +8,13 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from ..data import result
-from ..units import HARTREE, LABEL_UNITS
+from ..units import ENERGIES, HARTREE
 
 NOBLE = (2, 10, 18, 36, 54, 86)  # they form no bonds
 SMALL = 0.05  # eV/Å, RMS: forces of a minimum, which noise may turn
 TORQUE = 0.03  # of the most that forces of this size could turn a molecule with
 TOTALS = (0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734)
 """Of free atoms, H to F (Hartree): Chakravorty et al., Phys. Rev. A 47, 3649 (1993)."""
-UNITS = {name.rpartition("/")[0]: eV for name, (_, eV) in LABEL_UNITS.items()}
 UNSURE = "eV", "Ry"  # GFN2-xTB's energies in eV are as large as totals in Ry
 WIDELY = 0.25  # H2 is bound by 17 % of its total energy
 NEAR = 0.2  # Å: steps of a run along which energy is nearly linear
@@ -56,7 +55,7 @@ def total_unit(frames: Sequence[Atoms], within: float = 0.04) -> str | None:
     ratio = -float(np.median(np.divide(known, totals))) / HARTREE if totals else 0.0
     if not ratio > 0:
         return None
-    away = {name: abs(np.log(ratio * eV)) for name, eV in UNITS.items()}
+    away = {name: abs(np.log(ratio * eV)) for name, eV in ENERGIES.items()}
     name = min(away, key=lambda name: away[name])
     return name if away[name] < within else None
 

@@ -179,7 +179,7 @@ def commented(path: Path, text: str, notes: list[str]) -> Source:
     beside = path.with_name(path.name.replace("-pos-", "-frc-"))
     forces: dict[tuple[str, int], list[list[str]]] = {}
     if beside != path and beside.exists():
-        for block, step, _ in _stepped(beside.read_text("utf-8")):
+        for block, step, _ in _stepped(unpack.content_of(beside)[0].decode()):
             forces[step] = [line.split() for line in block[2:]]
     notes.append("Its program writes no cell into XYZ files: read as open structures.")
     frames = []

@@ -8,38 +8,39 @@ from ase import Atoms
 
 from .. import guards
 from ..data import is_free
-from ..units import BOHR, HARTREE, KCAL_MOL, KJ_MOL, MEV, NM
+from ..units import BOHR, ENERGIES, HARTREE, LENGTHS
 
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
 UNIT = re.compile(r"(?:(energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 SAME = 1e-5  # in the file's unit: two keys with one value
-ENERGIES = {  # eV, by what files and people write
-    **{"kcal/mol": KCAL_MOL, "kj/mol": KJ_MOL, "ev": 1.0, "mev": MEV},
-    **dict.fromkeys(("hartree", "hartrees", "eh", "ha", "au"), HARTREE),
-    **dict.fromkeys(("rydberg", "ry"), HARTREE / 2),
+SPELLINGS = {  # in small letters, of the names in `units`
+    **{"hartrees": "hartree", "eh": "hartree", "ha": "hartree", "rydberg": "ry"},
+    **dict.fromkeys(("ang", "angstrom", "angstroms", "a"), "å"),
+    **{"bohrs": "bohr", "a0": "bohr"},
 }
-LENGTHS = {  # Å
-    **dict.fromkeys(("å", "ang", "angstrom", "angstroms", "a"), 1.0),
-    **dict.fromkeys(("bohr", "bohrs", "a0", "au"), BOHR),
-    "nm": NM,
-}
+STYLES = {"real": "kcal/mol/å", "metal": "ev/å", "electron": "hartree/bohr"}  # LAMMPS
+ENERGY_OF = {name.lower(): eV for name, eV in ENERGIES.items()} | {"au": HARTREE}
+LENGTH_OF = {name.lower(): angstrom for name, angstrom in LENGTHS.items()}
+LENGTH_OF["au"] = BOHR
 
 
 def energy_and_length(name: str) -> tuple[float | None, float | None]:
     """Read a unit such as "kcal mol-1", "Bohr" or "Hartree/Bohr", in eV and in Å.
 
-    None for the part that it has not. Raises `ValueError` for other units.
+    Also a style of LAMMPS, as "metal". None for the part that a unit has not. Raises
+    `ValueError` for other units.
     """
     name = guards.text(name, "its unit")
     plain = re.sub(r"\s*/\s*", "/", name.strip().lower().replace(".", ""))
     plain = re.sub(r"[\s*]+([a-zå]+)\^?-1", r"/\1", plain).replace(" ", "")
-    above, _, below = plain.rpartition("/")
-    if plain in ENERGIES or plain in LENGTHS:
-        return ENERGIES.get(plain), LENGTHS.get(plain)
-    if above in ENERGIES and below in LENGTHS:
-        return ENERGIES[above], LENGTHS[below]
+    plain = STYLES.get(plain, SPELLINGS.get(plain, plain))
+    if plain in ENERGY_OF or plain in LENGTH_OF:
+        return ENERGY_OF.get(plain), LENGTH_OF.get(plain)
+    above, _, below = (SPELLINGS.get(part, part) for part in plain.rpartition("/"))
+    if above in ENERGY_OF and below in LENGTH_OF:
+        return ENERGY_OF[above], LENGTH_OF[below]
     known = f"one of {[*ENERGIES]}, of {[*LENGTHS]}, or of each with / between"
     raise guards.refusal("its unit", known, name)
 

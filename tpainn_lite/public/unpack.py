@@ -9,6 +9,7 @@ from typing import IO
 
 LARGEST = 2**30  # bytes of a file, unpacked: ASE needs some times as much memory
 TOO_LARGE = "holds more than a gigabyte, unpacked; take fewer structures, or more files"
+SUFFIXES = (".gz", ".xz", ".bz2", ".zip")
 PACKED = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 
 
@@ -30,6 +31,11 @@ def content_of(path: Path) -> tuple[bytes, Path]:
     if len(content) > LARGEST:
         raise ValueError(TOO_LARGE)
     return content, Path(name or path.name)
+
+
+def plain(path: Path) -> Path:
+    """Take the suffix of a packed file off its name."""
+    return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
 
 
 def _unpacked(file: IO[bytes], start: bytes) -> tuple[bytes, str]:

@@ -13,6 +13,7 @@ from .labels import named_units
 FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 BEGINS = re.compile(r"\s*\d+[ \t]*\r?\n.*\n\s*[A-Z][a-z]?(?:\s+[-+.\d]+){3}")
+STARS = re.compile(r"\*+|\b(?:none|null)\b", re.I)  # Fortran's, Python's no number
 VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
 ISOTOPES = {"D": 2.014, "T": 3.016}  # u
 
@@ -68,10 +69,17 @@ def _frame(block: list[str]) -> Atoms:
     """Read a frame with ASE, once what ASE does not know is put right."""
     header = re.sub(r"np\.(?:float|int)\d+\(([^()]*)\)", r"\1", block[1])
     header = FORTRAN.sub(r"\1e\2", header)
+    header = re.sub('Lattice="[^"]*"', lambda m: STARS.sub("nan", m[0]), header)
     header = re.sub(r'(stress|virial)="([^"]*)"', _nine_components, header)
     where = re.search(r"Properties=(\S*?)(?:species:S|Z:I):1", header)
     column = sum(map(int, re.findall(r":(\d+)", where[1]))) if where else 0
+    columns = max(4, sum(map(int, re.findall(r":[SRIL]:(\d+)", header))))
     rows = [FORTRAN.sub(r"\1e\2", line).split() for line in block[2:]]
+    for i, line in enumerate(block[2:]):
+        if STARS.search(line):
+            rows[i] = STARS.sub(" nan ", " ".join(rows[i])).split()
+            if len(rows[i]) != columns:  # stars of two columns
+                rows[i] = rows[i][: column + 1] + ["nan"] * (columns - column - 1)
     masses, numbered = {}, where is not None and where[0].endswith("Z:I:1")
     for i, row in enumerate(rows):
         symbol = row[column]
@@ -83,11 +91,10 @@ def _frame(block: list[str]) -> Atoms:
             raise ValueError(
                 f"atom {i}: {symbol!r} is no element; take dummy atoms out"
             )
-    columns = sum(map(int, re.findall(r":[SRIL]:(\d+)", header)))
-    short = [i for i, row in enumerate(rows) if len(row) < max(columns, 4)]
+    short = [i for i, row in enumerate(rows) if len(row) < columns]
     if short:  # ASE would count up to them
         raise ValueError(
-            f"atom {short[0]} has {len(rows[short[0]])} of {max(columns, 4)} columns; "
+            f"atom {short[0]} has {len(rows[short[0]])} of {columns} columns; "
             "is the number of atoms right?"
         )
     if NUMBER.fullmatch(header.strip()):  # of CREST and others

@@ -7,6 +7,7 @@ import copy
 import itertools
 import re
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ from functools import partial
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from ... import data
@@ -24,13 +26,17 @@ from ...public import dialects, doubts
 
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 2000  # structures: 600 steps of five see no more
-NEUTRAL = dict.fromkeys(("charge", "total_charge", "net_charge", "tot_charge"), 0.5)
-NEUTRAL |= {"spin": 1, "total_spin": 1, "multiplicity": 1, "spin_multiplicity": 1}
-"""Keys of `Atoms.info`, and the most that is allowed."""
+NEUTRAL = {  # keys of `Atoms.info`, in small letters, and the most that is allowed
+    r"((total|tot|net|mol|molecular|system|formal)_)?charge|q": 0.5,
+    r"(total_)?spin|(spin_)?mult(iplicity)?": 1,
+    r"uhf|(n|num)?_?unpaired(_electrons)?": 0.5,
+}
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
 LARGE = 200  # atoms: boxes of so many are liquids or solids
 SAME = 0.01  # eV: energies of copies differ by less
+COPIES = 1e-4  # Å: distances of copies differ by less
+REACH = {True: 6.0, False: 50.0}  # Å: to what neighbours, in periodic structures or not
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
 
@@ -181,11 +187,11 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
 def _declared(atoms: Atoms) -> list[str]:
     """Say which charge or spin a structure comes with, where it is not zero."""
     words = []
-    said = {str(key).lower(): value for key, value in atoms.info.items()}
-    for key, most in NEUTRAL.items():
-        value = re.match(r"\s*[-+]?\d+(\.\d+)?", str(said.get(key, 0)))  # also "+1 e"
-        if value and abs(float(value[0])) > most:
-            words.append(f"{key}={said[key]}")
+    for (pattern, most), key in itertools.product(NEUTRAL.items(), atoms.info):
+        value = re.match(r"\s*[-+]?\d+(\.\d+)?", str(atoms.info[key]))  # also "+1 e"
+        named = re.fullmatch(pattern, str(key).lower())
+        if named and value and abs(float(value[0])) > most:
+            words.append(f"{key}={atoms.info[key]}")
     for name in ("charges", "magnetic_moments")[: 1 if atoms.pbc.any() else 2]:
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
@@ -217,24 +223,48 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
             "some structures are periodic and some are not; put them into two files, "
             "and tune a potential for each"
         )
-    seen, other = {}, 0
-    for atoms in frames:
-        key = np.round([*atoms.positions, *atoms.cell], 4) + 0.0  # -0.0 is 0.0
-        first = seen.setdefault(atoms.numbers.tobytes() + key.tobytes(), atoms)
-        gap = abs(data.result(first, "energy") - data.result(atoms, "energy"))
-        other += gap > SAME
-    if len(seen) < len(frames):
-        notes.append(f"{len(frames) - len(seen)} copies of other structures left out.")
-    if other:
+    copies = _copies(frames)
+    energies = np.array([data.result(a, "energy") for a in frames])
+    gaps = np.abs(energies[[*copies]] - energies[[*copies.values()]])
+    if copies:
+        notes.append(f"{len(copies)} copies of other structures left out.")
+    if other := int((gaps > SAME).sum()):
         notes.append(
             f"{other} of these have another energy than the first, which counts."
         )
-    if len(seen) < 2:
+    if len(frames) - len(copies) < 2:
         raise ValueError(
             "needs at least 2 different structures (one to learn from, one to test on; "
             "better 10 and more), got 1; label some more"
         )
-    return [*seen.values()]
+    return [a for k, a in enumerate(frames) if k not in copies]
+
+
+def _copies(frames: Sequence[Atoms]) -> dict[int, int]:
+    """Find frames that copy an earlier one, whose number comes with theirs.
+
+    Also where it was moved, turned, or written in another order of atoms.
+    """
+    alike, found = defaultdict(list), {}
+    for k, atoms in enumerate(frames):
+        alike[np.sort(atoms.numbers).tobytes()].append(k)
+    for group in alike.values():
+        shapes = np.array([_shape(frames[k]) for k in group])
+        pairs = cKDTree(shapes).query_pairs(COPIES, p=np.inf)
+        found |= {group[j]: group[i] for i, j in sorted(pairs, reverse=True)}
+    return found
+
+
+def _shape(atoms: Atoms) -> np.ndarray:
+    """Describe a structure by the sums over neighbours, sorted in each element (N,).
+
+    They change by as much as distances do (Å).
+    """
+    reach = REACH[bool(atoms.pbc.any())]
+    i, j, distance = data.neighbours("ijd", atoms, reach)
+    near = atoms.numbers[j] * np.exp(-distance) * (1 - distance / reach) ** 2
+    around = np.log(np.bincount(i, near, len(atoms)) + 1e-6)
+    return around[np.lexsort((around, atoms.numbers))]
 
 
 @checked(

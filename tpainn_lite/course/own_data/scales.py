@@ -10,15 +10,17 @@ from ...data import check, result
 from ...guards import checked, instance, optional
 from ...model import Potential
 from ...public import doubts
-from ...units import LABEL_UNITS
+from ...units import ENERGIES, LABEL_UNITS
 
+FORCES = {name: force for name, (force, _) in LABEL_UNITS.items()}  # eV/Å
 FITS = {"force": 1.35, "energy": 1.5}  # factors within which a unit is proposed
 RELAXED = 0.2  # eV/Å, RMS of what is predicted, or given
 ALIKE = 0.5  # correlation of forces that are of one molecule
 MIXED = 4.0  # no start is so wrong about differences of energies
+NEAR = 1.1  # no start tells units apart that are so near: Ry/Bohr and Hartree/Å
+TWO = 1.65, 4.0, 10.0  # frames in two units: see `_mixed`
 EVEN = 0.73  # of forces' ratio to energies': half way from eV/Å to eV/Bohr
 SURE = 0.8  # correlation of the forces of one frame
-APART = 8.0  # no frames of one method differ so much, and most units do
 ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
 
 
@@ -65,40 +67,54 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
     if _mixed(labelled, forces):
         return "Forces are large in some frames only: are they in different units?"
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
-    likely = _likely(slope, energy, doubts.total_unit(some, doubts.WIDELY))
-    if not likely:
+    pairs = _pairs(slope, energy, some)
+    if not pairs:
         return f"{ratio}, and no unit explains it: another molecule, another method?"
-    if other := _other_unit(energy, likely[0], doubts.total_unit(some)):
-        return (
-            f"Energies look as if in the unit of {other}, forces as if in {likely[0]}: "
-            f"read them with unit=({other!r}, {likely[0]!r})."
-        )
-    if likely == ["eV/Å"]:
+    if pairs == [("eV", "eV/Å")]:
         return None
-    told = " or ".join(f"unit={name!r}" for name in likely)
-    return f"{ratio}, as if in {' or '.join(likely)}: read them with {told}."
+    told = [f if f.startswith(f"{e}/") else (e, f) for e, f in pairs]
+    told = " or ".join(f"unit={unit!r}" for unit in told)
+    alone = {e for e, f in pairs if not f.startswith(f"{e}/")}
+    also = f", energies as if in {', '.join(sorted(alone))}" if alone else ""
+    likely = " or ".join(f for _, f in pairs)
+    return f"{ratio}, as if in {likely}{also}: read them with {told}."
 
 
 def _mixed(known: Sequence[np.ndarray], guess: Sequence[np.ndarray]) -> bool:
     """Tell whether ratios to the prediction differ as units do, from frame to frame.
 
-    Frames whose forces are unlike the predicted ones, at a minimum say, do not count.
+    Their sorted logarithms are cut in two. Of one method the parts' means are less than
+    `TWO[0]` apart, or than `TWO[1]` deviations (of n frames `TWO[2]` / n more). Frames
+    whose forces are unlike the predicted ones, at a minimum say, do not count.
     """
     both = zip(known, guess, strict=True)
     lines = [doubts.line(f.ravel(), g.ravel()) for f, g in both]
-    low, high = np.quantile([s for s, a in lines if a > SURE] or [1.0], [0.1, 0.9])
-    return high > APART * low
+    ratios = np.sort(np.log([slope for slope, alike in lines if alike > SURE]))
+    for k in range(2, len(ratios) - 1):
+        parts = ratios[:k], ratios[k:]
+        gap = parts[1].mean() - parts[0].mean()
+        wide = np.sqrt(sum(p.var() * len(p) for p in parts) / (len(ratios) - 2))
+        if gap > max(np.log(TWO[0]), (TWO[1] + TWO[2] / len(ratios)) * wide):
+            return True
+    return False
 
 
-def _likely(slope: float, energy: float | None, total: str | None) -> list[str]:
-    """List the units that explain the forces; total energies decide between some."""
-    likely = _fitting(slope, 0, FITS["force"])
+def _pairs(slope: float, energy: float | None, some) -> list[tuple[str, str]]:
+    """List the units of energy and of force that explain the labels.
+
+    Total energies decide between units, but for those that are `NEAR`.
+    """
+    likely = _fitting(slope, FORCES, FITS["force"])
     if "eV/Bohr" in likely:  # so near to eV/Å that energies need to agree
-        per_bohr = energy and slope / energy < EVEN
-        return ["eV/Bohr" if per_bohr else "eV/Å"]
-    if 1 / ROUGH < slope < ROUGH:
-        return ["eV/Å"]
-    return [name for name in likely if name.split("/")[0] == total] or likely
+        likely = ["eV/Bohr" if energy and slope / energy < EVEN else "eV/Å"]
+    elif 1 / ROUGH < slope < ROUGH:
+        likely = ["eV/Å"]
+    total = doubts.total_unit(some, doubts.WIDELY)
+    if first := next((f for f in likely if f.startswith(f"{total}/")), None):
+        near = _fitting(1 / FORCES[first], FORCES, NEAR)
+        return [(str(total), f) for f in near if f in likely]
+    total = doubts.total_unit(some)
+    return [(_energy_unit(energy, f.rpartition("/")[0], total), f) for f in likely]
 
 
 def _energies_alone(slope: float | None) -> str | None:
@@ -108,7 +124,7 @@ def _energies_alone(slope: float | None) -> str | None:
     said = f"Energies change {slope:.3g} times as much as the potential's"
     if slope < 0:
         return f"{said}: atomisation energies that count as positive? turn the sign."
-    likely = _fitting(slope, 1, FITS["energy"])
+    likely = _fitting(slope, ENERGIES, FITS["energy"])
     return f"{said}, as if in the unit of {likely or 'none that I know'}: give unit=."
 
 
@@ -124,20 +140,18 @@ def _energy_slope(frames: Sequence[Atoms], guess: np.ndarray) -> float | None:
     return slope if abs(alike) > 0.9 else None
 
 
-def _other_unit(slope: float | None, ours: str, total: str | None) -> str | None:
-    """Find the unit of energies that do not go with the forces' unit, `ours`."""
+def _energy_unit(slope: float | None, ours: str, total: str | None) -> str:
+    """Find the unit of energies; without a sign of another one that of the forces."""
     if total and total != "Ry":  # see doubts.UNSURE
-        same = np.isclose(doubts.UNITS[total], LABEL_UNITS[ours][1])
-        names = (n for n, u in LABEL_UNITS.items() if u[1] == doubts.UNITS[total])
-        return None if same else next(names)
-    if slope is None or 1 / MIXED < slope * LABEL_UNITS[ours][1] < MIXED:
-        return None
-    return next(iter(_fitting(slope, 1, FITS["energy"])), None)
+        return total
+    if slope is None or 1 / MIXED < slope * ENERGIES[ours] < MIXED:
+        return ours
+    return next(iter(_fitting(slope, ENERGIES, FITS["energy"])), ours)
 
 
-def _fitting(slope: float, k: int, within: float) -> list[str]:
+def _fitting(slope: float, units: dict[str, float], within: float) -> list[str]:
     """List the units that explain a slope, the nearest first."""
     if slope <= 0:
         return []
-    away = {name: abs(np.log(slope * u[k])) for name, u in LABEL_UNITS.items()}
+    away = {name: abs(np.log(slope * size)) for name, size in units.items()}
     return [n for n in sorted(away, key=away.get) if away[n] < np.log(within)]
