@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import ase.db
 import ase.io
 import ase.units
 import nbformat
@@ -75,10 +74,6 @@ def test_good_files(tmp_path, frames, student):
     path.write_text(path.read_text()[:-4])
     last = "The last line does not end: is its last number whole?"
     assert own_data.read(path).notes == [last]
-    with ase.db.connect(tmp_path / "mine.db") as database:
-        for a in frames:
-            database.write(a)
-    same(own_data.read(tmp_path / "mine.db").frames, frames)
 
 
 @pytest.mark.parametrize("unit", ["kcal/mol/Å", "kJ/mol/Å", "Hartree/Bohr"])

@@ -129,16 +129,24 @@ def test_encodings_are_read(tmp_path, frames, encoding):
     same(data.read(tmp_path / "a.xyz"), frames)
 
 
-@pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zip"])
-def test_packed_files_are_read(tmp_path, frames, kind):
-    content, path = xyz(frames).encode(), tmp_path / f"a.xyz.{kind}"
+PACKERS = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open}
+
+
+def pack(path: Path, content: bytes) -> Path:
+    """Write a packed file, by its suffix; in a zip it is called a.xyz."""
+    kind = path.suffix[1:]
     if kind == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.xyz", content)
     else:
-        packer = {"gz": gzip, "xz": lzma, "bz2": bz2}[kind]
-        path.write_bytes(packer.compress(content))
-    same(data.read(path), frames)
+        with PACKERS[kind](path, "wb") as file:
+            file.write(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", [*PACKERS, "zip"])
+def test_packed_files_are_read(tmp_path, frames, kind):
+    same(data.read(pack(tmp_path / f"a.xyz.{kind}", xyz(frames).encode())), frames)
 
 
 def test_lists_patterns_folders_and_odd_names_are_read(tmp_path, frames):
@@ -354,21 +362,14 @@ def test_constraints_are_taken_off_and_named(tmp_path, frames):
         same(data.read(tmp_path / "a.traj"), frames)
 
 
-PACKERS = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open}
-
-
 @pytest.mark.parametrize("suffix", [*PACKERS, "zip", "npz"])
 def test_a_small_file_that_holds_a_gigabyte(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(unpack, "LARGEST", 2**24)
     path = tmp_path / f"bomb.{suffix}"
     if suffix == "npz":
         np.savez_compressed(path, R=np.zeros(2**22))
-    elif suffix == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("a.xyz", bytes(2**25))
     else:
-        with PACKERS[suffix](path, "wb") as file:
-            file.write(bytes(2**25))
+        pack(path, bytes(2**25))
     assert path.stat().st_size < 2**17
     with pytest.raises(ValueError, match=f"{path.name}: .*holds more than a gigabyte"):
         data.read(path)
@@ -461,14 +462,11 @@ def test_a_folder_leaves_out_what_cannot_be_used(tmp_path, frames):
 
 
 def test_packed_files_in_folders_are_found(tmp_path, frames):
-    packers = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
-    for k, (kind, packer) in enumerate(packers.items()):
-        path = tmp_path / f"{k}.xyz.{kind}"
-        path.write_bytes(packer(xyz(frames[k : k + 1]).encode()))
-    with zipfile.ZipFile(tmp_path / "3.zip", "w") as archive:
-        archive.writestr("a.xyz", xyz(frames[3:]))
+    for k, kind in enumerate(PACKERS):
+        pack(tmp_path / f"{k}.xyz.{kind}", xyz(frames[k : k + 1]).encode())
+    pack(tmp_path / "3.zip", xyz(frames[3:]).encode())
     (tmp_path / "vasp").mkdir()
-    (tmp_path / "vasp/OUTCAR.gz").write_bytes(gzip.compress(b"nothing\n"))
+    pack(tmp_path / "vasp/OUTCAR.gz", b"nothing\n")
     (tmp_path / "vasp/other.xyz").write_text(xyz(frames))
     with pytest.warns(DataWarning, match="OUTCAR.gz:\nleft out"):
         same(data.read(tmp_path), frames)

@@ -96,9 +96,7 @@ def _arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         raise ValueError(f"cannot be unpacked ({error})") from error
 
 
-def _npz_cells(
-    arrays: Mapping[str, np.ndarray], n: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _npz_cells(arrays: Mapping, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Read the cells (n, 3, 3), in rows, and pbc (n, 3) of an npz; open without a cell.
 
     The array "cell" has rows; "lattice" is sGDML's, whose converters write rows or
@@ -162,11 +160,7 @@ def water_frames(*paths: Path) -> list[Atoms]:
 
 def water_split() -> dict[str, list[int]]:
     """Read which frames of water-pbe0ts, by number in its files, are pool and test."""
-    order = (
-        np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", dtype=int, encoding="utf-8")
-        .ravel()
-        .tolist()
-    )
+    order = np.loadtxt(SHIPPED / "water-pbe0ts-order.txt", int).ravel().tolist()
     return {"pool": order[:POOL], "test": order[POOL + GAP :]}
 
 
@@ -250,10 +244,8 @@ def database(path: Path) -> Source:
             atoms.set_cell(atoms.cell * length)
             atoms.positions *= length
             atoms.calc = None if units else atoms.calc
-            values = {
-                k: np.asarray(v) * factors.get(k, 1.0) for k, v in row.data.items()
-            }
-            atoms.info |= row.key_value_pairs | values
+            scaled = {k: np.asarray(v) * factors.get(k, 1) for k, v in row.data.items()}
+            atoms.info |= row.key_value_pairs | scaled
             frames.append(atoms)
     return Source(frames, 1.0, 1.0) if units else Source(frames)
 

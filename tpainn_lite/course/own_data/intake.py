@@ -73,14 +73,9 @@ def read(
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", data.DataWarning)
-        frames = data.read(
-            paths,
-            unit=unit,
-            energy_key=energy_key,
-            forces_key=forces_key,
-            gradients=gradients,
-            labelled=False,
-        )
+        keys = dict(energy_key=energy_key, forces_key=forces_key)
+        how = dict(unit=unit, gradients=gradients, labelled=False)
+        frames = data.read(paths, **keys, **how)
     told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
     notes = [line for message in told for line in str(message).splitlines()[1:]]
     with at(dialects.shown(paths)):
