@@ -27,8 +27,7 @@ from ..data import DataWarning, check, result, unconstrained, with_labels
 from ..units import LABEL_UNITS
 from . import doubts, formats, labels, unpack, xyz
 
-SUFFIXES = (".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml")
-SUFFIXES += (".zip",)
+SUFFIXES = [".xyz", ".extxyz", ".npz", ".db", ".traj", ".log", ".out", ".xml", ".zip"]
 CALCULATIONS = ("OUTCAR", "vasprun.xml")  # the last stands for all files in a folder
 PROGRAMS = ("Entering Gaussian System", "* O   R   C   A *")  # an output begins so
 DECLARED = {  # in outputs of Gaussian and ORCA, where not 0 and 1

@@ -22,8 +22,7 @@ SPELLINGS = {  # in small letters, of the names in `units`
 }
 STYLES = {"real": "kcal/mol/å", "metal": "ev/å", "electron": "hartree/bohr"}  # LAMMPS
 ENERGY_OF = {name.lower(): eV for name, eV in ENERGIES.items()} | {"au": HARTREE}
-LENGTH_OF = {name.lower(): angstrom for name, angstrom in LENGTHS.items()}
-LENGTH_OF["au"] = BOHR
+LENGTH_OF = {name.lower(): size for name, size in LENGTHS.items()} | {"au": BOHR}
 
 
 def energy_and_length(name: str) -> tuple[float | None, float | None]:

@@ -73,9 +73,8 @@ def read(
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", data.DataWarning)
-        keys = dict(energy_key=energy_key, forces_key=forces_key)
-        how = dict(unit=unit, gradients=gradients, labelled=False)
-        frames = data.read(paths, **keys, **how)
+        how = dict(energy_key=energy_key, forces_key=forces_key, gradients=gradients)
+        frames = data.read(paths, unit=unit, labelled=False, **how)
     told = [w.message for w in said if isinstance(w.message, data.DataWarning)]
     notes = [line for message in told for line in str(message).splitlines()[1:]]
     with at(dialects.shown(paths)):
@@ -224,9 +223,8 @@ def _distinct(frames: Sequence[Atoms], notes: list[str]) -> list[Atoms]:
     if copies:
         notes.append(f"{len(copies)} copies of other structures left out.")
     if other := int((gaps > SAME).sum()):
-        notes.append(
-            f"{other} of these have another energy than the first, which counts."
-        )
+        words = "of these have another energy than the first, which counts."
+        notes.append(f"{other} {words}")
     if len(frames) - len(copies) < 2:
         raise ValueError(
             "needs at least 2 different structures (one to learn from, one to test on; "

@@ -29,6 +29,7 @@ ARMS = {"composition": "composition", "before tuning": "zero-shot", "tuned": "tu
 LEVEL = 0.9  # of the interval of the error
 UNLIKE, CHANCE = 1.5, 0.01  # forces of parts of a file: ratio, and its probability
 TINY = 1e-12  # (eV/Å)²: the logarithm of zero forces
+FEW = "{} structures only: the error is hardly known. Label more."
 TRUST = "(With trust=True, or --trust, they are tuned on as they are.)"
 SETTINGS = dict(
     atomic_energies=optional(guards.element_energies),
@@ -125,6 +126,7 @@ def cross_validate(
     (parts, split), say = folds(frames), on_step or str
     committee, tested, errors = _tested(start, frames, parts, how, forces, say)
     say("all frames")
+    few = [FEW.format(len(frames))] * (len(frames) < FOLDS)
     return Tuned(
         potential=_arm("tuned", start.potential, frames, *how),
         committee=(*committee,),
@@ -136,7 +138,7 @@ def cross_validate(
         interval=_interval([errors["tuned"][part] for part in parts]),
         errors=errors["tuned"],
         rivals={name: float(each.mean()) for name, each in errors.items()},
-        notes=[*start.notes, *notes, *_few(frames), *_unlike(frames, parts)],
+        notes=[*start.notes, *notes, *few, *_unlike(frames, parts)],
     )
 
 
@@ -197,11 +199,6 @@ def _usual(start: starts.Start, frames: Sequence[Atoms], forces: bool) -> FitCon
     aim = "forces" if forces else "energies alone"
     config = tuning.config_for(len(frames), tuning.kind_of(frames), arm, aim)
     return starts.sized(config, frames)
-
-
-def _few(frames: Sequence[Atoms]) -> list[str]:
-    words = f"{len(frames)} structures only: the error is hardly known. Label more."
-    return [words] if len(frames) < FOLDS else []
 
 
 def _unlike(frames: Sequence[Atoms], parts: Sequence[np.ndarray]) -> list[str]:
