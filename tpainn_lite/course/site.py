@@ -25,7 +25,7 @@ from plotly.offline import get_plotlyjs
 from .. import guards
 from .lessons import PLOTLY, WIDGET
 
-CORE = "units guards bounds data datasets molecules water engine dynamics analysis"
+CORE = "units guards data datasets molecules water calibrate engine dynamics analysis"
 CORE += " graphs model train tune ridge_head select"
 ROOMS = ("inference", "public", "explorers", "course")
 LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
