@@ -242,7 +242,7 @@ def test_large_structures_take_smaller_batches_and_fewer_steps():
     how = FitConfig(steps=1000, batch_size=10)
     assert own_data.starts.sized(how, [small]) == how
     sized = own_data.starts.sized(how, [large])
-    assert (sized.batch_size, sized.steps) == (1, 214)
+    assert (sized.batch_size, sized.steps) == (1, 166)
 
 
 def test_tune_without_forces_measures_energies(frames):
