@@ -3,8 +3,10 @@
 import hashlib
 import io
 import resource
+import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,6 +104,11 @@ def test_downloaded_once_whole_and_in_ev(site, published, tmp_path, capfd, monke
     datasets.load("tiny")
     assert site.asked == 2
     assert datasets.load("tiny", mirror=tmp_path)  # a cache is laid out like a mirror
+    (tmp_path / "tiny_package").mkdir()  # a folder, no package that brings the data
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    about = replace(SETS["tiny"], package="tiny_package")
+    monkeypatch.setitem(SETS, "tiny", about)
+    assert len(datasets.load("tiny")["pool"]) == 3000
 
 
 def test_arguments_that_are_none_are_named():
@@ -114,7 +121,8 @@ def test_arguments_that_are_none_are_named():
             call()
 
 
-def test_what_is_not_the_file_is_refused(site, published, tmp_path):
+def test_what_is_not_the_file_is_refused(site, published, tmp_path, monkeypatch):
+    monkeypatch.setitem(SETS, "tiny", replace(SETS["tiny"], package="missing_package"))
     altered, half = published[:-1] + b"?", published[:5000]
     for body, length, kind, words in (
         (altered, len(altered), ValueError, "not the published .*checksum"),
@@ -124,7 +132,7 @@ def test_what_is_not_the_file_is_refused(site, published, tmp_path):
         site.answers, cache = [(body, length)], tmp_path / words[:3]
         with pytest.raises(kind, match=words) as refusal:
             datasets.load("tiny", cache=cache)
-        for part in ("tiny", site.url, str(cache), "'molecules-dft'"):
+        for part in ("tpainn-lite[tiny]", site.url, str(cache), "'molecules-dft'"):
             assert part in str(refusal.value)
         assert contents(cache) == {}
         (cache / FILE).write_bytes(b"an older file")

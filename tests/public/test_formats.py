@@ -201,8 +201,15 @@ def installed(folder: Path, rows: list[str]) -> Path:
 def test_the_package_says_what_the_archive_says(tmp_path, monkeypatch):
     monkeypatch.setattr(qm9, "CHARACTERISED", 3)
     (ours,) = qm9.qm9(*packed(tmp_path, [METHANE.format(1)]))["pool"]
-    other = qm9.qm9pack(installed(tmp_path, [ROW] * 3))["pool"][0]
-    assert other.info == ours.info
+    (tmp_path / "qm9pack").mkdir()
+    package = installed(tmp_path / "qm9pack", [ROW] * 3)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("TPAINN_MIRROR", raising=False)
+    other = datasets.load("qm9")["pool"][0]
+    assert other.info.items() > ours.info.items()
+    with pytest.raises(FileNotFoundError):  # a mirror comes first
+        datasets.load("qm9", mirror=tmp_path)
     assert other.get_potential_energy() == ours.get_potential_energy()
     np.testing.assert_array_equal(other.positions, ours.positions)
 

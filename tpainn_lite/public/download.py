@@ -136,7 +136,7 @@ def load(
     about = SETS[one_of(*SETS)(name, "name")]
     mirror = mirror or os.environ.get("TPAINN_MIRROR")
     package = find_spec(about.package) if about.package and not mirror else None
-    if package:
+    if package and package.origin:  # a mere folder of that name has none
         splits = getattr(formats, about.package)(Path(package.origin).parent)
     else:
         splits = getattr(formats, about.read)(*located(about, mirror, cache))
