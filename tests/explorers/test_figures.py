@@ -39,6 +39,8 @@ def test_title_axes_legend_and_looks(name):
     figure = every_figure()[name]
     assert figure.layout.title.text
     assert figure.layout.showlegend
+    assert figure.layout.template.layout.legend.orientation == "h"  # above the plot
+    assert figure.layout.legend.y is None
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     units = {"learning_curve": ("", "(meV/Å)"), "convergence": ("", "(meV/Å)")}

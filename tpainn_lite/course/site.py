@@ -86,8 +86,13 @@ def _alive(data: dict) -> dict:
     alt = escape(data.get("text/plain", ""), quote=True)
     if PLOTLY in data:
         figure = go.Figure(data[PLOTLY]["data"], data[PLOTLY].get("layout"))
-        html = plotly.io.to_html(figure, include_plotlyjs=False, full_html=False)
-        return {"text/html": f'<div role="img" aria-label="{alt}">{html}</div>'}
+        style, how = "overflow-x: auto", dict(include_plotlyjs=False, full_html=False)
+        if "xaxis2" not in data[PLOTLY].get("layout", ()):  # shrinks with the page
+            style, how["config"] = "max-width: 760px", {"responsive": True}
+            figure.layout.width = figure.layout.template.layout.width = None
+        html = plotly.io.to_html(figure, **how)
+        told = f'<div role="img" aria-label="{alt}" style="{style}">'
+        return {"text/html": f"{told}{html}</div>"}
     if "image/png" in data:  # nbconvert knows no alt text
         source = f"data:image/png;base64,{data['image/png'].strip()}"
         return {"text/html": f'<img src="{source}" alt="{alt}" width="760">'}

@@ -29,7 +29,8 @@ _axis = dict(showline=True, linecolor="black", ticks="outside", gridcolor="#E5E5
 TEMPLATE = go.layout.Template(
     layout=dict(
         font=dict(family="Arial, Helvetica, sans-serif", size=14, color="black"),
-        title=dict(font_size=17, x=0.02, xanchor="left"),
+        title=dict(font_size=17, x=0.02, xanchor="left", y=0.98, yanchor="top"),
+        legend=dict(orientation="h", yref="container", y=0.91, yanchor="top", x=0),
         colorway=PALETTE,
         xaxis=_axis | {"zeroline": False},
         yaxis=_axis | {"zeroline": False},
@@ -79,6 +80,9 @@ def panels(
             figure.add_scatter(x=x, y=y, error_y=bars, **how)
             known.add(name)
     figure.update_layout(template=TEMPLATE, title=title, showlegend=True)
+    if len(shown) > 1:  # the border keeps the legend off the panels' titles
+        figure.update_layout(legend=dict(borderwidth=12, y=0.94))
+        figure.update_layout(legend_bordercolor="rgba(0,0,0,0)")
     return figure.update_xaxes(title=x_title).update_yaxes(title=y_title, col=1)
 
 
@@ -147,9 +151,9 @@ def parity(
     figure.update_xaxes(range=ends, title=f"reference {quantity} ({unit})")
     figure.update_yaxes(range=ends)
     figure.update_yaxes(title=f"predicted {quantity} ({unit})", col=1)
-    size = dict(width=max(560, 100 + 290 * columns), height=480, margin_b=120)
-    figure.update_layout(template=TEMPLATE, title=f"Parity: {quantity}", **size)
-    return figure.update_layout(legend=dict(orientation="h", y=-0.2), showlegend=True)
+    size = dict(width=max(560, 100 + 290 * columns), height=440)
+    title = f"Parity: {quantity}"
+    return figure.update_layout(template=TEMPLATE, title=title, showlegend=True, **size)
 
 
 def histogram(

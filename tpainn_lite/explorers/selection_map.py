@@ -109,6 +109,5 @@ def _map(X: np.ndarray, cheap: np.ndarray, unit: str) -> go.Figure:
     points = dict(x=X[:, 0], y=X[:, 1], customdata=np.arange(len(X)), marker=colours)
     figure.add_scatter(name="candidates", mode="markers", **points)
     figure.add_scatter(name="chosen", mode="markers", marker=circle)
-    figure.update_layout(legend=dict(orientation="h", y=1.1))
     figure.update_xaxes(title="descriptor, principal component 1 (no unit)")
     return figure.update_yaxes(title="descriptor, principal component 2 (no unit)")
