@@ -46,7 +46,8 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     before = copy.deepcopy(lesson)
     html = site.page(lesson)
     assert lesson == before
-    assert 'aria-label="A parabola, x &lt; 4"' in html
+    told = 'aria-label="A parabola, x &lt; 4" role="img" style="max-width: 760px"'
+    assert told in html  # no wider than a phone
     (image,) = re.findall("<img[^>]*>", html)
     assert 'alt="A blue field"' in image
     assert f"data:image/png;base64,{png()}" in image

@@ -14,8 +14,6 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 from .. import guards
 from . import cards
 from .parts import ENUMERATED, place
@@ -68,6 +66,6 @@ def follow_parent() -> None:
 
 if __name__ == "__main__":
     follow_parent()
-    torch.set_num_threads(1)  # as Snakemake counts cores
+    os.environ["OMP_NUM_THREADS"] = "1"  # as Snakemake counts cores
     jobs = {job.__name__: job for job in (part, whole, molecules, ship)}
     jobs[sys.argv[1]](*sys.argv[2:])
