@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from tpainn_lite import analysis, data, datasets, engine, molecules, water
+from tpainn_lite import data, datasets, engine, molecules, water
 from tpainn_lite.reproduce import cards, parts, pretraining, water_labels
 from tpainn_lite.reproduce import molecule_labels as sets
 
@@ -23,18 +23,50 @@ def test_quantum_molecules_are_what_they_are_said_to_be():
         molecules.mmff94(one)
 
 
-def test_molecules_are_sampled_evenly():
-    tasks, smiles = sets.molecules_tasks(), sets.dft_molecules()
-    assert len(tasks) == 3 * len(smiles)
-    for one in smiles:  # each molecule once at each temperature, never the same seed
-        mine = [t for t in tasks if t[0] == one]
-        assert {t[1] for t in mine} == set(sets.TEMPERATURES)
-        assert len({t[2] for t in mine}) == 3
-    counts = [sum(t[1] == T for t in tasks[:90]) for T in sets.TEMPERATURES]
-    assert counts == [30, 30, 30]  # any beginning is balanced
-    shipped = datasets.load("molecules-dft")
-    known = {(a.info["seed"], s) for s in shipped for a in shipped[s]}
-    assert {(seed, split) for _, _, seed, split in tasks} == known
+MOLECULE = "smiles temperature seed split"
+TASKS = {  # what the cards of the structures say, and the tasks behind them
+    "molecules-dft": (MOLECULE, sets.molecules_tasks()),
+    "ethanol-dft": (MOLECULE, sets.ethanol_tasks()),
+    "ethanol-ccsdt": (MOLECULE, sets.ccsdt_tasks()),
+    "ethanol-modes": ("mode sign", sets.mode_tasks()),
+    "methanol-scan": ("distance", [(d,) for d in sets.SCAN]),
+    "water-dft": ("model temperature density seed split", water_labels.water_tasks()),
+    "water-scans": ("scan value", water_labels.scan_tasks()),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_ships_are_the_structures_of_the_tasks_in_their_order(name):
+    """So temperatures, models and splits stay as evenly spread as they ship."""
+    keys, tasks = TASKS[name]
+    tasks = [t for t in tasks if t[-1] != "noise"]
+    splits, found = datasets.load(name), []
+    for split, frames in splits.items():
+        some = [
+            tuple((a.info | {"split": split})[k] for k in keys.split()) for a in frames
+        ]
+        assert some == [t for t in tasks if t in set(some)]
+        found += some
+    assert sorted(found) == sorted(tasks)
+
+
+def test_any_beginning_of_the_tasks_is_a_fair_sample():
+    tasks = sets.molecules_tasks()[:90]
+    assert [sum(t[1] == T for t in tasks) for T in sets.TEMPERATURES] == [30] * 3
+    assert sum(t[3] == "test" for t in sets.ccsdt_tasks()[:85]) == 10
+    tasks = water_labels.water_tasks()
+    assert [t[:4] for t in tasks if t[4] == "noise"] == [t[:4] for t in tasks[:2]]
+    for split in ("pool", "test"):  # every model, equally
+        models = [t[0] for t in tasks if t[4] == split]
+        counts = [models.count(m) for m in water.MODELS]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_a_small_box_is_sampled(monkeypatch):
+    monkeypatch.setattr(water_labels, "MOLECULES", 8)
+    atoms = water_labels.sample_water("spc-fw", 400.0, 1.0, seed=1)
+    assert len(atoms) == 24
+    assert "momenta" not in atoms.arrays
 
 
 def test_the_test_split_is_the_same_in_every_process():
@@ -134,19 +166,6 @@ def test_shipped_structures_are_made_again(portion, split):
         assert energies[0] == pytest.approx(energies[1], abs=1e-5)
 
 
-def test_ethanol_tasks():
-    tasks, coupled = sets.ethanol_tasks(), sets.ccsdt_tasks()
-    kelvin = np.array([t[1] for t in tasks])
-    assert 300 <= kelvin.min() < kelvin.max() <= 600
-    assert np.ptp(kelvin) > 290
-    assert len({t[2] for t in tasks}) == len(tasks) >= 500
-    assert sum(split == "test" for *_, split in tasks) == 100
-    assert set(coupled) < set(tasks)
-    assert sum(split == "pool" for *_, split in coupled) >= 300  # energies
-    assert sum(split == "test" for *_, split in coupled) >= 40  # and forces
-    assert sum(split == "test" for *_, split in coupled[:85]) == 10  # all along
-
-
 def test_modes_move_about_a_minimum():
     atoms, modes = sets.minimum_and_modes()
     potential = datasets.checkpoint(sets.POTENTIAL).double()
@@ -161,41 +180,6 @@ def test_modes_move_about_a_minimum():
     np.testing.assert_allclose(flat @ flat.T, np.eye(21), atol=2e-3)
     drift = (atoms.get_masses()[:, None] * modes).sum(axis=1)  # no translation
     np.testing.assert_allclose(drift, 0, atol=1e-3)
-    assert len(set(sets.mode_tasks())) == 43
-
-
-def test_water_tasks():
-    tasks = water_labels.water_tasks()
-    frames = [t for t in tasks if t[4] != "noise"]
-    kelvin, density = np.array([t[1:3] for t in frames]).T
-    assert 300 <= kelvin.min() < kelvin.max() <= 500
-    assert np.ptp(kelvin) > 190
-    assert 0.9 <= density.min() < density.max() <= 1.1
-    assert np.ptp(density) > 0.19
-    assert len({t[3] for t in frames}) == len(frames) >= 100
-    for split, at_least in (("pool", 80), ("test", 24)):
-        models = [t[0] for t in frames if t[4] == split]
-        assert len(models) >= at_least
-        counts = [models.count(m) for m in water.MODELS]
-        assert max(counts) - min(counts) <= 1  # every model, equally
-    assert [t[:4] for t in tasks if t[4] == "noise"] == [t[:4] for t in frames[:2]]
-
-
-def test_bond_lengths_of_the_models_cover_the_range(monkeypatch):
-    """In what ships; a small box is sampled anew."""
-    monkeypatch.setattr(water_labels, "MOLECULES", 8)
-    fresh = water_labels.sample_water("spc-fw", 400.0, 1.0, seed=1)
-    assert len(fresh) == 24
-    assert "momenta" not in fresh.arrays
-    frames = datasets.load("water-dft")
-    assert {len(a) for a in frames["pool"]} == {96}
-    lengths = []
-    for atoms in [*frames["pool"], *frames["test"], fresh]:
-        some = np.linalg.norm(analysis.bond_vectors(atoms), axis=1)
-        assert 0.8 < some.min() < some.max() < 1.25
-        lengths += [*some]
-    assert min(lengths) < 0.92
-    assert 1.08 < max(lengths)
 
 
 @pytest.mark.parametrize(("scan", "value"), water_labels.scan_tasks())

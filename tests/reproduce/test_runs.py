@@ -59,17 +59,6 @@ def test_a_run_that_blows_up_says_when_and_why(small, monkeypatch):
         runs.compute("water-runs", LEARNED)
 
 
-def test_names_and_states_of_the_runs():
-    for some in runs.RUNS.values():
-        assert len({r.name for r in some}) == len(some)
-    fates = runs.RUNS["water-stability"]
-    assert {r.seed for r in fates if r.model == "water-tuned-8"} == set(range(5))
-    lengths = {(r.temperature, r.pressure): r.length for r in fates}
-    assert lengths == {(500.0, 1.0): 10.0, (300.0, None): 20.0}
-    moving = [r.length for r in runs.RUNS["water-runs"] if r.pressure is None]
-    assert np.min(moving) >= 30
-
-
 def test_a_small_box_of_spc_fw_is_measured_and_goes_on(small):
     few = runs.SPC_FW | dict(molecules=27, fit=(0.2, 0.9), shown=1.0)
     few["lengths"] = {"npt": (3, 1), "nvt": (3, 1)}
