@@ -35,10 +35,7 @@ claim(
         for n in SIZES
     ),
 )
-claim(
-    "All gradient ways take the same 600 steps",
-    steps == {600},
-)
+claim("All gradient ways take the same 600 steps", steps == {600})
 claim(
     "three parity plots of force components of ethanol in eV/Å after ten labels, from "
     "scratch, instant head and all weights tuned; the last two lie close to the "
@@ -192,10 +189,7 @@ claim(
     and 2.5e-5 < prices["MMFF94"] < 3.5e-5
     and 75 < prices["GFN2-xTB"] / prices["MMFF94"] < 100,
 )
-claim(
-    "For 6,000 structures that is a quarter of a minute.",
-    12 < seconds < 18,
-)
+claim("For 6,000 structures that is a quarter of a minute.", 12 < seconds < 18)
 claim(
     "after 3,000 steps it is 300 meV/Å away from MMFF94 and from xTB alike, farther "
     "than xTB is from DFT",

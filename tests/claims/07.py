@@ -19,10 +19,7 @@ scalars = selection_data.ridge_head.atom_scalars(
 )
 claim("the scalars of its last layer, 64 an atom", scalars[0].shape[1] == 64)
 claim("there are only 84 subsets", len(subsets) == 84)
-claim(
-    "eigenvectors of $L$ do the same draw exactly",
-    chi2 < 120,
-)
+claim("eigenvectors of $L$ do the same draw exactly", chi2 < 120)
 claim(
     "Three in a row of neighbours are the unlikeliest of all, three far apart the "
     "likeliest.",
@@ -74,10 +71,7 @@ claim(
         for n in (5, 10, 20)
     ),
 )
-claim(
-    "ten chosen so are worth some fifteen drawn by lot",
-    12 < 10 * 2**doublings < 17,
-)
+claim("ten chosen so are worth some fifteen drawn by lot", 12 < 10 * 2**doublings < 17)
 claim(
     "*Ties:* nearly everywhere else: fewer labels, and the shifted table.",
     all(low < 0 < high for _, low, high in TIED),
