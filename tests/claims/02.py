@@ -1,62 +1,52 @@
 """Claims of lesson 02, checked in its kernel after its last cell."""
 
-claim(
-    "SchNetPack's own layer, fed with the same molecule, must give the same numbers.",
-    difference < 1e-5,
-)
-claim(
-    "every operation it is built from keeps scalars fixed and turns vectors",
-    max(same_scalars, turned_vectors) < 1e-5,
-)
-claim(
-    "What is left is the rounding of 32-bit numbers.",
-    max(energy_changes) < 1e-4 and max(force_misfits) < 1e-4,
-)
-claim("the symmetry holds exactly, with random weights", untrained < 1e-4)
-claim("the forces belong to an energy", deviation < 1e-3)
-beyond = gaps > cutoff + 0.01
-claim(
-    "two molecules whose nearest atoms are more than 5 Å apart cannot feel each other",
-    cutoff == 5
-    and max(np.array(pulls)[beyond]) < 1e-5
-    and np.abs(np.array(energies)[beyond] - 2 * alone).max() < 1e-4,
-)
-claim(
-    "what you keep are the best weights so far, by the right-hand curve",
-    abs(kept / best - 1) < 1e-3,
-)
-claim(
-    "A minute of training has already taught the network most of what a molecule is.",
-    against_teacher["trained here"]
-    < lessons.pick(ci=0.8, binder=0.5, laptop=0.5, full=0.5)
-    * against_teacher["no force at all"],
-)
-claim(
-    "More molecules and more steps (the shipped network had more of both; this "
-    "comparison does not tell them apart) do the rest.",
-    against_teacher["shipped"] < 0.8 * against_teacher["trained here"],
-)
-zero_shot = from_dft["network, zero-shot"]
-claim(
-    "The student ends near its teacher.",
-    0.85 < zero_shot / from_dft["MMFF94 itself"] < 1.25,
-)
-claim(
-    'Most of the way from "no force" to DFT is covered, for nothing.',
-    zero_shot < 0.5 * from_dft["no force at all"],
-)
-claim("their errors are strongly correlated", mistakes > 0.5)
-claim(
-    "gives every atom i two kinds of features, F = 64 of each",
-    shipped.config.features == 64 and dv.shape == (9, 3, 64),
-)
-claim("Three rounds, and an atom has heard", shipped.config.layers == 3)
-outside = distance[:, 0] >= cutoff
-claim(
-    "Notice that everything is exactly zero from 5 Å on.",
-    all(float(curve[outside].abs().max()) == 0 for curve in curves.values()),
-)
-claim(
-    "connects every pair of atoms that are closer than a cutoff (5 Å here)",
-    len(idx_i) == (ethanol.get_all_distances() < 5).sum() - len(ethanol),
-)
+distances = ethanol.get_all_distances()
+claim("to 64-bit numbers", exact.dtype == torch.double)
+claim("closer than a cutoff of 5 Å send", (distances < 5).sum() - 9 == len(i))
+claim("a message from each of the eight others.", len(i) == 8 * len(ethanol))
+claim("has two kinds of features, 64 of each", F == 64)
+claim("a learned sum of 20 radial functions", len(n) == 20)
+claim("takes it smoothly to zero at 5 Å", fade[d < 5][-1] < 1e-3)
+inside, outside = [[abs(y[k]).max() for y in waves.values()] for k in (d < 5, d >= 5)]
+claim("All functions are exactly zero from 5 Å on.", max(outside) == 0 < min(inside))
+bonds = [np.interp([1.34, 1.40], d, y) for y in waves.values()]
+claim("between bonds of 1.34 Å and 1.40 Å", np.argmax(np.abs(np.diff(bonds))) == 3)
+claim("PaiNN does both three times.", student.config.layers == 3)
+claim("about atoms up to 15 Å away", 3 * cutoff == 15)
+claim("with a cutoff of 5 Å not the same as one layer with 15 Å", cutoff == 5)
+r_ij = (R[j] - R[i]).detach()
+theirs = painn({"_atomic_numbers": Z, "_idx_i": i, "_idx_j": j, "_Rij": r_ij})
+same = (theirs["scalar_representation"] - bound).abs().max() < 1e-5
+claim("differences below a millionth", same and max(library_gaps) < 1e-6)
+features = painn.embedding(Z), torch.zeros(len(Z), 3, F, dtype=torch.double)
+Q = torch.tensor(turns[1])
+before, after = (message(0, *features, i, j, r) for r in (r_ij, r_ij @ Q.T))
+same = [before[0] - after[0], torch.einsum("ab,nbf->naf", Q, before[1]) - after[1]]
+same = max(float(gap.abs().max()) for gap in same) < 1e-9
+claim("each step keeps scalars and turns vectors", same)
+added = np.allclose(tips, [1, 0] + turn)  # of unit vectors: as both are equally far
+claim("has two hydrogen neighbours at 0.96 Å", added)
+claim("The sum of scalars is the same at all angles.", np.ptp(number) < 1e-9)
+claim("from two messages to none", np.allclose(length[[0, -1]], [2, 0]))
+worst = max(value for row in misfits.values() for value in row.values())
+claim("What is left is the rounding of 32-bit numbers.", worst < 1e-4)
+claim("its forces are the slope of this energy", abs(up - down - work) < 1e-5)
+beyond = np.array(pulls)[gaps > cutoff + 0.01]
+claim("Two molecules that are more than 5 Å apart", max(beyond) < 1e-5 < pulls[0])
+claim("MMFF94 moves small molecules at 600 K", valid[0].info["temperature"] == 600)
+claim("The same weights should come out.", weight_gap < 1e-5)
+best = np.nanmin(history.column("force_mae"))
+claim("with the lowest validation error", abs(kept.force_mae / best - 1) < 1e-3)
+claim("one energy but 3N force components", dft.shape == (sum(map(len, test)), 3))
+none, own_error, near = (from_teacher[name]["meV/Å"] for name in forces_of)
+part = lessons.pick(ci=0.8, binder=0.5, laptop=0.5, full=0.5)
+claim("removes more than half of the error", own_error < part * none)
+claim("The shipped student is nearer still.", near < 0.8 * own_error)
+mmff94, reached, nothing = (error["meV/Å"] for error in from_dft.values())
+claim("MMFF94 is about 250 meV/Å from DFT", abs(mmff94 - 250) < 5)
+claim("no force at all about 940 meV/Å", abs(nothing - 940) < 5)
+claim("The student is at about 260 meV/Å", abs(reached - 260) < 5)
+claim("close to its teacher.", 0.85 < reached / mmff94 < 1.25)
+claim("Most of the way from no force to DFT", reached < 0.5 * nothing)
+claim("the correlation of their errors is 0.91", abs(shared - 0.91) < 0.005)
+claim("One energy and three force components for each", 1 + 3 * len(ethanol) == 28)
