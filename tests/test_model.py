@@ -491,9 +491,7 @@ def test_a_full_disk_is_named(saved, potential, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "card",
-    [["a", "list"], {"not": {"json"}}, {"a": np.nan}, {(1, 2): 1}],
-    ids=str,
+    "card", [["a", "list"], {"not": {"json"}}, {"a": np.nan}, {(1, 2): 1}], ids=str
 )
 def test_a_failed_save_leaves_the_old_file(saved, potential, card):
     old = {p.name: p.read_bytes() for p in saved.parent.iterdir()}

@@ -254,10 +254,7 @@ ONCE = dict(rounds=1, batch=1, seed=0)
     ("call", "words"),
     [
         (lambda: select.diverse(X * np.nan, 3, seed=0), "X: .* got NaN"),
-        (
-            lambda: select.informativeness(X, Y[:5], seed=0),
-            "y: needs a label for",
-        ),
+        (lambda: select.informativeness(X, Y[:5], seed=0), "y: needs a label for"),
         (lambda: select.informativeness(X, Y * np.nan, seed=0), "y: .* got NaN"),
         (lambda: select.diverse(X, 2, seed=0), "n: needs a number from 1 to 1, got 2"),
         (lambda: select.diverse(X, 1, quality=-Y, seed=0), "quality: needs 9 numbers"),

@@ -91,11 +91,7 @@ TIP3P_FLEXIBLE = WaterModel(
     "with CHARMM's springs, MacKerell et al., J. Phys. Chem. B 102, 3586 (1998), "
     "doi 10.1021/jp973084f, and no Lennard-Jones term on hydrogen",
 )
-MODELS = {
-    "spc-fw": SPC_FW,
-    "q-tip4p-f": Q_TIP4P_F,
-    "tip3p-flexible": TIP3P_FLEXIBLE,
-}
+MODELS = {"spc-fw": SPC_FW, "q-tip4p-f": Q_TIP4P_F, "tip3p-flexible": TIP3P_FLEXIBLE}
 
 
 @checked(model=instance(WaterModel), atoms=structure, cutoff=optional(positive))
