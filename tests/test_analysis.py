@@ -565,3 +565,15 @@ SPAN = "cell: needs three vectors that span"
 def test_words_for_what_cannot_be(call, words):
     with pytest.raises(ValueError, match=words):
         call(water.water_box(27, seed=0), walk(1.0, 5, 20, 50.0, 0))
+
+
+@pytest.mark.parametrize("edge", [300.0, 50_000.0])
+def test_empty_space_costs_nothing(edge):
+    """Neighbours within 0.5 Å in so large a cell would need 10^8 bins and more."""
+    box = molecule("H2O")
+    box.set_cell([edge] * 3)
+    box.pbc = True
+    assert len(analysis.neighbours("i", box, 0.5)) == 0
+    first, second, distance = analysis.neighbours("ijd", box, 1.2)
+    np.testing.assert_allclose(distance, box.get_all_distances()[first, second])
+    assert len(first) == 4

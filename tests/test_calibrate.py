@@ -247,3 +247,8 @@ def test_a_calibrated_water_runs(boxes):
     frames = dynamics.simulate(box, system, steps=5000, **how)
     analysis.check_water(frames[-1])
     assert astuple(fitted) != astuple(water.SPC_FW)
+
+
+def test_rows_that_no_penalty_holds_are_refused():
+    with pytest.raises(ValueError, match="X: needs numbers near those of the penalt"):
+        calibrate.ridge(np.eye(3) * 1e8, np.arange(3.0))

@@ -28,6 +28,7 @@ O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
 LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
 LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 FAR = 1e6  # Å: no structure is as wide
+BINS = 100  # along a cell, to list neighbours
 WIDE, IMAGES, CROWD = 1e5, 20_000, 5_000  # Å, images, neighbours: more is no structure
 ELEMENT = guards.whole(least=1, most=118)
 FEW = guards.number(least=1e-6)
@@ -129,7 +130,13 @@ def neighbours(quantities: str, atoms: Atoms, cutoff) -> tuple[np.ndarray, ...]:
     cell = atoms.cell.array if periodic(atoms) else np.eye(3)  # any box will do
     R = guards.array(None, 3, most=FAR)(atoms.positions, "atoms: positions")
     check_cell(atoms, cutoff := guards.number(above=0, most=FAR)(cutoff, "cutoff"))
-    return neighbour_list(quantities, None, cutoff, R, cell, atoms.pbc)
+    bins = np.abs(cell).max() / BINS  # smaller ones, of empty space, fill the memory
+    letters = "".join(dict.fromkeys(quantities + "di"))  # two at least, to get a tuple
+    found = neighbour_list(letters, None, max(cutoff, bins), R, cell, atoms.pbc)
+    found = dict(zip(letters, found, strict=True))
+    near = found["d"] < cutoff if bins > cutoff else slice(None)
+    listed = tuple(found[letter][near] for letter in quantities)
+    return listed if len(listed) > 1 else listed[0]
 
 
 @checked(atoms=structure)

@@ -51,7 +51,8 @@ def ridge(
     X is (n, terms), y (n,); more terms than rows are welcome. The error is the mean
     square over rows, each predicted from the others, in closed form: the residual over
     one less its leverage. The penalty that leaves least is taken; of one row, of which
-    nothing can be left out, the largest.
+    nothing can be left out, the largest. Raises `ValueError` for an X so large that the
+    penalties do not count.
     """
     if not len(X) or len(y) != len(X):
         raise ValueError(
@@ -62,6 +63,11 @@ def ridge(
     for penalty in penalties if len(y) > 1 else ():
         share = s**2 / (s**2 + penalty)
         leverage = (U**2 * share) @ np.ones(len(s))
+        if leverage.max() >= 1:
+            raise ValueError(
+                f"X: needs numbers near those of the penalties, {penalty:g} and more, "
+                f"got up to {np.abs(X).max():.3g}; scale X"
+            )
         gaps = (y - U @ (share * (U.T @ y))) / (1 - leverage)
         left_out[penalty] = float(np.mean(gaps**2))
     best = min(left_out, key=left_out.get, default=max(penalties))
@@ -133,7 +139,10 @@ class MoleculeModel:
     def energies(
         self, frames: Sequence[Atoms], cheap: np.ndarray | None = None
     ) -> np.ndarray:
-        """Predict energies (frames,) eV from the cheap method's, (frames,) eV."""
+        """Predict energies (frames,) eV from the cheap method's, (frames,) eV.
+
+        Bonds and rings that no label had, and no pull, add nothing.
+        """
         if (cheap is None) != (self.factor == 0):
             words = "None, as in the calibration" if cheap is not None else "energies"
             raise ValueError(f"cheap: needs {words} of the method calibrated")

@@ -539,6 +539,35 @@ def test_neighbours_in_a_run_are_no_copies():
     assert not own_data.intake._copies(dynamics.simulate(start, potential, **how))
 
 
+def test_moves_out_of_a_plane_are_no_copies(student):
+    """They change distances in second order only: by 3e-5 Å for 0.01 Å."""
+    acid = molecule("HCOOH")
+    normal = np.linalg.svd(acid.positions - acid.positions.mean(0))[2][2]
+    some = [acid.copy() for _ in range(len(acid) + 1)]
+    for k, atoms in enumerate(some[1:]):
+        atoms.positions[k] += 0.01 * normal
+    some = data.label(some, student)
+    same(own_data.look(some).frames, some)
+
+
+def test_two_molecules_are_not_of_two_units(student):
+    """A start may be more wrong of one molecule than of another."""
+    sets = datasets.load("molecules-dft")
+    frames = [*sets["pool"], *sets["test"]]
+    some = [a for a in frames if a.info["smiles"] in ("C=O", "CCCC=O")]
+    assert own_data.doubt_units(some, student) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("q", 0.6), ("Q", "0.9 0.1"), ("uhf", -76.0)]
+)
+def test_short_keys_may_mean_something_else(frames, key, value):
+    some = [with_labels(a, *data.labels(a)) for a in frames]
+    for atoms in some:
+        atoms.info[key] = value
+    assert len(own_data.look(some).frames) == len(frames)
+
+
 @pytest.mark.parametrize("unit", ["kcal/mol/Å", "eV/Bohr"])
 @pytest.mark.parametrize("turn", [2, 5])
 def test_frames_in_two_units_are_told(unit, turn, frames, student):

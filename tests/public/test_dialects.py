@@ -465,6 +465,7 @@ def test_packed_files_in_folders_are_found(tmp_path, frames):
     for k, kind in enumerate(PACKERS):
         pack(tmp_path / f"{k}.xyz.{kind}", xyz(frames[k : k + 1]).encode())
     pack(tmp_path / "3.zip", xyz(frames[3:]).encode())
+    (tmp_path / "0.xyz").write_text(xyz(frames[:1]))  # also plain: counts once
     (tmp_path / "vasp").mkdir()
     pack(tmp_path / "vasp/OUTCAR.gz", b"nothing\n")
     (tmp_path / "vasp/other.xyz").write_text(xyz(frames))

@@ -234,7 +234,8 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the files of a path, a list of paths, a pattern or a folder, in order.
 
     A folder of DeePMD (type.raw and set.*) counts as one file; of a VASP calculation
-    one file is taken. Raises `ValueError` where there is none.
+    one file is taken, and of a file that is there plain and packed the plain one.
+    Raises `ValueError` where there is none.
     """
     if isinstance(paths, Sequence) and not isinstance(paths, str | bytes):
         if not paths:
@@ -245,6 +246,7 @@ def files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         inside = sorted(p for p in path.rglob("*") if p.is_file())
         inside = [p for p in inside if "/." not in f"/{p.relative_to(path)}"]
         plain = {p: unpack.plain(p) for p in inside}
+        inside = [p for p in inside if p == plain[p] or plain[p] not in plain]
         runs = {p.parent: p for p in inside if plain[p].name in CALCULATIONS}
         ends = {p: {p.suffix.lower(), plain[p].suffix.lower()} for p in inside}
         found = [p for p in inside if ends[p] & {*SUFFIXES}]

@@ -27,15 +27,17 @@ from ...public import dialects, doubts
 STRUCTURES = partial(check, labelled=False)  # a kind of argument
 MOST = 2000  # structures: 600 steps of five see no more
 NEUTRAL = {  # keys of `Atoms.info`, in small letters, and the most that is allowed
-    r"((total|tot|net|mol|molecular|system|formal)_)?charge|q": 0.5,
+    r"((total|tot|net|mol|molecular|system|formal)_)?charge": 0.5,
     r"(total_)?spin|(spin_)?mult(iplicity)?": 1,
-    r"uhf|(n|num)?_?unpaired(_electrons)?": 0.5,
+    r"(n|num)?_?unpaired(_electrons)?": 0.5,
 }
+SHORT = r"q|uhf"  # also: an order parameter or an energy; a small whole number counts
 GROUPS = ("smiles", "run", "seed", "trajectory")  # of `Atoms.info`: what a group shares
 SMALL = 12.0  # eV an atom: tungsten is bound by 9, total energies begin at 16 (H2)
 LARGE = 200  # atoms: boxes of so many are liquids or solids
-SAME = 0.01  # eV: energies of copies differ by less
+SAME = 0.01  # eV: energies of copies in one place differ by less
 COPIES = 1e-4  # Å: distances of copies differ by less
+AGREE = 1e-4, 2e-3  # eV, eV/Å: labels of copies that moved differ by less
 REACH = {True: 6.0, False: 50.0}  # Å: to what neighbours, in periodic structures or not
 VACUUM = 5.0  # Å: a molecule that is farther from its images feels none of them
 
@@ -168,8 +170,8 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
     if found:
         raise ValueError(
             f"needs neutral closed-shell structures; take out {len(found)} ions or "
-            f"radicals ({[*found.values()][0]}): "
-            + dialects.places({k: frames[k] for k in found})
+            f"radicals ({[*found.values()][0]}), or rename a key that means something "
+            "else: " + dialects.places({k: frames[k] for k in found})
         )
     if boxes:
         notes.append(
@@ -185,6 +187,9 @@ def _declared(atoms: Atoms) -> list[str]:
         value = re.match(r"\s*[-+]?\d+(\.\d+)?", str(atoms.info[key]))  # also "+1 e"
         named = re.fullmatch(pattern, str(key).lower())
         if named and value and abs(float(value[0])) > most:
+            words.append(f"{key}={atoms.info[key]}")
+    for key in (k for k in atoms.info if re.fullmatch(SHORT, str(k).lower())):
+        if re.fullmatch(r"\s*[-+]?[1-9](\.0*)?\s*", str(atoms.info[key])):
             words.append(f"{key}={atoms.info[key]}")
     for name in ("charges", "magnetic_moments")[: 1 if atoms.pbc.any() else 2]:
         total = getattr(atoms, f"get_initial_{name}")().sum()
@@ -243,15 +248,43 @@ def _copies(frames: Sequence[Atoms]) -> dict[int, int]:
         alike[np.sort(atoms.numbers).tobytes()].append(k)
     for group in alike.values():
         shapes = np.array([_shape(frames[k]) for k in group])
-        pairs = cKDTree(shapes).query_pairs(COPIES, p=np.inf)
-        found |= {group[j]: group[i] for i, j in sorted(pairs, reverse=True)}
+        for i, j in sorted(cKDTree(shapes).query_pairs(COPIES, p=np.inf)):
+            first, second = group[i], group[j]
+            if first in found or second in found:
+                continue
+            if _same(frames[first], frames[second]):
+                found[second] = first
     return found
+
+
+def _same(a: Atoms, b: Atoms) -> bool:
+    """Tell whether structures of one shape are in one place, or have the same labels.
+
+    Moves out of the plane of a molecule hardly change its shape, but its forces.
+    """
+    places = [np.r_[x.positions, x.cell] for x in (a, b)]
+    if (a.numbers == b.numbers).all() and np.allclose(*places, rtol=0, atol=COPIES):
+        return True
+    energies = [data.result(x, "energy") for x in (a, b)]
+    sizes = [_sizes(x) for x in (a, b)]
+    return np.allclose(*energies, rtol=0, atol=AGREE[0]) and (
+        any(x is None for x in sizes) or np.allclose(*sizes, rtol=0, atol=AGREE[1])
+    )
+
+
+def _sizes(atoms: Atoms) -> np.ndarray | None:
+    """Sort the sizes of the forces (eV/Å) in each element, (N,)."""
+    forces = data.result(atoms, "forces")
+    if forces is None:
+        return None
+    found = np.linalg.norm(forces, axis=1)
+    return found[np.lexsort((found, atoms.numbers))]
 
 
 def _shape(atoms: Atoms) -> np.ndarray:
     """Describe a structure by the sums over neighbours, sorted in each element (N,).
 
-    They change by as much as distances do (Å).
+    They change by as much as the distances to these neighbours do (Å).
     """
     reach = REACH[bool(atoms.pbc.any())]
     i, j, distance = data.neighbours("ijd", atoms, reach)

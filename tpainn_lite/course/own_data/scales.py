@@ -1,5 +1,6 @@
 """Judge the units of labels by what a pretrained potential predicts."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,7 +19,8 @@ RELAXED = 0.2  # eV/Å, RMS of what is predicted, or given
 ALIKE = 0.5  # correlation of forces that are of one molecule
 MIXED = 4.0  # no start is so wrong about differences of energies
 NEAR = 1.1  # no start tells units apart that are so near: Ry/Bohr and Hartree/Å
-TWO = 1.65, 4.0, 10.0  # frames in two units: see `_mixed`
+TWO = 1.65, 4.0, 10.0  # frames in two units: see `_in_two`
+APART = 8.0  # no molecules of one method differ so much, and most units do
 EVEN = 0.73  # of forces' ratio to energies': half way from eV/Å to eV/Bohr
 SURE = 0.8  # correlation of the forces of one frame
 ROUGH = 2.5  # a start may be wrong by such a factor, and no unit is
@@ -64,7 +66,7 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
             f"The forces have nothing to do with those of the pretrained potential "
             f"(correlation {alike:.2f}): are they of another molecule?"
         )
-    if _mixed(labelled, forces):
+    if _mixed(some, labelled, forces):
         return "Forces are large in some frames only: are they in different units?"
     ratio = f"The forces are {slope:.3g} times what the pretrained potential predicts"
     pairs = _pairs(slope, energy, some)
@@ -80,21 +82,34 @@ def _against(some: Sequence[Atoms], potential: Potential) -> str | None:
     return f"{ratio}, as if in {likely}{also}: read them with {told}."
 
 
-def _mixed(known: Sequence[np.ndarray], guess: Sequence[np.ndarray]) -> bool:
+def _mixed(some, known: Sequence[np.ndarray], guess: Sequence[np.ndarray]) -> bool:
     """Tell whether ratios to the prediction differ as units do, from frame to frame.
 
-    Their sorted logarithms are cut in two. Of one method the parts' means are less than
-    `TWO[0]` apart, or than `TWO[1]` deviations (of n frames `TWO[2]` / n more). Frames
-    whose forces are unlike the predicted ones, at a minimum say, do not count.
+    By `TWO[0]` among frames of one composition, by `APART` among all, as a start may be
+    more wrong of one molecule than of another. Frames whose forces are unlike the
+    predicted ones, at a minimum say, do not count.
     """
-    both = zip(known, guess, strict=True)
-    lines = [doubts.line(f.ravel(), g.ravel()) for f, g in both]
-    ratios = np.sort(np.log([slope for slope, alike in lines if alike > SURE]))
+    ratios = defaultdict(list)
+    for atoms, force, expected in zip(some, known, guess, strict=True):
+        slope, alike = doubts.line(force.ravel(), expected.ravel())
+        if alike > SURE:
+            ratios[atoms.get_chemical_formula()].append(np.log(slope))
+    alone = any(_in_two(each, TWO[0]) for each in ratios.values())
+    return alone or _in_two(sum(ratios.values(), []), APART)
+
+
+def _in_two(ratios: Sequence[float], least: float) -> bool:
+    """Tell whether logarithms of ratios, sorted and cut, are of two parts.
+
+    Their means are `least` apart and more, and `TWO[1]` deviations (of n ratios
+    `TWO[2]` / n more).
+    """
+    ratios = np.sort(ratios)
     for k in range(2, len(ratios) - 1):
         parts = ratios[:k], ratios[k:]
         gap = parts[1].mean() - parts[0].mean()
         wide = np.sqrt(sum(p.var() * len(p) for p in parts) / (len(ratios) - 2))
-        if gap > max(np.log(TWO[0]), (TWO[1] + TWO[2] / len(ratios)) * wide):
+        if gap > max(np.log(least), (TWO[1] + TWO[2] / len(ratios)) * wide):
             return True
     return False
 
