@@ -170,8 +170,8 @@ def _refuse_ions(frames: Sequence[Atoms], notes: list[str]) -> None:
     if found:
         raise ValueError(
             f"needs neutral closed-shell structures; take out {len(found)} ions or "
-            f"radicals ({[*found.values()][0]}), or rename a key that means something "
-            "else: " + dialects.places({k: frames[k] for k in found})
+            f"radicals ({[*found.values()][0]}): "
+            + dialects.places({k: frames[k] for k in found})
         )
     if boxes:
         notes.append(
@@ -188,9 +188,10 @@ def _declared(atoms: Atoms) -> list[str]:
         named = re.fullmatch(pattern, str(key).lower())
         if named and value and abs(float(value[0])) > most:
             words.append(f"{key}={atoms.info[key]}")
-    for key in (k for k in atoms.info if re.fullmatch(SHORT, str(k).lower())):
-        if re.fullmatch(r"\s*[-+]?[1-9](\.0*)?\s*", str(atoms.info[key])):
-            words.append(f"{key}={atoms.info[key]}")
+    for key, value in atoms.info.items():
+        small = re.fullmatch(r"\s*[-+]?[1-9](\.0*)?\s*", str(value))
+        if small and re.fullmatch(SHORT, str(key).lower()):
+            words.append(f"{key}={value}; if {key} means something else, rename it")
     for name in ("charges", "magnetic_moments")[: 1 if atoms.pbc.any() else 2]:
         total = getattr(atoms, f"get_initial_{name}")().sum()
         if abs(total) > 0.5:
@@ -250,9 +251,8 @@ def _copies(frames: Sequence[Atoms]) -> dict[int, int]:
         shapes = np.array([_shape(frames[k]) for k in group])
         for i, j in sorted(cKDTree(shapes).query_pairs(COPIES, p=np.inf)):
             first, second = group[i], group[j]
-            if first in found or second in found:
-                continue
-            if _same(frames[first], frames[second]):
+            new = not found.keys() & {first, second}
+            if new and _same(frames[first], frames[second]):
                 found[second] = first
     return found
 
