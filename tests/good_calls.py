@@ -46,7 +46,8 @@ INNER = {  # no doors, and why
     " course.own_data.starts.Start course.own_data.running.Trial"
     " course.own_data.running.Trial.lines"
     " public.download.File public.download.PublicSet dynamics.BlowUp"
-    " tune.ReferenceWarning explorers.parity.Values calibrate.MoleculeModel",
+    " tune.ReferenceWarning explorers.parity.Values calibrate.MoleculeModel"
+    " calibrate.Counted calibrate.Counted.take",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
     " graphs.collate graphs.pair_forces graphs.radials graphs.filter_weights"
     " graphs.message_passing graphs.pairwise graphs.padded graphs.graphs_of"

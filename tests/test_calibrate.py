@@ -108,6 +108,19 @@ def test_bonds_and_a_force_field_predict_other_molecules(labelled):
     assert errors["MMFF94", last] < errors["bonds", last]
 
 
+def test_counted_molecules_give_what_frames_give(labelled):
+    pool, test, free = labelled
+    cheap, rows = force_field(pool), np.array([4, 1, 7, 5])
+    known, others = calibrate.counted(pool), calibrate.counted(test)
+    for terms in calibrate.TERMS:
+        how = dict(terms=terms, atomic_energies=free)
+        model = calibrate.molecules([pool[k] for k in rows], cheap[rows], **how)
+        assert calibrate.molecules(known.take(rows), cheap[rows], **how) == model
+        found = model.energies(others, np.arange(len(test)))
+        assert (found == model.energies(test, np.arange(len(test)))).all()
+    np.testing.assert_array_equal(others.energies, energies_of(test))
+
+
 def test_an_exact_cheap_method_is_kept(labelled):
     pool, test, free = labelled
     bound = [

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -116,6 +117,36 @@ def _counts(frames: Sequence[Atoms], bonded: bool = True) -> list[Counter[str]]:
     return counts
 
 
+class Counted(NamedTuple):
+    """Molecules whose terms are counted, for many calibrations on some of them."""
+
+    frames: Sequence[Atoms]
+    counts: Sequence[Counter[str]]
+    energies: np.ndarray  # (frames,) eV, their labels
+
+    def take(self, rows: Sequence[int]) -> "Counted":
+        """Take some of them, in the order of `rows`."""
+        frames, counts = ([of[k] for k in rows] for of in (self.frames, self.counts))
+        return Counted(frames, counts, self.energies[rows])
+
+
+@checked(frames=structures())
+def counted(frames: Sequence[Atoms]) -> Counted:
+    """Count the terms of labelled molecules once; give the result in their place."""
+    return _counted(frames, True)
+
+
+def _counted(frames: Sequence[Atoms] | Counted, bonded: bool) -> Counted:
+    if isinstance(frames, Counted):
+        return frames
+    y = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
+    return Counted(frames, _counts(frames, bonded), np.array(y))
+
+
+def _molecules(value, name: str) -> Counted | Sequence[Atoms]:
+    return value if isinstance(value, Counted) else structures()(value, name)
+
+
 @dataclass(frozen=True)
 class MoleculeModel:
     """Energies of molecules: `factor` times a cheap method's, plus a sum over terms."""
@@ -135,9 +166,9 @@ class MoleculeModel:
         sums = [sum(n * self.terms.get(k, 0.0) for k, n in c.items()) for c in counts]
         return np.array(sums)
 
-    @checked(frames=structures())
+    @checked(frames=_molecules)
     def energies(
-        self, frames: Sequence[Atoms], cheap: np.ndarray | None = None
+        self, frames: Sequence[Atoms] | Counted, cheap: np.ndarray | None = None
     ) -> np.ndarray:
         """Predict energies (frames,) eV from the cheap method's, (frames,) eV.
 
@@ -146,9 +177,12 @@ class MoleculeModel:
         if (cheap is None) != (self.factor == 0):
             words = "None, as in the calibration" if cheap is not None else "energies"
             raise ValueError(f"cheap: needs {words} of the method calibrated")
-        bonded = not all(name.isalpha() for name in self.terms)
-        sums = self._sums(_counts(frames, bonded))
-        return sums + self.factor * _energies(cheap, frames)
+        known, bonded = frames, not all(name.isalpha() for name in self.terms)
+        if isinstance(known, Counted):
+            frames, counts = known.frames, known.counts
+        else:
+            counts = _counts(frames, bonded)
+        return self._sums(counts) + self.factor * _energies(cheap, frames)
 
     @checked(smiles=guards.text)
     def energy_forces(self, smiles: str, cheap) -> EnergyForces:
@@ -182,10 +216,10 @@ def _kinds(names: set[str], terms: str) -> list[str]:
     return sorted(name for name in names if set(name) & set(kinds))
 
 
-@checked(frames=structures(), terms=guards.one_of(*TERMS), atomic_energies=ATOMS)
+@checked(frames=_molecules, terms=guards.one_of(*TERMS), atomic_energies=ATOMS)
 @checked(cheap_atoms=ATOMS, bonds=optional(guards.named(guards.finite)))
 def molecules(
-    frames: Sequence[Atoms],
+    frames: Sequence[Atoms] | Counted,
     cheap: np.ndarray | None = None,
     terms: str = "bonds+rings",
     *,
@@ -205,13 +239,13 @@ def molecules(
     pulled to, not 0: good where no cheap method knows bonds. Raises `ValueError` with
     all frames whose bonds cannot be read, and for labels that are no chemistry.
     """
-    y = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
-    known, counts = _energies(cheap, frames), _counts(frames, terms != "composition")
+    frames, counts, y = _counted(frames, terms != "composition")
+    known = _energies(cheap, frames)
     pulls = {k: -energy * units.KJ_MOL for k, energy in (bonds or {}).items()}
     kinds = _kinds(set(pulls).union(*counts), terms)
     B = np.array([[c[k] for k in kinds] for c in counts], float)  # (frames, kinds)
     start = np.array([pulls.get(k, 0.0) for k in kinds])
-    y, own = np.array(y) - known - B @ start, cheap_atoms or {}
+    y, own = y - known - B @ start, cheap_atoms or {}
     prior = {z: e - own.get(z, 0.0) for z, e in (atomic_energies or {}).items()} or None
     atoms = data.fit_reference_energies(frames, y, prior)
     N, apart = data.compositions(frames, [*atoms]), np.array([*atoms.values()])

@@ -296,7 +296,7 @@ def split(
 @checked(frames=structures(0), elements=several(guards.whole(least=0), 0))
 def compositions(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     """Count the atoms of each element in each frame: (frames, elements)."""
-    return np.array([[(a.numbers == z).sum() for z in elements] for a in frames], float)
+    return np.array([(a.numbers[:, None] == elements).sum(0) for a in frames], float)
 
 
 BONDS = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1, 14: 4, 15: 3, 16: 2, 17: 1, 35: 1, 53: 1}
