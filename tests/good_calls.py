@@ -292,6 +292,9 @@ def arguments(folder: Path) -> dict[str, dict]:
         | dict(steps=40),
         "course.own_data.keep": dict(tuned=tuned, wanted=[], folder=folder / "mine")
         | dict(trial=trial),
+        "explorers.calibration.Calibration": dict(pool=ethanols, test=ethanols)
+        | dict(cheap={"a": "temperature"}, cheap_atoms={"a": dict(PRIOR)})
+        | dict(curves={"scratch": np.ones((4, 2))}),
         "explorers.gallery.Movie": dict(
             runs={"a": run[:2]}, quantity="q", choice="Run"
         ),

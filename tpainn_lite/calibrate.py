@@ -126,12 +126,16 @@ class Counted(NamedTuple):
 
     def take(self, rows: Sequence[int]) -> "Counted":
         """Take some of them, in the order of `rows`."""
-        frames, counts = ([of[k] for k in rows] for of in (self.frames, self.counts))
-        return Counted(frames, counts, self.energies[rows])
+        frames = [self.frames[k] for k in rows]
+        return Counted(frames, [self.counts[k] for k in rows], self.energies[rows])
 
 
-@checked(frames=structures())
-def counted(frames: Sequence[Atoms]) -> Counted:
+def _molecules(value, name: str) -> Counted | Sequence[Atoms]:
+    return value if isinstance(value, Counted) else structures()(value, name)
+
+
+@checked(frames=_molecules)
+def counted(frames: Sequence[Atoms] | Counted) -> Counted:
     """Count the terms of labelled molecules once; give the result in their place."""
     return _counted(frames, True)
 
@@ -141,10 +145,6 @@ def _counted(frames: Sequence[Atoms] | Counted, bonded: bool) -> Counted:
         return frames
     y = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
     return Counted(frames, _counts(frames, bonded), np.array(y))
-
-
-def _molecules(value, name: str) -> Counted | Sequence[Atoms]:
-    return value if isinstance(value, Counted) else structures()(value, name)
 
 
 @dataclass(frozen=True)
@@ -177,12 +177,12 @@ class MoleculeModel:
         if (cheap is None) != (self.factor == 0):
             words = "None, as in the calibration" if cheap is not None else "energies"
             raise ValueError(f"cheap: needs {words} of the method calibrated")
-        known, bonded = frames, not all(name.isalpha() for name in self.terms)
-        if isinstance(known, Counted):
-            frames, counts = known.frames, known.counts
+        if isinstance(frames, Counted):
+            molecules, counts = frames.frames, frames.counts
         else:
-            counts = _counts(frames, bonded)
-        return self._sums(counts) + self.factor * _energies(cheap, frames)
+            bonded = not all(name.isalpha() for name in self.terms)
+            molecules, counts = frames, _counts(frames, bonded)
+        return self._sums(counts) + self.factor * _energies(cheap, molecules)
 
     @checked(smiles=guards.text)
     def energy_forces(self, smiles: str, cheap) -> EnergyForces:

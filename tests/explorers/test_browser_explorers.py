@@ -43,6 +43,8 @@ SELECTION = """SelectionMap(
     *selection_data.candidates(name), 'meV/atom', selection_data.frames(name)[0])"""
 ROUNDS = "Rounds(*rounds())"
 PARITY = "Parity(sets['test'][:60:12], {'zero-shot': student})"
+CALIBRATION = """Calibration(*(p[:300] for p in datasets.load("qm9-sample").values()),
+    {"MMFF94": "mmff94"}, datasets.atomic_energies("qm9-sample"))"""
 PROPERTIES = "Properties(runs('NVT'), runs('NPT'))"
 DYNAMICS = """LiveMD(
     water.water_system(water.MODELS["spc-fw"], box), box, longest=1000.0)"""
@@ -168,6 +170,7 @@ def test_rotation_turns(tmp_path):
     [
         (REFIT, lambda box: browser.move_slider(box, steps=2)),
         (PROPERTIES, lambda box: browser.move_slider(box)),
+        (CALIBRATION, lambda box: browser.move_slider(box)),
         (ROUNDS, lambda box: press(box, "Label 10 more")),
     ],
 )

@@ -6,6 +6,7 @@ and a ``twin()``: its PNG in the authors' build. Its controls are attributes, so
 ``before=``: the new one begins with its controls and results.
 """
 
+from .calibration import Calibration
 from .live_md import LiveMD
 from .low_data import LowData
 from .parity import Parity
@@ -16,4 +17,4 @@ from .rounds import Rounds
 from .selection_map import SelectionMap
 
 __all__ = ["LiveMD", "LowData", "Parity", "Properties", "Refit", "Rotation", "Rounds"]
-__all__ += ["SelectionMap"]
+__all__ += ["Calibration", "SelectionMap"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
-from ipywidgets import HTML, Button, HBox, ValueWidget, VBox, Widget
+from ipywidgets import HTML, Box, Button, HBox, ValueWidget, VBox, Widget
 from traitlets import TraitError
 
 PAUSE = 0.5  # s: least time between two updates of a figure while something runs
@@ -38,6 +38,7 @@ class Explorer:
 
     figure: go.FigureWidget
     widget: VBox
+    row = False  # controls beside each other, their sentences as tooltips
     error: BaseException | None = None
 
     def assemble(
@@ -50,8 +51,14 @@ class Explorer:
         is closed.
         """
         self._text = HTML()
-        rows = [HBox([control, HTML(text)]) for control, text in sentences.items()]
-        self.widget = VBox([VBox(rows), *parts[:1], self._text, *parts[1:]])
+        rows = VBox(
+            [HBox([control, HTML(text)]) for control, text in sentences.items()]
+        )
+        if self.row:
+            rows = Box([*sentences], layout=dict(flex_flow="row wrap"))
+            for control, text in sentences.items():
+                control.tooltip = text
+        self.widget = VBox([rows, *parts[:1], self._text, *parts[1:]])
         if isinstance(before, type(self)):
             for name, control in [*vars(self).items()]:
                 if not name.startswith("_") and isinstance(control, ValueWidget):
