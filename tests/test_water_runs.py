@@ -1,4 +1,4 @@
-"""The shipped runs of water: long, sound and whole. What they show: claims/05.py."""
+"""The shipped runs of water: long, sound and whole. What they show: claims/06.py."""
 
 import numpy as np
 import pytest

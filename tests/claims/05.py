@@ -1,243 +1,278 @@
-"""What lesson 05 states, checked after its last cell, with its variables."""
+"""Claims of lesson 05, checked in its kernel after its last cell."""
 
-first = {n: fate(n, HOT, "intact") for n in ORDER}  # ps
-broken = {n: int(longest_bonds(frames)[1][-1]) for n, frames in side.items()}
-names = ("tuned-8", "tuned-80", "scratch-8")
-ratio = {n: density[n][1] / naive[n] for n in SHOWN}
-blocked = np.array([by_block[n] for n in SHOWN])  # (models, lengths)
-bars = np.array([density[n][1] for n in SHOWN])
-tall = {n: peak[n][0] / peak["tuned-80"][0] for n in names}
-bonded = {n: bonds[n][0] / bonds["tuned-80"][0] for n in names}
-fast = {n: mean[n][0] / mean["tuned-80"][0] for n in SHOWN}
-relative = {n: mean[n][1] / mean[n][0] for n in SHOWN}
-fast_error = {n: fast[n] * np.hypot(relative[n], relative["tuned-80"]) for n in SHOWN}
-short = np.sqrt(np.mean([(spread[n] / five[n][:, 1].mean()) ** 2 for n in SHOWN]))
-alike = all(0.97 < r["tuned-8"] < 1 for r in (tall, bonded))
-light = -0.18 < above["scratch-8"] < -0.13
-tests = {n: datasets.card(f"water-{n}")["card"]["test"]["force_mae"] for n in ORDER}
 
-labelled = analysis.densities(datasets.load("water-dft")["pool"])
+def between(low, value, high):
+    """Say whether a value, or each of several, lies within bounds."""
+    return bool(np.all((low < np.array(value)) & (np.array(value) < high)))
 
+
+def rounded(*errors):
+    """Round errors as the prose does."""
+    return [round(error) for error in errors]
+
+
+# classical models
+claim("then the two picoseconds at 300 K that are shown", abs(mean_K - 300) < 30)
+claim("hydrogen bonds a molecule", between(3.0, per_molecule, 4.0))
+models = [*NAMES.values()]
+shares = [table[m]["vibration"] / table[m]["all"] for m in models]
+claim("Nearly all of the error is vibration", min(shares) > 0.85)
+parts = {p: [table[m][p] for m in models] for p in PARTS}
 claim(
-    "a pretrained network makes a liquid within four per cent of the density and three "
-    "of the structure that its sibling tuned on eighty gives, and at 500 K it keeps "
-    "its molecules whole in five runs of five",
-    abs(above["tuned-8"]) < 0.04 and alike and whole["tuned-8", HOT] == 5,
+    "Between molecules they are all similar, and decent.",
+    max(*parts["translation"], *parts["rotation"]) < 0.3 * min(parts["vibration"])
+    and all(max(parts[p]) < 1.3 * min(parts[p]) for p in ("translation", "rotation")),
+)
+gaps = {m: abs(rest[m] - rest["DFT"]) for m in models}
+by_error = sorted(models, key=lambda m: table[m]["all"])
+by_bond = sorted(gaps, key=gaps.get)
+claim("one reason for it: the length of the bond.", by_error == by_bond)
+claim(
+    "A spring that is 0.04 Å too long pushes every hydrogen the wrong way",
+    between(0.035, rest["SPC/Fw"] - rest["DFT"], 0.05),
+)
+claim('"523 meV/Å" was one wrong bond length', round(table["q-TIP4P/F"]["all"]) == 523)
+claim("every box has 64 bonds", all((a.numbers == 1).sum() == 64 for a in pool + test))
+claim("One box has 96 atoms' worth of forces", {len(a) for a in pool + test} == {96})
+kelvins, densities = (
+    [a.info[name] for a in pool + test] for name in ("temperature", "density")
 )
 claim(
-    "A network from scratch makes one a sixth too light, breaks molecules at 500 K in "
-    "every run, and no run ever stops to say so",
-    light
-    and max(whole["scratch-8", HOT], whole["scratch-1", HOT]) == 0
-    and set(ended.values()) == {5},
-)
-claim("Each moves 64 molecules, 1 fs a step", "64 H2O, 1.0 fs" in card["system"])
-claim("No run stopped.", set(ended.values()) == {5})
-claim("Frames are 50 fs apart", "a frame every 50 fs" in card["system"])
-claim(
-    "At 500 K scratch-1 tears some apart within a quarter of a picosecond, in every "
-    "run; scratch-8 breaks its first after 0.3 to 7.2 ps, also in every run.",
-    first["scratch-1"].max() <= 0.25
-    and whole["scratch-8", HOT] == 0
-    and abs(first["scratch-8"].min() - 0.3) < 1e-6
-    and abs(first["scratch-8"].max() - 7.2) < 1e-6,
+    "The labelled boxes span 300 to 500 K, 0.90 to 1.10 g/cm³",
+    between(300, kelvins, 500) and between(0.899, densities, 1.101),
 )
 claim(
-    "tuned-8 keeps all of its own in five runs of five, as tuned-80 does, and tuned-1, "
-    "from a single box, in four.",
-    [whole[n, HOT] for n in ("tuned-8", "tuned-80", "tuned-1")] == [5, 5, 4],
+    "32 molecules, revPBE-D3 with a double-zeta basis.",
+    card["level"].startswith("revPBE-D3") and "DZVP" in card["level"],
+)
+
+# the student, and three boxes
+size = student.config
+shape = (size.layers, size.n_rbf, size.cutoff)
+claim("two layers, 10 radial functions", shape == (2, 10, 5.0))
+claim("260 to 600 K and 0.80 to 1.20 g/cm³", "260-600 K, 0.80-1.20" in taught["limits"])
+before, scratch, tuned = (
+    rows[name] for name in ("student, before tuning", "scratch, n = 3", "tuned, n = 3")
 )
 claim(
-    "At 300 K and constant volume the difference is all but gone: there only scratch-1 "
-    "breaks molecules.",
-    min(whole[n, HOME] for n in ORDER[:4]) == 5 and whole["scratch-1", HOME] == 0,
+    "The student has become its teacher, bond length and all.",
+    between(0.8, before["all"] / table["q-TIP4P/F"]["all"], 1.2),
+)
+gain = {p: tuned[p] / before[p] for p in PARTS}
+claim(
+    "The tuned student had them from its teacher, and repaired the bonds on top.",
+    max(tuned[p] / scratch[p] for p in true) < 0.75
+    and gain["vibration"] == min(gain.values()) < 0.5,
 )
 claim(
-    "Had we tested there alone, scratch-8 would have passed.",
-    whole["scratch-8", HOME] == 5,
+    "badly, with errors of almost half their size",
+    between(0.4, [scratch[p] / sizes[p] for p in ("translation", "rotation")], 0.55),
 )
 claim(
-    "Here is the parting of ways, live",
-    broken["scratch-1"] >= 2 and broken["tuned-1"] < broken["scratch-1"],
+    "weighed like a molecule's it drowns the forces",
+    between(1.3, hampered.force_mae / fair["force_mae"], 2),
+)
+
+# the grid
+scratch, tuned = mean["scratch"], mean["tuned"]
+longer, spc = mean["scratch, 5x longer"], mean["tuned, SPC/Fw"]
+claim(
+    "The race for n = 1, 3, 8, 30 and 80 boxes, three seeds and two teachers",
+    [*tuned] == [1, 3, 8, 30, 80]
+    and {row["seed"] for row in grid["rows"]} == {0, 1, 2}
+    and len(grid["teachers"]) == 2,
+)
+steps = {config.steps for config in configs.values()}
+claim("same boxes, same test, same 600 steps", steps == {600})
+claim(
+    "after 3 labelled boxes than one from scratch does after 80 and equally many steps",
+    tuned[3] < scratch[80] < tuned[1]
+    and max(tuned[n] / scratch[n] for n in tuned) < 0.62,
 )
 claim(
-    "No difference: all molecules stay whole, with a teacher and without, in the short "
-    "runs here",
-    not any(lost.values()),
-)
-claim("does a run that nobody heats or cools keep its energy?", abs(drift) < 0.2)
-claim("The static pressures span eleven GPa", 10.5 < np.ptp(dft_pressure) < 11.5)
-claim(
-    "All three potentials follow that.",
-    max(noise.values()) < 0.02 * np.ptp(dft_pressure)
-    and noise["tuned-80"] < noise["tuned-8"] < 0.75 * noise["scratch-8"]
-    and noise["tuned-80"] < 0.5 * noise["scratch-8"],
+    "Up to eight boxes, no: five times the steps change nothing, or do a little harm.",
+    between(0.95, [longer[n] / scratch[n] for n in (1, 3, 8)], 1.1),
 )
 claim(
-    "so 0.1 GPa too little is four to five per cent too dense",
-    0.04 < 0.1 * COMPRESSIBILITY < 0.05,
+    "one tuned box is as good as eight of them",
+    between(0.95, longer[8] / tuned[1], 1.06),
 )
 claim(
-    "tuned-80, right on average, will have the labels' own density, whatever that is; "
-    "tuned-8, with 0.10 GPa too little, will be four to five per cent denser; "
-    "scratch-8, with 0.26 too much, more than a tenth lighter",
-    abs(off["tuned-80"]) < 0.03
-    and round(off["tuned-8"], 2) == -0.10
-    and round(off["scratch-8"], 2) == 0.26
-    and 0.04 < foretold["tuned-8"] < 0.05
-    and foretold["scratch-8"] < -0.1,
+    "thirty boxes comes near the tuned network with eight, and with eighty to where "
+    "that is with thirty",
+    between(0.95, [longer[30] / tuned[8], longer[80] / tuned[30]], 1.06)
+    and longer[80] / scratch[80] < longer[30] / scratch[30] < 0.7,
 )
 claim(
-    "from the autocorrelation (the dotted lines) they are four to seven times the "
-    "naive ones",
-    min(ratio.values()) > 3.5 and max(ratio.values()) < 7,
+    "before tuning it is worse than anything that was trained",
+    mean["zero-shot"][1] > max(scratch[1], longer[1], spc[1], tuned[1] / 0.35),
+)
+energy, rival = energy_mean["tuned"], energy_mean["scratch"]
+claim(
+    "at equal steps the tuned network has less than half the error",
+    max(energy[n] / rival[n] for n in (3, 8, 80)) < 0.5,
 )
 claim(
-    "Fifteen to forty-five frames that know of each other count as one.",
-    min(ratio.values()) ** 2 + 0.5 > 15 and max(ratio.values()) ** 2 < 45.5,
+    "five times the steps bring scratch with all boxes near it",
+    between(1, energy_mean["scratch, 5x longer"][80] / energy[80], 1.25),
 )
 claim(
-    "Forty picoseconds are some twenty measurements, not four hundred; for tuned-80, "
-    "whose density wanders slowly, nine.",
-    round(400 / ratio["tuned-80"] ** 2) == 9
-    and 15 < np.median([400 / r**2 for r in ratio.values()]) < 25,
+    "starts behind the composition baseline, which predicts no force at all, at 964",
+    round(mean["zero-shot, SPC/Fw"][1]) == 964 > mean["composition"][1],
 )
 claim(
-    "Blocks of 1.6 ps, sixteen frames, are still too short to see that",
-    (blocked[:, 4] / bars).max() < 0.9,
+    "a third behind q-TIP4P/F's student, eight boxes later a tenth, and there it stays",
+    between(1.25, spc[1] / tuned[1], 1.4)
+    and between(1.05, [spc[n] / tuned[n] for n in (8, 30, 80)], 1.15),
+)
+
+# the public set
+short, patient = on_public["tuned"], on_public["scratch, 5x longer"]
+hurried, long = on_public["scratch"], on_public["tuned, 5x longer"]
+spc, revised = (on_public[f"tuned, {name}"] for name in ("SPC/Fw", "revPBE-D3"))
+claim(
+    "Three tuned boxes (45 meV/Å) do better than three hundred from scratch in as many "
+    "steps (66), and thirty (34) as well as three hundred with five times the steps",
+    rounded(short[3], hurried[300], short[30]) == [45, 66, 34]
+    and between(0.95, short[30] / patient[300], 1.05),
 )
 claim(
-    "tuned-8 is denser than tuned-80 by 3.5 ± 1.2 per cent, where the compressibility "
-    "foretold 4.7; scratch-8 is lighter by 16, where it foretold 11.",
-    [round(100 * v, 1) for v in (above["tuned-8"], foretold["tuned-8"])] == [3.5, 4.7]
-    and [round(100 * v["scratch-8"]) for v in (above, foretold)] == [-16, -11],
-)
-claim("tuned-80 presses as DFT does, to 0.02 GPa", abs(off["tuned-80"]) < 0.02)
-claim(
-    "so by all we know its density is theirs: 0.96 ± 0.01 g/cm³, near the 0.940 of the "
-    "related revPBE0-D3",
-    round(estimated, 2) == 0.96 and round(density["tuned-80"][1], 2) == 0.01,
+    "bring the tuned network from 33 to 26 and scratch from 66 to 34",
+    rounded(*(x[300] for x in (short, long, hurried, patient))) == [33, 26, 66, 34],
 )
 claim(
-    "with the same eight boxes, four per cent off and not sixteen",
-    round(100 * above["tuned-8"]) == 4 and round(100 * above["scratch-8"]) == -16,
+    "3,000 bring it from 66 to 42. With eight it is short of boxes: 78 after 82.",
+    rounded(hurried[30], patient[30], hurried[8], patient[8]) == [66, 42, 82, 78],
 )
-claim("peaks and hydrogen bonds agree within three per cent", alike)
+curve = public_curves["scratch, 5x longer"]
+needed = [float(worth(short[n], curve)) for n in (3, 8, 30)]
 claim(
-    "its first peak is a tenth lower and farther out, and it has six per cent fewer "
-    "hydrogen bonds",
-    0.88 < tall["scratch-8"] < 0.93
-    and peak_at["scratch-8"] > max(peak_at["tuned-8"], peak_at["tuned-80"]) + 0.1
-    and round(100 * bonded["scratch-8"]) == 94,
+    "three tuned boxes are worth not quite thirty, eight some fifty, thirty some 250",
+    between(np.array([25, 45, 240]), needed, np.array([30, 58, 265])),
 )
+rows_3 = [
+    row
+    for row in public["rows"]
+    if (row["arm"], row["n"], row["steps"]) == ("tuned", 3, 3000)
+]
 claim(
-    "(All these boxes have one density, 0.997 g/cm³, which is tuned-8's own.",
-    all(abs(analysis.densities(nvt[n][:1])[0] - 0.997) < 0.001 for n in SHOWN)
-    and abs(density["tuned-8"][0] - 0.997) < density["tuned-8"][1],
+    "40 after 38 with eight, and with three one draw of the three comes out at 60",
+    rounded(long[8], short[8]) == [40, 38]
+    and sorted(rounded(*(row["force_mae"] for row in rows_3))) == [45, 45, 60],
 )
+thrown = max(rows_3, key=lambda row: row["force_mae"])
+track = rounded(*(error for _, error in thrown["curve"]))
 claim(
-    "The teacher is far more structured than all",
-    peak["q-TIP4P/F"][0] > 1.3 * max(peak[n][0] for n in names),
-)
-claim(
-    "The density is another: the labelled boxes have 0.90 to 1.10 g/cm³.",
-    [round(f(labelled), 2) for f in (np.min, np.max)] == [0.90, 1.10],
-)
-claim(
-    "How can that be, where structure and hydrogen bonds of tuned-8 agree with "
-    "tuned-80's within three per cent?",
-    alike,
-)
-claim("**64 molecules.**", len(nvt["tuned-8"][0]) == 3 * 64)
-claim("We fit from 2 to 10 ps", FIT == (2000.0, 10_000.0))
-claim("we use that of real water, 0.89 mPa s, and say so", VISCOSITY == 0.89)
-claim(
-    "tuned-8 and scratch-8 move a third faster than tuned-80, by two to three error "
-    "bars",
-    all(
-        1.25 < found[n].value / found["tuned-80"].value < 1.4
-        and 2
-        < (found[n].value - found["tuned-80"].value)
-        / np.hypot(found[n].error, found["tuned-80"].error)
-        < 3.5
-        for n in ("tuned-8", "scratch-8")
-    ),
+    "from 71 meV/Å back up to 96, and came no nearer than 60",
+    96 in track[track.index(71) :] and min(track) == 60,
 )
 claim(
-    "The error bar of tuned-80 above said 2.5 to 2.9.",
-    round(found["tuned-80"].value - found["tuned-80"].error, 1) == 2.5
-    and round(found["tuned-80"].value + found["tuned-80"].error, 1) == 2.9,
+    "three times as far away as q-TIP4P/F, and stays a quarter to a third behind",
+    between(3, on_public["zero-shot, SPC/Fw"][1] / on_public["zero-shot"][1], 3.3)
+    and between(1.2, [spc[n] / short[n] for n in short], 1.35),
+)
+floors = spc, short, revised
+claim(
+    "43, 33 and, from the third teacher, 29 meV/Å, reached with eighty boxes and no "
+    "lower with three hundred.",
+    rounded(*(x[300] for x in floors)) == [43, 33, 29]
+    and between(0.97, [x[300] / x[80] for x in floors], 1.02),
+)
+starts = [on_public[f"zero-shot{name}"][1] for name in (", revPBE-D3", "")]
+claim("169 meV/Å where q-TIP4P/F's student has 370", rounded(*starts) == [169, 370])
+claim(
+    "one box brings it where the other is with three, three where that is with eight "
+    "(38), and eight where that is with thirty (34)",
+    between(0.95, [revised[a] / short[b] for a, b in ((1, 3), (3, 8), (8, 30))], 1.02),
+)
+ahead = revised[300] / short[300]
+claim("With three hundred it is an eighth ahead still.", between(0.85, ahead, 0.9))
+claim(
+    "with three boxes the tuned network has less than half the error of scratch",
+    energy_public["tuned"][3] < 0.5 * energy_public["scratch"][3],
+)
+
+# six students
+teacher, apart, eight = (
+    {name: row[key] for name, row in of_students.items()}
+    for key in ("from teacher", "before", "8 tuned boxes")
+)
+ranked = sorted(teacher, key=teacher.get)
+claim(
+    "Before tuning nobody could tell the six apart by quantum forces",
+    len(apart) == 6 and max(apart.values()) < 1.01 * min(apart.values()),
 )
 claim(
-    "Its five runs of 20 ps give 1.3 to 2.3.",
-    [round(f(five["tuned-80"][:, 0]), 1) for f in (np.min, np.max)] == [1.3, 2.3],
+    "After eight boxes they lie between 34 and 44 meV/Å, and but for the last two in "
+    "the order in which they stand from their teacher.",
+    rounded(min(eight.values()), max(eight.values())) == [34, 44]
+    and ranked[:-2] == sorted(eight, key=eight.get)[:-2],
+)
+told = {name: rounded(teacher[name], eight[name]) for name in eight}
+boxes_of, steps_of = (
+    {name: int(row[key]) for name, row in of_students.items()}
+    for key in ("boxes", "steps")
+)
+claim("trained three times as long", steps_of["longer"] == 3 * steps_of["first"])
+claim(
+    "taught by 240 boxes instead of 2,280",
+    (boxes_of["10-runs"], boxes_of["first"]) == (240, 2280),
 )
 claim(
-    "Runs of one model differ by one and three quarters times what the error bar of "
-    "one allows",
-    1.65 < short < 1.85,
+    "from 17 to 11 meV/Å of the teacher, and with eight boxes from 38 to 34",
+    told["first"] + told["longer"] == [17, 38, 11, 34],
 )
 claim(
-    "A single run of this length, error bar and all, can be a third off.",
-    five["tuned-80"][:, 0].min() / mean["tuned-80"][0] - 1 < -0.3
-    and found["tuned-80"].value / mean["tuned-80"][0] - 1 > 0.3,
+    "where the shipped student comes with thirty, and scratch with three hundred",
+    between(0.97, [eight["longer"] / x for x in (short[30], patient[300])], 1.03),
+)
+claim("A third layer: from 17 to 15, and from 38 to 36", told["3-layers"] == [15, 36])
+claim("Half of the features: 21 and 44", told["32-features"] == [21, 44])
+claim(
+    "26 from the teacher, and yet 42 after tuning, better than half of the features",
+    told["4-angstrom"] == [26, 42] and ranked[-1] == "4-angstrom",
 )
 claim(
-    "the teacher 1.4 ± 0.1, tuned-80 1.9 ± 0.2, tuned-8 3.2 ± 0.2, scratch-8 3.8 ± 0.2",
-    {n: [round(float(v), 1) for v in mean[n]] for n in SHOWN}
-    == {
-        "q-TIP4P/F": [1.4, 0.1],
-        "tuned-80": [1.9, 0.2],
-        "tuned-8": [3.2, 0.2],
-        "scratch-8": [3.8, 0.2],
-    },
+    "A tenth of them: 18 and 39, three per cent worse.",
+    told["10-runs"] == [18, 39]
+    and between(1.02, eight["10-runs"] / eight["first"], 1.035),
+)
+claim("as for molecules in lesson 03: 39.", between(38.5, pulled, 39.5))
+slowly, alone = gently["tuned, 5x longer"], gently["scratch, 5x longer"]
+draws = [r["force_mae"] for r in slow["rows"] if (r["arm"], r["n"]) == ("tuned", 3)]
+claim(
+    "all three draws arrive: 43 with three boxes and 34 to 35 with eight",
+    len(draws) == 3
+    and between(41, draws, 44)
+    and round(slowly[3]) == 43
+    and between(34, slowly[8], 35),
 )
 claim(
-    "tuned-8 moves about two thirds faster than tuned-80, scratch-8 twice as fast",
-    1.5 < fast["tuned-8"] < 1.85 < fast["scratch-8"] < 2.15
-    and all(fast[n] - 3 * fast_error[n] > 1 for n in ("tuned-8", "scratch-8")),
+    "with eight boxes the short training did as well, without them",
+    between(0.97, slowly[8] / eight["longer"], 1.02),
 )
 claim(
-    "to be faster by two thirds it takes half a kT less, 13 meV",
-    abs(np.log(5 / 3) - 0.5) < 0.02 and round(25.85 * np.log(5 / 3)) == 13,
+    "74 with eight boxes where it had 78, twice the error of the tuned network still",
+    rounded(alone[8], patient[8]) == [74, 78] and between(2, alone[8] / slowly[8], 2.3),
+)
+
+# two heads, and where the error sits
+first, same, both, other = (
+    committee[name]["all"]
+    for name in (
+        "tuned, n = 3",
+        "mean of the first two",
+        "mean of first and third",
+        "from SPC/Fw",
+    )
+)
+claim("their mean is no better than either", between(0.98, same / first, 1.01))
+claim(
+    "although SPC/Fw's is a sixth worse, the mean of the two is better",
+    between(1.1, other / first, 1.25) and between(0.94, both / first, 0.985),
 )
 claim(
-    "(The boxes have tuned-8's own density, which is four per cent more than "
-    "tuned-80's.",
-    round(100 * above["tuned-8"]) == 4,
+    "On average the boxes of SPC/Fw, whose bonds are the longest, come out worst.",
+    max(by_model, key=by_model.get) == "SPC/Fw" == max(models, key=rest.get),
 )
-claim(
-    "Ours come out below both, within three error bars",
-    -3 * known["density"][1] < known["density"][0] - 1.012 < 0
-    and -3 * known["diffusion"][1] < D_free - 2.32 < 0,
-)
-claim(
-    "eight boxes on top of a teacher come within four per cent of what eighty give; "
-    "eight boxes alone make a liquid a sixth too light, with a peak a tenth too low",
-    abs(above["tuned-8"]) < 0.04 and light and 0.88 < tall["scratch-8"] < 0.93,
-)
-claim(
-    "tuned-8 meets its density within the error bar",
-    abs(density["tuned-8"][0] - 0.997) < density["tuned-8"][1],
-)
-claim(
-    "it meets the diffusion, as far as an error bar of eight per cent can tell, and "
-    "has too low a peak",
-    abs(mean["tuned-80"][0] + correction - 2.30) < 1.2 * mean["tuned-80"][1]
-    and 0.07 < mean["tuned-80"][1] / (mean["tuned-80"][0] + correction) < 0.085
-    and peak["tuned-80"][0] - 2.57 < -2 * peak["tuned-80"][1],
-)
-claim("It ran, and stopped when it was asked to.", live.error is None)
-claim(
-    "Force errors of 62 and 108 meV/Å do not look that different; densities four and "
-    "sixteen per cent off do.",
-    [round(tests[n]) for n in ("tuned-8", "scratch-8")] == [62, 108]
-    and [round(100 * above[n]) for n in ("tuned-8", "scratch-8")] == [4, -16],
-)
-claim(
-    "tuned-8 has a force error of 62 meV/Å and a density half a per cent from "
-    "experiment. tuned-80 has 42 meV/Å and is four per cent off.",
-    [round(tests[n]) for n in ("tuned-8", "tuned-80")] == [62, 42]
-    and abs(density["tuned-8"][0] / 0.997 - 1) < 0.0055
-    and round(100 * (density["tuned-80"][0] / 0.997 - 1)) == -4,
-)
+claim("Forces that come from one energy add up to zero.", net < 1e-3)

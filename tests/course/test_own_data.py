@@ -321,8 +321,8 @@ def test_an_npz_that_does_not_fit_is_refused(change, words, tmp_path, frames):
 
 
 def lesson(path):
-    """Run the cells of lesson 08 that bring, start and doubt, for a file."""
-    file = Path(__file__).parents[2] / "notebooks/08_your_own_data.ipynb"
+    """Run the cells of lesson 10 that bring, start and doubt, for a file."""
+    file = Path(__file__).parents[2] / "notebooks/10_your_own_data.ipynb"
     cells = [c.source for c in nbformat.read(file, 4).cells if c.cell_type == "code"]
     cells = [source for source in cells if "google.colab" not in source]
     last = next(k for k, source in enumerate(cells) if "doubt_units" in source)
@@ -333,7 +333,7 @@ def lesson(path):
     return names
 
 
-def test_lesson_08_takes_a_readers_file(tmp_path, frames):
+def test_lesson_10_takes_a_readers_file(tmp_path, frames):
     names = lesson(written(tmp_path, frames))
     assert names["own"]
     assert names["start"].name == "molecules-mmff94"
@@ -352,7 +352,7 @@ def test_lesson_08_takes_a_readers_file(tmp_path, frames):
         ),
     ],
 )
-def test_lesson_08_stops_in_a_sentence(spoil, words, tmp_path, frames):
+def test_lesson_10_stops_in_a_sentence(spoil, words, tmp_path, frames):
     path = written(tmp_path, spoil([relabelled(a) for a in frames]))
     with pytest.raises(lessons.Stop, match=words):
         lesson(path)

@@ -1,4 +1,4 @@
-"""What comes into lesson 08 and leaves it, and the alt texts beside the package."""
+"""What comes into lesson 10 and leaves it, and the alt texts beside the package."""
 
 from datetime import UTC, datetime
 from pathlib import Path

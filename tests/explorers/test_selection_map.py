@@ -1,4 +1,4 @@
-"""The explorers of lesson 07: the map of a selection, and rounds of labelling."""
+"""The explorers of lesson 09: the map of a selection, and rounds of labelling."""
 
 import nglview
 import numpy as np

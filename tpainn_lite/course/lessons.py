@@ -102,7 +102,7 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
     Args:
         thing: a plotly Figure or FigureWidget, an nglview widget or any ipywidget.
         alt: for readers who cannot see it: the kind of plot, its axes with units, and
-            what to notice. Or "05.density": the text of that name in ``alts/05.toml``.
+            what to notice. Or "06.density": the text of that name in ``alts/06.toml``.
         png: the static twin, an encoded PNG.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Describe the candidates of lesson 07, label them cheaply, fit heads to a choice.
+"""Describe the candidates of lesson 09, label them cheaply, fit heads to a choice.
 
 All is computed once in a process. The design of a head is the same whatever is chosen,
 so tuning on a choice is one linear solve.

@@ -1,4 +1,4 @@
-"""Bring lesson 08 a file (upload, path, example); offer its results for download."""
+"""Bring lesson 10 a file (upload, path, example); offer its results for download."""
 
 import atexit
 import shutil

@@ -17,7 +17,7 @@ from ..ridge_head import HeadConfig
 from ..train import FitConfig, evaluate
 from . import base, figures, live
 
-STRATEGIES = {  # changes to the arm's own configuration; lesson 06 compares them
+STRATEGIES = {  # changes to the arm's own configuration; lesson 07 compares them
     "all weights": {},
     "discriminative": dict(lr_decay=0.5),
     "gradual unfreezing": dict(unfreeze=100),
@@ -157,7 +157,7 @@ class LowData(base.Explorer):
             self.n: "How many quantum labels it learns from.",
             self.seed: "Draws these structures, and the first weights of scratch.",
             self.lr: "Highest learning rate; choosing an arm sets its curve's.",
-            self.strategy: "How it learns (lesson 06); the curves: all weights.",
+            self.strategy: "How it learns (lesson 07); the curves: all weights.",
             self.train: "Runs in the background; its star joins the curves.",
         }
 

@@ -1,4 +1,4 @@
-"""Compute the experiments of lesson 07: does it pay to choose what to label?
+"""Compute the experiments of lesson 09: does it pay to choose what to label?
 
 All methods see the same candidates, descriptors and cheap labels, and are judged on the
 same test structures. Rows of one repeat are paired: its candidates, forests and draws

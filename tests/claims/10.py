@@ -1,4 +1,4 @@
-"""What lesson 08 states of its example, checked after its last cell."""
+"""What lesson 10 states of its example, checked after its last cell."""
 
 from tpainn_lite import units
 
