@@ -47,10 +47,9 @@ def test_what_repo2docker_brings_can_be_read(python):
 
 
 def test_nothing_of_this_environment_reaches_into_the_image(monkeypatch):
-    for name in ("PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS", "TPAINN_STATIC"):
+    names = {"PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS", "TPAINN_STATIC"}
+    for name in names:
         monkeypatch.setenv(name, "1")
     found = clean_environment(HOME="/elsewhere")
-    assert not {"PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS", "TPAINN_STATIC"} & set(
-        found
-    )
+    assert not names & {*found}
     assert found["HOME"] == "/elsewhere"

@@ -81,9 +81,7 @@ def test_memory_limit_of_both_cgroups(name, cgroup):
         ("5:cpu:/a\n4:memory:/job/step\n", "memory", "memory.limit_in_bytes"),
     ],
 )
-def test_a_group_above_limits_too_but_none_above_the_root(
-    own, tree, name, cgroup, monkeypatch
-):
+def test_groups_up_to_the_root_limit_too(own, tree, name, cgroup, monkeypatch):
     monkeypatch.setattr(doctor, "CGROUP", cgroup / "root")
     write(cgroup / "own", own)
     write(cgroup / "memory.max", "1\n")
