@@ -147,6 +147,31 @@ def test_show_refuses(shown, thing, alt, twin, words):
     assert shown == []
 
 
+def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
+    bet = lessons.bet("How large?", 0, 500, "meV/Å")
+    [(data, _)] = shown
+    assert lessons.WIDGET in data
+    assert data["text/plain"] == "How large? (A slider from 0 to 500 meV/Å.)"
+    panels = {k: {"tuned": ([1, 9], [10, 20])} for k in ("left", "right")}
+    figure = figures.panels(panels, "Title", "x", "y").update_yaxes(type="log")
+    assert bet.draw(figure, 2) is figure
+    [line] = figure.layout.shapes
+    assert (line.y0, line.y1, line.yref, line.line.dash) == (250, 250, "y2", "dot")
+    assert line.label.text == "no bet: the middle, 250 meV/Å"
+    bet.slider.value = 120
+    again = lessons.bet("How large?", 0, 500, "meV/Å")
+    assert again.value == bet.value == 120
+    bars = again.draw(figures.bars({"tuned": 100}, "error", "meV/Å"))
+    assert bars.layout.shapes[0].label.text == "your bet, 120 meV/Å"
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 3), (3, 2), (np.nan, 1), (0, "many")])
+def test_a_bet_needs_a_range(shown, low, high):
+    with pytest.raises(ValueError, match="^(low|high): needs"):
+        lessons.bet("How large?", low, high, "eV")
+    assert shown == []
+
+
 def test_a_table_aligns_numbers_and_texts_and_leaves_gaps_blank(capsys):
     rows = {"a": {3: 1.26, 10: 1234.0}, "long name": {10: "0.5 ± 0.1"}}
     lessons.table(rows, "MAE", digits=1)

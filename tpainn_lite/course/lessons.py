@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from IPython.display import display
+from ipywidgets import HTML, FloatSlider, VBox
 from PIL import Image
+
+from .. import guards
 
 T = TypeVar("T")
 PROFILES = ("ci", "binder", "laptop", "full")
@@ -123,6 +126,59 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
     if png is not None:
         bundle["image/png"] = base64.b64encode(_small(png)).decode("ascii")
     display(bundle, metadata={"image/png": {"alt": alt}} if png else {}, raw=True)
+
+
+class Bet:
+    """A guess that a reader makes with a slider; ask for one with `bet`."""
+
+    GUESSES: dict[str, float] = {}  # by question: a cell that runs again keeps its own
+
+    def __init__(self, question: str, low: float, high: float, unit: str):
+        """Make the slider, at the last guess, else in the middle."""
+        self.question, self.unit = question, unit
+        self._middle = (low + high) / 2
+        start = self.GUESSES.get(question, self._middle)
+        about = dict(description=f"Your bet ({unit})", readout_format=".4g")
+        wide = dict(style={"description_width": "initial"}, layout={"width": "500px"})
+        ends = dict(min=low, max=high, step=(high - low) / 100)
+        self.slider = FloatSlider(start, **ends, **about, **wide)
+        self.slider.observe(self._keep, "value")
+
+    def _keep(self, _: Any) -> None:
+        self.GUESSES[self.question] = self.value
+
+    @property
+    def value(self) -> float:
+        """The guess; the middle of the range until the slider moves."""
+        return self.slider.value
+
+    def draw(self, figure: Any, column: int | str = "all") -> Any:
+        """Draw the guess as a dotted line into a plotly figure; return the figure.
+
+        Its y axis is in the unit of the bet. `column`: of a figure with panels.
+        """
+        who = "no bet: the middle" if self.value == self._middle else "your bet"
+        text = f"{who}, {self.value:.4g} {self.unit}"
+        about = dict(text=text, textposition="start", yanchor="bottom")
+        line = dict(line_dash="dot", line_width=2, label=about)
+        return figure.add_hline(self.value, row="all", col=column, **line)
+
+
+@guards.checked(question=guards.instance(str), low=guards.number())
+@guards.checked(high=guards.number(), unit=guards.instance(str))
+def bet(question: str, low: float, high: float, unit: str) -> Bet:
+    """Ask for a guess between `low` and `high`, in `unit`, with a slider.
+
+    Tab reaches the slider, the arrow keys move it. Without a reader the guess is the
+    middle. Raises `ValueError` unless `high` is above `low`.
+    """
+    if not low < high:
+        raise guards.refusal("high", f"a number above low={low:g}", high)
+    made = Bet(question, low, high, unit)
+    text = f"{question} (A slider from {low:g} to {high:g} {unit}.)"
+    png = placard(text) if os.environ.get("TPAINN_STATIC") else None
+    show(VBox([HTML(question), made.slider]), text, png)
+    return made
 
 
 def _alt(text: str) -> str:
