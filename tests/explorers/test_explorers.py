@@ -216,6 +216,49 @@ def test_low_data_shows_the_grid_at_once(low_data):
         assert "not in the grid" in low_data._text.value
 
 
+def test_five_curves_of_many_are_drawn(grid, make):
+    """Rivals have curves, cannot be trained here, and push no other curve aside."""
+    rivals = [r | {"arm": "MMFF94"} for r in grid["rows"] if r["arm"] == "composition"]
+    rivals += [r | {"arm": "delta"} for r in rivals]
+    grid["rows"] = rivals + grid["rows"]
+    explorer = make(grid)
+    shown = lambda: {t.name for t in explorer.figure.data if t.visible is True}  # noqa: E731
+    first = {"tuned", "scratch", "scratch, 5x longer", "zero-shot", "MMFF94"}
+    assert shown() == first
+    assert set(explorer.arm.options) == {*first, "delta", "composition"}
+    explorer.curves.value = explorer.curves.options
+    assert shown() == first
+    move(explorer, curves=("delta",), arm="delta", n=6)
+    assert shown() == {"delta"}
+    assert len(trace(explorer, "chosen point").x) == 1
+    explorer.train.click()
+    assert "arm: needs one of" in explorer._text.value
+    assert not explorer.training
+    explorer.arm.value = "MMFF94"
+    assert "Settings" not in explorer._text.value
+
+
+def test_settings_of_each_size_are_those_of_its_rows(grid, make, ethanols, small):
+    """The arm for energies is "tuned" by other settings, which change with n."""
+    rates = {3: 2e-3, 6: 5e-4}
+    for row in [r for r in grid["rows"] if r["arm"] == "tuned"]:
+        how = asdict(replace(CONFIG, lr=rates[row["n"]], energy_weight=0.5))
+        grid["rows"].append(row | {"arm": "tuned for energies", "config": how})
+    explorer = make(grid)
+    explorer.arm.value = "tuned for energies"
+    for n, rate in rates.items():
+        explorer.n.value = n
+        assert explorer.lr.value == rate
+        assert "weight of energies 0.5" in explorer._text.value
+        assert len(trace(explorer, "chosen point").x) == 1
+    found = explorer.start().result()["potential"]
+    (frames,) = split(ethanols[:6], 6, seed=0)
+    how = replace(CONFIG, lr=5e-4, energy_weight=0.5)
+    expected, _ = tune.autotune(small, frames, PRIOR, how, seed=0)
+    energies = (potential.predict(ethanols)[0] for potential in (found, expected))
+    np.testing.assert_array_equal(*energies)
+
+
 def test_a_point_trained_live_gets_its_star(low_data, ethanols):
     move(low_data, arm="tuned", n=3, seed=4, lr=3e-3)
     low_data.train.click()

@@ -22,7 +22,19 @@ LOOKS = (  # Okabe and Ito's colour, marker, dash, hatching
     ("#F0E442", "pentagon", "dash", ""),  # yellow
 )
 PALETTE = [look[0] for look in LOOKS]
-ARMS = ("tuned", "scratch", "zero-shot", "composition")  # the same in every figure
+GREY = "#777777"
+ARMS = {  # the same in every figure; a colour says what an arm starts from
+    **dict(zip(("tuned", "scratch", "zero-shot", "composition"), LOOKS, strict=False)),
+    "tuned, 5x longer": (PALETTE[0], "circle-open", "dot", "/"),
+    "scratch, 5x longer": (PALETTE[1], "square-open", "dot", "\\"),
+    "tuned for energies": (PALETTE[0], "triangle-down", "dashdot", "/"),
+    "scratch for energies": (PALETTE[1], "triangle-left", "dashdot", "\\"),
+    "tuned for energies, 5x longer": (PALETTE[0], "triangle-down-open", "dot", "/"),
+    "scratch for energies, 5x longer": (PALETTE[1], "triangle-left-open", "dot", "\\"),
+    "MMFF94": (GREY, "triangle-up", "longdash", "-"),
+    "calibrated MMFF94": (GREY, "triangle-up-open", "dashdot", "+"),
+    "delta": ("#882255", "hexagon", "longdashdot", "|"),
+}
 MANY = 2000  # from so many points on, WebGL draws a scatter plot
 LOG = dict(type="log", minorloglabels="complete", exponentformat="none")
 _axis = dict(showline=True, linecolor="black", ticks="outside", gridcolor="#E5E5E5")
@@ -42,12 +54,14 @@ TEMPLATE = go.layout.Template(
 
 
 def looks(names: Sequence[str]) -> dict[str, tuple[str, str, str, str]]:
-    """Give each name one of `LOOKS`: `ARMS` their own, others the first free one."""
-    if not 0 < len(names) <= len(LOOKS):
-        raise ValueError(f"needs 1 to {len(LOOKS)} named arrays, got {len(names)}")
-    known = {name: ARMS.index(name) for name in names if name in ARMS}
-    free = (i for i in range(len(LOOKS)) if i not in known.values())
-    return {n: LOOKS[known[n] if n in known else next(free)] for n in names}
+    """Give names of `ARMS` their own look, others the first free one of `LOOKS`."""
+    known = {name: ARMS[name] for name in names if name in ARMS}
+    free = [look for look in LOOKS if look not in known.values()]
+    others = [name for name in names if name not in ARMS]
+    most = len(free) + len(known)
+    if not 0 < len(names) <= most:
+        raise ValueError(f"needs 1 to {most} named arrays, got {len(names)}")
+    return {name: known.get(name) or free[others.index(name)] for name in names}
 
 
 def panels(

@@ -1,13 +1,14 @@
 """The low-data explorer: error against labels, from a grid and trained live."""
 
 import copy
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import Button, Dropdown, IntSlider, VBox
+from ipywidgets import Button, Dropdown, IntSlider, SelectMultiple, VBox
 
 from .. import datasets, tune
 from ..data import check, split
@@ -29,13 +30,17 @@ QUANTITIES = {  # as shown -> name in `train.Metrics`, unit
     "energy MAE": ("energy_mae_kcal", "kcal/mol a structure"),
 }
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+TRAINED = (*tune.CONFIGS, "delta")
+MOST = 5  # curves in the figure
+FIRST = ("tuned", "scratch", "scratch, 5x longer", "zero-shot", "MMFF94")
 
 
 class LowData(base.Explorer):
     """Error against the number of labels, from the shipped grid and trained live.
 
     `grid` is the card of a grid; `pool`, `test`, `teacher` and `atomic_energies` are
-    what it was computed from, `others` the further teachers that its arms name.
+    what it was computed from, `others` the further teachers that its arms name. Arms
+    that are none of `tune.ARMS` have their curve, and cannot be trained here.
     ``stars`` lists what was trained here: dicts with arm, n, seed, lr, strategy,
     errors, potential and whether it was stopped.
     """
@@ -62,15 +67,19 @@ class LowData(base.Explorer):
         """
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
-        configs = {arm: FitConfig(**how) for arm, how in grid["configs"].items()}
-        self._curves, self._rows = {}, {}  # curve -> arm, name of its teacher, config
+        self._curves, self._rows = {}, {}  # curve -> arm, name of its teacher
+        self._configs: dict[str, dict[int, FitConfig]] = {}  # curve -> n -> settings
+        known = grid["configs"]
         for row in grid["rows"]:
-            curve = datasets.arm_name(row, configs["tuned"].steps)
+            curve = datasets.arm_name(row, known["tuned"]["steps"])
             arm, _, named = row["arm"].partition(", ")
-            how = replace(configs.get(arm, configs["tuned"]), steps=row["steps"])
-            self._curves.setdefault(curve, (arm, named, how))
+            arm = arm.partition(" for ")[0]  # "for energies" is a choice of settings
+            how = row.get("config") or known.get(arm, known["tuned"])
+            how = replace(FitConfig(**how), steps=row["steps"])
+            self._curves[curve] = arm, named
+            self._configs.setdefault(curve, {})[row["n"]] = how
             self._rows.setdefault((curve, row["n"], row["seed"]), row)
-        named = {teacher for _, teacher, _ in self._curves.values()}
+        named = {teacher for _, teacher in self._curves.values()}
         if missing := sorted(named - {*self._teachers}):
             raise ValueError(f"others: needs potentials for {missing}, which arms name")
         self.stars: list[dict] = []
@@ -92,7 +101,11 @@ class LowData(base.Explorer):
             return self.training
         pool, test, atomic_energies = self._data
         point = {name: getattr(self, name).value for name in self.POINT}
-        arm, teacher, config = self._curves[point["arm"]]
+        arm, teacher = self._curves[point["arm"]]
+        if arm not in tune.ARMS:
+            needed = f"one of {tune.ARMS} to train here"
+            raise ValueError(f"arm: needs {needed}, got {arm!r}")
+        config = self._config()
         changes = dict(lr=point["lr"], **STRATEGIES.get(point["strategy"], {}))
         how = HeadConfig() if point["strategy"] == HEAD else replace(config, **changes)
         start, seed = self._teachers[teacher], point["seed"]
@@ -138,36 +151,46 @@ class LowData(base.Explorer):
     def _make_controls(self) -> dict:
         """Make them, and return the sentence of each."""
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
-        self.arm = Dropdown(options=[*self._curves], description="Arm")
-        if "tuned" in self._curves:
-            self.arm.value = "tuned"
+        names = dict.fromkeys([*FIRST, *reversed(self._curves)])
+        first = [name for name in names if name in self._curves]
+        how = dict(rows=MOST, description="Curves")
+        self.curves = SelectMultiple(options=first, value=first[:MOST], **how)
+        self.arm = Dropdown(options=first, description="Arm")
         sizes = sorted({row["n"] for row in self._grid["rows"]})
-        self.n = Dropdown(options=sizes, description="n")
+        self.n = Dropdown(options=sizes, description="Labels n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        rates = {*RATES, *(config.lr for *_, config in self._curves.values())}
-        self.lr = Dropdown(options=sorted(rates), description="Rate")
+        configs = [c for by_n in self._configs.values() for c in by_n.values()]
+        rates = sorted({*RATES, *(config.lr for config in configs)})
+        self.lr = Dropdown(options=rates, description="Rate")
         self._own_rate()
-        self.arm.observe(self._own_rate, "value")
+        for control in (self.arm, self.n):
+            control.observe(self._own_rate, "value")
         self.strategy = Dropdown(options=[*STRATEGIES, HEAD], description="Strategy")
         self.train = Button(description="Train this point", icon="play")
         self.on_click(self.train, self.start)
         return {
             self.quantity: "What the plot shows, on the test molecules.",
+            self.curves: f"Which curves are drawn: the first {MOST} of the choice.",
             self.arm: "What a training starts from, and how long it takes.",
             self.n: "How many quantum labels it learns from.",
             self.seed: "Draws these structures, and the first weights of scratch.",
-            self.lr: "Highest learning rate; choosing an arm sets its curve's.",
+            self.lr: "Highest learning rate; arm and n set that of the curve.",
             self.strategy: "How it learns (lesson 07); the curves: all weights.",
             self.train: "Runs in the background; its star joins the curves.",
         }
 
     def _own_rate(self, _=None) -> None:
-        self.lr.value = self._curves[self.arm.value][2].lr
+        self.lr.value = self._config().lr
+
+    def _config(self) -> FitConfig:
+        """Find the settings of the arm's curve at n, or at the nearest size it has."""
+        by_n, n = self._configs[self.arm.value], self.n.value
+        return by_n[min(by_n, key=lambda size: abs(math.log(size / n)))]
 
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
         """Return n and the grid's error at the chosen point, if it has that point."""
         row = self._rows.get((self.arm.value, self.n.value, self.seed.value))
-        own = self._curves[self.arm.value][2].lr, "all weights"
+        own = self._config().lr, "all weights"
         there = row and (self.lr.value, self.strategy.value) == own
         return [(row["n"], row[quantity])] if there else []
 
@@ -183,15 +206,22 @@ class LowData(base.Explorer):
             *lines, one, several = self.figure.data
             for trace, (n, mean, low, high) in zip(lines, curves.values(), strict=True):
                 bars = dict(array=high - mean, arrayminus=mean - low)
-                trace.update(x=n, y=mean, error_y=bars)
+                there = trace.name in self.curves.value[:MOST]
+                trace.update(x=n, y=mean, error_y=bars, visible=there)
             for trace, pairs in ((one, chosen), (several, stars)):
                 x, y = zip(*pairs, strict=True) if pairs else ((), ())
                 trace.update(x=x, y=y, text=[f"{v:.3g}" for v in y])
             self.figure.update_layout(title=f"Learning curve: {title}")
             self.figure.update_yaxes(title=f"{title} ({unit})")
+            how = self._config()
             words = {"Chosen point": "not in the grid; press Train this point"}
             if chosen:
                 words["Chosen point"] = f"{chosen[0][1]:.4g} {unit}"
+            if self._curves[self.arm.value][0] in TRAINED:
+                words["Settings of this curve"] = (
+                    f"{how.steps} steps, rate {how.lr:g}, pull {how.l2_sp:g} / n, "
+                    f"weight of energies {how.energy_weight:g}"
+                )
             for k, (star, (_, error)) in enumerate(zip(self.stars, stars, strict=True)):
                 early = ", stopped early" if star["stopped"] else ""
                 words[f"Star {k + 1}: {star['arm']}, n = {star['n']}"] = (
