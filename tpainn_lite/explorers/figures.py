@@ -31,6 +31,7 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "scratch for energies": (PALETTE[1], "triangle-left", "dashdot", "\\"),
     "tuned for energies, 5x longer": (PALETTE[0], "triangle-down-open", "dot", "/"),
     "scratch for energies, 5x longer": (PALETTE[1], "triangle-left-open", "dot", "\\"),
+    "DFT": (PALETTE[3], "square", "solid", "."),
     "MMFF94": (GREY, "triangle-up", "longdash", "-"),
     "calibrated MMFF94": (GREY, "triangle-up-open", "dashdot", "+"),
     "delta": ("#882255", "hexagon", "longdashdot", "|"),
@@ -146,14 +147,15 @@ def parity(
     """Draw predicted against reference values, of one shape, and the line y = x.
 
     Each prediction has a panel unless they `overlay`. Traces: each prediction (its
-    legend gives the mean absolute error), then y = x of each panel.
+    legend gives the mean absolute error, of eV in meV), then y = x of each panel.
     """
     x, *ys = _arrays("predictions", [reference, *predictions.values()])
     columns = 1 if overlay else max(1, len(predictions))
     figure = make_subplots(cols=columns, shared_yaxes=True, horizontal_spacing=0.04)
     kind = go.Scattergl if len(x) > MANY else go.Scatter
     for k, (name, look) in enumerate(looks([*predictions]).items()):
-        label = f"{name}: MAE {abs(ys[k] - x).mean():.3g} {unit}"
+        error, small = abs(ys[k] - x).mean(), unit.startswith("eV")
+        label = f"{name}: MAE {error * 1000**small:.3g} {'m' * small}{unit}"
         marker = dict(color=look[0], symbol=look[1], size=6, opacity=0.6)
         points = kind(x=x, y=ys[k], name=label, mode="markers", marker=marker)
         figure.add_trace(points, row=1, col=1 if overlay else k + 1)
