@@ -410,7 +410,10 @@ def test_the_others_made_again_go_on(small, ethanol, ethanols, low_data):
 
 def test_every_control_has_a_label_and_a_sentence(low_data, ethanol, small, ethanols):
     parity = explorers.Parity(ethanols, {"small": small})
-    for explorer in (low_data, explorers.Rotation(small, ethanol), parity):
+    for control in low_data.widget.children[0].children:
+        assert control.description
+        assert control.tooltip.endswith(".")
+    for explorer in (explorers.Rotation(small, ethanol), parity):
         for row in explorer.widget.children[0].children:
             control, sentence = row.children
             assert all(c.description for c in getattr(control, "children", [control]))

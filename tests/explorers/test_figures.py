@@ -88,7 +88,7 @@ def test_parity_carries_the_data_and_its_error():
     scratch, tuned, *lines = figure.data
     np.testing.assert_array_equal(scratch.x, reference.ravel())
     np.testing.assert_array_equal(tuned.y, reference.ravel() - 0.5)
-    assert "MAE 2e+03 meV/Å" in scratch.name
+    assert "MAE 2000 meV/Å" in scratch.name
     assert "MAE 500 meV/Å" in tuned.name
     assert scratch.xaxis != tuned.xaxis
     assert len(lines) == 2

@@ -155,7 +155,7 @@ def parity(
     kind = go.Scattergl if len(x) > MANY else go.Scatter
     for k, (name, look) in enumerate(looks([*predictions]).items()):
         error, small = abs(ys[k] - x).mean(), unit.startswith("eV")
-        label = f"{name}: MAE {error * 1000**small:.3g} {'m' * small}{unit}"
+        label = f"{name}: MAE {error * 1000**small:.4g} {'m' * small}{unit}"
         marker = dict(color=look[0], symbol=look[1], size=6, opacity=0.6)
         points = kind(x=x, y=ys[k], name=label, mode="markers", marker=marker)
         figure.add_trace(points, row=1, col=1 if overlay else k + 1)

@@ -45,6 +45,7 @@ class LowData(base.Explorer):
     errors, potential and whether it was stopped.
     """
 
+    row = True
     POINT = ("arm", "n", "seed", "lr", "strategy")
 
     @checked(grid=instance(dict), pool=check, test=check)
