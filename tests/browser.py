@@ -20,6 +20,8 @@ from lab import Server
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from tpainn_lite.course.build import copy_companions
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next(filter(None, map(shutil.which, NAMES)), "")
 CHROMIUM = os.environ.get("CHROMIUM", FOUND)  # `CHROMIUM= make test`: as without one
@@ -67,8 +69,8 @@ def lab(notebook: Path) -> Iterator[Page]:
     The copy lies in a temporary folder; ``page.console`` collects the console's errors.
     """
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as site:
-        for file in [notebook, *notebook.parent.glob("*.svg")]:
-            shutil.copy(file, folder)
+        shutil.copy(notebook, folder)
+        copy_companions(notebook.parent, Path(folder))
         with chromium() as browser:
             page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.add_init_script(PATIENCE)

@@ -32,6 +32,12 @@ LOCAL = re.compile(r"(?<![\w./:])/(?:home|root|Users|private|tmp|usr|opt|var)/\S
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
 KINDS = {"text/plain", "text/markdown", "text/latex", "text/html", "image/png"}
 
+GLOSSARY = (ROOT / "notebooks/glossary.md").read_text("utf-8")
+ENTRIES = {  # as GitHub and the site name a heading -> what it says
+    re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-"): text
+    for head, text in re.findall(r"^## (.+)\n\n(.+)$", GLOSSARY, re.M)
+}
+
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
@@ -163,9 +169,17 @@ def test_links_lead_somewhere_and_say_where(path):
         assert text.strip(), f"{'image without alt' if image else 'link'}: {target}"
         assert text.strip().lower() not in {"here", "link", "this"}, target
         if "://" not in target and not target.startswith(("#", "mailto:")):
-            assert (path.parent / target.split("#")[0]).exists(), target
+            file, _, entry = target.partition("#")
+            assert (path.parent / file).exists(), target
+            assert file != "glossary.md" or entry in ENTRIES, target
     for tag in re.findall(r"<img\b[^>]*>", prose(path)):
         assert re.search(r"alt=['\"]\S", tag), tag
+
+
+def test_the_glossary_is_in_order_and_whole():
+    assert [*ENTRIES] == sorted(ENTRIES)
+    assert len(ENTRIES) == GLOSSARY.count("## ")
+    assert {target[1:] for *_, target in LINK.findall(GLOSSARY)} <= {*ENTRIES}
 
 
 @every

@@ -36,7 +36,8 @@ def lesson() -> nbformat.NotebookNode:
     asleep["text/plain"] = "A blue field"
     outputs = [new_output("display_data", data) for data in (alive, asleep)]
     outputs.append(new_output("stream", name="stdout", text="done"))
-    title = f"# 03 · Squares & more\n\n{COLAB}\n\n[next](04_cubes.ipynb)"
+    links = "[next](04_cubes.ipynb) [pull](glossary.md#l2-sp)"
+    title = f"# 03 · Squares & more\n\n{COLAB}\n\n{links}"
     cells = [new_markdown_cell(text) for text in (title, FORMULAS)]
     cells.append(new_code_cell("draw()", outputs=outputs))
     return new_notebook(cells=cells, metadata={"widgets": {"state": "x" * 10_000}})
@@ -52,6 +53,7 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     assert 'alt="A blue field"' in image
     assert f"data:image/png;base64,{png()}" in image
     assert 'href="04_cubes.html"' in html
+    assert 'href="glossary.html#l2-sp"' in html
     assert "/blob/main/a/03_s.ipynb" in html
     assert "x" * 100 not in html
     scripts = re.findall(r'<script[^>]* src="([^"]+)"', html)
@@ -67,11 +69,15 @@ def written(lesson, tmp_path, monkeypatch):
     monkeypatch.setattr(site, "reference", lambda folder, *_: folder.mkdir())
     (tmp_path / "build/notebooks").mkdir(parents=True)
     nbformat.write(lesson, tmp_path / "build/notebooks/03_squares.ipynb")
+    (tmp_path / "build/notebooks/glossary.md").write_text(
+        "## L2-SP (a pull)\n\nIs one."
+    )
     site.main()
     return tmp_path / "build/site"
 
 
 def test_the_index_names_the_lessons(written):
+    assert 'id="l2-sp-a-pull"' in (written / "glossary.html").read_text()
     index = (written / "index.html").read_text()
     link = '<a href="03_squares.html">Squares &amp; more</a>'
     assert f'<li value="3">{link}</li>' in index

@@ -54,8 +54,7 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
         file = claims.FOLDER / f"{lesson[:2]}.py"
         run = execute(path, environment(write_back), file)
         normalise.save(run.notebook, OUT / "notebooks" / path.name)
-        for picture in path.parent.glob("*.svg"):  # lessons show them
-            guards.write(OUT / "notebooks" / picture.name, picture.read_bytes())
+        copy_companions(path.parent, OUT / "notebooks")
         wrong = claims.problems(run.notebook, run.claims)
         wrong += [run.error] if run.error else []
         if write_back and not wrong:
@@ -69,6 +68,12 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
             results.append({"lesson": lesson} | some)
     _merge(results, timings)
     return problems
+
+
+def copy_companions(folder: Path, into: Path) -> None:
+    """Copy what lessons show or link to: pictures and the glossary."""
+    for path in [*folder.glob("*.svg"), *folder.glob("*.md")]:
+        guards.write(into / path.name, path.read_bytes())
 
 
 def environment(static: bool = False) -> dict[str, str]:

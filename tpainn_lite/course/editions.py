@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
 
-from .. import guards
+from .build import copy_companions
 from .normalise import save
 
 REFUSE = 'raise NotImplementedError("Write it here; the next cell checks it.")'
@@ -72,8 +72,7 @@ def main() -> None:
     paths = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
     for name in ("student", "instructor"):
         folder = Path("build") / name
-        for picture in Path("notebooks").glob("*.svg"):  # lessons show them
-            guards.write(folder / picture.name, picture.read_bytes())
+        copy_companions(Path("notebooks"), folder)
         for path in paths:
             lesson = nbformat.read(path, as_version=4)
             cost = costs.get(path.stem)

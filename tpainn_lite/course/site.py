@@ -23,12 +23,13 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from plotly.offline import get_plotlyjs
 
 from .. import guards
+from . import build
 from .lessons import PLOTLY, WIDGET
 
 CORE = "units guards data datasets molecules water calibrate engine dynamics analysis"
 CORE += " graphs model train tune ridge_head select"
 ROOMS = ("inference", "public", "explorers", "course")
-LESSON_LINK = re.compile(r"(\]\([\w-]+)\.ipynb\)")  # not one to another site
+LINK = re.compile(r"(\]\([\w-]+)\.(?:ipynb|md)([#)])")  # not one to another site
 INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -57,7 +58,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
         for output in cell.get("outputs", []):
             if "data" in output:
                 output.data = nbformat.from_dict(_alive(output.data))
-        cell.source = LESSON_LINK.sub(r"\1.html)", cell.source)
+        cell.source = LINK.sub(r"\1.html\2", cell.source)
     exporter = HTMLExporter(
         template_name="lab",
         template_file="lesson.html.j2",
@@ -67,8 +68,13 @@ def page(notebook: nbformat.NotebookNode) -> str:
     return exporter.from_notebook_node(shown)[0]
 
 
-class _Formulas(IPythonRenderer):
-    """Formulas as MathML, which browsers draw, and read aloud, by themselves."""
+class _Renderer(IPythonRenderer):
+    """Formulas as MathML, which browsers read aloud; headings named as on GitHub."""
+
+    def heading(self, text: str, level: int, **_: str) -> str:
+        name = re.sub(r"<[^>]*>|[^\w\- ]", "", text.lower()).replace(" ", "-")
+        link = f'<a class="anchor-link" href="#{name}">¶</a>'
+        return f'<h{level} id="{name}">{text}{link}</h{level}>'
 
     def block_math(self, body: str) -> str:
         return latex2mathml.converter.convert(body, display="block")
@@ -78,7 +84,7 @@ class _Formulas(IPythonRenderer):
 
 
 def _html(markdown: str) -> str:
-    return MarkdownWithMath(renderer=_Formulas(escape=False)).render(markdown)
+    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
 
 
 def _alive(data: dict) -> dict:
@@ -118,8 +124,12 @@ def main() -> None:
     if not paths:
         raise SystemExit("build/notebooks: holds no lesson; run make tutorial first")
     guards.write(site / "plotly.js", get_plotlyjs())
-    for picture in built.glob("*.svg"):
-        guards.write(site / picture.name, picture.read_bytes())
+    build.copy_companions(built, site)
+    for text in site.glob("*.md"):
+        cells = [nbformat.v4.new_markdown_cell(text.read_text("utf-8"))]
+        html = page(nbformat.v4.new_notebook(cells=cells))
+        guards.write(site / f"{text.stem}.html", html)
+        text.unlink()
     lessons = ""
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
