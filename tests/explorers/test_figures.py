@@ -139,3 +139,16 @@ def test_histogram_is_a_density_over_common_bins():
 def test_bad_input_is_refused_in_words(function, values, words):
     with pytest.raises(ValueError, match=words):
         getattr(figures, function)(*values, "E", "eV")
+
+
+def test_a_waterfall_has_the_factor_of_each_step():
+    errors = {"naive": 80.0, "references": 20.0, "pretrained": 25.0, "tuned": 5.0}
+    figure = figures.waterfall(errors, "energy error", "kcal/mol")
+    ends = [(bar.base[0], bar.base[0] + bar.y[0]) for bar in figure.data]
+    assert ends == [(20, 80), (25, 20), (5, 25), (5, 80)]
+    factors = ["÷ 4", "× 1.2", "÷ 5", "÷ 16"]
+    assert [bar.text for bar in figure.data] == factors
+    assert [bar.x[0] for bar in figure.data] == [*errors][1:] + ["total"]
+    assert figure.layout.yaxis.type == "log"
+    with pytest.raises(ValueError, match="two positive errors or more"):
+        figures.waterfall({"naive": 80.0, "best": 0.0}, "E", "kcal/mol")

@@ -205,6 +205,30 @@ def bars(
     return figure
 
 
+def waterfall(errors: Mapping[str, float], quantity: str, unit: str) -> go.Figure:
+    """Draw by which factor each step lowers an error, on a logarithmic axis.
+
+    `errors`: what was added last -> error in `unit` from then on, of the first: before
+    anything was added. A bar reaches from the error before a step to that after it.
+    """
+    names = [*errors]
+    (values,) = _arrays("errors", [[*errors.values()]])
+    if len(values) < 2 or values.min() <= 0:
+        raise refusal("errors", "two positive errors or more", errors)
+    figure = go.Figure(layout=dict(template=TEMPLATE, showlegend=False))
+    for name, old, new in zip(names[1:], values, values[1:], strict=False):
+        colour = LOOKS[2 if new <= old else 1][0]  # lower: green
+        how = dict(name=name, marker_color=colour, insidetextfont_color="black")
+        factor = f"÷ {old / new:.2g}" if new <= old else f"× {new / old:.2g}"
+        figure.add_bar(x=[name], base=[new], y=[old - new], text=factor, **how)
+    figure.add_bar(x=["total"], base=[values[-1]], y=[values[0] - values[-1]])
+    total = f"÷ {values[0] / values[-1]:.2g}"
+    grey = dict(marker_color="#767676", insidetextfont_color="black")
+    figure.data[-1].update(name="total", text=total, **grey)
+    figure.update_layout(title=f"{names[0]}: {values[0]:.3g} {unit}")
+    return figure.update_yaxes(LOG, title=f"{quantity} ({unit})")
+
+
 def _arrays(name: str, values: Sequence) -> list[np.ndarray]:
     needed = "arrays of one size, not empty, of finite numbers"
     try:
