@@ -82,7 +82,8 @@ class Calibration(base.Explorer):
         sizes = [n for n in sorted(SIZES + BETWEEN) if n <= most] or [most]
         first = 30 if 30 in sizes else sizes[-1]
         self.n = SelectionSlider(options=sizes, value=first, description="Labels n")
-        self.terms = Dropdown(options=calibrate.TERMS, description="Terms")
+        terms = dict(options=calibrate.TERMS, value=calibrate.TERMS[-1])
+        self.terms = Dropdown(**terms, description="Terms")
         self.prior = Dropdown(options=[*PRIORS], description="Prior")
         self.cheap = Dropdown(options=[*self._energies], description="Cheap energy")
         self.seed = IntSlider(0, 0, 9, description="Draw")
