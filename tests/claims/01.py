@@ -1,77 +1,76 @@
 """Claims of lesson 01, checked in its kernel after its last cell."""
 
 claim(
-    "We run ethanol at three temperatures.",
-    len(measured) == 3
-    and all(abs(found / T - 1) < 0.1 for T, found in measured.items()),
+    "labels more than a hundred structures while quantum chemistry labels one",
+    10 * rate > 100,  # of ten seconds, on what other work leaves of the core
+)
+claim("We run ethanol at three temperatures.", len(runs) == 3)
+mean_K = {T: float(dynamics.temperatures(run).mean()) for T, run in runs.items()}
+claim("tremble at 300 K", all(abs(found / T - 1) < 0.1 for T, found in mean_K.items()))
+
+
+def turns(run):
+    """Count changes of sign of the C-C-O-H angle (degrees) between 90 and 270."""
+    angle = np.array([a.get_dihedral(0, 1, 2, 8) for a in run])
+    side = np.digitize(angle, (120, 240))  # three places of the hydrogen
+    return int((np.diff(side) != 0).sum())
+
+
+claim(
+    "At 1000 K it turns around the C-O bond again and again.",
+    turns(runs[1000]) > 2 * turns(runs[300]) and turns(runs[1000]) > 20,
+)
+each = {T: above[T].mean() / (vibrations * units.KB * T / 2) for T in runs}
+claim("has 3*N* - 6 vibrations", vibrations == 21)
+claim("each would hold kT/2 of potential energy", 0.9 < min(each.values()))
+claim("(k is 8.62 × 10⁻⁵ eV/K.)", abs(units.KB - 8.62e-5) < 5e-8)
+claim("and a few per cent more", all(1.0 < ratio < 1.15 for ratio in each.values()))
+claim(
+    "a temperature between 300 and 1000 K",
+    all(300 <= a.info["temperature"] <= 1000 for a in classical),
 )
 claim(
-    "each holds kT/2 of potential energy on average if it is a spring",
-    0.8 < above[300].mean() / expected[300] < 1.3,
+    "We keep ten structures of each run, 25 fs apart.",
+    len(classical) == 10 * (count - refused) and often["spacing"] == 25,
+)
+claim("The first 250 fs are left out", often["equilibration"] == 250)
+claim(
+    "Hydrogen feels the smallest forces.",
+    spread["H"] < 0.8 * min(spread[e] for e in "CNO"),
 )
 claim(
-    "each molecule gets its own temperature between 300 and 1000 K, and a short run "
-    "from which we keep ten structures",
-    len(classical) >= 2000 and len(classical) == 10 * (count - refused),
-)
-claim(
-    "A force field makes and labels a hundred structures or so a second on one core",
-    rate > 10,  # what other work leaves of the core
-)
-claim(
-    "hydrogen is light and sits at the end of a single bond, so it feels less force",
-    by_element["H"].std() < min(by_element[z].std() for z in "CNO"),
-)
-claim(
-    "The means of different molecules differ far more than the energy ever changes "
-    "within one.",
+    "differ several times more than the energy of one molecule does in a run",
     between.std() > 3 * within.std(),
 )
+claim("mean size of about 940 meV/Å", abs(rows["all"]["mean size"] - 940) < 10)
+share = rows["all"]["MAE"] / rows["all"]["mean size"]
+claim("is about a quarter of the mean size", 0.23 < share < 0.3)
+claim("have an error of about a quarter of their size", 0.23 < share < 0.3)
 claim(
-    "The mean absolute error is about 0.3 eV/Å where the forces themselves are about "
-    "1 eV/Å.",
-    0.2 < np.abs(F_mmff - F_dft).mean() < 0.35 and 0.8 < np.abs(F_dft).mean() < 1.2,
+    "Hydrogen is described well.",
+    rows["H"]["MAE"] < 0.5 * min(rows[e]["MAE"] for e in "CNO"),
 )
 claim(
-    "Hydrogen is described well; carbon, nitrogen and oxygen, with their double bonds "
-    "and rings, less so.",
-    rows["H"]["MAE"] < 0.5 * min(rows[element]["MAE"] for element in "CNO"),
+    "from top (smallest error) to bottom",
+    [*order] == sorted(order, key=errors.__getitem__),
 )
+claim("a cloud, not a line", np.corrcoef(left_dft, left_field)[0, 1] < 0.7)
 claim(
-    "MMFF94's forces correlate with DFT's at better than 0.9, with an error of about "
-    "0.3 eV/Å",
-    np.corrcoef(F_mmff.ravel(), F_dft.ravel())[0, 1] > 0.9,
+    "Subtracting MMFF94 from the DFT energies does not make the rest smaller.",
+    np.abs(left_over).mean() > np.abs(left_dft).mean(),
 )
-claim("A cloud.", np.corrcoef(left_dft, left_mmff)[0, 1] < 0.7)
-claim(
-    "Subtracting MMFF94's energy from the quantum energy is no help in predicting the "
-    "rest.",
-    subtracted > 0.9 * without,
-)
-near = (r_dft > 0.89) & (r_dft < 1.11)
+claim("has the DFT energies up to 2 Å", abs(r_dft.max() - 2) < 0.01)
+at = dict(zip(distance.round(2), scan, strict=True))
+near = [
+    (at[r], e) for r, e in zip(r_dft.round(2), e_dft, strict=True) if 0.89 < r < 1.11
+]
 claim(
     "Near the minimum the two agree.",
-    max(abs(stretched(r) - e) for r, e in zip(r_dft[near], e_dft[near], strict=True))
-    < 0.1,
+    len(near) == 5 and max(abs(a - b) for a, b in near) < 0.1,
 )
 claim(
-    "At 1.6 Å the force field already asks for more energy than a broken bond costs, "
-    "and at 3 Å for more than a hundred times as much",
-    stretched(1.6) > 4.5 and stretched(3.0) > 100 * 4.5,
+    "At 1.6 Å MMFF94 asks for more than a broken bond costs", at[1.55] > 4.5 > at[1.5]
 )
-claim("They stop at 2 Å", abs(r_dft.max() - 2) < 0.01)
-claim("The temperature should stay near 300 K", abs(T_liquid.mean() - 300) < 20)
-peak = np.histogram(oh, bins=np.arange(0.8, 3.0, 0.02))
-farther = peak[1][:-1] > 1.5
-claim(
-    "the bonds of a molecule near 1.03 Å, and hydrogen bonds to its neighbours near "
-    "1.8 Å",
-    1.01 < bond < 1.06
-    and 1.65 < peak[1][:-1][farther][peak[0][farther][:25].argmax()] < 1.95,
-)
-claim("no hydrogen has changed its oxygen", strangers == 0)
-claim(
-    "(The outermost bars collect everything beyond ±0.3 eV.)",
-    max(np.abs(part).max() for part in parts.values()) <= 0.3,
-)
-claim("at the relaxed length (0.972 Å)", abs(r0 - 0.972) < 0.001)
+claim("about twice its length", 1.9 < 2 / r_dft[e_dft.argmin()] < 2.2)
+claim("at 2 Å for eight times as much", 7.7 < at[2.0] / 4.5 < 8.3)
+claim("12 × 0.0259 eV = 0.31 eV", abs(12 * units.KB * 600 / 2 - 0.31) < 0.005)
