@@ -22,7 +22,7 @@ claim(
 )
 each = {T: above[T].mean() / (vibrations * units.KB * T / 2) for T in runs}
 claim("has 3*N* - 6 vibrations", vibrations == 21)
-claim("each would hold kT/2 of potential energy", 0.9 < min(each.values()))
+claim("each would hold kT/2 of potential energy", min(each.values()) > 0.9)
 claim("(k is 8.62 × 10⁻⁵ eV/K.)", abs(units.KB - 8.62e-5) < 5e-8)
 claim("and a few per cent more", all(1.0 < ratio < 1.15 for ratio in each.values()))
 claim(
