@@ -35,6 +35,12 @@ MOST = 5  # curves in the figure
 FIRST = ("tuned", "scratch", "scratch, 5x longer", "zero-shot", "MMFF94")
 
 
+def origin(row: dict) -> tuple[str, str]:
+    """Tell the arm of `tune` that a row of a grid is, and the name of its teacher."""
+    arm, _, teacher = row["arm"].partition(", ")
+    return arm.partition(" for ")[0], teacher  # "for energies" is a choice of settings
+
+
 class LowData(base.Explorer):
     """Error against the number of labels, from the shipped grid and trained live.
 
@@ -68,19 +74,11 @@ class LowData(base.Explorer):
         """
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
-        self._curves, self._rows = {}, {}  # curve -> arm, name of its teacher
-        self._configs: dict[str, dict[int, FitConfig]] = {}  # curve -> n -> settings
-        known = grid["configs"]
+        self._rows: dict[tuple, dict] = {}
         for row in grid["rows"]:
-            curve = datasets.arm_name(row, known["tuned"]["steps"])
-            arm, _, named = row["arm"].partition(", ")
-            arm = arm.partition(" for ")[0]  # "for energies" is a choice of settings
-            how = row.get("config") or known.get(arm, known["tuned"])
-            how = replace(FitConfig(**how), steps=row["steps"])
-            self._curves[curve] = arm, named
-            self._configs.setdefault(curve, {})[row["n"]] = how
+            curve = datasets.arm_name(row, grid["configs"]["tuned"]["steps"])
             self._rows.setdefault((curve, row["n"], row["seed"]), row)
-        named = {teacher for _, teacher in self._curves.values()}
+        named = {origin(row)[1] for row in grid["rows"]}
         if missing := sorted(named - {*self._teachers}):
             raise ValueError(f"others: needs potentials for {missing}, which arms name")
         self.stars: list[dict] = []
@@ -102,7 +100,7 @@ class LowData(base.Explorer):
             return self.training
         pool, test, atomic_energies = self._data
         point = {name: getattr(self, name).value for name in self.POINT}
-        arm, teacher = self._curves[point["arm"]]
+        arm, teacher = origin(self._nearest())
         if arm not in tune.ARMS:
             needed = f"one of {tune.ARMS} to train here"
             raise ValueError(f"arm: needs {needed}, got {arm!r}")
@@ -152,17 +150,17 @@ class LowData(base.Explorer):
     def _make_controls(self) -> dict:
         """Make them, and return the sentence of each."""
         self.quantity = Dropdown(options=[*QUANTITIES], description="Quantity")
-        names = dict.fromkeys([*FIRST, *reversed(self._curves)])
-        first = [name for name in names if name in self._curves]
+        names = [curve for curve, *_ in self._rows]
+        first = [*dict.fromkeys(c for c in [*FIRST, *reversed(names)] if c in names)]
         how = dict(rows=MOST, description="Curves")
         self.curves = SelectMultiple(options=first, value=first[:MOST], **how)
         self.arm = Dropdown(options=first, description="Arm")
         sizes = sorted({row["n"] for row in self._grid["rows"]})
         self.n = Dropdown(options=sizes, description="Labels n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
-        configs = [c for by_n in self._configs.values() for c in by_n.values()]
-        rates = sorted({*RATES, *(config.lr for config in configs)})
-        self.lr = Dropdown(options=rates, description="Rate")
+        own = {row["config"]["lr"] for row in self._rows.values() if row.get("config")}
+        own |= {config["lr"] for config in self._grid["configs"].values()}
+        self.lr = Dropdown(options=sorted(own.union(RATES)), description="Rate")
         self._own_rate()
         for control in (self.arm, self.n):
             control.observe(self._own_rate, "value")
@@ -183,10 +181,16 @@ class LowData(base.Explorer):
     def _own_rate(self, _=None) -> None:
         self.lr.value = self._config().lr
 
+    def _nearest(self) -> dict:
+        """Find a row of the arm at n, or at the nearest size that it has."""
+        rows = [row for (arm, *_), row in self._rows.items() if arm == self.arm.value]
+        return min(rows, key=lambda row: abs(math.log(row["n"] / self.n.value)))
+
     def _config(self) -> FitConfig:
-        """Find the settings of the arm's curve at n, or at the nearest size it has."""
-        by_n, n = self._configs[self.arm.value], self.n.value
-        return by_n[min(by_n, key=lambda size: abs(math.log(size / n)))]
+        """Find the settings of the arm's curve at n."""
+        row, known = self._nearest(), self._grid["configs"]
+        how = row.get("config") or known.get(origin(row)[0], known["tuned"])
+        return replace(FitConfig(**how), steps=row["steps"])
 
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
         """Return n and the grid's error at the chosen point, if it has that point."""
@@ -218,7 +222,7 @@ class LowData(base.Explorer):
             words = {"Chosen point": "not in the grid; press Train this point"}
             if chosen:
                 words["Chosen point"] = f"{chosen[0][1]:.4g} {unit}"
-            if self._curves[self.arm.value][0] in TRAINED:
+            if origin(self._nearest())[0] in TRAINED:
                 words["Settings of this curve"] = (
                     f"{how.steps} steps, rate {how.lr:g}, pull {how.l2_sp:g} / n, "
                     f"weight of energies {how.energy_weight:g}"
