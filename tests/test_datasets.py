@@ -36,7 +36,8 @@ def test_only_names_and_cards_open_doors():
         datasets.atomic_energies("molecules-grid")
     for call, words in (
         (lambda: datasets.runs("water-dft-grid"), "name: needs a card .*'file'"),
-        (lambda: datasets.learning_curves({}, "force_mae"), "grid, quan.*'rows'"),
+        (lambda: datasets.learning_curves({}, "force_mae"), "grid: .*'rows'"),
+        (lambda: datasets.steps_of({"rows": [{}]}), "grid: .*'steps'"),
         (lambda: datasets.learning_curves(GRID, "x"), "quantity: .*'x'"),
         (lambda: datasets.arm_name({"arm": "tuned"}, 3), "row: .*'steps'"),
         (lambda: datasets.unpacked(b"PK"), "content: is no packed run"),

@@ -156,6 +156,15 @@ def arm_name(row: dict, budget: int) -> str:
         return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
 
 
+@checked(grid=instance(dict))
+def steps_of(grid: dict) -> int:
+    """Find the budget of a grid: the steps of its settings, else of its shortest row."""
+    with _entries("grid"):
+        steps = [row["steps"] for row in grid["rows"] if row["steps"] > 0]
+        tuned = (grid.get("configs") or {}).get("tuned")
+        return tuned["steps"] if tuned else min(steps, default=1)
+
+
 @checked(grid=instance(dict), quantity=text)
 def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """Collect arm -> (4, sizes): n, and mean, lowest and highest error over the seeds.
@@ -164,9 +173,9 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """
     cells = defaultdict(lambda: defaultdict(list))
     with _entries("grid, quantity"):
+        budget = steps_of(grid)
         for row in grid["rows"]:
-            arm = arm_name(row, grid["configs"]["tuned"]["steps"])
-            cells[arm][row["n"]].append(row[quantity])
+            cells[arm_name(row, budget)][row["n"]].append(row[quantity])
     curves = {}
     for arm, sizes in cells.items():
         rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]

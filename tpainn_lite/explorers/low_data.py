@@ -76,7 +76,7 @@ class LowData(base.Explorer):
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
         self._rows: dict[tuple, dict] = {}
         for row in grid["rows"]:
-            curve = datasets.arm_name(row, grid["configs"]["tuned"]["steps"])
+            curve = datasets.arm_name(row, datasets.steps_of(grid))
             self._rows.setdefault((curve, row["n"], row["seed"]), row)
         named = {origin(row)[1] for row in grid["rows"]}
         if missing := sorted(named - {*self._teachers}):
@@ -189,7 +189,7 @@ class LowData(base.Explorer):
     def _config(self) -> FitConfig:
         """Find the settings of the arm's curve at n."""
         row, known = self._nearest(), self._grid["configs"]
-        how = row.get("config") or known.get(origin(row)[0], known["tuned"])
+        how = row.get("config") or known.get(origin(row)[0]) or known.get("tuned", {})
         return replace(FitConfig(**how), steps=row["steps"])
 
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
