@@ -19,6 +19,7 @@ from conftest import REFERENCES, SMALL
 
 from tpainn_lite import (
     calibrate,
+    data,
     datasets,
     dynamics,
     model,
@@ -49,7 +50,8 @@ INNER = {  # no doors, and why
     " tune.ReferenceWarning explorers.parity.Values calibrate.MoleculeModel"
     " calibrate.Counted calibrate.Counted.take",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
-    " graphs.collate graphs.pair_forces graphs.radials graphs.filter_weights"
+    " graphs.collate graphs.pair_forces graphs.pair_stress graphs.radials"
+    " graphs.filter_weights"
     " graphs.message_passing graphs.pairwise graphs.padded graphs.graphs_of"
     " graphs.best_device graphs.finite graphs.Samples graphs.Samples.batch"
     " model.RandomFeatures model.RandomFeatures.forward model.Head model.Head.forward"
@@ -68,13 +70,14 @@ INNER = {  # no doors, and why
     " public.unpack.plain"
     " public.labels.energy_and_length public.labels.named_units"
     " public.xyz.frames_of public.xyz.units_of public.doubts.lengths"
-    " public.labels.labels_of public.labels.all_values"
+    " public.labels.labels_of public.labels.all_values public.labels.stress_of"
     " public.formats.npz"
     " public.formats.commented public.formats.deepmd public.formats.database"
     " data.DataWarning data.result public.labels.keys_of",
     "called by ASE": "model.EnergyForcesCalculator.calculate",
     "steps of a public function beside them": "train.one_thread"
-    " molecules.force_field public.formats.water_frames public.formats.water_split",
+    " molecules.force_field model.digest public.formats.water_frames"
+    " public.formats.water_split",
     "test_download.py, test_formats.py have servers and files": "public.download.load"
     " public.formats.water_blocks public.qm9.qm9 public.qm9.qm9_molecule"
     " public.qm9.qm9pack",
@@ -156,7 +159,9 @@ def _tables() -> dict[str, dict]:
     runs = datasets.SHIPPED / "water-tuned-8-nvt-300K-0.npz"
     any_room |= dict(content=runs.read_bytes(), arm="tuned", cheap=y, progress=False)
     any_room |= dict(atomic_energies=dict(PRIOR), prior=PRIOR, known=dict(PRIOR))
-    any_room |= dict(forces=True, labelled=True, card={"a": 1}, difference=None)
+    any_room |= dict(
+        forces=True, stress=True, labelled=True, card={"a": 1}, difference=None
+    )
     any_room |= dict(on_epoch=lambda potential, rows: None, how=None, graphs=None)
     curve = np.linspace(1, 5, 20)
     named = dict(r=curve, g=np.ones(20), curves={"a": (curve, curve)})
@@ -184,6 +189,7 @@ def _files(folder: Path, ethanols, small, delta) -> dict:
 def arguments(folder: Path) -> dict[str, dict]:
     """Make good arguments, by name: of all, of a room, or of a door."""
     ethanols, box, run = copy.deepcopy(_frames())
+    stressed = data.with_labels(box, 0.0, None, np.ones(6))
     ethanol, mmff94 = ethanols[0], molecules.mmff94("CCO")
     fresh = model.Potential(SMALL, REFERENCES, seed=1).eval()
     small = tune.with_references(fresh, ethanols, PRIOR)
@@ -251,7 +257,9 @@ def arguments(folder: Path) -> dict[str, dict]:
         ),
         "calibrate.MoleculeModel.energies": dict(cheap=np.zeros(4)),
         "calibrate.water": dict(frames=run[:1]),
-        "data.with_labels": dict(energy=1.0, forces=np.ones((9, 3))),
+        "data.with_labels": dict(energy=1.0, forces=np.ones((9, 3)), stress=np.ones(6)),
+        "data.stress_of": dict(atoms=stressed, where=None),
+        "model.Potential.stresses": dict(frames=[stressed]),
         "data.cell_of": dict(atoms=box),
         "data.label": dict(potential=mmff94),
         "data.labels": dict(where=None),

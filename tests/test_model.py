@@ -16,7 +16,9 @@ import schnetpack.properties as P
 import torch
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.fd import calculate_numerical_stress
 from ase.optimize import BFGS
+from ase.stress import voigt_6_to_full_3x3_stress
 from conftest import REFERENCES, SMALL
 from schnetpack.atomistic import Forces, PairwiseDistances
 from schnetpack.model import NeuralNetworkPotential
@@ -76,6 +78,33 @@ def test_forces_are_the_derivative(potential, numeric_forces, request, name):
     numeric = numeric_forces(potential.energy_forces, atoms, chosen=[0, 2, 5])
     np.testing.assert_allclose(forces[[0, 2, 5]], numeric, rtol=0, atol=1e-6)
     np.testing.assert_allclose(forces.sum(0), 0, atol=1e-10)
+
+
+def test_stress_is_the_derivative_by_strain(potential, ice):
+    """By ASE's numbers: its order, its sign, and its volume."""
+    (found,) = potential.stresses([ice])
+    ice.calc = potential.calculator()
+    numeric = calculate_numerical_stress(ice, 1e-5, force_consistent=False)
+    np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-9)
+    assert np.abs(found).min() > 1e-6  # eV/Å³, each of six
+
+
+def test_stress_of_a_larger_box_and_in_a_batch(potential, ice):
+    (alone,) = potential.stresses([ice])
+    graphs = [graph(a, 4.0) for a in (ice, molecule("H2O"), ice * (2, 1, 1))]
+    *_, stress = potential(collate(graphs, torch.float64), stress=True)
+    full = voigt_6_to_full_3x3_stress(alone)
+    np.testing.assert_allclose(stress[0], full, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(stress[2], full, rtol=0, atol=1e-12)
+    assert not stress[1].any()  # nothing holds an open structure
+
+
+def test_what_has_no_stress(potential, ethanol, ice):
+    with pytest.raises(ValueError, match="frames: needs boxes.*got Atoms"):
+        potential.stresses([ice, ethanol])
+    ice.numbers[0] = 9
+    with pytest.raises(ValueError, match=r"\[9\] are unknown"):
+        potential.stresses([ice])
 
 
 def test_periodic_images(potential, ice, rng):
@@ -430,7 +459,7 @@ def redone(**changes):
         header = json.loads(content[8 : 8 + size])["__metadata__"]
         about = json.loads(header[model.KEY]) | changes
         del about["sha256"]
-        about["sha256"] = model._digest(state, about)
+        about["sha256"] = model.digest(state, about)
         return safetensors.torch.save(state, {model.KEY: json.dumps(about)})
 
     return redo

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tpainn_lite import analysis, datasets, molecules
+from tpainn_lite import analysis, datasets, molecules, train
 from tpainn_lite.data import check
 from tpainn_lite.reproduce import molecule_labels, water_labels
 from tpainn_lite.reproduce.cards import nearest
@@ -144,6 +144,10 @@ def test_water_covers_what_it_should_and_its_noise_is_low():
     assert np.quantile(lengths, 0.999) > 1.09
     assert {a.info["model"] for a in frames} == set(water_labels.water.MODELS)
     assert all(len(a) == 96 and np.isfinite(a.get_stress()).all() for a in frames)
+    tuned = train.evaluate(datasets.checkpoint("water-tuned-80"), frames[::40])
+    assert (
+        tuned.stress_mae < 100
+    )  # MPa, never shown one: unit, sign and order are ASE's
     noise = datasets.card("water-dft")["noise_meV_per_A"]
     assert len(noise) == 2
     assert max(noise) <= 15

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
+from ase.stress import voigt_6_to_full_3x3_stress
 from conftest import REFERENCES, SMALL
 from tqdm import tqdm
 
@@ -139,6 +140,80 @@ def test_one_step_by_hand(start, ethanols):
     dF = np.concatenate(forces) - np.concatenate([a.get_forces() for a in ethanols])
     expected = 0.3 * (dE**2).mean() + 0.7 * (dF**2).mean()
     assert history.rows[0]["loss"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.fixture
+def boxes(ice):
+    """Four boxes, labelled by another potential of the same references."""
+    teacher, frames = Potential(SMALL, REFERENCES, seed=7).double().eval(), []
+    for seed in range(4):
+        atoms = ice.copy()
+        atoms.rattle(0.05, seed=seed)
+        (energy,), (forces,) = teacher.predict([atoms])
+        frames.append(with_labels(atoms, energy, forces, *teacher.stresses([atoms])))
+    return frames
+
+
+STRESS = FitConfig(steps=1, batch_size=8, force_weight=0.7, stress_weight=20.0)
+
+
+def test_one_step_with_stress_by_hand(boxes):
+    blank = Potential(SMALL, REFERENCES, seed=0).double().eval()
+    known = np.array([a.get_stress(voigt=False) for a in boxes])  # eV/Å³
+    gaps = np.array([*map(voigt_6_to_full_3x3_stress, blank.stresses(boxes))]) - known
+    plain = fit(blank, boxes, replace(STRESS, stress_weight=0.0), seed=0)[1]
+    _, history = fit(blank, boxes, STRESS, seed=0)
+    more = history.rows[0]["loss"] - plain.rows[0]["loss"]
+    assert more == pytest.approx(20 * (gaps**2).mean(), rel=1e-9)
+
+
+def test_stress_alone_is_learnt_and_told(boxes):
+    blank = Potential(SMALL, REFERENCES, seed=0).double().eval()
+    many = dict(steps=150, lr=1e-2, ema_decay=0.9, energy_weight=1e-9)
+    config = replace(STRESS, **many, force_weight=0.0, stress_weight=1e4)
+    tuned, _ = fit(blank, boxes, config, seed=0)
+    assert evaluate(tuned, boxes).stress_mae < 0.2 * evaluate(blank, boxes).stress_mae
+    both = replace(STRESS, steps=2)
+    tuned, history = fit(blank, boxes, both, seed=0, valid=boxes[:2])
+    last = evaluate(tuned, boxes[:2]).stress_mae  # MPa
+    assert history.column("stress_mae")[-1] == pytest.approx(last, rel=1e-9)
+    gaps = tuned.stresses(boxes[:2]) - [a.get_stress() for a in boxes[:2]]
+    assert last == pytest.approx(np.abs(gaps).mean() * 160217.6634, rel=1e-6)
+
+
+def test_without_weight_stress_changes_nothing(boxes, counted):
+    blank, config = (
+        Potential(SMALL, REFERENCES, seed=0).double(),
+        replace(SHORT, steps=2),
+    )
+    tuned, history = fit(blank, boxes, config, seed=0, valid=boxes[:2])
+    assert counted["derivatives"] == 2 + 1
+    assert "stress_mae" not in history.rows[-1]
+    for atoms in boxes:
+        del atoms.calc.results["stress"]
+    assert same(fit(blank, boxes, config, seed=0)[0], tuned)
+    assert evaluate(tuned, boxes).stress_mae is None
+
+
+def test_bad_stresses(start, ethanols, boxes, tmp_path):
+    how = dict(config=STRESS, seed=0)
+    with pytest.raises(ValueError, match="train, frame 0: an open structure has no"):
+        fit(start, ethanols, **how)
+    bare = with_labels(boxes[1], -1.0, np.zeros((6, 3)))
+    with pytest.raises(
+        ValueError, match="frame 1: needs a stress, it is missing; read"
+    ):
+        fit(start, [boxes[0], bare], **how)
+    bare.calc.results["stress"] = np.full(6, np.nan)
+    for call in (lambda: fit(start, [bare], **how), lambda: evaluate(start, [bare])):
+        with pytest.raises(ValueError, match="frame 0, its stress: .*finite"):
+            call()
+    with pytest.raises(ValueError, match=r"stress_weight: needs 0.*got 20\.0"):
+        tune.Delta(start, STRESS)
+    fit(start, boxes, **how, checkpoint=tmp_path / "s.pt")
+    boxes[2].calc.results["stress"] += 1e-6
+    with pytest.raises(ValueError, match="written with other labels;"):
+        fit(start, boxes, **how, checkpoint=tmp_path / "s.pt")
 
 
 KILLED = """
@@ -345,7 +420,7 @@ def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
 def test_early_stopping(start, ethanols, monkeypatch, tmp_path):
     left, real, kept = iter([5.0, 3.0, 4.0, 3.5, 1.0]), train.evaluate, []
 
-    def scripted(potential, frames, forces):
+    def scripted(potential, frames, forces, stress):
         return replace(real(potential, frames), force_mae=next(left))
 
     monkeypatch.setattr(train, "evaluate", scripted)

@@ -4,9 +4,9 @@ Structures are ``ase.Atoms`` (eV, Å); labels ride in their ``SinglePointCalcula
 ASE itself refuses a label that no longer fits (move an atom and it is gone).
 """
 
-import hashlib
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,14 @@ def cell_of(atoms: Atoms) -> np.ndarray | None:
 
 
 @checked(atoms=structure, energy=guards.finite)
-def with_labels(atoms: Atoms, energy: float, forces: np.ndarray | None = None) -> Atoms:
-    """Copy `atoms`, with energy (eV) and any forces (N, 3) (eV/Å) as its labels."""
+def with_labels(atoms: Atoms, energy: float, forces=None, stress=None) -> Atoms:
+    """Copy `atoms` with labels: eV, any forces (N, 3) eV/Å, `stress_of` (6,) eV/Å³."""
     labelled, known = atoms.copy(), {}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
     if forces is not None:
         known["forces"] = guards.array(len(atoms), 3)(forces, "forces").copy()
+    if stress is not None:
+        known["stress"] = guards.array(6)(stress, "stress").copy()
     labelled.calc = SinglePointCalculator(labelled, energy=energy, **known)
     return labelled
 
@@ -125,38 +127,47 @@ def labels(
     `RuntimeError` where an attached calculator fails; `where` names the frame.
     """
     structure(atoms, where)
+    needs = "an energy and forces, and at least one" if forces else "an energy, it"
+    needs += " is missing; label it with data.label(), or"
     found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
-    try:
-        if atoms.calc is None:
-            raise PropertyNotImplementedError
+    with _asking(atoms, where, needs):
         energy = atoms.get_potential_energy()
         if forces and len(atoms) > 1:  # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
-    except Exception as error:  # whatever an attached calculator raises
-        silent = isinstance(error, NotImplementedError) and not str(error)
-        if not (silent or isinstance(error, PropertyNotImplementedError)):
-            said = f"its calculator failed ({type(error).__name__}: {error})"
-            raise RuntimeError(f"{where}: {said}; mend it, or drop it") from error
-        needs = "an energy and forces, and at least one" if forces else "an energy, it"
-        advice = "label it with data.label(), or read a file that has its labels"
-        raise ValueError(f"{where}: needs {needs} is missing; {advice}") from None
     energy = guards.finite(energy, f"{where}, its energy")
     if found is not None:
         found = guards.array(max(len(atoms), 1), 3)(found, f"{where}, its forces")
     return energy, found
 
 
-@checked(frames=structures(0), labelled=flag, forces=flag)
-def digest_of(frames: Sequence[Atoms], labelled=False, forces=True) -> str:
-    """Hash elements, positions and cells (Å), or the labels (eV, eV/Å), as float64."""
-    whole = hashlib.sha256()
-    for k, a in enumerate(frames):
-        with guards.at(f"frames, frame {k}"):
-            structure = a.numbers, a.positions, cell_of(a)
-            for value in labels(a, forces=forces) if labelled else structure:
-                array = np.array([] if value is None else value, float, order="C")
-                whole.update(repr(array.shape).encode() + array.tobytes())
-    return whole.hexdigest()
+@checked(atoms=structure, where=guards.text)
+def stress_of(atoms: Atoms, where: str = "atoms") -> np.ndarray:
+    """Return the stress (6,) eV/Å³ that `atoms` carries; see `labels` for errors.
+
+    In ASE's order, xx, yy, zz, yz, xz, xy, and with ASE's sign: tension is positive.
+    """
+    if not periodic(atoms):
+        raise ValueError(f"{where}: an open structure has no stress; leave it out")
+    with _asking(atoms, where, "a stress, it is missing;"):
+        found = atoms.get_stress(apply_constraint=False)
+    return guards.array(6)(found, f"{where}, its stress")
+
+
+@contextlib.contextmanager
+def _asking(atoms: Atoms, where: str, needs: str) -> Iterator[None]:
+    """Say which label a calculator has not, or that it failed."""
+    try:
+        if atoms.calc is None:
+            raise PropertyNotImplementedError
+        yield
+    except Exception as error:  # whatever an attached calculator raises
+        silent = isinstance(error, NotImplementedError) and not str(error)
+        if not (silent or isinstance(error, PropertyNotImplementedError)):
+            said = f"its calculator failed ({type(error).__name__}: {error})"
+            raise RuntimeError(f"{where}: {said}; mend it, or drop it") from error
+        raise ValueError(
+            f"{where}: needs {needs} read a file that has its labels"
+        ) from None
 
 
 @checked(atoms=structure, cutoff=guards.positive)

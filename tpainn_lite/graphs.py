@@ -5,7 +5,8 @@ Tensors are made from NumPy's arrays, so torch's default type and device do not 
 A graph holds Z (N,), R (N, 3) Å, the pairs idx_i, idx_j (E,) within the cutoff, and for
 periodic structures offsets (E, 3) Å: r_ij = R[j] - R[i] + offsets. A batch holds r_ij
 (E, 3) Å instead, taken in float64: float32 positions far from the origin lose the bond
-lengths. It adds idx_m (N,), the structure of each atom, and n_atoms (B,).
+lengths. It adds idx_m (N,), the structure of each atom, n_atoms (B,) and volume (B,)
+Å³, infinite for open structures.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from . import guards
 from .analysis import neighbours
-from .data import check, labels
+from .data import check, labels, stress_of
 
 Graph = dict[str, torch.Tensor]
+OPEN = torch.from_numpy(np.array(np.inf))  # Å³
 PaiNN = Any  # SchNetPack's: its layers are more than torch.nn.Module tells
 
 
@@ -64,6 +67,7 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
     }
     if atoms.pbc.any():
         g["offsets"] = torch.from_numpy(S @ atoms.cell.array)
+        g["volume"] = torch.from_numpy(np.array(atoms.cell.volume))
     return g
 
 
@@ -101,6 +105,7 @@ def collate(graphs: Sequence[Graph], dtype=torch.float32, to=None) -> Graph:
         "idx_j": torch.cat([g["idx_j"] for g in graphs]) + shift,
         "idx_m": torch.from_numpy(np.arange(len(graphs))).repeat_interleave(sizes),
         "n_atoms": sizes,
+        "volume": torch.stack([g.get("volume", OPEN) for g in graphs]).to(dtype),
     }
     return {key: value.to(to) for key, value in batch.items()} if to else batch
 
@@ -110,6 +115,17 @@ def pair_forces(slope: torch.Tensor, batch: Graph) -> torch.Tensor:
     forces = slope.new_zeros(*slope.shape[:-2], len(batch["Z"]), 3)
     forces = forces.index_add(-2, batch["idx_i"], slope)
     return forces.index_add(-2, batch["idx_j"], -slope)
+
+
+def pair_stress(slope: torch.Tensor, batch: Graph) -> torch.Tensor:
+    """Sum `slope` (E, 3) = dE/dr_ij eV/Å to stresses (B, 3, 3) eV/Å³, tension positive.
+
+    Strain of the cell, and of all positions with it, stretches every r_ij alike.
+    """
+    virial, owner = slope[:, :, None] * batch["r_ij"][:, None], batch["idx_m"]
+    total = slope.new_zeros(len(batch["volume"]), 3, 3)
+    total = total.index_add(0, owner[batch["idx_i"]], virial)
+    return total / batch["volume"][:, None, None]
 
 
 class Graphs(tuple[Atoms, ...]):
@@ -140,21 +156,32 @@ def graphs_of(frames: Sequence[Atoms], cutoff: float) -> list[Graph] | None:
 class Samples(Graphs):
     """Labelled structures ready for training, handed out in batches."""
 
-    def __init__(self, frames, cutoff: float, references, forces=True, name="train"):
-        """Subtract `references` (frames,) eV; refuse frames without a label."""
+    def __init__(
+        self, frames, cutoff, references, forces=True, name="train", stress=False
+    ):
+        """Know `references` (frames,) eV; refuse frames without a label."""
         super().__init__(frames, cutoff, name=name, labelled=False)
         truth = [labels(a, f"{name}, frame {k}", forces) for k, a in enumerate(frames)]
-        self.energies = torch.from_numpy(np.array([e for e, _ in truth]) - references)
+        self.energies = torch.from_numpy(np.array([e for e, _ in truth]))
+        self.references = torch.from_numpy(np.asarray(references, float))
         self.forces = [torch.from_numpy(f) for _, f in truth] if forces else None
+        boxes = enumerate(frames) if stress else ()
+        known = [stress_of(a, f"{name}, frame {k}") for k, a in boxes]
+        full = np.array([*map(voigt_6_to_full_3x3_stress, known)])
+        self.stresses = torch.from_numpy(full) if stress else None
 
     def batch(self, chosen: Sequence[int] | np.ndarray, dtype=torch.float32, to=None):
-        """Return the batch of the `chosen`, energies (B,), forces (N, 3) or None."""
+        """Return the batch of the `chosen`, energies (B,), forces (N, 3) or None.
+
+        With stress also that (B, 3, 3), as fourth.
+        """
         batch = collate([self.graphs[i] for i in chosen], dtype, to)
-        energies = self.energies[chosen].to(to, dtype)
-        if self.forces is None:
-            return batch, energies, None
-        forces = torch.cat([self.forces[i] for i in chosen])
-        return batch, energies, forces.to(to, dtype)
+        truth = [self.energies[chosen] - self.references[chosen], None]
+        if self.forces is not None:
+            truth[1] = torch.cat([self.forces[i] for i in chosen])
+        if self.stresses is not None:
+            truth.append(self.stresses[chosen])
+        return batch, *(x if x is None else x.to(to, dtype) for x in truth)
 
 
 def radials(painn: PaiNN, d: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -20,6 +19,7 @@ import torch
 import torch.utils.data.dataloader as _loader
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 from torch.overrides import TorchFunctionMode
 
 from . import graphs, guards
@@ -93,13 +93,13 @@ def _told(about: dict, sort_keys: bool = True) -> str:
     return json.dumps(about, default=lambda value: value.tolist(), **style)
 
 
-def _digest(state: dict[str, torch.Tensor], about: dict) -> str:
+def digest(state: dict[str, torch.Tensor], about: dict | None = None) -> str:
     """Hash the tensors, with names and shapes, and the description (SHA-256)."""
-    digest = hashlib.sha256(_told(about).encode())
+    whole = hashlib.sha256(_told(about or {}).encode())
     for name, value in sorted(state.items()):
-        digest.update(f"{name} {value.dtype} {[*value.shape]}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        whole.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        whole.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
@@ -113,7 +113,7 @@ def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
         ) from None
     state = {key: value.cpu().contiguous() for key, value in state.items()}
     # one key, as safetensors writes several in any order
-    header = {KEY: _told(about | {"sha256": _digest(state, about)})}
+    header = {KEY: _told(about | {"sha256": digest(state, about)})}
     guards.write(file, safetensors.torch.save(state, header))
 
 
@@ -128,7 +128,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
         about = json.loads(content.metadata()[KEY])
     if about["format"] != FORMAT:
         raise ValueError(f"it has format {about['format']}, not {FORMAT}")
-    if about.pop("sha256") != _digest(state, about):
+    if about.pop("sha256") != digest(state, about):
         raise ValueError("truncated or altered: its SHA-256 is another one")
     return state, about
 
@@ -226,16 +226,21 @@ class Potential(torch.nn.Module):
         """Return where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, batch: Graph, forces=True) -> tuple[torch.Tensor, Any]:
-        """Compute interaction energies (B,) eV and, if `forces`, forces (N, 3) eV/Å."""
-        with torch.set_grad_enabled(forces or torch.is_grad_enabled()):
-            r_ij = batch["r_ij"].detach().requires_grad_(forces)  # (E, 3) Å
+    def forward(self, batch: Graph, forces=True, stress=False) -> tuple:
+        """Compute interaction energies (B,) eV and, if `forces`, forces (N, 3) eV/Å.
+
+        With `stress` also that, (B, 3, 3) eV/Å³, as third; see `graphs.pair_stress`.
+        """
+        with torch.set_grad_enabled(forces or stress or torch.is_grad_enabled()):
+            r_ij = batch["r_ij"].detach().requires_grad_(forces or stress)  # (E, 3) Å
             energy = self.outputs(batch, r_ij)[:, 0]  # (B,)
-            if not forces:
+            if not (forces or stress):
                 return energy, None
             total, keep = energy.sum(), self.training
             (slope,) = torch.autograd.grad(total, r_ij, create_graph=keep)
-        return energy if keep else energy.detach(), graphs.pair_forces(slope, batch)
+        more = [graphs.pair_stress(slope, batch)] if stress else []
+        energy = energy if keep else energy.detach()
+        return energy, graphs.pair_forces(slope, batch), *more
 
     def outputs(self, batch: Graph, r_ij: torch.Tensor) -> torch.Tensor:
         """Sum the read-out over each structure, pairs at `r_ij` (E, 3): (B, outputs).
@@ -261,32 +266,48 @@ class Potential(torch.nn.Module):
         Runs on a GPU where there is one; the weights go back to where they were. Raises
         `FloatingPointError` where the network gives NaN or infinity.
         """
-        cutoff, home = self.config.cutoff, self.device
-        known = graphs.graphs_of(frames, cutoff)
-        if known is None:
-            check(frames, labelled=False)
         references = self.reference_sum(frames)
-        parts = graphs.batches(known or (graph(a, cutoff) for a in frames), batch_atoms)
-        self.to(best_device(home))
-        try:
-            found = [self._arrays(part, forces) for part in parts]
-        finally:
-            self.to(home)
+        found = self._passes(frames, batch_atoms, forces)
         energies = np.concatenate([energy for energy, _ in found]) + references
         pushes = [f for _, part in found for f in part] if forces else []
         graphs.finite(energies, *pushes)
         return energies, pushes if forces else None
 
+    @checked(frames=structures(), batch_atoms=guards.count)
+    def stresses(self, frames: Sequence[Atoms], batch_atoms: int = 250) -> np.ndarray:
+        """Predict the stresses of boxes, (frames, 6) eV/Å³; see `data.stress_of`."""
+        if odd := [a for a in frames if not a.pbc.all()]:
+            raise guards.refusal("frames", "boxes, which alone have a stress", odd[0])
+        self.reference_sum(frames)  # refuses unknown elements
+        found = self._passes(frames, batch_atoms, False, True)
+        full = np.concatenate([stress for _, _, stress in found])
+        return graphs.finite(full_3x3_to_voigt_6_stress(full))[0]
+
+    def _passes(self, frames, batch_atoms: int, *asked: bool) -> list[tuple]:
+        """Compute the `_arrays` of batches of `frames`, on a GPU where there is one."""
+        cutoff, home = self.config.cutoff, self.device
+        known = graphs.graphs_of(frames, cutoff)
+        if known is None:
+            check(frames, labelled=False)
+        parts = graphs.batches(known or (graph(a, cutoff) for a in frames), batch_atoms)
+        self.to(best_device(home))
+        try:
+            return [self._arrays(part, *asked) for part in parts]
+        finally:
+            self.to(home)
+
     @torch.no_grad()
-    def _arrays(self, part: Sequence[Graph], forces=True):
-        """Compute interaction energies and a list of forces, in float64."""
+    def _arrays(self, part: Sequence[Graph], forces=True, stress=False) -> tuple:
+        """Compute interaction energies, a list of forces, any stresses, in float64."""
         was_training = self.training
         self.eval()
-        energy, force = self(collate(part, self.dtype, self.device), forces)
+        found = self(collate(part, self.dtype, self.device), forces, stress)
         self.train(was_training)
         ends = np.cumsum([len(g["Z"]) for g in part])[:-1]
-        split = force is not None and np.split(force.cpu().double().numpy(), ends)
-        return energy.cpu().double().numpy(), split
+        arrays = [x if x is None else x.cpu().double().numpy() for x in found]
+        if forces:
+            arrays[1] = np.split(arrays[1], ends)
+        return tuple(arrays)
 
     def energy_forces(
         self, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray | None = None

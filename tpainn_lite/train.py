@@ -20,9 +20,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from . import guards, units
-from .data import digest_of, labels, split_free_atoms
+from .data import labels, result, split_free_atoms, stress_of
 from .graphs import Samples, best_device
-from .model import Potential
+from .model import Potential, digest
 
 OnEpoch = Callable[[Potential, list[dict]], bool | None]
 POTENTIAL = guards.instance(Potential)
@@ -37,6 +37,7 @@ class FitConfig:
     batch_size: int = 5  # structures
     energy_weight: float = 0.01  # on (eV per structure)²; for large boxes a tenth
     force_weight: float = 0.99  # on (eV/Å)²
+    stress_weight: float = 0.0  # on (eV/Å³)², of boxes
     ema_decay: float = 0.99  # decay of the averaged weights per step; 0: none
     max_grad_norm: float = 10.0  # largest norm of the gradient
     warmup_fraction: float = 0.1  # fraction of the steps with a rising rate
@@ -51,7 +52,8 @@ class FitConfig:
         kinds = dict.fromkeys(("steps", "batch_size", "validate_every"), guards.count)
         size = guards.number(above=0, most=1e9)  # float32 must hold it
         kinds |= dict.fromkeys(("lr", "max_grad_norm"), size)
-        kinds |= dict.fromkeys(("energy_weight", "force_weight"), guards.not_negative)
+        weights = "energy_weight", "force_weight", "stress_weight"
+        kinds |= dict.fromkeys(weights, guards.not_negative)
         kinds |= dict.fromkeys(("ema_decay", "l2_sp"), guards.number(least=0, below=1))
         kinds["warmup_fraction"] = guards.number(above=0, below=1)
         kinds["lr_decay"] = guards.number(least=0, most=1)
@@ -74,7 +76,7 @@ class History:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Errors of a potential on labelled frames; None where forces were not compared."""
+    """Errors of a potential on labelled frames; None for what was not compared."""
 
     energy_mae: float  # meV/atom
     energy_rmse: float  # meV/atom
@@ -82,6 +84,7 @@ class Metrics:
     force_mae: float | None = None  # meV/Å
     force_rmse: float | None = None  # meV/Å
     force_mae_by_element: dict[int, float] | None = None  # meV/Å
+    stress_mae: float | None = None  # MPa, of six components
 
 
 @contextlib.contextmanager
@@ -101,12 +104,18 @@ def _predictor(value: Any, name: str) -> Any:
     return value
 
 
-@guards.checked(potential=_predictor, frames=guards.structures(), forces=guards.flag)
+@guards.checked(
+    potential=_predictor,
+    frames=guards.structures(),
+    forces=guards.flag,
+    stress=guards.flag,
+)
 def evaluate(
-    potential: Potential, frames: Sequence[Atoms], forces: bool = True
+    potential: Potential, frames: Sequence[Atoms], forces=True, stress=True
 ) -> Metrics:
     """Measure the `Metrics` of a potential on labelled frames, or of energies alone.
 
+    Also of `stress` with `forces`, where all frames carry it and `potential` has it.
     Free atoms among the frames do not count. Refuses a frame without its labels.
     """
     frames, _ = split_free_atoms(frames)
@@ -120,7 +129,17 @@ def evaluate(
     dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
     dF, numbers = dF / units.MEV, np.concatenate([a.numbers for a in frames])
     each = {int(z): _mae_rmse(dF[numbers == z])[0] for z in np.unique(numbers)}
-    return Metrics(*_mae_rmse(per_atom), kcal, *_mae_rmse(dF), each)
+    gap = _stress_mae(potential, frames) if stress else None
+    return Metrics(*_mae_rmse(per_atom), kcal, *_mae_rmse(dF), each, gap)
+
+
+def _stress_mae(potential: Potential, frames: Sequence[Atoms]) -> float | None:
+    """Measure the error of stress (MPa) where it can be, in all frames."""
+    boxes = [a for a in frames if a.pbc.all() and result(a, "stress") is not None]
+    if len(boxes) < len(frames) or not hasattr(potential, "stresses"):
+        return None
+    known = [stress_of(a, f"frames, frame {k}") for k, a in enumerate(frames)]
+    return _mae_rmse((potential.stresses(frames) - known) / units.MPA)[0]
 
 
 def _mae_rmse(gaps: np.ndarray) -> tuple[float, float]:
@@ -155,6 +174,16 @@ def moved(before: Potential, after: Potential) -> dict[str, float]:
     return found
 
 
+def _digests(samples: Samples) -> tuple[str, str]:
+    """Hash the structures, and the labels that are learnt, of whatever zero."""
+    parts = {
+        f"{k} {name}": x for k, g in enumerate(samples.graphs) for name, x in g.items()
+    }
+    forces = {str(k): f for k, f in enumerate(samples.forces or [])}
+    stresses = {} if samples.stresses is None else {"stresses": samples.stresses}
+    return digest(parts), digest(forces | stresses | {"energies": samples.energies})
+
+
 class _Run:
     """Everything that must survive a kill: weights, optimiser, schedule, history."""
 
@@ -163,6 +192,7 @@ class _Run:
 
     def __init__(self, potential: Potential, config: FitConfig, seed: int):
         self.config, self.seed = config, seed
+        self.forces, self.stress = config.force_weight > 0, config.stress_weight > 0
         self.home = potential.device  # the result goes back there
         self.potential = copy.deepcopy(potential).to(best_device(self.home)).train()
         self.first = [p.detach().clone() for p in self.potential.parameters()]
@@ -188,23 +218,24 @@ class _Run:
     def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
         """Check `frames` and build their graphs, once; free atoms are left out."""
         frames, _ = split_free_atoms(frames)
-        known, forces = self.potential.reference_sum(frames), self.config.force_weight
-        return Samples(frames, self.potential.config.cutoff, known, forces > 0, name)
+        known, cutoff = (
+            self.potential.reference_sum(frames),
+            self.potential.config.cutoff,
+        )
+        return Samples(frames, cutoff, known, self.forces, name, self.stress)
 
     def identify(self, frames: Samples, valid: Samples | None) -> dict:
         """Return what decides the result: settings, and digests of the inputs."""
-        forces, weights = self.config.force_weight > 0, hashlib.sha256()
-        watched = valid and (digest_of(valid), digest_of(valid, True, forces))
-        for value in self.potential.state_dict().values():
-            weights.update(value.cpu().numpy().tobytes())
+        structures, labelled = _digests(frames)
+        weights = {k: v.cpu() for k, v in self.potential.state_dict().items()}
         return {
             "seed": self.seed,
             **asdict(self.config),
             **asdict(self.potential.config),
-            "other frames": digest_of(frames),
-            "other labels": digest_of(frames, True, forces),
-            "other validation frames": watched,
-            "other first weights": weights.hexdigest(),
+            "other frames": structures,
+            "other labels": labelled,
+            "other validation frames": valid and _digests(valid),
+            "other first weights": digest(weights),
             "other reference energies": self.potential.reference_energies,
         }
 
@@ -258,20 +289,20 @@ class _Run:
         for start in range(0, n, size):
             if self.step >= self.config.steps:
                 break
-            batch, energies, forces = samples.batch(order[start : start + size], *where)
-            losses.append(self.run_step(batch, energies, forces, n))
+            chosen = order[start : start + size]
+            batch, *truth = samples.batch(chosen, *where)
+            losses.append(self.run_step(batch, truth, n))
             bar.update()
         self.epoch += 1
         row = dict(epoch=self.epoch, step=self.step, lr=self.schedule.get_last_lr()[-1])
         self.rows.append(row | {"loss": float(np.mean(losses))})
 
-    def run_step(self, batch, energies, forces, n: int) -> float:
+    def run_step(self, batch, truth: Sequence, n: int) -> float:
         """Take one optimiser step towards `n` structures; return the loss."""
-        config = self.config
-        energy, force = self.potential(batch, forces=config.force_weight > 0)
-        loss = config.energy_weight * (energy - energies).square().mean()
-        if force is not None:
-            loss = loss + config.force_weight * (force - forces).square().mean()
+        config, found = self.config, self.potential(batch, self.forces, self.stress)
+        each = config.energy_weight, config.force_weight, config.stress_weight
+        triples = [t for t in zip(each, found, truth, strict=False) if t[2] is not None]
+        loss = sum(w * (x - y).square().mean() for w, x, y in triples)
         if not torch.isfinite(loss):
             raise self.diverged("loss is")
         self.optimizer.zero_grad()
@@ -304,11 +335,11 @@ class _Run:
         """Note the errors, keep the best weights, in epochs where it is due."""
         if valid is None or not self.due(self.config.validate_every):
             return
-        with_forces = self.config.force_weight > 0
-        errors = evaluate(self.average.module, valid, with_forces)
-        names = ("energy_mae", "force_mae")[: 1 + with_forces]
-        self.rows[-1] |= {name: getattr(errors, name) for name in names}
-        score = getattr(errors, names[-1])
+        errors = evaluate(self.average.module, valid, self.forces, self.stress)
+        names = ("energy_mae", "force_mae", "stress_mae")
+        pairs = ((name, getattr(errors, name)) for name in names)
+        self.rows[-1] |= {name: value for name, value in pairs if value is not None}
+        score = errors.force_mae if self.forces else errors.energy_mae
         self.bad += 1
         if score < self.best["score"]:
             state = copy.deepcopy(self.average.module.state_dict())

@@ -207,6 +207,9 @@ class Delta:
     def __post_init__(self):
         """Refuse what is no such part."""
         guards.settle(self, classical=_source, config=CONFIG, atomic_energies=ENERGIES)
+        if weight := self.config.stress_weight:
+            needs = "0, as no stress of the classical part is known"
+            raise guards.refusal("config, stress_weight", needs, weight)
 
 
 @dataclass(frozen=True)
@@ -333,7 +336,8 @@ def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list
     shift = new.reference_sum(frames) - old.reference_sum(frames)
     known = [labels(a, f"replay, frame {k}") for k, a in enumerate(frames)]
     moved = zip(frames, known, shift, strict=True)
-    return [data.with_labels(a, e + s, f) for a, (e, f), s in moved]
+    stresses = iter([data.result(a, "stress") for a in frames])
+    return [data.with_labels(a, e + s, f, next(stresses)) for a, (e, f), s in moved]
 
 
 @checked(like=POTENTIAL, seed=guards.seed)

@@ -13,6 +13,7 @@ BOHR = units.Bohr  # Å
 NM = units.nm  # Å
 PS = 1000.0  # fs
 MEV = 1e-3  # eV
+MPA = 1e-3 * units.GPa  # eV/Å³
 GRAM_CM3 = 1e-3 * units.kg / (1e-2 * units.m) ** 3  # u/Å³
 KB = units.kB  # eV/K
 ASE_FS = units.fs  # ASE's time unit per fs; velocities of ase.Atoms are Å/ASE_FS

@@ -199,13 +199,36 @@ def test_deuterium_is_heavy_hydrogen(tmp_path, frames):
 
 
 def test_six_components_of_stress_are_a_tensor(tmp_path, boxes):
-    text = xyz(boxes, 'energy={:.10f} stress="1 2 3 4 5 6"').replace("pbc=F", "pbc=T")
-    side = boxes[0].cell[0, 0]
-    lattice = f'Lattice="{side} 0 0 0 {side} 0 0 0 {side}"'
-    path = write(tmp_path / "a.xyz", text.replace("Prop", f"{lattice} Prop"))
+    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress="1 2 3 4 5 6"'))
     found = data.read(path)
     same(found, boxes)
     np.testing.assert_array_equal(found[0].get_stress(), [1, 2, 3, 4, 5, 6])
+
+
+def in_boxes(boxes, header):
+    """Write frames with a cell (Å) and more in the header."""
+    side = boxes[0].cell[0, 0]
+    more = f'Lattice="{side} 0 0 0 {side} 0 0 0 {side}" energy={{:.10f}} {header}'
+    return xyz(boxes, more).replace("pbc=F", "pbc=T")
+
+
+@pytest.mark.parametrize("key", ["virial", "virials", "dft_virial"])
+def test_a_virial_is_minus_stress_times_volume(tmp_path, boxes, key):
+    text = in_boxes(boxes, f'{key}="1 2 3 2 5 6 3 6 9"')
+    with pytest.warns(DataWarning, match=f"stress is minus '{key}' over the volume"):
+        found = data.read(write(tmp_path / "a.xyz", text))
+    six = -np.array([1, 5, 9, 6, 3, 2]) / boxes[0].get_volume()  # eV/Å³
+    np.testing.assert_allclose(data.stress_of(found[0]), six, rtol=1e-12)
+
+
+def test_stress_that_is_none(tmp_path, boxes):
+    two = 'stress="1 2 3 4 5 6" REF_stress="2 2 3 4 5 6"'
+    with pytest.warns(DataWarning, match="left out: 'REF_stress' and 'stress' differ"):
+        data.read(write(tmp_path / "a.xyz", in_boxes(boxes, two)))
+    path = write(tmp_path / "b.xyz", in_boxes(boxes, 'stress="1 2 3 nan 5 6"'))
+    for found in (data.read(path), data.read(path, unit="kcal/mol/Å")):
+        with pytest.raises(ValueError, match="atoms: needs a stress, it is missing"):
+            data.stress_of(found[0])
 
 
 BROKEN = {
@@ -265,10 +288,12 @@ def test_deepmd_folders_are_read(tmp_path, boxes):
         "box": [a.cell.array.ravel() for a in boxes],
         "energy": [a.get_potential_energy() for a in boxes],
         "force": [a.get_forces().ravel() for a in boxes],
+        "virial": [np.arange(9.0)] * len(boxes),
     }.items():
         np.save(folder / "set.000" / f"{name}.npy", np.array(values))
-    same(data.read(folder), boxes)
-    same(data.read(tmp_path), boxes)
+    for path in (folder, tmp_path):
+        with pytest.warns(DataWarning, match="stress is minus 'virial'"):
+            same(data.read(path), boxes)
     (folder / "type_map.raw").unlink()
     with pytest.raises(ValueError, match="system: type_map.raw: needs the elements"):
         data.read(folder)

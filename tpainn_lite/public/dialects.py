@@ -187,20 +187,21 @@ def _frames(path: Path, unit, keys, sign: int, notes: list[str]) -> list[Atoms]:
             )
     energy = source.energy or (unit[0] if unit else 1.0)
     force = source.force or (unit[1] if unit else 1.0)
-    frames = []
+    frames: list[Atoms] = []
+    told: set[str] = set()
+    plain = energy == force == 1  # eV, Å
     for k, (atoms, e, f) in enumerate(labels.labels_of(source.frames, *keys, notes)):
-        stress = atoms.calc and atoms.calc.results.get("stress")
+        stress = labels.stress_of(atoms, told) if plain else None
         atoms.info[ORIGIN] = f"{path.name}, frame {k}"
         if e is None:
             atoms.calc = None
         else:
             constraints = atoms.constraints
             f = None if f is None else f * force * sign
-            atoms = with_labels(atoms, e * energy, f)
+            atoms = with_labels(atoms, e * energy, f, stress)
             atoms.set_constraint(constraints)  # to be counted
-            if stress is not None and energy == 1:
-                atoms.calc.results["stress"] = stress
         frames.append(atoms)
+    notes += sorted(told)
     return frames
 
 

@@ -215,7 +215,7 @@ def deepmd(path: Path) -> Source:
         arrays = {p.stem: np.load(p) for p in folder.glob("*.npy")}
         m = len(arrays["coord"])
         shapes = {"coord": (m, n, 3), "box": (m, 3, 3), "energy": (m,)}
-        shapes |= {"force": (m, n, 3), "real_atom_types": (m, n)}
+        shapes |= {"force": (m, n, 3), "real_atom_types": (m, n), "virial": (m, 3, 3)}
         parts = {k: arrays[k].reshape(shapes[k]) for k in shapes if k in arrays}
         for k in range(m):
             types = parts.get("real_atom_types", np.tile(kinds, (m, 1)))[k].astype(int)
@@ -225,6 +225,8 @@ def deepmd(path: Path) -> Source:
                 atoms.cell, atoms.pbc = parts["box"][k], True
             if "energy" in parts:
                 atoms.info["energy"] = parts["energy"][k]
+            if "virial" in parts:
+                atoms.info["virial"] = parts["virial"][k]
             if "force" in parts:
                 atoms.arrays["forces"] = parts["force"][k][there]
             frames.append(atoms)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from .. import guards
 from ..data import is_free
@@ -13,6 +14,8 @@ from ..units import BOHR, ENERGIES, HARTREE, LENGTHS
 PREFIX = r"(?:(?:ref|dft|qm|true|target|label)_)?"
 ENERGY = re.compile(PREFIX + r"(?:tot_?|total_?)?energ(?:y|ies)", re.I)
 FORCES = re.compile(PREFIX + r"(?:atomic_)?forces?", re.I)
+STRESS = re.compile(PREFIX + r"(?:stress|(virials?))(?:_tensor)?", re.I)
+VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
 UNIT = re.compile(r"(?:(energy|forces?|length|positions?|e|f|r)_)?units?", re.I)
 SAME = 1e-5  # in the file's unit: two keys with one value
 SPELLINGS = {  # in small letters, of the names in `units`
@@ -102,6 +105,26 @@ def labels_of(
     if stars:
         notes.append(f"{len(stars)} energies are no numbers: frames {stars[:5]}.")
     return found
+
+
+def stress_of(atoms: Atoms, notes: set[str]) -> np.ndarray | None:
+    """Find the stress (6,) eV/Å³ of a box, or make it from a virial (eV); else None."""
+    found = {}
+    for key, value in _chosen(all_values(atoms), None, STRESS).items():
+        tensor = np.ravel(value)
+        tensor = tensor[VOIGT] if tensor.size == 6 else tensor
+        number = tensor.size == 9 and tensor.dtype.kind in "if"
+        if number and np.isfinite(tensor).all() and atoms.pbc.all():
+            virial = STRESS.fullmatch(str(key))[1]
+            scale = -1 / atoms.cell.volume if virial else 1.0
+            found[key] = scale * full_3x3_to_voigt_6_stress(tensor.reshape(3, 3))
+            if virial:
+                notes.add(f"The stress is minus {key!r} over the volume, as in QUIP.")
+    first = next(iter(found.values()), None)
+    if all(np.allclose(first, each, rtol=1e-3, atol=SAME) for each in found.values()):
+        return first
+    notes.add(f"The stress is left out: {' and '.join(map(repr, found))} differ.")
+    return None
 
 
 def keys_of(frames: Sequence[Atoms]) -> list[str]:

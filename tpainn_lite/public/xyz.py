@@ -8,13 +8,12 @@ import ase.io
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
-from .labels import named_units
+from .labels import VOIGT, named_units
 
 FORTRAN = re.compile(r"(?<![\w.])([-+]?\d*\.\d+)[dD]([-+]?\d+)(?!\w)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 BEGINS = re.compile(r"\s*\d+[ \t]*\r?\n.*\n\s*[A-Z][a-z]?(?:\s+[-+.\d]+){3}")
 STARS = re.compile(r"\*+|\b(?:none|null)\b", re.I)  # Fortran's, Python's no number
-VOIGT = [0, 5, 4, 5, 1, 3, 4, 3, 2]  # nine components from xx, yy, zz, yz, xz, xy
 ISOTOPES = {"D": 2.014, "T": 3.016}  # u
 
 

@@ -17,7 +17,7 @@ from ase import Atoms
 from .. import data, datasets, tune
 from ..train import evaluate
 from .cards import words
-from .parts import Part, rows_of, slug, sources
+from .parts import Part, rows_of, slug, sources, switched_on
 from .trainings import WATER
 
 HELD_OUT = 4  # every fourth group of the pool
@@ -56,13 +56,13 @@ FILES = {tune.TRIALS: [f"{tune.TRIALS}.json"]}
 
 def parts(name: str) -> dict[str, Part]:
     """List the arms at each size and draw."""
-    found = {}
+    found, rest = {}, asdict(tune.SCRATCH, dict_factory=switched_on)
     for (kind, forces), (candidates, sizes) in TRIALS.items():
         draws = [(seed, n) for n, most in sizes.items() for seed in range(most)]
         for (seed, n), arm in product(draws, candidates):
             task = dict(kind=kind, forces=forces, arm=arm, n=n, seed=seed)
             read, teacher, *how = DATA[kind]
-            settings = candidates[arm], how, HELD_OUT, asdict(tune.SCRATCH)
+            settings = candidates[arm], how, HELD_OUT, rest
             words = kind, "forces" if forces else "energies", arm, n, seed
             found[slug(*words)] = Part(task, (read, teacher), settings)
     return found
