@@ -51,7 +51,7 @@ INNER = {  # no doors, and why
     " calibrate.Counted calibrate.Counted.take",
     "between graph and network, at each step": "graphs.vectors graphs.batches"
     " graphs.collate graphs.pair_forces graphs.pair_stress graphs.radials"
-    " graphs.filter_weights"
+    " graphs.filter_weights graphs.digest graphs.Samples.digests"
     " graphs.message_passing graphs.pairwise graphs.padded graphs.graphs_of"
     " graphs.best_device graphs.finite graphs.Samples graphs.Samples.batch"
     " model.RandomFeatures model.RandomFeatures.forward model.Head model.Head.forward"
@@ -76,7 +76,7 @@ INNER = {  # no doors, and why
     " data.DataWarning data.result public.labels.keys_of",
     "called by ASE": "model.EnergyForcesCalculator.calculate",
     "steps of a public function beside them": "train.one_thread"
-    " molecules.force_field model.digest public.formats.water_frames"
+    " molecules.force_field public.formats.water_frames"
     " public.formats.water_split",
     "test_download.py, test_formats.py have servers and files": "public.download.load"
     " public.formats.water_blocks public.qm9.qm9 public.qm9.qm9_molecule"
@@ -259,7 +259,7 @@ def arguments(folder: Path) -> dict[str, dict]:
         "calibrate.water": dict(frames=run[:1]),
         "data.with_labels": dict(energy=1.0, forces=np.ones((9, 3)), stress=np.ones(6)),
         "data.stress_of": dict(atoms=stressed, where=None),
-        "model.Potential.stresses": dict(frames=[stressed]),
+        "model.Potential.predict": dict(frames=[stressed]),
         "data.cell_of": dict(atoms=box),
         "data.label": dict(potential=mmff94),
         "data.labels": dict(where=None),

@@ -207,7 +207,7 @@ def test_an_instant_head_by_the_same_call(potential, quantum):
     np.testing.assert_array_equal(tuned.predict(quantum)[0], again.predict(quantum)[0])
 
 
-def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
+def test_replay_keeps_what_was_learnt(potential, quantum, ethanols, ice):
     config = FitConfig(steps=200, lr=1e-2, ema_decay=0.9)
     student, _ = tune.autotune(
         potential, ethanols, dict.fromkeys(ATOMS, 0), config, seed=0
@@ -221,6 +221,9 @@ def test_replay_keeps_what_was_learnt(potential, quantum, ethanols):
     way = tune.Replay([a.copy() for a in rest], config)
     with pytest.raises(ValueError, match="replay, frame 0"):
         tune.autotune(student, few, ATOMS, way, seed=1)
+    box = data.with_labels(ice, -1.0, np.zeros((6, 3)), np.arange(6.0))
+    (moved,) = tune._moved_zero([box], student, student)
+    np.testing.assert_array_equal(data.stress_of(moved), np.arange(6.0))
 
 
 KINDS_OF = {  # what they are of: a builder

@@ -26,6 +26,7 @@ EnergyForces = Callable[
 eV/Å. Every source of labels, classical, quantum or learned, is one of these."""
 
 PER_ATOM = ("forces", "energies", "stresses", "charges", "magmoms")  # of ASE's labels
+KEY = guards.optional(guards.text)
 CLASH = 0.5  # Å: no chemical bond is shorter (H2 is 0.74 Å)
 
 
@@ -39,10 +40,10 @@ def with_labels(atoms: Atoms, energy: float, forces=None, stress=None) -> Atoms:
     """Copy `atoms` with labels: eV, any forces (N, 3) eV/Å, `stress_of` (6,) eV/Å³."""
     labelled, known = atoms.copy(), {}
     labelled.set_constraint()  # they would show forces on fixed atoms as zero
-    if forces is not None:
-        known["forces"] = guards.array(len(atoms), 3)(forces, "forces").copy()
-    if stress is not None:
-        known["stress"] = guards.array(6)(stress, "stress").copy()
+    wanted = ("forces", forces, (len(atoms), 3)), ("stress", stress, (6,))
+    for name, value, shape in wanted:
+        if value is not None:
+            known[name] = guards.array(*shape)(value, name).copy()
     labelled.calc = SinglePointCalculator(labelled, energy=energy, **known)
     return labelled
 
@@ -118,9 +119,7 @@ def label(frames: Sequence[Atoms], potential) -> list[Atoms]:
 
 
 @checked(where=guards.text, forces=flag)
-def labels(
-    atoms: Atoms, where: str = "atoms", forces: bool = True
-) -> tuple[float, np.ndarray | None]:
+def labels(atoms: Atoms, where="atoms", forces=True) -> tuple[float, np.ndarray | None]:
     """Return energy (eV) and, if `forces`, forces (N, 3) (eV/Å) that `atoms` carries.
 
     Raises `ValueError` where a label is missing, not finite or of another shape,
@@ -128,9 +127,8 @@ def labels(
     """
     structure(atoms, where)
     needs = "an energy and forces, and at least one" if forces else "an energy, it"
-    needs += " is missing; label it with data.label(), or"
     found = np.zeros((1, 3)) if forces else None  # an atom alone feels no force
-    with _asking(atoms, where, needs):
+    with _asking(atoms, where, f"{needs} is missing; label it with data.label(), or"):
         energy = atoms.get_potential_energy()
         if forces and len(atoms) > 1:  # with constraints ASE would set some to zero
             found = atoms.get_forces(apply_constraint=False)
@@ -142,9 +140,9 @@ def labels(
 
 @checked(atoms=structure, where=guards.text)
 def stress_of(atoms: Atoms, where: str = "atoms") -> np.ndarray:
-    """Return the stress (6,) eV/Å³ that `atoms` carries; see `labels` for errors.
+    """Return the stress (6,) eV/Å³ that `atoms` carries, as ASE has it; see `labels`.
 
-    In ASE's order, xx, yy, zz, yz, xz, xy, and with ASE's sign: tension is positive.
+    Its order is xx, yy, zz, yz, xz, xy; tension is positive.
     """
     if not periodic(atoms):
         raise ValueError(f"{where}: an open structure has no stress; leave it out")
@@ -165,9 +163,8 @@ def _asking(atoms: Atoms, where: str, needs: str) -> Iterator[None]:
         if not (silent or isinstance(error, PropertyNotImplementedError)):
             said = f"its calculator failed ({type(error).__name__}: {error})"
             raise RuntimeError(f"{where}: {said}; mend it, or drop it") from error
-        raise ValueError(
-            f"{where}: needs {needs} read a file that has its labels"
-        ) from None
+        needs += " read a file that has its labels"
+        raise ValueError(f"{where}: needs {needs}") from None
 
 
 @checked(atoms=structure, cutoff=guards.positive)
@@ -227,13 +224,7 @@ class DataWarning(UserWarning):
     """Tells what reading a file assumed, left out or doubts."""
 
 
-@checked(
-    energy_key=guards.optional(guards.text),
-    forces_key=guards.optional(guards.text),
-    gradients=flag,
-    labelled=flag,
-    forces=flag,
-)
+@checked(energy_key=KEY, forces_key=KEY, gradients=flag, labelled=flag, forces=flag)
 def read(
     paths: str | Path | Sequence[str | Path],
     *,
@@ -367,9 +358,7 @@ def fit_reference_energies(
         raise ValueError("frames: one of them has no atoms; drop it")
     present = {int(z) for a in frames for z in a.numbers}
     if missing := sorted(present - set(present if prior is None else prior)):
-        raise ValueError(
-            f"prior, atomic_energies: need all elements; missing {missing}"
-        )
+        raise ValueError(f"prior, atomic_energies: add elements: missing {missing}")
     elements = sorted(present if prior is None else prior)
     N = compositions(frames, elements)
     E = guards.array(len(frames))(energies, "energies")

@@ -9,6 +9,7 @@ lengths. It adds idx_m (N,), the structure of each atom, n_atoms (B,) and volume
 Å³, infinite for open structures.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -69,6 +70,15 @@ def graph(atoms: Atoms, cutoff: float) -> Graph:
         g["offsets"] = torch.from_numpy(S @ atoms.cell.array)
         g["volume"] = torch.from_numpy(np.array(atoms.cell.volume))
     return g
+
+
+def digest(state: dict[str, torch.Tensor], about: str = "") -> str:
+    """Hash tensors, with names and shapes, and what else is told (SHA-256)."""
+    whole = hashlib.sha256(about.encode())
+    for name, value in sorted(state.items()):
+        whole.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        whole.update(value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def vectors(g: Graph) -> torch.Tensor:
@@ -164,11 +174,18 @@ class Samples(Graphs):
         truth = [labels(a, f"{name}, frame {k}", forces) for k, a in enumerate(frames)]
         self.energies = torch.from_numpy(np.array([e for e, _ in truth]))
         self.references = torch.from_numpy(np.asarray(references, float))
-        self.forces = [torch.from_numpy(f) for _, f in truth] if forces else None
+        self.forces = [torch.from_numpy(f) for _, f in truth] if forces else []
         boxes = enumerate(frames) if stress else ()
-        known = [stress_of(a, f"{name}, frame {k}") for k, a in boxes]
-        full = np.array([*map(voigt_6_to_full_3x3_stress, known)])
-        self.stresses = torch.from_numpy(full) if stress else None
+        known = (stress_of(a, f"{name}, frame {k}") for k, a in boxes)
+        full = map(voigt_6_to_full_3x3_stress, known)
+        self.stresses = [*map(torch.from_numpy, full)]
+
+    def digests(self) -> tuple[str, str]:
+        """Hash the structures, and the labels that are learnt."""
+        graphs = enumerate(self.graphs)
+        parts = {f"{k} {name}": x for k, g in graphs for name, x in g.items()}
+        truth = enumerate([self.energies, *self.forces, *self.stresses])
+        return digest(parts), digest({f"{k}": x for k, x in truth})
 
     def batch(self, chosen: Sequence[int] | np.ndarray, dtype=torch.float32, to=None):
         """Return the batch of the `chosen`, energies (B,), forces (N, 3) or None.
@@ -177,10 +194,10 @@ class Samples(Graphs):
         """
         batch = collate([self.graphs[i] for i in chosen], dtype, to)
         truth = [self.energies[chosen] - self.references[chosen], None]
-        if self.forces is not None:
+        if self.forces:
             truth[1] = torch.cat([self.forces[i] for i in chosen])
-        if self.stresses is not None:
-            truth.append(self.stresses[chosen])
+        if self.stresses:
+            truth.append(torch.stack([self.stresses[i] for i in chosen]))
         return batch, *(x if x is None else x.to(to, dtype) for x in truth)
 
 

@@ -5,7 +5,6 @@ in Å. The network sees float32 interaction energies; the (large) sum of referen
 energies per element is added in float64, outside.
 """
 
-import hashlib
 import json
 import logging
 import textwrap
@@ -24,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from . import graphs, guards
 from .data import EnergyForces, cell_of, check
-from .graphs import Graph, best_device, collate, graph
+from .graphs import Graph, best_device, collate, digest, graph
 from .guards import checked, element_energies, structures
 
 if not hasattr(_loader, "T_co"):  # SchNetPack 2.0 imports a name that torch renamed
@@ -93,15 +92,6 @@ def _told(about: dict, sort_keys: bool = True) -> str:
     return json.dumps(about, default=lambda value: value.tolist(), **style)
 
 
-def digest(state: dict[str, torch.Tensor], about: dict | None = None) -> str:
-    """Hash the tensors, with names and shapes, and the description (SHA-256)."""
-    whole = hashlib.sha256(_told(about or {}).encode())
-    for name, value in sorted(state.items()):
-        whole.update(f"{name} {value.dtype} {[*value.shape]}".encode())
-        whole.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return whole.hexdigest()
-
-
 def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
     """Write tensors and description to one file: whole or not at all."""
     try:
@@ -113,7 +103,7 @@ def _write(file: Path, state: dict[str, torch.Tensor], about: dict) -> None:
         ) from None
     state = {key: value.cpu().contiguous() for key, value in state.items()}
     # one key, as safetensors writes several in any order
-    header = {KEY: _told(about | {"sha256": digest(state, about)})}
+    header = {KEY: _told(about | {"sha256": digest(state, _told(about))})}
     guards.write(file, safetensors.torch.save(state, header))
 
 
@@ -128,7 +118,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
         about = json.loads(content.metadata()[KEY])
     if about["format"] != FORMAT:
         raise ValueError(f"it has format {about['format']}, not {FORMAT}")
-    if about.pop("sha256") != digest(state, about):
+    if about.pop("sha256") != digest(state, _told(about)):
         raise ValueError("truncated or altered: its SHA-256 is another one")
     return state, about
 
@@ -187,6 +177,7 @@ class PotentialConfig:
 
 
 CONFIG = guards.instance(PotentialConfig)
+FLAGS = dict(forces=guards.flag, stress=guards.flag)
 
 
 class Potential(torch.nn.Module):
@@ -257,44 +248,38 @@ class Potential(torch.nn.Module):
         sums = bound.new_zeros(len(batch["n_atoms"]), bound.shape[1])
         return sums.index_add(0, batch["idx_m"], bound)
 
-    @checked(frames=structures(), batch_atoms=guards.count, forces=guards.flag)
+    @checked(frames=structures(), batch_atoms=guards.count, **FLAGS)
     def predict(
-        self, frames: Sequence[Atoms], batch_atoms: int = 250, forces: bool = True
-    ) -> tuple[np.ndarray, list[np.ndarray] | None]:
+        self, frames: Sequence[Atoms], batch_atoms=250, forces=True, stress=False
+    ) -> tuple:
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None.
 
+        With `stress` also that of boxes, (frames, 6) eV/Å³, as `data.stress_of` has it.
         Runs on a GPU where there is one; the weights go back to where they were. Raises
         `FloatingPointError` where the network gives NaN or infinity.
         """
-        references = self.reference_sum(frames)
-        found = self._passes(frames, batch_atoms, forces)
-        energies = np.concatenate([energy for energy, _ in found]) + references
-        pushes = [f for _, part in found for f in part] if forces else []
-        graphs.finite(energies, *pushes)
-        return energies, pushes if forces else None
-
-    @checked(frames=structures(), batch_atoms=guards.count)
-    def stresses(self, frames: Sequence[Atoms], batch_atoms: int = 250) -> np.ndarray:
-        """Predict the stresses of boxes, (frames, 6) eV/Å³; see `data.stress_of`."""
-        if odd := [a for a in frames if not a.pbc.all()]:
-            raise guards.refusal("frames", "boxes, which alone have a stress", odd[0])
-        self.reference_sum(frames)  # refuses unknown elements
-        found = self._passes(frames, batch_atoms, False, True)
-        full = np.concatenate([stress for _, _, stress in found])
-        return graphs.finite(full_3x3_to_voigt_6_stress(full))[0]
-
-    def _passes(self, frames, batch_atoms: int, *asked: bool) -> list[tuple]:
-        """Compute the `_arrays` of batches of `frames`, on a GPU where there is one."""
         cutoff, home = self.config.cutoff, self.device
         known = graphs.graphs_of(frames, cutoff)
         if known is None:
             check(frames, labelled=False)
+        if stress and (odd := [a for a in frames if not a.pbc.any()]):
+            raise guards.refusal("frames", "boxes, which alone have a stress", odd[0])
+        references = self.reference_sum(frames)
         parts = graphs.batches(known or (graph(a, cutoff) for a in frames), batch_atoms)
         self.to(best_device(home))
         try:
-            return [self._arrays(part, *asked) for part in parts]
+            energies, *more = zip(
+                *(self._arrays(part, forces, stress) for part in parts), strict=True
+            )
         finally:
             self.to(home)
+        found = [np.concatenate(energies) + references, None]
+        if forces:
+            found[1] = [f for part in more[0] for f in part]
+        if stress:
+            found.append(full_3x3_to_voigt_6_stress(np.concatenate(more[1])))
+        graphs.finite(found[0], *(found[1] or ()), *found[2:])
+        return tuple(found)
 
     @torch.no_grad()
     def _arrays(self, part: Sequence[Graph], forces=True, stress=False) -> tuple:

@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 from . import guards, units
 from .data import labels, result, split_free_atoms, stress_of
-from .graphs import Samples, best_device
-from .model import Potential, digest
+from .graphs import Samples, best_device, digest
+from .model import FLAGS, Potential
 
 OnEpoch = Callable[[Potential, list[dict]], bool | None]
 POTENTIAL = guards.instance(Potential)
+WATCHED = "energy", "force", "stress"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class FitConfig:
         kinds = dict.fromkeys(("steps", "batch_size", "validate_every"), guards.count)
         size = guards.number(above=0, most=1e9)  # float32 must hold it
         kinds |= dict.fromkeys(("lr", "max_grad_norm"), size)
-        weights = "energy_weight", "force_weight", "stress_weight"
+        weights = (f"{name}_weight" for name in WATCHED)
         kinds |= dict.fromkeys(weights, guards.not_negative)
         kinds |= dict.fromkeys(("ema_decay", "l2_sp"), guards.number(least=0, below=1))
         kinds["warmup_fraction"] = guards.number(above=0, below=1)
@@ -104,12 +105,7 @@ def _predictor(value: Any, name: str) -> Any:
     return value
 
 
-@guards.checked(
-    potential=_predictor,
-    frames=guards.structures(),
-    forces=guards.flag,
-    stress=guards.flag,
-)
+@guards.checked(potential=_predictor, frames=guards.structures(), **FLAGS)
 def evaluate(
     potential: Potential, frames: Sequence[Atoms], forces=True, stress=True
 ) -> Metrics:
@@ -120,7 +116,10 @@ def evaluate(
     """
     frames, _ = split_free_atoms(frames)
     truth = [labels(a, f"frames, frame {k}", forces) for k, a in enumerate(frames)]
-    energies, predicted = potential.predict(frames, forces=forces)
+    known = [a for a in frames if a.pbc.all() and result(a, "stress") is not None]
+    stress &= forces and len(known) == len(frames) and isinstance(potential, Potential)
+    how = {"stress": True} if stress else {}
+    energies, predicted, *strained = potential.predict(frames, forces=forces, **how)
     dE = energies - np.array([e for e, _ in truth])  # (frames,) eV
     per_atom = dE / np.array([len(a) for a in frames]) / units.MEV
     kcal = float(np.abs(dE).mean() / units.KCAL_MOL)
@@ -129,17 +128,9 @@ def evaluate(
     dF = np.concatenate(predicted) - np.concatenate([f for _, f in truth])
     dF, numbers = dF / units.MEV, np.concatenate([a.numbers for a in frames])
     each = {int(z): _mae_rmse(dF[numbers == z])[0] for z in np.unique(numbers)}
-    gap = _stress_mae(potential, frames) if stress else None
-    return Metrics(*_mae_rmse(per_atom), kcal, *_mae_rmse(dF), each, gap)
-
-
-def _stress_mae(potential: Potential, frames: Sequence[Atoms]) -> float | None:
-    """Measure the error of stress (MPa) where it can be, in all frames."""
-    boxes = [a for a in frames if a.pbc.all() and result(a, "stress") is not None]
-    if len(boxes) < len(frames) or not hasattr(potential, "stresses"):
-        return None
-    known = [stress_of(a, f"frames, frame {k}") for k, a in enumerate(frames)]
-    return _mae_rmse((potential.stresses(frames) - known) / units.MPA)[0]
+    told = [stress_of(a, f"frames, frame {k}") for k, a in enumerate(known) if stress]
+    more = [_mae_rmse((s - told) / units.MPA)[0] for s in strained]
+    return Metrics(*_mae_rmse(per_atom), kcal, *_mae_rmse(dF), each, *more)
 
 
 def _mae_rmse(gaps: np.ndarray) -> tuple[float, float]:
@@ -172,16 +163,6 @@ def moved(before: Potential, after: Potential) -> dict[str, float]:
         gap = sum((p - q).detach().square().sum().item() for p, q in pairs)
         found[name] = (gap / size) ** 0.5
     return found
-
-
-def _digests(samples: Samples) -> tuple[str, str]:
-    """Hash the structures, and the labels that are learnt, of whatever zero."""
-    parts = {
-        f"{k} {name}": x for k, g in enumerate(samples.graphs) for name, x in g.items()
-    }
-    forces = {str(k): f for k, f in enumerate(samples.forces or [])}
-    stresses = {} if samples.stresses is None else {"stresses": samples.stresses}
-    return digest(parts), digest(forces | stresses | {"energies": samples.energies})
 
 
 class _Run:
@@ -218,24 +199,20 @@ class _Run:
     def samples(self, frames: Sequence[Atoms], name: str) -> Samples:
         """Check `frames` and build their graphs, once; free atoms are left out."""
         frames, _ = split_free_atoms(frames)
-        known, cutoff = (
-            self.potential.reference_sum(frames),
-            self.potential.config.cutoff,
-        )
-        return Samples(frames, cutoff, known, self.forces, name, self.stress)
+        known = self.potential.config.cutoff, self.potential.reference_sum(frames)
+        return Samples(frames, *known, self.forces, name, self.stress)
 
     def identify(self, frames: Samples, valid: Samples | None) -> dict:
         """Return what decides the result: settings, and digests of the inputs."""
-        structures, labelled = _digests(frames)
-        weights = {k: v.cpu() for k, v in self.potential.state_dict().items()}
+        structures, labelled = frames.digests()
         return {
             "seed": self.seed,
             **asdict(self.config),
             **asdict(self.potential.config),
             "other frames": structures,
             "other labels": labelled,
-            "other validation frames": valid and _digests(valid),
-            "other first weights": digest(weights),
+            "other validation frames": valid and valid.digests(),
+            "other first weights": digest(self.potential.state_dict()),
             "other reference energies": self.potential.reference_energies,
         }
 
@@ -256,9 +233,9 @@ class _Run:
         if not path.exists():
             return
         data = path.read_bytes()
-        digest, content = data[:32], data[32:]
+        known, content = data[:32], data[32:]
         try:
-            if digest != hashlib.sha256(content).digest():
+            if known != hashlib.sha256(content).digest():
                 raise ValueError("its SHA-256 is another one")
             state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
             found = state.get("identity", {})
@@ -300,7 +277,7 @@ class _Run:
     def run_step(self, batch, truth: Sequence, n: int) -> float:
         """Take one optimiser step towards `n` structures; return the loss."""
         config, found = self.config, self.potential(batch, self.forces, self.stress)
-        each = config.energy_weight, config.force_weight, config.stress_weight
+        each = (getattr(config, f"{name}_weight") for name in WATCHED)
         triples = [t for t in zip(each, found, truth, strict=False) if t[2] is not None]
         loss = sum(w * (x - y).square().mean() for w, x, y in triples)
         if not torch.isfinite(loss):
@@ -336,9 +313,8 @@ class _Run:
         if valid is None or not self.due(self.config.validate_every):
             return
         errors = evaluate(self.average.module, valid, self.forces, self.stress)
-        names = ("energy_mae", "force_mae", "stress_mae")
-        pairs = ((name, getattr(errors, name)) for name in names)
-        self.rows[-1] |= {name: value for name, value in pairs if value is not None}
+        pairs = ((name, getattr(errors, f"{name}_mae")) for name in WATCHED)
+        self.rows[-1] |= {f"{name}_mae": x for name, x in pairs if x is not None}
         score = errors.force_mae if self.forces else errors.energy_mae
         self.bad += 1
         if score < self.best["score"]:

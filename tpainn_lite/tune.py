@@ -81,9 +81,8 @@ class DeltaPotential:
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None."""
         energies, found = self.network.predict(frames, forces=forces)
         more = _labelled(self.classical, frames)
-        energies = energies + np.array([e for e, _ in more])
         total = found and [f + rest for f, (_, rest) in zip(found, more, strict=True)]
-        return energies, total
+        return energies + [e for e, _ in more], total
 
     def calculator(self) -> EnergyForcesCalculator:
         """Make an ASE calculator."""
@@ -142,7 +141,7 @@ def with_references(
     structures, prior = _prior(frames, atomic_energies)
     energies, _ = potential.predict(structures, forces=False)
     network = energies - potential.reference_sum(structures)  # (frames,) eV
-    truth = np.array([labels(a, forces=False)[0] for a in structures])
+    truth = [labels(a, forces=False)[0] for a in structures]
     known = potential.reference_energies  # the network was never shown other elements
     prior = prior and {z: e for z, e in prior.items() if z in known}
     fitted = data.fit_reference_energies(structures, truth - network, prior)
@@ -207,9 +206,8 @@ class Delta:
     def __post_init__(self):
         """Refuse what is no such part."""
         guards.settle(self, classical=_source, config=CONFIG, atomic_energies=ENERGIES)
-        if weight := self.config.stress_weight:
-            needs = "0, as no stress of the classical part is known"
-            raise guards.refusal("config, stress_weight", needs, weight)
+        if weight := self.config.stress_weight:  # of the classical part none is known
+            raise guards.refusal("config, stress_weight of a Delta", "0", weight)
 
 
 @dataclass(frozen=True)
@@ -335,9 +333,9 @@ def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list
     """Move the energies of `frames` to the zero of the reference energies of `new`."""
     shift = new.reference_sum(frames) - old.reference_sum(frames)
     known = [labels(a, f"replay, frame {k}") for k, a in enumerate(frames)]
-    moved = zip(frames, known, shift, strict=True)
-    stresses = iter([data.result(a, "stress") for a in frames])
-    return [data.with_labels(a, e + s, f, next(stresses)) for a, (e, f), s in moved]
+    stresses = [data.result(a, "stress") for a in frames]
+    moved = zip(frames, known, shift, stresses, strict=True)
+    return [data.with_labels(a, e + s, f, more) for a, (e, f), s, more in moved]
 
 
 @checked(like=POTENTIAL, seed=guards.seed)
@@ -382,9 +380,8 @@ def train_arm(
 @checked(frames=FRAMES)
 def references(frames: Sequence[Atoms]) -> dict[int, float]:
     """Fit one classical energy per element (eV); no force field has free atoms."""
-    truth = [labels(a, f"frames, frame {k}", False) for k, a in enumerate(frames)]
-    energies = np.array([energy for energy, _ in truth])
-    return data.fit_reference_energies(frames, energies, None)
+    truth = [labels(a, f"frames, frame {k}", False)[0] for k, a in enumerate(frames)]
+    return data.fit_reference_energies(frames, np.array(truth), None)
 
 
 @checked(frames=guards.structures(2), config=CONFIG, size=guards.optional(SIZE))

@@ -5,6 +5,7 @@ from dataclasses import is_dataclass, replace
 
 import pytest
 
+from tpainn_lite import tune
 from tpainn_lite.reproduce import parts, races
 
 
@@ -100,3 +101,8 @@ def test_what_has_no_value_is_refused():
     with pytest.raises(TypeError, match="JSON"):
         parts.told(object())
     assert parts.mark(1, "a") != parts.mark(1, "b")
+
+
+def test_a_setting_that_is_off_decides_nothing():
+    assert "stress" not in parts.told(tune.TUNED)
+    assert "stress_weight" in parts.told(replace(tune.TUNED, stress_weight=1.0))
