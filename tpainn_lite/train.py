@@ -53,8 +53,7 @@ class FitConfig:
         kinds = dict.fromkeys(("steps", "batch_size", "validate_every"), guards.count)
         size = guards.number(above=0, most=1e9)  # float32 must hold it
         kinds |= dict.fromkeys(("lr", "max_grad_norm"), size)
-        weights = (f"{name}_weight" for name in WATCHED)
-        kinds |= dict.fromkeys(weights, guards.not_negative)
+        kinds |= dict.fromkeys((f"{k}_weight" for k in WATCHED), guards.not_negative)
         kinds |= dict.fromkeys(("ema_decay", "l2_sp"), guards.number(least=0, below=1))
         kinds["warmup_fraction"] = guards.number(above=0, below=1)
         kinds["lr_decay"] = guards.number(least=0, most=1)
@@ -266,8 +265,7 @@ class _Run:
         for start in range(0, n, size):
             if self.step >= self.config.steps:
                 break
-            chosen = order[start : start + size]
-            batch, *truth = samples.batch(chosen, *where)
+            batch, *truth = samples.batch(order[start : start + size], *where)
             losses.append(self.run_step(batch, truth, n))
             bar.update()
         self.epoch += 1
@@ -276,10 +274,13 @@ class _Run:
 
     def run_step(self, batch, truth: Sequence, n: int) -> float:
         """Take one optimiser step towards `n` structures; return the loss."""
-        config, found = self.config, self.potential(batch, self.forces, self.stress)
-        each = (getattr(config, f"{name}_weight") for name in WATCHED)
-        triples = [t for t in zip(each, found, truth, strict=False) if t[2] is not None]
-        loss = sum(w * (x - y).square().mean() for w, x, y in triples)
+        config = self.config
+        energy, force, *more = self.potential(batch, self.forces, self.stress)
+        loss = config.energy_weight * (energy - truth[0]).square().mean()
+        if self.forces:
+            loss = loss + config.force_weight * (force - truth[1]).square().mean()
+        if self.stress:
+            loss = loss + config.stress_weight * (more[0] - truth[2]).square().mean()
         if not torch.isfinite(loss):
             raise self.diverged("loss is")
         self.optimizer.zero_grad()

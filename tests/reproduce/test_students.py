@@ -9,7 +9,7 @@ import pytest
 from tpainn_lite import datasets
 from tpainn_lite.model import Potential
 from tpainn_lite.reproduce import parts, pretraining
-from tpainn_lite.train import evaluate
+from tpainn_lite.train import FitConfig, evaluate
 from tpainn_lite.tune import references
 
 WATER, STUDENTS = pretraining.QTIP4PF, pretraining.STUDENTS
@@ -104,7 +104,7 @@ def test_students_ship_as_they_are_described(name):
     how, path = STUDENTS[name], f"water-qtip4pf-{name}"
     card = datasets.card(path)["card"]
     assert datasets.checkpoint(path).config == how.size
-    assert card["training"] == asdict(how.fit)
+    assert FitConfig(**card["training"]) == how.fit
     assert card["runs"] == (how.portions or 95)
     if how.start:
         assert card["from"] == parts.sources([how.start])
