@@ -158,7 +158,7 @@ def arm_name(row: dict, budget: int) -> str:
 
 @checked(grid=instance(dict))
 def steps_of(grid: dict) -> int:
-    """Find the budget of a grid: the steps of its settings, else of its shortest row."""
+    """Find the budget of a grid: the steps of its settings, or of its shortest row."""
     with _entries("grid"):
         steps = [row["steps"] for row in grid["rows"] if row["steps"] > 0]
         tuned = (grid.get("configs") or {}).get("tuned")
