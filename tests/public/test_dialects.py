@@ -199,10 +199,15 @@ def test_deuterium_is_heavy_hydrogen(tmp_path, frames):
 
 
 def test_six_components_of_stress_are_a_tensor(tmp_path, boxes):
-    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress="1 2 3 4 5 6"'))
+    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress=".01 .02 .03 .04 .05 0"'))
     found = data.read(path)
     same(found, boxes)
-    np.testing.assert_array_equal(found[0].get_stress(), [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(
+        found[0].get_stress(), [0.01, 0.02, 0.03, 0.04, 0.05, 0]
+    )
+    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress="1 2 3 4 5 6"'))  # GPa
+    with pytest.warns(DataWarning, match="Stress times volume is .* in GPa or kbar"):
+        data.read(path)
 
 
 def in_boxes(boxes, header):
@@ -222,10 +227,10 @@ def test_a_virial_is_minus_stress_times_volume(tmp_path, boxes, key):
 
 
 def test_stress_that_is_none(tmp_path, boxes):
-    two = 'stress="1 2 3 4 5 6" REF_stress="2 2 3 4 5 6"'
+    two = 'stress=".01 0 0 0 0 0" REF_stress="0 0 0 0 0 0"'
     with pytest.warns(DataWarning, match="left out: 'REF_stress' and 'stress' differ"):
         data.read(write(tmp_path / "a.xyz", in_boxes(boxes, two)))
-    path = write(tmp_path / "b.xyz", in_boxes(boxes, 'stress="1 2 3 nan 5 6"'))
+    path = write(tmp_path / "b.xyz", in_boxes(boxes, 'stress="0 0 0 nan 0 0"'))
     for found in (data.read(path), data.read(path, unit="kcal/mol/Å")):
         with pytest.raises(ValueError, match="atoms: needs a stress, it is missing"):
             data.stress_of(found[0])

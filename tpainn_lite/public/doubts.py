@@ -17,6 +17,7 @@ TOTALS = (0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734)
 """Of free atoms, H to F (Hartree): Chakravorty et al., Phys. Rev. A 47, 3649 (1993)."""
 UNSURE = "eV", "Ry"  # GFN2-xTB's energies in eV are as large as totals in Ry
 WIDELY = 0.25  # H2 is bound by 17 % of its total energy
+WORK = 5.0  # eV: of a stress of 80 GPa, where an atom has 10 Å³
 NEAR = 0.2  # Å: steps of a run along which energy is nearly linear
 
 
@@ -28,7 +29,7 @@ def doubts(frames: Sequence[Atoms]) -> list[str]:
 def structures_and_forces(frames: Sequence[Atoms]) -> list[str]:
     """Doubt distances, forces that are zero, and forces that turn molecules."""
     some = [a for a in frames[:: max(1, len(frames) // 20)] if len(a) > 2]
-    found = [*lengths(some), _zero_forces(some), _torque(some)]
+    found = [*lengths(some), _zero_forces(some), _torque(some), _stress(some)]
     return [text for text in found if text]
 
 
@@ -87,6 +88,18 @@ def _zero_forces(frames: Sequence[Atoms]) -> str | None:
         return None  # a perfect crystal
     if known and not np.abs(np.concatenate(known)).max() > 1e-6:
         return "All forces are zero: they were not computed, or not written."
+    return None
+
+
+def _stress(frames: Sequence[Atoms]) -> str | None:
+    """Stress times volume is an energy, and chemistry has some eV an atom."""
+    known = [(result(a, "stress"), a.cell.volume / len(a)) for a in frames]
+    works = [np.abs(s).max() * volume for s, volume in known if s is not None]
+    if works and (work := float(np.median(works))) > WORK:
+        return (
+            f"Stress times volume is {work:.3g} eV an atom: is stress in GPa or kbar? "
+            "Multiply it by 0.00624151 or 0.000624151."
+        )
     return None
 
 
