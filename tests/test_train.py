@@ -171,6 +171,16 @@ def test_stress_alone_is_learnt_and_told(boxes):
     assert told == evaluate(tuned, boxes).stress_mae
 
 
+class Bare:
+    """A calculator in the style of old, which keeps no results."""
+
+    def get_potential_energy(self, atoms):
+        return 0.0
+
+    def get_forces(self, atoms):
+        return np.zeros((len(atoms), 3))
+
+
 def test_without_weight_stress_changes_nothing(boxes, counted):
     blank = Potential(SMALL, REFERENCES, seed=0).double()
     config = replace(SHORT, steps=2)
@@ -180,6 +190,8 @@ def test_without_weight_stress_changes_nothing(boxes, counted):
     for atoms in boxes:
         del atoms.calc.results["stress"]
     assert same(fit(blank, boxes, config, seed=0)[0], tuned)
+    assert evaluate(tuned, boxes).stress_mae is None
+    boxes[0].calc = Bare()
     assert evaluate(tuned, boxes).stress_mae is None
 
 

@@ -217,7 +217,7 @@ def unconstrained(frames: Sequence[Atoms]) -> int:
 
 def result(atoms: Atoms, name: str):
     """Return a label of `atoms`, or None where there is none."""
-    return atoms.calc.results.get(name) if atoms.calc else None
+    return getattr(atoms.calc, "results", {}).get(name)
 
 
 class DataWarning(UserWarning):
