@@ -321,6 +321,26 @@ def test_databases_of_schnetpack_are_read_in_their_units(tmp_path, frames):
         data.read(path, unit="Hartree/Bohr")
 
 
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [("eV/Ang/Ang/Ang", 1), ("GPa", 160.21766), ("kbar", 1602.1766), ("psi", None)],
+)
+def test_databases_name_the_unit_of_stress(tmp_path, boxes, unit, size):
+    units = {"energy": "eV", "forces": "eV/Ang", "stress": unit}
+    with connect(tmp_path / "a.db") as database:
+        database.metadata = {"_property_unit_dict": units, "_distance_unit": "Ang"}
+        for a in boxes:
+            known = {"energy": np.array([a.get_potential_energy()])}
+            known |= {"forces": a.get_forces(), "stress": np.diag([0.01, 0.02, 0.03])}
+            atoms = Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
+            database.write(atoms, data=known)
+    found = data.result(data.read(tmp_path / "a.db")[0], "stress")
+    if size is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(found[:3] * size, [0.01, 0.02, 0.03], rtol=1e-6)
+
+
 @pytest.mark.parametrize("steps", [6, 3])  # after a restart they come again
 def test_cp2k_positions_and_forces_are_read(tmp_path, frames, steps):
     text = {"pos": "", "frc": ""}

@@ -15,7 +15,7 @@ from ase import Atoms
 from .. import guards
 from ..data import with_labels
 from ..datasets import SHIPPED
-from ..units import BOHR, HARTREE, KCAL_MOL
+from ..units import BOHR, HARTREE, KCAL_MOL, MPA
 from . import labels, unpack, xyz
 from .qm9 import qm9, qm9pack  # noqa: F401 (sets.toml names them)
 
@@ -252,8 +252,14 @@ def database(path: Path) -> Source:
     return Source(frames, 1.0, 1.0) if units else Source(frames)
 
 
+PRESSURES = {"gpa": 1e3 * MPA, "kbar": 1e2 * MPA}  # eV/Å³
+PRESSURES |= dict.fromkeys(("ev/ang/ang/ang", "ev/ang^3", "ev/å^3", "ev/å³"), 1.0)
+
+
 def _factor(key: str, unit: str) -> float:
     """Read the unit of a property, in eV and Å; 1 for what is no label."""
+    if "stress" in key.lower():
+        return PRESSURES.get(unit.lower(), np.nan)  # none is known
     try:
         energy, length = labels.energy_and_length(unit)
     except ValueError:
