@@ -306,11 +306,17 @@ def arguments(folder: Path) -> dict[str, dict]:
         "explorers.gallery.Movie": dict(
             runs={"a": run[:2]}, quantity="q", choice="Run"
         ),
+        "explorers.gallery.Beside": dict(
+            runs={"a": run[:2]}, broken={"a": np.array([[0, 1]])}
+        ),
         "explorers.gallery.Gallery": dict(
             entries={"a": (ethanol, *np.ones((2, 9, 3)))}
         ),
         "explorers.live.LiveTraining": dict(
             validated=True, on_end=lambda training: None
+        ),
+        "explorers.live.Race": dict(
+            starts={"a": lambda on_epoch: 1}, measure=len, y_title="error"
         ),
         "explorers.live_md.LiveMD": dict(potential=spc, atoms=box, longest=1.0),
         "explorers.low_data.LowData": dict(others=None),

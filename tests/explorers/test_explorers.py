@@ -97,6 +97,26 @@ def test_live_training_gives_what_fit_gives(small, ethanols):
     np.testing.assert_allclose(valid.y, history.column("force_mae"))
 
 
+def test_a_race_gives_what_each_training_gives_and_draws_what_is_measured(
+    small, ethanols
+):
+    config, other = (FitConfig(steps=6, batch_size=2, lr=lr) for lr in (1e-3, 1e-2))
+    starts = {
+        name: partial(fit, small, ethanols[:4], how, seed=0)
+        for name, how in dict(slow=config, fast=other).items()
+    }
+    calls = {k: lambda on_epoch, s=s: s(on_epoch=on_epoch) for k, s in starts.items()}
+    measure = lambda potential: evaluate(potential, ethanols[6:]).force_mae  # noqa: E731
+    race = live.Race(calls, 6, measure, "force error (meV/Å)", every=3)
+    for (name, start), drawn in zip(starts.items(), race.figure.data, strict=True):
+        potential, _ = race.result()[name]
+        expected, _ = start()
+        for a, b in zip(potential.parameters(), expected.parameters(), strict=True):
+            np.testing.assert_array_equal(a.detach(), b.detach())
+        assert (drawn.name, [*drawn.x]) == (name, [4, 6])
+        assert drawn.y[1] == pytest.approx(measure(expected))
+
+
 def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
     training, _ = live_fit(small, ethanols, 100_000)
     while len(training.rows) < 3:

@@ -1,9 +1,13 @@
 """Runs to play, and molecules with their forces."""
 
+import io
+
 import numpy as np
 from ase.build import molecule
+from PIL import Image
 
-from tpainn_lite.explorers.gallery import Gallery, Movie
+from tpainn_lite.explorers import viewers
+from tpainn_lite.explorers.gallery import Beside, Gallery, Movie
 
 
 def run(n: int) -> list:
@@ -26,6 +30,27 @@ def test_the_star_of_a_movie_follows_the_frame_and_the_run():
     movie.frame.value = 9
     assert (movie.figure.data[1].x[0], movie.figure.data[1].y[0]) == (18, 36)
     assert movie.twin("cold").startswith(b"\x89PNG")
+
+
+def test_runs_beside_each_other_share_a_slider_and_the_short_one_rests():
+    broken = {"long": np.zeros((0, 2)), "short": np.array([[0, 1]])}
+    both = Beside({"long": run(9), "short": run(4)}, broken)
+    assert both.frame.max == both.play.max == 8
+    both.frame.value = 6
+    assert [view.frame for view in both.views.values()] == [6, 3]
+    none, (look,) = (
+        [m["kwargs"] for m in v._ngl_msg_archive if m["args"] == ["licorice"]]
+        for v in both.views.values()
+    )
+    assert none == []
+    assert (look["sele"], look["color"]) == ("@0,1", viewers.RED)
+    pictures = [
+        Image.open(io.BytesIO(png)) for png in (both.twin(), viewers.snapshot(run(4)))
+    ]
+    red = [
+        (np.asarray(p.convert("RGB")) == [0xD0, 0, 0]).all(2).any() for p in pictures
+    ]
+    assert red == [True, False]
 
 
 def test_a_gallery_changes_the_molecule_and_keeps_the_view():

@@ -152,14 +152,16 @@ class Bet:
         """The guess; the middle of the range until the slider moves."""
         return self.slider.value
 
-    def draw(self, figure: Any, column: int | str = "all") -> Any:
+    def draw(self, figure: Any, column: int | str = "all", on: str = "") -> Any:
         """Draw the guess as a dotted line into a plotly figure; return the figure.
 
-        Its y axis is in the unit of the bet. `column`: of a figure with panels.
+        Its y axis is in the unit of the bet. `column`: of a figure with panels. `on`:
+        what the bet is on, where a figure has two.
         """
         who = "no bet: the middle" if self.value == self._middle else "your bet"
-        text = f"{who}, {self.value:.4g} {self.unit}"
-        about = dict(text=text, textposition="start", yanchor="bottom")
+        text = f"{who}{on and f' on {on}'}, {self.value:.4g} {self.unit}"
+        side = "end" if figure.layout.shapes else "start"  # of a second line
+        about = dict(text=text, textposition=side, yanchor="bottom")
         line = dict(line_dash="dot", line_width=2, label=about)
         return figure.add_hline(self.value, row="all", col=column, **line)
 

@@ -1,11 +1,22 @@
 """Structures to choose from: runs to play, and molecules with their forces."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import Dropdown, HBox, IntSlider, Play, ToggleButtons, jslink
+from ipywidgets import (
+    Dropdown,
+    HBox,
+    IntSlider,
+    Label,
+    Play,
+    ToggleButtons,
+    VBox,
+    jslink,
+)
+from PIL import Image
 
 from ..guards import checked, instance, named, optional, refusal, structures
 from . import base, figures, viewers
@@ -72,6 +83,54 @@ class Movie(base.Explorer):
     def twin(self, name: str | None = None) -> bytes:
         """Draw the first, middle and last frame of a run, else of the one shown."""
         return viewers.snapshot(self.runs[name or self.run.value])
+
+
+class Beside(base.Explorer):
+    """Play runs of the same atoms beside each other, with bonds that break in red.
+
+    `runs`: name -> frames; one that ended early rests at its last frame. `broken`: name
+    -> pairs of atoms (K, 2).
+    """
+
+    @checked(runs=named(structures()), broken=named(instance(list, np.ndarray)))
+    def __init__(
+        self,
+        runs: Mapping[str, Sequence[Atoms]],
+        broken: Mapping[str, Sequence],
+        before: "Beside | None" = None,
+    ) -> None:
+        """Show the first frames; twenty a second are played."""
+        self.runs, self.broken = runs, broken
+        last = max(map(len, runs.values())) - 1
+        self.frame = IntSlider(0, 0, last, description="Frame")
+        self.play = Play(max=last, interval=50)
+        jslink((self.play, "value"), (self.frame, "value"))
+        self.frame.observe(self._move, "value")
+        self.views = {name: viewers.view(f, broken[name]) for name, f in runs.items()}
+        for view in self.views.values():
+            view.layout.width, view.layout.height = "380px", "320px"
+        sentences = {HBox([self.play, self.frame]): "Plays them, or shows one frame."}
+        pairs = (VBox([Label(name), view]) for name, view in self.views.items())
+        self.assemble(sentences, HBox([*pairs]), before=before)
+
+    def draw(self) -> None:
+        """Show the frame."""
+        for name, view in self.views.items():
+            view.frame = min(self.frame.value, len(self.runs[name]) - 1)
+
+    def twin(self) -> bytes:
+        """Draw first, middle and last frames, a row for each run."""
+        rows = [
+            Image.open(io.BytesIO(viewers.snapshot(f, broken=self.broken[name])))
+            for name, f in self.runs.items()
+        ]
+        size = max(row.width for row in rows), sum(row.height for row in rows)
+        whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
+        for row in rows:
+            whole.paste(row, (0, top))
+            top += row.height
+        whole.save(file, "PNG")
+        return file.getvalue()
 
 
 class Gallery(base.Explorer):

@@ -5,8 +5,10 @@ Everything is shown through widgets, so it works with and without a browser.
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -42,8 +44,11 @@ class LiveTraining(base.Live):
         *,
         validated: bool = True,
         on_end: Callable[["LiveTraining"], None] = lambda training: None,
+        before: "LiveTraining | None" = None,
     ):
-        """Build the widgets and start."""
+        """Build the widgets and start; end the training `before`, if there is one."""
+        if before:
+            before.close()
         super().__init__()
         self.steps, self.rows, self.value = steps, [], None
         self._start, self.on_end = start, on_end
@@ -52,14 +57,17 @@ class LiveTraining(base.Live):
         self._button = Button(description="Stop and keep", **about)
         self._button.on_click(lambda _: self.stop())
         self._text = HTML("Starting.")
-        titles = [*PANELS.values()][: 1 + validated]
-        shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
-        figure = figures.panels(shown, "Training", "epoch", "")
-        figure.update_traces(x=[], y=[]).update_layout(height=340)
-        self.figure = go.FigureWidget(figure.update_yaxes(figures.LOG, dtick="D2"))
+        figure = self._empty(validated).update_traces(x=[], y=[])
+        self.figure = go.FigureWidget(figure.update_layout(height=340))
         self.widget = VBox([HBox([self._bar, self._button, self._text]), self.figure])
         self._begun = time.monotonic()
         self.launch()
+
+    def _empty(self, validated: bool) -> go.Figure:
+        titles = [*PANELS.values()][: 1 + validated]
+        shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
+        figure = figures.panels(shown, "Training", "epoch", "")
+        return figure.update_yaxes(figures.LOG, dtick="D2")
 
     def stop(self) -> None:
         """Ask the training to end after the current epoch and keep its best weights."""
@@ -128,9 +136,65 @@ class LiveTraining(base.Live):
         step = self._bar.value = self.rows[-1]["step"]
         left = (time.monotonic() - self._begun) * (self.steps - step) / step
         self._text.value = f"{step} of {self.steps}, about {left:.0f} s left."
-        epochs = np.array([row["epoch"] for row in self.rows])
         with self.figure.batch_update():
-            for trace, name in zip(self.figure.data, PANELS, strict=False):
-                values = np.array([row.get(name, np.nan) for row in self.rows], float)
-                measured = np.isfinite(values)
-                trace.update(x=epochs[measured], y=values[measured])
+            self._draw()
+
+    def _draw(self) -> None:
+        epochs = np.array([row["epoch"] for row in self.rows])
+        for trace, name in zip(self.figure.data, PANELS, strict=False):
+            values = np.array([row.get(name, np.nan) for row in self.rows], float)
+            measured = np.isfinite(values)
+            trace.update(x=epochs[measured], y=values[measured])
+
+
+class Race(LiveTraining):
+    """Several trainings at the same time, each with its error in a panel.
+
+    `starts`: name -> a `start` as `LiveTraining` takes; all have the same number of
+    `steps`. `measure(potential)` is drawn every `every` steps against the axis
+    `y_title`. `result` gives name -> what its start returns.
+    """
+
+    @guards.checked(starts=guards.named(guards.function), measure=guards.function)
+    @guards.checked(
+        steps=guards.count, every=guards.count, y_title=guards.instance(str)
+    )
+    def __init__(
+        self,
+        starts: Mapping[str, Callable[[OnEpoch], Any]],
+        steps: int,
+        measure: Callable[[Any], float],
+        y_title: str,
+        every: int = 40,
+        before: LiveTraining | None = None,
+    ):
+        """Build the widgets and start all."""
+        self._starts, self._measure, self._every = starts, measure, every
+        self._y_title, self._lock = y_title, threading.Lock()
+        self.errors: dict[str, dict[int, float]] = {name: {} for name in starts}
+        super().__init__(self._together, steps, before=before)
+
+    def _empty(self, _: bool) -> go.Figure:
+        shown = {name: {name: ([0], [0])} for name in self._starts}
+        figure = figures.panels(shown, "Race", "training step", self._y_title)
+        return figure.update_xaxes(range=[0, 1.02 * self.steps])
+
+    def _together(self, on_epoch: OnEpoch) -> dict[str, Any]:
+        def run(name: str) -> Any:
+            def watch(potential: Any, rows: list[dict]) -> bool | None:
+                step, errors = rows[-1]["step"], self.errors[name]
+                if step // self._every > len(errors):
+                    errors[step] = self._measure(potential)
+                with self._lock:
+                    return on_epoch(potential, rows)
+
+            return self._starts[name](watch)
+
+        with ThreadPoolExecutor() as threads:
+            return dict(zip(self._starts, threads.map(run, self._starts), strict=True))
+
+    def _draw(self) -> None:
+        for trace, errors in zip(self.figure.data, self.errors.values(), strict=True):
+            trace.update(x=[*errors], y=[*errors.values()])
+        top = max((max(e.values()) for e in self.errors.values() if e), default=1.0)
+        self.figure.update_yaxes(range=[0, 1.1 * top])

@@ -30,6 +30,7 @@ with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resourc
     from nglview.remote_thread import RemoteCallThread
 
 WAITED_FOR = ["loadFile", "replaceStructure", "_exportImage"]  # as in nglview
+RED = "#D00000"  # of a bond that breaks
 LONGEST = 2.0  # Å: about the length of the longest arrow
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
 
@@ -97,16 +98,19 @@ def arrows(
     return Arrows(atoms.positions, ends, values, label, legend)
 
 
-def view(frames: Atoms | Sequence[Atoms]) -> View:
+def view(frames: Atoms | Sequence[Atoms], broken: Sequence = ()) -> View:
     """Show one structure, or a trajectory of the same atoms, as balls and sticks.
 
     A periodic cell is drawn too. The slider of a trajectory shows when the pointer is
-    over the view.
+    over the view. Bonds between the pairs of atoms `broken` (K, 2) are red.
     """
     frames, widget = _frames(frames), View()
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.layout.width, widget.layout.height = "600px", "360px"
     change(widget, frames)
+    for pair in np.reshape(broken, (-1, 2)).tolist():
+        look = dict(color=RED, radius=0.2)
+        widget.add_representation("licorice", selection=pair, **look)
     return widget
 
 
@@ -164,8 +168,14 @@ def _add_arrows(box: VBox, drawn: Arrows) -> None:
     text.value = f"{drawn.legend}. {colour}"
 
 
-def snapshot(frames, forces=None, reference=None, like: Atoms | None = None) -> bytes:
-    """Draw as a PNG what `view` or `view_forces` shows; arguments as in `arrows`.
+def snapshot(
+    frames,
+    forces=None,
+    reference=None,
+    like: Atoms | None = None,
+    broken: Sequence = (),
+) -> bytes:
+    """Draw as a PNG what `view` or `view_forces` shows; arguments as there.
 
     A trajectory shows its first, middle and last frame, and takes no forces. A molecule
     lies flat, or is seen from where `like` would lie flat.
@@ -180,6 +190,8 @@ def snapshot(frames, forces=None, reference=None, like: Atoms | None = None) -> 
     turn = _orientation(frames[0] if like is None else like)
     for panel, k in zip(panels, shown, strict=True):
         _draw_atoms(panel, frames[k], turn)
+        for i, j in np.reshape(broken, (-1, 2)).astype(int):
+            panel.plot(*(frames[k].positions[[i, j]] @ turn.T)[:, :2].T, color=RED)
         if len(frames) > 1:
             panel.set_title(f"frame {k + 1} of {len(frames)}")
     if forces is not None:
