@@ -113,8 +113,8 @@ def test_a_race_gives_what_each_training_gives_and_draws_what_is_measured(
         expected, _ = start()
         for a, b in zip(potential.parameters(), expected.parameters(), strict=True):
             np.testing.assert_array_equal(a.detach(), b.detach())
-        assert (drawn.name, [*drawn.x]) == (name, [4, 6])
-        assert drawn.y[1] == pytest.approx(measure(expected))
+        assert (drawn.name, [*drawn.x]) == (name, [2, 4, 6])
+        assert drawn.y[-1] == pytest.approx(measure(expected))
 
 
 def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):

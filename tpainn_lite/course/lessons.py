@@ -158,8 +158,10 @@ class Bet:
         Its y axis is in the unit of the bet. `column`: of a figure with panels. `on`:
         what the bet is on, where a figure has two.
         """
-        who = "no bet: the middle" if self.value == self._middle else "your bet"
-        text = f"{who}{on and f' on {on}'}, {self.value:.4g} {self.unit}"
+        about, value = on and f" on {on}", f"{self.value:.4g} {self.unit}"
+        text = f"your bet{about}: {value}"
+        if self.value == self._middle:
+            text = f"no bet{about} (middle: {value})"
         side = "end" if figure.layout.shapes else "start"  # of a second line
         about = dict(text=text, textposition=side, yanchor="bottom")
         line = dict(line_dash="dot", line_width=2, label=about)

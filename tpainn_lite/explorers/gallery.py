@@ -16,7 +16,7 @@ from ipywidgets import (
     VBox,
     jslink,
 )
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ..guards import checked, instance, named, optional, refusal, structures
 from . import base, figures, viewers
@@ -126,8 +126,9 @@ class Beside(base.Explorer):
         ]
         size = max(row.width for row in rows), sum(row.height for row in rows)
         whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
-        for row in rows:
+        for name, row in zip(self.runs, rows, strict=True):
             whole.paste(row, (0, top))
+            ImageDraw.Draw(whole).text((8, top + 8), name, "black", font_size=22)
             top += row.height
         whole.save(file, "PNG")
         return file.getvalue()

@@ -151,8 +151,8 @@ class Race(LiveTraining):
     """Several trainings at the same time, each with its error in a panel.
 
     `starts`: name -> a `start` as `LiveTraining` takes; all have the same number of
-    `steps`. `measure(potential)` is drawn every `every` steps against the axis
-    `y_title`. `result` gives name -> what its start returns.
+    `steps`. `measure(potential)` is drawn at first and every `every` steps
+    against the axis `y_title`. `result` gives name -> what its start returns.
     """
 
     @guards.checked(starts=guards.named(guards.function), measure=guards.function)
@@ -176,14 +176,16 @@ class Race(LiveTraining):
 
     def _empty(self, _: bool) -> go.Figure:
         shown = {name: {name: ([0], [0])} for name in self._starts}
-        figure = figures.panels(shown, "Race", "training step", self._y_title)
+        title, x_title = "Error while they learn", "training step"
+        figure = figures.panels(shown, title, x_title, self._y_title)
+        figure.update_layout(showlegend=False)
         return figure.update_xaxes(range=[0, 1.02 * self.steps])
 
     def _together(self, on_epoch: OnEpoch) -> dict[str, Any]:
         def run(name: str) -> Any:
             def watch(potential: Any, rows: list[dict]) -> bool | None:
                 step, errors = rows[-1]["step"], self.errors[name]
-                if step // self._every > len(errors):
+                if step // self._every >= len(errors):
                     errors[step] = self._measure(potential)
                 with self._lock:
                     return on_epoch(potential, rows)

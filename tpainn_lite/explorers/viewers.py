@@ -191,7 +191,9 @@ def snapshot(
     for panel, k in zip(panels, shown, strict=True):
         _draw_atoms(panel, frames[k], turn)
         for i, j in np.reshape(broken, (-1, 2)).astype(int):
-            panel.plot(*(frames[k].positions[[i, j]] @ turn.T)[:, :2].T, color=RED)
+            panel.plot(
+                *(frames[k].positions[[i, j]] @ turn.T)[:, :2].T, color=RED, lw=3
+            )
         if len(frames) > 1:
             panel.set_title(f"frame {k + 1} of {len(frames)}")
     if forces is not None:
