@@ -5,7 +5,7 @@ lost = error["scratch"] - error["tuned"]
 
 claim(
     "a network that learned a force field first has less than half the force error of "
-    "one that starts from random weights, and its molecules stay whole",
+    "one that starts from random weights. And its molecules stay whole.",
     error["tuned"] < 0.5 * error["scratch"] and len(broken["tuned"]) == 0,
 )
 claim(
