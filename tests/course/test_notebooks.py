@@ -171,7 +171,7 @@ def test_links_lead_somewhere_and_say_where(path):
         if "://" not in target and not target.startswith(("#", "mailto:")):
             file, _, entry = target.partition("#")
             assert (path.parent / file).exists(), target
-            assert file != "glossary.md" or entry in ENTRIES, target
+            assert file != "glossary.md" or entry in ("", *ENTRIES), target
     for tag in re.findall(r"<img\b[^>]*>", prose(path)):
         assert re.search(r"alt=['\"]\S", tag), tag
 
