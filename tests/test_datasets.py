@@ -37,9 +37,8 @@ def test_only_names_and_cards_open_doors():
     for call, words in (
         (lambda: datasets.runs("water-dft-grid"), "name: needs a card .*'file'"),
         (lambda: datasets.learning_curves({}, "force_mae"), "grid: .*'rows'"),
-        (lambda: datasets.steps_of({"rows": [{}]}), "grid: .*'steps'"),
         (lambda: datasets.learning_curves(GRID, "x"), "quantity: .*'x'"),
-        (lambda: datasets.arm_name({"arm": "tuned"}, 3), "row: .*'steps'"),
+        (lambda: datasets.arms_of({"rows": [{}]}), "grid: .*'steps'"),
         (lambda: datasets.unpacked(b"PK"), "content: is no packed run"),
     ):
         with pytest.raises(ValueError, match=words):

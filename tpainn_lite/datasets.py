@@ -23,7 +23,7 @@ import safetensors
 from ase import Atoms
 
 from .data import with_labels
-from .guards import checked, count, file, instance, optional, text
+from .guards import checked, file, instance, optional, text
 
 if TYPE_CHECKING:  # torch and SchNetPack load with the first checkpoint
     from .model import Potential
@@ -148,21 +148,20 @@ def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
     return found
 
 
-@checked(row=instance(dict), budget=count)
-def arm_name(row: dict, budget: int) -> str:
-    """Name the arm of a grid row; its steps are named where they are not the budget."""
-    with _entries("row"):
-        longer = row["steps"] // budget
-        return row["arm"] if longer <= 1 else f"{row['arm']}, {longer}x longer"
-
-
 @checked(grid=instance(dict))
-def steps_of(grid: dict) -> int:
-    """Find the budget of a grid: the steps of its settings, or of its shortest row."""
+def arms_of(grid: dict) -> list[str]:
+    """Name the arm of each row of a grid, with its steps where they are not the budget.
+
+    The budget is that of the grid's settings, else that of its shortest training.
+    """
     with _entries("grid"):
-        steps = [row["steps"] for row in grid["rows"] if row["steps"] > 0]
-        tuned = (grid.get("configs") or {}).get("tuned")
-        return tuned["steps"] if tuned else min(steps, default=1)
+        rows, tuned = grid["rows"], (grid.get("configs") or {}).get("tuned")
+        steps = [
+            row["steps"] for row in ([tuned] if tuned else rows) if row["steps"] > 0
+        ]
+        times = [row["steps"] // min(steps, default=1) for row in rows]
+        named = zip(rows, times, strict=True)
+        return [row["arm"] + f", {k}x longer" * (k > 1) for row, k in named]
 
 
 @checked(grid=instance(dict), quantity=text)
@@ -173,9 +172,8 @@ def learning_curves(grid: dict, quantity: str) -> dict[str, np.ndarray]:
     """
     cells = defaultdict(lambda: defaultdict(list))
     with _entries("grid, quantity"):
-        budget = steps_of(grid)
-        for row in grid["rows"]:
-            cells[arm_name(row, budget)][row["n"]].append(row[quantity])
+        for arm, row in zip(arms_of(grid), grid["rows"], strict=True):
+            cells[arm][row["n"]].append(row[quantity])
     curves = {}
     for arm, sizes in cells.items():
         rows = [[n, np.mean(v), min(v), max(v)] for n, v in sorted(sizes.items())]

@@ -75,8 +75,7 @@ class LowData(base.Explorer):
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
         self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
         self._rows: dict[tuple, dict] = {}
-        for row in grid["rows"]:
-            curve = datasets.arm_name(row, datasets.steps_of(grid))
+        for curve, row in zip(datasets.arms_of(grid), grid["rows"], strict=True):
             self._rows.setdefault((curve, row["n"], row["seed"]), row)
         named = {origin(row)[1] for row in grid["rows"]}
         if missing := sorted(named - {*self._teachers}):
