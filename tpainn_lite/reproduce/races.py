@@ -20,16 +20,20 @@ from ase import Atoms
 
 from .. import datasets, dynamics, molecules, tune
 from ..analysis import bonds
+from ..data import labels
 from ..model import Potential
 from ..public.formats import water_split
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, OnEpoch, evaluate, moved
+from ..units import KCAL_MOL
+from . import rivals
 from .cards import words
 from .parts import Part, mark, rows_of, slug, sources
 from .pretraining import STUDENTS
 from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
 
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
+FOR_ENERGIES = ("scratch, for energies", "tuned, for energies")
 TAUGHT = ("zero-shot", "tuned")  # arms that begin with a teacher's student
 Point = tuple[dict, Spec]  # what names a row of a table, and its training
 
@@ -52,6 +56,15 @@ class Grid:
     configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
     watch: int = 0
     stride: int = 4
+    kind: str | None = None  # of `tune.config_for`, in place of `configs`
+
+    def how(self, arm: str, n: int) -> tune.Strategy | None:
+        """Choose the settings of an arm; "for energies" the kind's for low errors."""
+        base, _, aim = arm.partition(", for ")
+        base = "scratch" if base == "delta" else base
+        if self.kind is None or base not in self.configs:
+            return self.configs.get(base)
+        return tune.config_for(n, self.kind, base, aim or "forces")
 
 
 QTIP4PF = {"": "water-qtip4pf"}
@@ -63,7 +76,14 @@ GRIDS = {
         data="molecules-dft",
         teachers={"": "molecules-mmff94"},
         sizes=(3, 10, 30, 100, 300),
-        longer={"scratch": (10, 100, 300), "tuned": (300,)},
+        longer={
+            "scratch": (3, 10, 30, 100, 300),
+            "scratch, for energies": (3, 10, 30, 100, 300),
+            "tuned": (300,),
+            "tuned, for energies": (300,),
+        },
+        arms=(*tune.ARMS, *FOR_ENERGIES, "delta", *rivals.ARMS),
+        kind="molecules",
     ),
     "water-dft-grid": Grid(
         data="water-dft",
@@ -151,13 +171,16 @@ def points(name: str) -> list[Point]:
     steps = grid.configs["tuned"].steps
     for seed, n, arm in product(SEEDS, grid.sizes, grid.arms):
         for named in grid.teachers if arm in TAUGHT else [""]:
-            how = grid.configs.get(arm)
-            spec = Spec(grid.data, grid.teachers[named], arm, n, seed, how)
+            base = arm.partition(", for ")[0]
+            spec = Spec(
+                grid.data, grid.teachers[named], base, n, seed, grid.how(arm, n)
+            )
             found.append((f"{arm}, {named}" if named else arm, steps, spec))
     for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
-        how = replace(grid.configs[arm], steps=LONGER * steps)
         for n in sizes:
-            spec = Spec(grid.data, grid.teachers[""], arm, n, seed, how, grid.watch)
+            how = replace(grid.how(arm, n), steps=LONGER * steps)
+            one = grid.teachers[""], arm.partition(", for ")[0]
+            spec = Spec(grid.data, *one, n, seed, how, grid.watch)
             found.append((arm, how.steps, spec))
     return [
         ({"arm": label, "n": spec.n, "seed": spec.seed, "steps": steps}, spec)
@@ -220,9 +243,30 @@ def row(name: str, about: dict, spec: Spec) -> dict:
     after, _ = train_point(spec, before, seen)
     found = about | {"cpu_s": round(time.process_time() - begin, 1)}
     if grid:
-        return found | {"curve": curve} | asdict(evaluate(after, test))
+        found |= {"curve": curve} | asdict(evaluate(after, test))
+        return found | (energy_parts(after, test) if grid.kind == "molecules" else {})
     found |= asdict(evaluate(after, test))
     return found | beside(about["way"], spec, before, after)
+
+
+def energy_parts(potential, frames: Sequence[Atoms]) -> dict[str, float]:
+    """Split the energy error (kcal/mol) into between and within molecules.
+
+    Between: the mean over a molecule's structures, as an absolute value; within: what
+    is left of each structure after that mean. Both are averaged over the molecules.
+    """
+    predicted, _ = potential.predict(frames, forces=False)
+    gaps: dict[str, list[float]] = {}
+    for atoms, energy in zip(frames, predicted, strict=True):
+        gap = (energy - labels(atoms)[0]) / KCAL_MOL
+        gaps.setdefault(atoms.info["smiles"], []).append(gap)
+    means = {name: np.mean(found) for name, found in gaps.items()}
+    within = [np.abs(found - means[name]).mean() for name, found in gaps.items()]
+    between = float(np.mean(np.abs([*means.values()])))
+    return {
+        "energy_between_kcal": between,
+        "energy_within_kcal": float(np.mean(within)),
+    }
 
 
 def along(test: Sequence[Atoms], curve: list[tuple[int, float]]) -> OnEpoch:

@@ -17,6 +17,7 @@ from ..data import label, split
 from ..model import Potential
 from ..public.download import SETS
 from ..train import FitConfig, OnEpoch, evaluate
+from . import rivals
 from .cards import words
 from .parts import WORK, Part, mark, sources
 
@@ -72,11 +73,15 @@ def train_point(
     teacher = teacher or datasets.checkpoint(spec.teacher)
     pool = datasets.load(spec.data)["pool"]
     frames, valid = draw(pool, spec.n, spec.watch, spec.seed)
+    if spec.arm in rivals.ARMS:
+        return rivals.fit(spec.arm, frames, free_atoms(spec.data)), []
     arm, how = spec.arm, watched(spec.how, spec.n) if valid else spec.how
     if arm == "replay":
         how = tune.Replay(classical_frames()[: spec.n], how)
     elif arm == "delta" and spec.data == "ethanol-dft":
         how = tune.Delta(molecules.mmff94("CCO"), how)
+    elif arm == "delta" and spec.data == "molecules-dft":
+        how = tune.Delta(rivals.known_mmff94(spec.data), how)
     elif arm == "delta":  # to a teacher that learnt quantum labels
         how = tune.Delta(teacher.energy_forces, how, teacher.reference_energies)
     potential, _ = tune.train_arm(
