@@ -33,7 +33,7 @@ from .pretraining import STUDENTS
 from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
 
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
-FOR_ENERGIES = ("scratch, for energies", "tuned, for energies")
+FOR_ENERGIES = ("scratch for energies", "tuned for energies")
 TAUGHT = ("zero-shot", "tuned")  # arms that begin with a teacher's student
 Point = tuple[dict, Spec]  # what names a row of a table, and its training
 
@@ -59,8 +59,8 @@ class Grid:
     kind: str | None = None  # of `tune.config_for`, in place of `configs`
 
     def how(self, arm: str, n: int) -> tune.Strategy | None:
-        """Choose the settings of an arm; "for energies" the kind's for low errors."""
-        base, _, aim = arm.partition(", for ")
+        """Choose the settings of an arm; "for energies" picks by energies."""
+        base, _, aim = arm.partition(" for ")
         base = "scratch" if base == "delta" else base
         if self.kind is None or base not in self.configs:
             return self.configs.get(base)
@@ -78,9 +78,9 @@ GRIDS = {
         sizes=(3, 10, 30, 100, 300),
         longer={
             "scratch": (3, 10, 30, 100, 300),
-            "scratch, for energies": (3, 10, 30, 100, 300),
+            "scratch for energies": (3, 10, 30, 100, 300),
             "tuned": (300,),
-            "tuned, for energies": (300,),
+            "tuned for energies": (300,),
         },
         arms=(*tune.ARMS, *FOR_ENERGIES, "delta", *rivals.ARMS),
         kind="molecules",
@@ -171,7 +171,7 @@ def points(name: str) -> list[Point]:
     steps = grid.configs["tuned"].steps
     for seed, n, arm in product(SEEDS, grid.sizes, grid.arms):
         for named in grid.teachers if arm in TAUGHT else [""]:
-            base = arm.partition(", for ")[0]
+            base = arm.partition(" for ")[0]
             spec = Spec(
                 grid.data, grid.teachers[named], base, n, seed, grid.how(arm, n)
             )
@@ -179,7 +179,7 @@ def points(name: str) -> list[Point]:
     for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
         for n in sizes:
             how = replace(grid.how(arm, n), steps=LONGER * steps)
-            one = grid.teachers[""], arm.partition(", for ")[0]
+            one = grid.teachers[""], arm.partition(" for ")[0]
             spec = Spec(grid.data, *one, n, seed, how, grid.watch)
             found.append((arm, how.steps, spec))
     return [
