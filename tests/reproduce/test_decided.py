@@ -37,7 +37,6 @@ ways           races            WAYS ethanol-dft              ethanol-dft-scratc
 ways           races            WAYS ethanol-ccsdt            ethanol-ccsdt-scratch
 molecules-grid races            MARKS                         -
 molecules-grid races            GRIDS molecules-grid          -
-molecules-grid races            ..tune.CONFIGS scratch        scratch
 ladder         ladder           STEPS                         -
 ladder         ladder           SIZES                         -
 ladder         ladder           FIT                           -

@@ -9,6 +9,7 @@ import pytest
 from tpainn_lite import datasets, molecules, tune
 from tpainn_lite.data import label
 from tpainn_lite.reproduce import cards, ladder, races, trainings
+from tpainn_lite.units import KCAL_MOL
 
 
 def test_points_of_one_size_see_the_same_structures():
@@ -45,6 +46,8 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
         teachers={"": "molecules-mmff94", "again": "molecules-mmff94"},
         sizes=(3,),
         longer={"scratch": (3,)},
+        arms=tune.ARMS,
+        kind=None,
         configs={arm: replace(c, steps=2) for arm, c in tune.CONFIGS.items()},
         watch=2,
         stride=100,
@@ -67,6 +70,44 @@ def test_a_grid_is_made_of_its_points(monkeypatch, tmp_path):
     assert [t["name"] for t in made["teachers"]] == ["molecules-mmff94"] * 2
     curves = datasets.learning_curves(made, "force_mae")
     assert set(curves) == {*names, "scratch, 5x longer"}
+
+
+@pytest.mark.parametrize("arm", ["tuned", "tuned for energies", "delta", "MMFF94"])
+def test_settings_of_a_grid_are_those_of_the_trials(arm):
+    grid = races.GRIDS["molecules-grid"]
+    for n in grid.sizes:
+        aim = "energies" if "energies" in arm else "forces"
+        base = "scratch" if arm == "delta" else "tuned"
+        chosen = tune.config_for(n, "molecules", base, aim)
+        assert grid.how(arm, n) == (None if arm == "MMFF94" else chosen)
+        found = [
+            s for about, s in races.points("molecules-grid") if about["arm"] == arm
+        ]
+        assert {s.arm for s in found} == {arm.partition(" for ")[0]}
+
+
+def test_energies_are_split_into_between_and_within_molecules(rng):
+    """Errors drawn here: one a molecule, and one a structure around it."""
+    test = datasets.load("molecules-dft")["test"]
+    names = [a.info["smiles"] for a in test]
+    each = {name: rng.normal() for name in names}
+    around = rng.normal(size=len(test))
+    errors = np.array([each[name] for name in names]) + around
+
+    class Wrong:
+        """Predicts the labels, and those errors (kcal/mol)."""
+
+        def predict(self, frames, forces):
+            truth = [a.get_potential_energy() for a in frames]
+            return truth + errors * KCAL_MOL, None
+
+    found = races.energy_parts(Wrong(), test)
+    groups = [errors[[n == name for n in names]] for name in each]
+    between = np.mean([abs(g.mean()) for g in groups])
+    within = np.mean([np.abs(g - g.mean()).mean() for g in groups])
+    assert found["energy_between_kcal"] == pytest.approx(between, abs=1e-9)
+    assert found["energy_within_kcal"] == pytest.approx(within, abs=1e-9)
+    assert {len(g) for g in groups} == {3}
 
 
 @pytest.fixture
