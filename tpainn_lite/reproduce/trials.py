@@ -44,7 +44,7 @@ BOXES = {
 }
 TRIALS = {  # kind, whether forces are labelled -> candidates, {size: draws}
     ("molecule", True): (FORCES, {10: 1, 30: 1}),
-    ("molecules", True): (FORCES, {10: 1, 30: 1, 100: 1}),
+    ("molecules", True): (FORCES, {3: 2, 10: 2, 30: 2, 100: 1, 300: 1}),
     ("molecules", False): (ALONE, {100: 1}),
     ("molecule", False): (ALONE, {10: 1}),
 }
