@@ -21,8 +21,9 @@ from ..public.download import SETS
 
 NAMES = (
     "molecule_labels qm9 water_labels pretraining races ladder trainings selection runs"
+    " trials order qm9_grid"
 )
-FAMILIES = [f"{__package__}.{name}" for name in f"{NAMES} trials order".split()]
+FAMILIES = [f"{__package__}.{name}" for name in NAMES.split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed

@@ -1,4 +1,4 @@
-"""Race arms on the energies of QM9: closed forms, networks from scratch, and tuned ones.
+"""Race arms on energies of QM9: closed forms, networks from scratch, and tuned ones.
 
 All arms see the same labelled molecules. Each network arm tries three rates at two
 sizes; 1,000 molecules that are in no draw and no test judge. Energies are electronic
@@ -22,16 +22,19 @@ from ..graphs import Graphs
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, fit
 from ..units import KCAL_MOL, UNPAIRED
-from . import qm9
+from . import qm9, qm9_students
 from .cards import words
 from .molecule_labels import gfn2_xtb
 from .parts import Part, rows_of, slug, sources
-from .qm9_students import FREE, POOL, STUDENTS, TAUGHT, TEST, cheap_energies
-from .qm9_students import start_of, train
+from .qm9_students import FREE, POOL, TAUGHT, TEST, cheap_energies, start_of
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 DRAWS, MANY = 3, 1000  # of larger sizes there is one
-JUDGES = 1000  # molecules
+PLACES = {  # in the draw: first, and after the last
+    "test": (0, TEST),
+    "pool": (TEST, TEST + POOL),
+    "judges": (TEST + TAUGHT, TEST + TAUGHT + 1000),
+}
 TRIED = (100, 1000)  # sizes of the trials
 LONGER = {"scratch, references": (30, 300, 3000)}  # also five times the steps
 BESIDE = "tuned beside calibrated GFN2-xTB"
@@ -63,18 +66,21 @@ def steps(n: int) -> int:
 @cache
 def molecules(part: str) -> Graphs:
     """Return the test molecules, the pool or the judges."""
-    first, size = dict(test=(0, TEST), pool=(TEST, POOL)).get(part, (TEST + TAUGHT, JUDGES))
-    return Graphs(qm9.drawn(first + size)[first:], 5.0, labelled=False)
+    first, last = PLACES[part]
+    return Graphs(qm9.drawn(last)[first:], 5.0, labelled=False)
 
 
 def cheap_of(part: str, method: str) -> np.ndarray:
     """Return the energies (eV) of a cheap method of `molecules(part)`."""
-    first = dict(test=0, pool=TEST).get(part, TEST + TAUGHT)
-    return cheap_energies(method, first + len(molecules(part)))[first:]
+    first, last = PLACES[part]
+    return cheap_energies(method, last)[first:]
+
+
+student_of = cache(qm9_students.train)
 
 
 def chosen(n: int, seed: int) -> list[int]:
-    """Draw n of the pool as `data.split` does: of the 4,000 that ship, where n fits."""
+    """Draw n of the pool, of its first 4,000 where n fits."""
     size = POOL if n > qm9.POOL else qm9.POOL
     return np.random.default_rng(seed).permutation(size)[:n].tolist()
 
@@ -86,9 +92,17 @@ def calibrated(
     places = chosen(n, seed)
     frames = [molecules("pool")[k] for k in places]
     known = cheap_of("pool", method)[places] if method else None
-    own = {z: gfn2_xtb(UNPAIRED[z])([z], np.zeros((1, 3)))[0] for z in FREE}
-    more = dict(atomic_energies=FREE, cheap_atoms=own if method == "gfn2_xtb" else None)
-    return frames, known, calibrate.molecules(frames, known, **how, **more)
+    model = calibrate.molecules(frames, known, **settings(method, how))
+    return frames, known, model
+
+
+def settings(method: str, how: dict) -> dict:
+    """Add the free atoms of the labels, and of the method, to settings."""
+    place = np.zeros((1, 3))
+    own = {z: gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in FREE}
+    return how | dict(
+        atomic_energies=FREE, cheap_atoms=own if method == "gfn2_xtb" else None
+    )
 
 
 def trained(arm: str, n: int, seed: int, config: FitConfig | None) -> Callable:
@@ -103,11 +117,14 @@ def trained(arm: str, n: int, seed: int, config: FitConfig | None) -> Callable:
     if arm in TAUGHT_BY:
         student, closed = TAUGHT_BY[arm]
         frames, known, model = calibrated(n, seed, *closed)
-        potential = start_of(train(student), model, "" if arm == BESIDE else closed[0])
+        cheap = "" if arm == BESIDE else closed[0]
+        potential = start_of(student_of(student), model, cheap)
         free = potential.reference_energies
         if arm == BESIDE:
             outside = model.factor
-            frames = [moved(a, -outside * e) for a, e in zip(frames, known, strict=True)]
+            frames = [
+                moved(a, -outside * e) for a, e in zip(frames, known, strict=True)
+            ]
     elif arm == FRESH[1]:
         potential = Potential(PotentialConfig(), dict.fromkeys(FREE, 0.0), seed=seed)
     else:  # it has seen no fluorine
@@ -176,7 +193,9 @@ def rate_of(arm: str, n: int, trials: Sequence[dict]) -> float:
     return min(tried, key=lambda t: t["mae"])["lr"]
 
 
-def row(arm: str, n: int, seed: int, rate: float | None = None, longer: int = 1) -> dict:
+def row(
+    arm: str, n: int, seed: int, rate: float | None = None, longer: int = 1
+) -> dict:
     """Compute one point of the table; `rate` is for networks."""
     begin = time.process_time()
     found: dict = dict(arm=arm, n=n, seed=seed)
@@ -212,7 +231,7 @@ def parts(name: str) -> dict[str, Part]:
         return {}
     found = {}
     for arm in (*CLOSED, *RATES):
-        student = STUDENTS[TAUGHT_BY[arm][0]] if arm in TAUGHT_BY else None
+        student = qm9_students.STUDENTS[TAUGHT_BY[arm][0]] if arm in TAUGHT_BY else None
         reads = ("qm9", "molecules-mmff94") if "molecules" in arm else ("qm9",)
         how = student, RATES.get(arm), CLOSED.get(arm), tasks(arm)
         found[slug(arm)] = Part(arm, reads, how)
@@ -224,14 +243,14 @@ def compute(name: str, arm: str) -> list[dict]:
     trials = [trial(arm, n, rate) for n, rate in product(TRIED, RATES.get(arm, ()))]
     found = [dict(trial=True) | one for one in trials]
     for n, seed, longer in tasks(arm):
-        rate = rate_of(arm, n, trials) if trials else None
+        rate = rate_of(arm, n, trials) if trials else 0.0
         found.append(row(arm, n, seed, rate, longer))
     return found
 
 
 def whole(name: str) -> Part:
-    """Tell what decides the student beside its arm."""
-    return Part(name, ("qm9",), (STUDENTS["GFN2-xTB"], START))
+    """Tell what decides the student that ships."""
+    return Part(name, ("qm9", "qm9-sample"), (qm9_students.STUDENTS["GFN2-xTB"], START))
 
 
 def write(
@@ -239,15 +258,23 @@ def write(
 ) -> dict | None:
     """Gather the rows, or save what the best arm starts from on one draw."""
     if name == "qm9-student":
-        n, seed = START
         student, closed = TAUGHT_BY[BESIDE]
-        model = calibrated(n, seed, *closed)[2]
-        potential = start_of(train(student), model, "")
+        n, seed = START
+        (frames,) = data.split(datasets.load("qm9-sample")["pool"], n, seed=seed)
+        known = np.array([a.info["gfn2_xtb"] for a in frames])
+        model = calibrate.molecules(frames, known, **settings(*closed))
+        potential = start_of(student_of(student), model, "")
         card = dict(name=name, made_by=f"tpainn_lite {__version__}, reproduce {name}")
-        card |= dict(structures=n, seed=seed, training=asdict(STUDENTS[student]))
+        card |= dict(structures=n, seed=seed)
+        card |= dict(training=asdict(qm9_students.STUDENTS[student]))
         potential.save(folder / name, card | words("qm9-student"))
         return None
     rows = rows_of(results)
     trials = [r for r in rows if r.pop("trial", False)]
     rest = [r for r in rows if "seed" in r]
-    return {"from": sources(["molecules-mmff94"]), **words("qm9-grid"), "trials": trials, "rows": rest}
+    return {
+        "from": sources(["molecules-mmff94"]),
+        **words("qm9-grid"),
+        "trials": trials,
+        "rows": rest,
+    }

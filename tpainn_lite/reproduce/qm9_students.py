@@ -1,4 +1,4 @@
-"""Pretrain the students of the race on QM9: networks that predict the terms of teachers.
+"""Pretrain the students of the race on QM9, which predict the terms of teachers.
 
 A student has an output for each term that a calibrated teacher adds up: the energy of
 the cheap method, and each kind of bond and ring. Any such teacher is then a linear
@@ -86,43 +86,48 @@ def network(outputs: int, seed: int) -> Potential:
 
 
 def train(name: str) -> Student:
-    """Pretrain a student, and keep it under build; killed, it goes on."""
+    """Pretrain a student on a GPU where there is one; killed, it goes on.
+
+    What is learned is left of each term after the composition, per its spread.
+    """
     how = STUDENTS[name]
-    file = WORK / "state" / f"qm9-{mark(name, how)}.pt"
     names, values = terms(how)
     N = data.compositions(qm9.drawn(len(values)), ELEMENTS)
     apart = np.linalg.lstsq(N[TEST:], values[TEST:], rcond=None)[0]
     values -= N @ apart
-    scale = values[TEST:].std(axis=0)
-    truth = torch.from_numpy(values / scale).float()
-    weight = torch.ones(len(names))
-    weight[0] = HEAVY
-    student = Student(network(len(names), how.seed), names, scale, apart)
-    home = best_device(student.network.device)
-    model = student.network.to(home).train()
+    scale = np.maximum(values[TEST:].std(axis=0), 1e-3)  # fluorine has one bond always
+    model = network(len(names), how.seed)
+    model.to(best_device(model.device)).train()
+    mean = _steps(model, values / scale, how, WORK / "state" / f"qm9-{mark(how)}.pt")
+    model.load_state_dict(mean.module.state_dict())
+    return Student(model.to("cpu").eval(), names, scale, apart)
+
+
+def _steps(model: Potential, values: np.ndarray, how: Training, file) -> AveragedModel:
+    """Take all steps, keeping the state in `file`; return the averaged network."""
     mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(how.average))
     adam = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     rates = torch.optim.lr_scheduler.OneCycleLR(
         adam, how.lr, how.steps + 1, pct_start=0.05, cycle_momentum=False
     )
-    kept, step = dict(model=model, mean=mean, adam=adam, rates=rates), 0
+    kept, first = dict(model=model, mean=mean, adam=adam, rates=rates), 0
     if file.exists():
-        state = torch.load(file, map_location=home)
-        step = state.pop("step")
+        state = torch.load(file, map_location=model.device)
+        first = state.pop("step")
         for key, value in state.items():
             kept[key].load_state_dict(value)
-    graphs = {}
-    if step < how.steps:
-        frames = qm9.drawn(len(values))
-        graphs = {k: graph(frames[k], 5.0) for k in range(TEST, len(frames))}
-    weight = (weight / weight.sum()).to(home)
-    for step in range(step, how.steps):
+    frames = qm9.drawn(len(values)) if first < how.steps else []
+    graphs = [graph(atoms, model.config.cutoff) for atoms in frames[TEST:]]
+    truth = torch.from_numpy(values[TEST:]).float().to(model.device)
+    weight = torch.ones(values.shape[1], device=model.device)
+    weight[0] = HEAVY
+    for step in range(first, how.steps):
         epoch, turn = divmod(step, TAUGHT // how.batch)
-        order = TEST + np.random.default_rng([how.seed, epoch]).permutation(TAUGHT)
+        order = np.random.default_rng([how.seed, epoch]).permutation(TAUGHT)
         chosen = order[turn * how.batch :][: how.batch]
-        batch = collate([graphs[k] for k in chosen], to=home)
-        gap = model.outputs(batch, batch["r_ij"]) - truth[chosen].to(home)
-        loss = (gap.square() * weight).sum(dim=1).mean()
+        batch = collate([graphs[k] for k in chosen], to=model.device)
+        gap = model.outputs(batch, batch["r_ij"]) - truth[chosen]
+        loss = (gap.square() * weight).sum(dim=1).mean() / weight.sum()
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), tune.FIT.max_grad_norm)
@@ -133,9 +138,7 @@ def train(name: str) -> Student:
             state = {key: one.state_dict() for key, one in kept.items()}
             with guards.replacing(file) as part:
                 torch.save(state | {"step": step + 1}, part)
-    student.network.load_state_dict(mean.module.state_dict())
-    student.network.to("cpu").eval()
-    return student
+    return mean
 
 
 def start_of(student: Student, model: calibrate.MoleculeModel, cheap: str) -> Potential:
@@ -148,7 +151,8 @@ def start_of(student: Student, model: calibrate.MoleculeModel, cheap: str) -> Po
     share = np.array([named.get(name, 0.0) for name in student.names])
     elements = student.composition @ share
     elements += [model.terms[chemical_symbols[z]] for z in ELEMENTS]
-    found = Potential(PotentialConfig(), dict(zip(ELEMENTS, elements)), seed=0)
+    references = dict(zip(ELEMENTS, elements.tolist(), strict=True))
+    found = Potential(PotentialConfig(), references, seed=0)
     found.representation.load_state_dict(student.network.representation.state_dict())
     first, last = student.network.readout.outnet, found.readout.outnet[-1]
     found.readout.outnet[0].load_state_dict(first[0].state_dict())
