@@ -19,7 +19,7 @@ from ipywidgets import IntSlider, interactive_output
 from IPython.display import display
 from tpainn_lite.explorers import figures
 n = np.array([3, 10, 30, 100])
-figure = go.FigureWidget(figures.convergence({"scratch": (n, 900 / n**0.2)}, "E", "eV"))
+figure = go.FigureWidget(figures.lines({"scratch": (n, 900 / n**0.2)}, "E", "n", "eV"))
 slider = IntSlider(1, 1, 9, description="power")
 def move(power):
     figure.data[0].y = 900 / n ** (0.1 * power)

@@ -26,10 +26,8 @@ def every_figure():
         "parity": figures.parity(x, pair, "force", "eV/Å"),
         "overlay": figures.parity(x, pair, "force", "eV/Å", overlay=True),
         "learning_curve": figures.learning_curve(errors, "force MAE", "meV/Å"),
-        "convergence": figures.convergence(curves, "force MAE", "meV/Å"),
         "histogram": figures.histogram(pair, "force", "eV/Å"),
         "bars": figures.bars({"scratch": 3.0, "tuned": 1.0}, "E", "eV", "who"),
-        "series": figures.series(x, pair, "energy", "eV"),
         "points": figures.lines(curves, "Two", "t (fs)", "E (eV)", mode="markers"),
     }
 
@@ -43,8 +41,7 @@ def test_title_axes_legend_and_looks(name):
     assert figure.layout.legend.y is None
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
-    units = {"learning_curve": ("", "(meV/Å)"), "convergence": ("", "(meV/Å)")}
-    units |= dict.fromkeys(("series", "points"), ("(fs)", "(eV)"))
+    units = {"learning_curve": ("", "(meV/Å)"), "points": ("(fs)", "(eV)")}
     units["bars"] = "", "(eV)"
     x_unit, y_unit = units.get(name, ("(eV/Å)", "(eV/Å)"))
     assert y_unit in y
@@ -110,10 +107,6 @@ def test_curves_carry_the_data_and_their_spread():
     np.testing.assert_allclose(scratch.error_y.arrayminus, 0.1 * SCRATCH)
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     assert list(figure.layout.xaxis.tickvals) == list(N)
-    assert every_figure()["convergence"].layout.yaxis.type == "log"
-    figure = figures.series(N, {"total": TUNED}, "energy", "eV", "distance (Å)")
-    np.testing.assert_array_equal([figure.data[0].x, figure.data[0].y], [N, TUNED])
-    assert figure.layout.title.text == "Energy against distance"
 
 
 def test_histogram_is_a_density_over_common_bins():

@@ -112,19 +112,6 @@ def lines(curves, title: str, x_title: str, y_title: str, mode="lines+markers"):
     return panels({"": curves}, title, x_title, y_title, mode)
 
 
-def series(x, curves, quantity: str, unit: str, x_title="time (fs)") -> go.Figure:
-    """Draw `curves`, name -> (points,) in `unit`, against one `x` (points,)."""
-    title = f"{quantity.capitalize()} against {x_title.partition(' (')[0]}"
-    pairs = {name: (x, y) for name, y in curves.items()}
-    return lines(pairs, title, x_title, f"{quantity} ({unit})")
-
-
-def convergence(curves: Mapping[str, tuple], quantity: str, unit: str) -> go.Figure:
-    """Draw errors (logarithmic) against steps; `curves`: arm -> (steps, error)."""
-    title, y_title = f"Convergence: {quantity}", f"{quantity} ({unit})"
-    return lines(curves, title, "optimisation steps", y_title).update_yaxes(LOG)
-
-
 def learning_curve(curves, quantity: str, unit: str) -> go.Figure:
     """Draw errors against the number of labels, both axes logarithmic.
 

@@ -53,7 +53,9 @@ class Movie(base.Explorer):
         self.view = parts[0]
         if curves:
             x, y = curves[self._shown]
-            figure = figures.series(x, {"this run": y}, quantity, unit)
+            titles = f"{quantity.capitalize()} against time", "time (fs)"
+            run = {"this run": (x, y)}
+            figure = figures.lines(run, *titles, f"{quantity} ({unit})")
             star = dict(symbol="star", size=16, color=figures.PALETTE[1])
             figure.add_scatter(mode="markers", marker=star, name="this frame")
             self.figure = go.FigureWidget(figure)
