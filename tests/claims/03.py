@@ -85,9 +85,7 @@ claim(
 claim(
     "178, and 154 with three hundred", near((tuned_at[100], 178), (tuned_at[300], 154))
 )
-claim(
-    "With five times the steps and 300 labels it does: 202.", near((longer[300], 202))
-)
+claim("With five times the steps and 300 labels it does.", late)
 claim(
     "Delta harms MMFF94 when labels are few: 370 with three.",
     near((delta[3], 370)) and delta[10] > field > delta[100],
@@ -132,9 +130,8 @@ claim(
     between[tuned_e][100] < 0.9 * between[scratch_e][100]
     and close((between[tuned_e][300], 4.9), (between[scratch_e][300], 6.7)),
 )
-claim(
-    "Given five times the steps, scratch has 4.1.", close((between[longer_e][300], 4.1))
-)
+better_still = between[longer_e][300] < 0.95 * between[tuned_e][300]
+claim("Given five times the steps, scratch is better still.", better_still)
 gentle, _ = tune.train_arm(
     "tuned",
     student,
