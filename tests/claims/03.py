@@ -118,7 +118,7 @@ claim(
     close((within[calibrated_e][3], 1.6), (within[tuned_e][3], 2.2)),
 )
 claim(
-    "Scratch begins at 5.1, and does not get there with a hundred.",
+    "Scratch begins at 5.1, and at equal steps does not get there with a hundred.",
     close((within[scratch_e][3], 5.1)) and within[scratch_e][100] > within[tuned_e][3],
 )
 claim(
