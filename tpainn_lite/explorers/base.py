@@ -58,6 +58,8 @@ class Explorer:
             rows = Box([*sentences], layout=dict(flex_flow="row wrap"))
             for control, text in sentences.items():
                 control.tooltip = text
+                if hasattr(control.style, "description_width"):  # no button's
+                    control.style.description_width = "initial"
         self.widget = VBox([rows, *parts[:1], self._text, *parts[1:]])
         if isinstance(before, type(self)):
             for name, control in [*vars(self).items()]:

@@ -34,6 +34,7 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "scratch, references": (PALETTE[1], "cross", "dash", "\\"),
     "scratch, no references": (PALETTE[1], "cross-open", "dot", "\\"),
     "tuned from molecules-mmff94": (PALETTE[0], "star", "solid", "/"),
+    "GFN2-xTB": (PALETTE[4], "hexagon-open", "dot", "-"),
     "calibrated GFN2-xTB": (PALETTE[4], "hexagon", "longdash", "-"),
     "tuned from calibrated GFN2-xTB": (PALETTE[2], "star", "solid", "x"),
     "tuned beside calibrated GFN2-xTB": (PALETTE[3], "star", "dashdot", "."),
