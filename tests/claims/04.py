@@ -1,0 +1,166 @@
+"""Claims of lesson 04, checked in its kernel after its last cell."""
+
+from tpainn_lite.public.qm9 import CHARACTERISED
+
+SCRATCH, ENERGIES = "scratch, references", "tuned from MMFF94 energies"
+best_mae = mean[BEST][100]
+
+
+def rounds(value, said):
+    """Tell whether a number is the one that the prose rounds."""
+    return abs(value / said - 1) < (0.06 if said < 9.5 else 0.51 / said)
+
+
+claim(
+    "With 100 labels of QM9, the best way has an error more than 25 times smaller than "
+    "a network from scratch that was given no reference energies.",
+    mean[NAIVE][100] > 25 * best_mae,
+)
+claim(
+    "Most of this factor comes from counting atoms and bonds and from a better cheap "
+    "method, not from the network.",
+    np.log(shares["pretraining"] * shares["tuning"]) < 0.25 * np.log(total),
+)
+claim("holds 130,831 small organic molecules", CHARACTERISED == 130_831)
+claim(
+    "The package ships 6,000 molecules of QM9 with three cheap energies for each",
+    len(pool + test) == 6000
+    and all({"mmff94", "gfn2_xtb", "uff"} <= {*a.info} for a in pool + test),
+)
+claim(
+    "Two networks of the same size learn the same 100 energies.",
+    100 in mean[NAIVE] and 100 in mean[TUNED],
+)
+claim(
+    "The tuned network wins by a factor of 17 at 100 labels.",
+    rounds(mean[NAIVE][100] / mean[TUNED][100], 17),
+)
+claim("with three draws", len(errors[NAIVE][100]) == len(errors[TUNED][100]) == 3)
+claim(
+    "live, on the first draw of 100 labels",
+    abs(scratch_here / mean[SCRATCH][100] - 1) < 0.4 and len(hundred) == 100,
+)
+claim(
+    "With reference energies the same network, labels and steps give an error 12 "
+    "times smaller at 100 labels.",
+    rounds(mean[NAIVE][100] / mean[SCRATCH][100], 12),
+)
+claim(
+    "The factor of the first race shrinks to 1.4.",
+    rounds(mean[SCRATCH][100] / mean[TUNED][100], 1.4),
+)
+claim(
+    "Up to 1,000 labels it beats the network without references.",
+    all(
+        (mean["composition"][n] < error) == (n <= 1000)
+        for n, error in mean[NAIVE].items()
+    ),
+)
+claim(
+    "MMFF94 misses the order of 252 isomers by as much as a guess of the median does.",
+    len(same) == 252 and missed["MMFF94"] > 0.9 * missed["guess the median"],
+)
+claim(
+    "its points follow the line", missed["GFN2-xTB"] < 0.6 * missed["guess the median"]
+)
+claim("That is linear in its 30 unknowns.", len(terms) == 30)
+claim(
+    "Ten lines of algebra on 100 labels beat the network from scratch that had the "
+    "same labels and half a minute.",
+    by_hand < 0.6 * scratch_here,
+)
+
+
+def tried(n, prior, cheap):
+    """Return the mean error over five draws in the explorer."""
+    explorer.n.value, explorer.terms.value = n, "bonds+rings"
+    explorer.prior.value, explorer.cheap.value = prior, cheap
+    found = []
+    for seed in range(5):
+        explorer.seed.value = seed
+        found.append(explorer.numbers["mae"])
+    return np.mean(found)
+
+
+PRIOR = "textbook bond energies"
+claim(
+    "With 10 labels textbook values help a little where there is no cheap energy.",
+    tried(10, PRIOR, "none") < tried(10, "none", "none"),
+)
+claim(
+    "With GFN2-xTB they double the error",
+    1.7 < tried(10, PRIOR, "GFN2-xTB") / tried(10, "none", "GFN2-xTB") < 2.3,
+)
+claim(
+    "MMFF94 adds little to counted bonds.",
+    tried(100, "none", "MMFF94") > 0.75 * tried(100, "none", "none"),
+)
+claim(
+    "GFN2-xTB changes the picture, from about 30 labels on.",
+    tried(30, "none", "GFN2-xTB") < 0.5 * tried(30, "none", "none"),
+)
+claim(
+    "Tuned beside is the best arm from 30 labels on.",
+    all(
+        by_n[n] >= mean[BEST][n] for arm, by_n in mean.items() for n in by_n if n >= 30
+    ),
+)
+alone = mean["tuned from calibrated GFN2-xTB"]
+claim(
+    "The student that works alone does worse than its teacher at 100 labels",
+    alone[100] > mean[CALIBRATED][100],
+)
+claim(
+    "With 1,000 labels it has learned enough to pass its teacher.",
+    alone[1000] < mean[CALIBRATED][1000],
+)
+claim(
+    "At 100 labels it is worse than scratch. Tuned from molecules-mmff94 had distorted "
+    "molecules and forces, and is better than scratch.",
+    mean[ENERGIES][100] > mean[SCRATCH][100] > mean[TUNED][100],
+)
+claim(
+    "The shares multiply to the total.", np.isclose(np.prod([*shares.values()]), total)
+)
+claim(
+    "Reference energies, bond counts and GFN2-xTB together give a factor of 34, "
+    "without any network.",
+    rounds(mean[NAIVE][100] / mean[CALIBRATED][100], 34),
+)
+claim(
+    "Pretraining and tuning the network give the last 1.1.",
+    rounds(mean[CALIBRATED][100] / best_mae, 1.1),
+)
+claim("Pretraining alone costs a little", 0.8 < shares["pretraining"] < 1)
+claim("Tuning more than repays it", shares["pretraining"] * shares["tuning"] > 1)
+claim(
+    "Had we added the network before the bonds, the network would have got their share",
+    mean["composition"][100] / mean[SCRATCH][100] > 1.5,
+)
+claim("| scratch, no references | best arm | 39 |", rounds(total, 39))
+claim(
+    "| scratch, references | best arm | 3.1 |",
+    rounds(mean[SCRATCH][100] / best_mae, 3.1),
+)
+claim(
+    "Labels of the class that you need are worth more than labels of any class.",
+    np.mean(mine) < 0.8 * np.mean(drawn),
+)
+claim(
+    "20 / 8 = 2.5. The total is 60 / 2 = 30 = 3 × 2.5 × 4.",
+    np.allclose(factors([60, 20, 8, 2]), [3, 2.5, 4]),
+)
+claim(
+    "some milliseconds each by GFN2-xTB",
+    all(
+        1e-3 < teacher["label_cpu_s"] < 1e-2
+        for teacher in datasets.card("ladder")["teachers"]
+        if teacher["teacher"] == "GFN2-xTB"
+    ),
+)
+rates = datasets.card("qm9-grid")["trials"]
+claim(
+    "three tries an arm at each of two sizes",
+    {arm: sum(t["arm"] == arm for t in rates) for arm in (SCRATCH, BEST)}
+    == {SCRATCH: 6, BEST: 6},
+)
