@@ -36,7 +36,7 @@ PLACES = {  # in the draw: first, and after the last
     "judges": (TEST + TAUGHT, TEST + TAUGHT + 1000),
 }
 TRIED = (100, 1000)  # sizes of the trials
-LONGER = {"scratch, references": (30, 300, 3000)}  # also five times the steps
+LONGER = {"scratch, references": (30, 100, 1000)}  # also five times the steps
 BESIDE = "tuned beside calibrated GFN2-xTB"
 CLOSED: dict[str, tuple[str, dict]] = {  # cheap method and settings of `calibrate`
     "composition": ("", dict(terms="composition")),
