@@ -252,6 +252,7 @@ def row(name: str, about: dict, spec: Spec) -> dict:
     found = about | {"cpu_s": round(time.process_time() - begin, 1)}
     if grid:
         found |= {"curve": curve} | asdict(evaluate(after, test))
+        del found["stress_mae"]  # the labels of a grid are energies and forces
         if grid.kind is None:
             return found
         config = {} if spec.how is None else {"config": asdict(spec.how)}
