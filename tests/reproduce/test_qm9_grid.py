@@ -57,7 +57,7 @@ def test_a_student_adds_up_to_its_calibrated_teacher(drawn):
 def test_a_student_learns_its_terms_and_goes_on_where_it_was_killed(
     drawn, monkeypatch, tmp_path
 ):
-    how = replace(qm9_students.STUDENTS["terms"], steps=500, batch=10)
+    how = replace(qm9_students.STUDENTS["terms"], steps=500, batch=10, average=0.9)
     monkeypatch.setattr(qm9_students, "STUDENTS", {"terms": how})
     monkeypatch.setattr(qm9_students, "WORK", tmp_path)
     student = qm9_students.train("terms")
