@@ -81,3 +81,9 @@ def test_a_packed_run_is_the_run(run):
         paths = [R - R[0] for R in map(analysis.unwrap, (run, found))]
         np.testing.assert_allclose(*paths, atol=2e-4)
     assert len(content) < 0.4 * run[0].positions.nbytes * len(run) + 4000
+
+
+def test_a_size_may_have_a_budget_of_its_own():
+    curves = datasets.learning_curves(datasets.card("qm9-grid"), "mae")
+    assert curves["scratch, references"][0].tolist() == [10, 30, 100, 300, 1000]
+    assert curves["scratch, references, 5x longer"][0].tolist() == [30, 100]

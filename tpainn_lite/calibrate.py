@@ -131,7 +131,12 @@ class Counted(NamedTuple):
 
 
 def _molecules(value, name: str) -> Counted | Sequence[Atoms]:
-    return value if isinstance(value, Counted) else structures()(value, name)
+    if not isinstance(value, Counted):
+        return structures()(value, name)
+    sizes = len(value.frames), len(value.counts), len(value.energies)
+    if len({*sizes}) > 1:
+        raise guards.refusal(name, "as many frames as counts and energies", sizes)
+    return value
 
 
 @checked(frames=_molecules)

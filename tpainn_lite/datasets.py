@@ -152,14 +152,15 @@ def runs(name: str) -> dict[str, dict[str, list[Atoms]]]:
 def arms_of(grid: dict) -> list[str]:
     """Name the arm of each row of a grid, with its steps where they are not the budget.
 
-    The budget is that of the grid's settings, else that of its shortest training.
+    The budget is that of the grid's settings, else the shortest training of a size.
     """
     with _entries("grid"):
         rows, tuned = grid["rows"], (grid.get("configs") or {}).get("tuned")
-        steps = [
-            row["steps"] for row in ([tuned] if tuned else rows) if row["steps"] > 0
-        ]
-        times = [row["steps"] // min(steps, default=1) for row in rows]
+        steps: dict[int, int] = {}  # of each size
+        for row in (r for r in rows if r["steps"] > 0):
+            usual = (tuned or row)["steps"]
+            steps[row["n"]] = min(usual, steps.get(row["n"], usual))
+        times = [row["steps"] // steps.get(row["n"], 1) for row in rows]
         named = zip(rows, times, strict=True)
         return [row["arm"] + f", {k}x longer" * (k > 1) for row, k in named]
 

@@ -130,8 +130,15 @@ claim(
     between[tuned_e][100] < 0.9 * between[scratch_e][100]
     and close((between[tuned_e][300], 4.9), (between[scratch_e][300], 6.7)),
 )
-better_still = between[longer_e][300] < 0.95 * between[tuned_e][300]
-claim("Given five times the steps, scratch is better still.", better_still)
+both = [
+    r["energy_between_kcal"]
+    for r in datasets.card("molecules-grid")["rows"]
+    if r["n"] == 300 and r["steps"] == 3000 and "for energies" in r["arm"]
+]
+claim(
+    "Given five times the steps, both reach about four.",
+    len(both) == 6 and abs(np.mean(both) - 4) < 0.3,
+)
 gentle, _ = tune.train_arm(
     "tuned",
     student,

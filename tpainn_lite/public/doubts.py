@@ -17,7 +17,7 @@ TOTALS = (0.500, 2.904, 7.478, 14.667, 24.654, 37.845, 54.589, 75.067, 99.734)
 """Of free atoms, H to F (Hartree): Chakravorty et al., Phys. Rev. A 47, 3649 (1993)."""
 UNSURE = "eV", "Ry"  # GFN2-xTB's energies in eV are as large as totals in Ry
 WIDELY = 0.25  # H2 is bound by 17 % of its total energy
-WORK = 5.0  # eV: of a stress of 80 GPa, where an atom has 10 Å³
+WORK = 0.5  # eV: of a stress of 8 GPa, where an atom has 10 Å³
 NEAR = 0.2  # Å: steps of a run along which energy is nearly linear
 
 

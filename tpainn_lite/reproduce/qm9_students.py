@@ -98,7 +98,8 @@ def train(name: str) -> Student:
     scale = np.maximum(values[TEST:].std(axis=0), 1e-3)  # fluorine has one bond always
     model = network(len(names), how.seed)
     model.to(best_device(model.device)).train()
-    mean = _steps(model, values / scale, how, WORK / "state" / f"qm9-{mark(how)}.pt")
+    file = WORK / "state" / f"qm9-{mark(how, names, scale.tolist(), len(values))}.pt"
+    mean = _steps(model, values / scale, how, file)
     model.load_state_dict(mean.module.state_dict())
     return Student(model.to("cpu").eval(), names, scale, apart)
 
