@@ -55,6 +55,12 @@ def cheap(atoms: Atoms) -> dict[str, float]:
     return {k: round(float(energy), 5) for k, energy in found.items()}
 
 
+def xtb_atoms() -> dict[int, float]:
+    """Compute free atoms (eV) by GFN2-xTB."""
+    place = np.zeros((1, 3))
+    return {z: gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in ATOMS}
+
+
 def parts(name: str) -> dict[str, Part]:
     """List the molecules of each part, by the place in the draw."""
     return grouped(name, [*range(TEST + POOL)], EACH, reads=("qm9",))
@@ -70,8 +76,7 @@ def compute(name: str, tasks: Sequence[int]) -> list[Atoms]:
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Write the sample and its card."""
-    place = np.zeros((1, 3))
-    xtb = {str(z): gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in ATOMS}
+    xtb = {str(z): energy for z, energy in xtb_atoms().items()}
     free = {z: energy * HARTREE for z, energy in ATOMS.items()}
     more = dict(gfn2_xtb_atomic_energies_eV=xtb, licence="CC0 1.0 (QM9)")
     program = f"QM9; tblite {version('tblite')}, RDKit {version('rdkit')}"

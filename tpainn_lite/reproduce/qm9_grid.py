@@ -21,10 +21,9 @@ from ..data import labels, with_labels
 from ..graphs import Graphs
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, fit
-from ..units import KCAL_MOL, UNPAIRED
+from ..units import KCAL_MOL
 from . import qm9, qm9_students
 from .cards import words
-from .molecule_labels import gfn2_xtb
 from .parts import Part, rows_of, slug, sources
 from .qm9_students import FREE, POOL, TAUGHT, TEST, cheap_energies, start_of
 
@@ -98,11 +97,8 @@ def calibrated(
 
 def settings(method: str, how: dict) -> dict:
     """Add the free atoms of the labels, and of the method, to settings."""
-    place = np.zeros((1, 3))
-    own = {z: gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in FREE}
-    return how | dict(
-        atomic_energies=FREE, cheap_atoms=own if method == "gfn2_xtb" else None
-    )
+    own = qm9.xtb_atoms() if method == "gfn2_xtb" else None
+    return how | dict(atomic_energies=FREE, cheap_atoms=own)
 
 
 def trained(arm: str, n: int, seed: int, config: FitConfig | None) -> Callable:
@@ -147,24 +143,14 @@ def moved(atoms: Atoms, shift: float) -> Atoms:
     return with_labels(atoms, labels(atoms, forces=False)[0] + shift)
 
 
-def bound(frames: Sequence[Atoms]) -> np.ndarray:
-    """Sum the free atoms (eV) of each molecule."""
-    return data.compositions(frames, [*FREE]) @ [*FREE.values()]
-
-
 def naive(frames: Sequence[Atoms], seed: int, config: FitConfig) -> Callable:
     """Train on atomisation energies less their mean: no energy for an element."""
-    fresh = Potential(PotentialConfig(), dict.fromkeys(FREE, 0.0), seed=seed)
-    atoms = bound(frames)
-    mean = np.mean([labels(a, forces=False)[0] for a in frames] - atoms)
-    some = [moved(a, -e - mean) for a, e in zip(frames, atoms, strict=True)]
+    fresh = Potential(PotentialConfig(), FREE, seed=seed)
+    truth = [labels(a, forces=False)[0] for a in frames]
+    mean = np.mean(truth - fresh.reference_sum(frames))
+    some = [moved(a, -mean) for a in frames]
     potential, _ = fit(fresh, some, config, seed=seed)
-
-    def predict(part: str) -> np.ndarray:
-        energies = potential.predict(molecules(part), forces=False)[0]
-        return energies + mean + bound(molecules(part))
-
-    return predict
+    return lambda part: potential.predict(molecules(part), forces=False)[0] + mean
 
 
 def errors(predict: Callable, part: str) -> dict[str, float]:
