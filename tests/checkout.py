@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = [
     *("test_data.py", "test_datasets.py", "test_guards.py", "test_model.py"),
     *("public/test_formats.py", "course/test_own_data.py"),
-    "test_train.py::test_a_killed_run_goes_on_to_the_same_weights",
+    "test_train.py::test_a_broken_run_goes_on_to_the_same_weights",
 ]
 
 
