@@ -28,14 +28,15 @@ from .parts import Part, rows_of, slug, sources
 from .qm9_students import FREE, POOL, TAUGHT, TEST, cheap_energies, start_of
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
-DRAWS, MANY = 3, 1000  # of larger sizes there is one, and no network
+DRAWS, MANY = 3, 1000  # of larger sizes there is one
+STEPS = {300: 600, 1000: 1200, 3000: 2400, 10_000: 3600}  # up to this many labels
 PLACES = {  # in the draw: first, and after the last
     "test": (0, TEST),
     "pool": (TEST, TEST + POOL),
     "judges": (TEST + TAUGHT, TEST + TAUGHT + 1000),
 }
 TRIED = (100, 1000)  # sizes of the trials
-LONGER = {"scratch, references": (30, 100)}  # also five times the steps
+LONGER = {"scratch, references": (30, 100, 1000)}  # also five times the steps
 BESIDE = "tuned beside calibrated GFN2-xTB"
 CLOSED: dict[str, tuple[str, dict]] = {  # cheap method and settings of `calibrate`
     "composition": ("", dict(terms="composition")),
@@ -59,7 +60,7 @@ FILES = {"qm9-grid": ["qm9-grid.json"], "qm9-student": ["qm9-student.safetensors
 
 def steps(n: int) -> int:
     """Choose the number of steps for n labels."""
-    return 600 if n < 1000 else 1200 if n < 3000 else 2400
+    return next(k for most, k in STEPS.items() if n <= most)
 
 
 @cache
@@ -207,8 +208,7 @@ def row(
 
 def tasks(arm: str) -> list[tuple[int, int, int]]:
     """List (n, seed, times the steps) of an arm."""
-    sizes = SIZES if arm in CLOSED else [n for n in SIZES if n <= MANY]
-    found = [(n, s, 1) for n in sizes for s in range(DRAWS if n <= MANY else 1)]
+    found = [(n, s, 1) for n in SIZES for s in range(DRAWS if n <= MANY else 1)]
     return found + [(n, 0, 5) for n in LONGER.get(arm, ())]
 
 
