@@ -81,9 +81,6 @@ def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():
     longer = public("scratch", 300, 3000)
     assert abs(public("tuned", 30) / longer - 1) < 0.02
     assert 0.7 < public("tuned", 300, 3000) / longer < 0.8
-    students = means("water-students-grid")
-    assert students("tuned", 8) == public("tuned", 8)
-    assert abs(students("tuned, longer", 8) / public("tuned", 30) - 1) < 0.03
 
 
 @pytest.mark.parametrize("data", ["ethanol-dft", "ethanol-ccsdt"])

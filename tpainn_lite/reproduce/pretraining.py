@@ -42,7 +42,6 @@ class Pretraining:
     fit: FitConfig
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
-    portions: int | None = None  # learnt from, the first ones; none: all
     validation: int = 1  # portions, the last ones
     start: str = ""  # the checkpoint it goes on from; none: fresh weights
     water: str = ""  # model of the liquid; none: molecules
@@ -61,22 +60,16 @@ QTIP4PF = Pretraining(
     validation=5,
     water="q-tip4p-f",
 )
-STUDENTS = {  # of q-TIP4P/F, each unlike `QTIP4PF` in one thing
-    "longer": replace(
-        QTIP4PF, start="water-qtip4pf", fit=replace(QTIP4PF.fit, steps=30_000)
-    ),
-    "3-layers": replace(QTIP4PF, size=replace(QTIP4PF.size, layers=3)),
-    "32-features": replace(QTIP4PF, size=replace(QTIP4PF.size, features=32)),
-    "4-angstrom": replace(QTIP4PF, size=replace(QTIP4PF.size, cutoff=4.0)),
-    "10-runs": replace(QTIP4PF, portions=10),
-}
 PRETRAININGS = {
     "molecules-mmff94": MMFF94,
     "water-qtip4pf": QTIP4PF,
     "water-spcfw": replace(QTIP4PF, water="spc-fw"),
-} | {f"water-qtip4pf-{name}": how for name, how in STUDENTS.items()}
+    "water-qtip4pf-longer": replace(
+        QTIP4PF, start="water-qtip4pf", fit=replace(QTIP4PF.fit, steps=30_000)
+    ),
+}
 FILES = {name: [f"{name}.safetensors"] for name in PRETRAININGS}
-HOMES = {f"water-qtip4pf-{name}": "water-qtip4pf" for name in STUDENTS}
+HOMES = {"water-qtip4pf-longer": "water-qtip4pf"}  # whose boxes it learns, too
 
 
 def classical_molecules(max_heavy: int, keep: int, seed: int = SEED) -> list[str]:
@@ -153,7 +146,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     state = WORK / "state" / f"{name}-{mark(how, made_from, contents)}.pt"
     parts = [ase.io.read(p, ":", format="extxyz") for p in results]
     kept = min(how.validation, len(parts) - 1)
-    train = [a for part in parts[:-kept][: how.portions] for a in part]
+    train = [a for part in parts[:-kept] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
     if how.start:
         first = datasets.checkpoint(how.start)

@@ -29,7 +29,6 @@ from ..units import KCAL_MOL
 from . import rivals
 from .cards import words
 from .parts import Part, mark, rows_of, slug, sources
-from .pretraining import STUDENTS
 from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
 
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
@@ -73,10 +72,7 @@ class Grid:
         return tune.config_for(n, self.kind, base, aim or "forces")
 
 
-QTIP4PF = {"": "water-qtip4pf"}
-BOTH = QTIP4PF | {"SPC/Fw": "water-spcfw"}
-# for what, with these boxes, moves the error
-EIGHT = Grid("water-pbe0ts", QTIP4PF, (8,), arms=("tuned",), configs=WATER, stride=6)
+BOTH = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -107,22 +103,6 @@ GRIDS = {
         configs=WATER,
         watch=8,
         stride=6,
-    ),
-    "water-students-grid": replace(
-        EIGHT,
-        teachers=QTIP4PF | {n: f"water-qtip4pf-{n}" for n in STUDENTS},
-        arms=TAUGHT,
-    ),
-    "water-pull-grid": replace(
-        EIGHT, configs={"tuned": replace(WATER["tuned"], l2_sp=0.03)}
-    ),
-    "water-patient-grid": replace(
-        EIGHT,
-        teachers={"": "water-qtip4pf-longer"},
-        sizes=(),
-        longer={"tuned": (3, 8), "scratch": (8,)},
-        configs={arm: replace(c, lr=c.lr / 3) for arm, c in WATER.items()},
-        watch=8,
     ),
 }
 
