@@ -67,6 +67,17 @@ def test_an_arm_looks_the_same_in_every_figure():
             figures.looks([*names])
 
 
+def test_a_slider_moves_traces_without_a_kernel():
+    figure = figures.lines({"tuned": (N, TUNED)}, "One", "n", "error (meV/Å)")
+    states = {"10 fs": {0: (N, TUNED)}, "20 fs": {0: (N, SCRATCH)}}
+    (slider,) = figures.slide(figure, states, active=1).layout.sliders
+    assert [step.label for step in slider.steps] == [*states]
+    assert slider.active == 1
+    moved, which = slider.steps[1].args
+    assert which == [0]
+    assert (moved["x"], moved["y"]) == ([N.tolist()], [SCRATCH.tolist()])
+
+
 def test_panels_share_one_legend():
     curves = {"tuned": (N, TUNED, 0.1 * TUNED)}
     shown = {"at 300 K": curves, "at 500 K": curves | {"scratch": (N, SCRATCH)}}

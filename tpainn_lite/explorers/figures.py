@@ -42,6 +42,8 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "MMFF94": (GREY, "triangle-up", "longdash", "-"),
     "calibrated MMFF94": (GREY, "triangle-up-open", "dashdot", "+"),
     "delta": ("#882255", "hexagon", "longdashdot", "|"),
+    "instant head": (PALETTE[4], "diamond-open", "dash", "-"),
+    "energies alone": (PALETTE[0], "bowtie", "dot", "/"),
 }
 MANY = 2000  # from so many points on, WebGL draws a scatter plot
 LOG = dict(type="log", minorloglabels="complete", exponentformat="none")
@@ -111,6 +113,24 @@ def panels(
 def lines(curves, title: str, x_title: str, y_title: str, mode="lines+markers"):
     """Draw `curves`, name -> a curve as `panels` takes it, in one figure."""
     return panels({"": curves}, title, x_title, y_title, mode)
+
+
+def slide(
+    figure: go.Figure, states: Mapping[str, Mapping[int, Sequence]], active: int = 0
+) -> go.Figure:
+    """Add a slider that moves traces without a kernel, on a web page too.
+
+    `states`: label of a stop -> {index of a trace: its (x, y) there}. The figure should
+    be drawn as at the stop of index `active`.
+    """
+    steps = []
+    for label, curves in states.items():
+        points = [np.asarray(curve, float).tolist() for curve in curves.values()]
+        moved = {"x": [x for x, _ in points], "y": [y for _, y in points]}
+        args = [moved, [*curves]]
+        steps.append(dict(method="restyle", label=label, args=args))
+    slider = dict(steps=steps, active=active, pad_t=60)
+    return figure.update_layout(sliders=[slider], margin_b=150, height=520)
 
 
 def learning_curve(curves, quantity: str, unit: str) -> go.Figure:
