@@ -81,6 +81,8 @@ class Server:
             for index, cell in enumerate(cells):
                 if cell["cell_type"] == "code":
                     found = run_cell(kernel, cell["source"])
+                    if "raises-exception" in cell["metadata"].get("tags", []):
+                        continue  # an exercise that nobody has solved
                     errors += [f"cell {index}: {error}" for error in found]
         except (websocket.WebSocketException, OSError, RuntimeError) as error:
             errors.append(f"cell {index}: {error}")

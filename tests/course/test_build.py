@@ -22,7 +22,9 @@ rounded = answer // 10
 claim("Title", rounded == 4)
 claim("✓ *Right.*", answer == 41)
 claim("Nobody says so", missing)
+wrong(1, "answer = 41", "answer = 42", "answer = unknown")
 """
+REFUSES = "the check of exercise 1 refuses: answer = "
 SHOW = """
 import io, sys, time
 from PIL import Image
@@ -48,9 +50,10 @@ def tutorial(tmp_path_factory):
     root = tmp_path_factory.mktemp("course")
     threads = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.getcwd())"
     block = "block = bytearray(300_000_000)"
-    exercise = "from tpainn_lite.course import lessons\nanswer = 42\n"
-    exercise += "lessons.self_check(answer == 42, 'Right.', 'Again.')"
-    write(root / "notebooks", "00_good", [threads, block, exercise])
+    exercise = "# Solution of exercise 1\nanswer = 42"
+    check = "from tpainn_lite.course import lessons\n"
+    check += "lessons.self_check(answer == 42, 'Right.', 'Again.')"
+    write(root / "notebooks", "00_good", [threads, block, exercise, check])
     (root / "tests/claims").mkdir(parents=True)
     (root / "tests/claims/00.py").write_text(CLAIMS)
     write(root / "notebooks", "01_raises", ["1 / 0", "1"])
@@ -71,7 +74,7 @@ def test_tutorial_fails_and_leaves_the_lessons_alone(tutorial):
     assert copies == {"00_good.ipynb", "01_raises.ipynb", "02_short.ipynb"}
     copy = nbformat.read(root / "build/notebooks/00_good.ipynb", as_version=4)
     assert copy.cells[1].outputs[0].text == f"1 {root / 'build/notebooks'}\n"
-    assert len(copy.cells) == 4  # the cells that measure and check are not kept
+    assert len(copy.cells) == 5  # the cells that measure and check are not kept
     assert copy.cells[-1].outputs[0].text == "✓ Right.\n"
 
 
@@ -84,6 +87,9 @@ def test_claims_and_timings_are_collected(tutorial):
         {"lesson": "00_good", "text": "Title", "holds": True},
         {"lesson": "00_good", "text": "✓ *Right.*", "holds": False},
         {"lesson": "00_good", "text": "Nobody says so", "holds": False},
+        {"lesson": "00_good", "text": f"{REFUSES}41", "holds": True},
+        {"lesson": "00_good", "text": f"{REFUSES}42", "holds": False},
+        {"lesson": "00_good", "text": f"{REFUSES}unknown", "holds": False},
     ]
     assert set(timings) == {"00_good", "01_raises", "02_short"}
     for cost in timings.values():
@@ -99,13 +105,16 @@ def test_problems_are_named(tutorial, monkeypatch, capsys):
     assert "01_raises: cell 1: CellExecutionError" in printed
     assert "ZeroDivisionError" in printed
     claims = json.loads((tutorial[0] / "build/claims.json").read_text())
-    assert [c["lesson"] for c in claims] == ["00_good"] * 3  # they are kept
+    assert [c["lesson"] for c in claims] == ["00_good"] * 6  # they are kept
     assert build.main(["tutorial", "00"]) == 1
-    assert capsys.readouterr().out.splitlines()[-3:] == [
+    assert capsys.readouterr().out.splitlines()[-5:] == [
         "00_good: claim does not hold: '✓ *Right.*'",
         "00_good: claim does not stand in the lesson: 'Nobody says so'",
         "00_good: claim does not hold: 'Nobody says so' (NameError: name 'missing' is "
         "not defined)",
+        f"00_good: claim does not hold: '{REFUSES}42' (✓ Right.)",
+        f"00_good: claim does not hold: '{REFUSES}unknown' (NameError: name 'unknown' "
+        "is not defined)",
     ]
 
 
@@ -119,9 +128,11 @@ Lesson 03 has **3 labels**; [MMFF94](https://x.org/9) has `7`. Errors fall by
 
 - Ten to 12 boxes.
 
-## Further reading
+1. Ten in 1999, or 11?
 
-- Physics 17, 490."""
+## Exercises
+
+**1.** Make it 12."""
     (tmp_path / "tests/claims").mkdir(parents=True)
     path = tmp_path / "notebooks/03_x.ipynb"
     path.parent.mkdir()

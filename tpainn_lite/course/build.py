@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from .. import guards
-from . import claims, normalise
+from . import claims, normalise, solutions
 from .lessons import PROFILE
 
 OUT = Path("build")
@@ -58,7 +58,11 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
         wrong = claims.problems(run.notebook, run.claims)
         wrong += [run.error] if run.error else []
         if write_back and not wrong:
-            normalise.write_back(run.notebook, path)
+            page = solutions.page(path)
+            edition, text = solutions.split(run.notebook, page.name)
+            normalise.write_back(edition, path)
+            if text:
+                guards.write(page, text)
         cost = ", ".join(f"{k} {v}" for k, v in run.cost.items())
         print(f"{lesson}: {cost}, {len(run.claims)} claims, {len(wrong)} problems")
         problems += [f"{lesson}: {words}" for words in wrong]
@@ -100,7 +104,7 @@ def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
     """Run a notebook in ``build/``, in a fresh kernel, then a file of claims."""
     folder = OUT / "notebooks"  # for what a lesson writes
     folder.mkdir(parents=True, exist_ok=True)
-    run, start = Run(nbformat.read(path, as_version=4)), time.monotonic()
+    run, start = Run(solutions.whole(path)), time.monotonic()
     how = dict(timeout=SECONDS_A_CELL, interrupt_on_timeout=True, record_timing=False)
     where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(run.notebook, kernel_name="python3", resources=where, **how)

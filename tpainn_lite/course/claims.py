@@ -1,10 +1,13 @@
 """Check what the prose of a lesson states against what its run computed.
 
-``tests/claims/NN.py`` has lines ``claim("words that stand in the lesson", holds)``. The
-build runs the file in the lesson's own kernel, after the last cell.
+``tests/claims/NN.py`` has lines ``claim("words that stand in the lesson", holds)``,
+and ``wrong(1, "share = 50", ...)`` for answers that the check of exercise 1 must
+refuse. The build runs the file in the lesson's own kernel, after the last cell.
 """
 
 import ast
+import contextlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -16,9 +19,8 @@ import nbformat
 FOLDER = Path("tests/claims")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)")
 NO_PROSE = re.compile(  # numbers in these state nothing that a run could check
-    r"^## Further reading.*\Z|^```.*?^```|\$\$.*?\$\$|^ *[#|<].*?$|\$[^$\n]+\$"
-    r"|`[^`\n]*`|^ *(?:\d+\.|\*\*\d+\.\*\*)"
-    r"|\b(?:[Ll]essons?|[Ss]ections?|[Ee]xercises?) \d+",
+    r"^## Exercises.*\Z|^\d+\. .*?$|^```.*?^```|\$\$.*?\$\$|^ *[#|<].*?$|\$[^$\n]+\$"
+    r"|`[^`\n]*`|\b(?:[Ll]essons?|[Ss]ections?|[Ee]xercises?) \d+|\b(?:19|20)\d\d\b",
     re.S | re.M,
 )
 NUMBER = re.compile(r"(?<!\w)\d")  # not that of MMFF94
@@ -35,7 +37,14 @@ def run(file: str, names: dict[str, Any]) -> None:
     def claim(text: str, holds: bool) -> None:
         found.append({"text": text, "holds": bool(holds)})
 
-    names = names | {"claim": claim}
+    def wrong(exercise: int, *answers: str) -> None:
+        for answer in answers:
+            printed = _checked(exercise, answer, names)
+            text = f"the check of exercise {exercise} refuses: {answer}"
+            said = {} if (holds := printed.startswith("✗")) else {"error": printed}
+            found.append({"text": text, "holds": holds, "exercise": exercise} | said)
+
+    names = names | {"claim": claim, "wrong": wrong}
     for statement in ast.parse(Path(file).read_text("utf-8"), file).body:
         try:
             exec(compile(ast.Module([statement], []), file, "exec"), names)
@@ -44,6 +53,20 @@ def run(file: str, names: dict[str, Any]) -> None:
             raised = f"{type(error).__name__}: {error}"
             found.append({"text": text, "holds": False, "error": raised})
     print(json.dumps(found))
+
+
+def _checked(exercise: int, answer: str, names: dict[str, Any]) -> str:
+    """Put `answer` in the place of a solution; return what the check then prints."""
+    cells, title = names["In"], f"# Solution of exercise {exercise}\n"
+    places = [k for k, cell in enumerate(cells) if cell.startswith(title)]
+    scope, printed = dict(names), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            for code in (answer, cells[places[0] + 1]):
+                exec(code, scope)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return (printed.getvalue().splitlines() or ["nothing was printed"])[-1]
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
@@ -71,9 +94,12 @@ def shown(notebook: nbformat.NotebookNode) -> list[str]:
 def problems(notebook: nbformat.NotebookNode, claims: list[dict]) -> list[str]:
     """Say which claims do not hold, and which do not stand in the lesson."""
     texts, found = shown(notebook), []
+    for text in texts:
+        found += [f"a solution is refused: {text}"] if text.startswith("✗") else []
     for claim in claims:
         words = plain(claim["text"])
-        if not words or not any(words in text for text in texts):
+        stands = "exercise" in claim or words and any(words in t for t in texts)
+        if not stands:
             found.append(f"claim does not stand in the lesson: {claim['text']!r}")
         if not claim["holds"]:
             why = f" ({claim['error']})" if "error" in claim else ""
@@ -96,6 +122,7 @@ def uncovered(path: Path) -> list[str]:
     for paragraph in re.split(r"\n\s*\n|^\s*- ", prose, flags=re.M):
         for sentence in SENTENCES.split(plain(paragraph)):
             covered = any(w in sentence or sentence in w for w in words)
-            if NUMBER.search(sentence) and not covered:
+            asks = sentence.endswith("?")
+            if NUMBER.search(sentence) and not covered and not asks:
                 found.append(sentence)
     return found

@@ -23,7 +23,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from plotly.offline import get_plotlyjs
 
 from .. import guards
-from . import build
+from . import build, solutions
 from .lessons import PLOTLY, WIDGET
 
 CORE = "units guards data datasets molecules water calibrate engine dynamics analysis"
@@ -132,7 +132,8 @@ def main() -> None:
         text.unlink()
     lessons = ""
     for path in paths:
-        notebook = nbformat.read(path, as_version=4)
+        name = solutions.page(path).name
+        notebook, _ = solutions.split(nbformat.read(path, as_version=4), name)
         guards.write(site / f"{path.stem}.html", page(notebook))
         title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
         link = f'<a href="{escape(path.stem)}.html">{escape(title)}</a>'
