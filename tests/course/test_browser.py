@@ -4,9 +4,11 @@ import zipfile
 from pathlib import Path
 
 import ase.io
+import nbformat
 import pytest
 
 from tpainn_lite import datasets
+from tpainn_lite.course import solutions
 from tpainn_lite.model import Potential
 
 browser = pytest.importorskip("browser", reason="needs playwright")
@@ -56,7 +58,9 @@ def notebook(request, tmp_path, monkeypatch) -> Path:
     """A lesson, or a small notebook with one figure, one slider and two viewers."""
     monkeypatch.setenv("TPAINN_PROFILE", "ci")
     if request.param != "small.ipynb":
-        return NOTEBOOKS / request.param
+        whole = solutions.whole(NOTEBOOKS / request.param)
+        nbformat.write(whole, tmp_path / request.param)
+        return tmp_path / request.param
     return browser.write(tmp_path / request.param, SMALL)
 
 
