@@ -74,8 +74,8 @@ def test_a_slider_moves_traces_without_a_kernel():
     assert [step.label for step in slider.steps] == [*states]
     assert slider.active == 1
     moved, which = slider.steps[1].args
-    assert which == [0]
-    assert (moved["x"], moved["y"]) == ([N.tolist()], [SCRATCH.tolist()])
+    assert [*which] == [0]
+    np.testing.assert_array_equal([moved["x"], moved["y"]], [[N], [SCRATCH]])
 
 
 def test_panels_share_one_legend():
