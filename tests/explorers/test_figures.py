@@ -28,6 +28,10 @@ def every_figure():
         "learning_curve": figures.learning_curve(errors, "force MAE", "meV/Å"),
         "histogram": figures.histogram(pair, "force", "eV/Å"),
         "bars": figures.bars({"scratch": 3.0, "tuned": 1.0}, "E", "eV", "who"),
+        "groups": figures.bars(
+            {name: {"within": y, "between": 1.0} for y, name in enumerate(pair)},
+            *("force MAE", "meV/Å", "part"),
+        ),
         "points": figures.lines(curves, "Two", "t (fs)", "E (eV)", mode="markers"),
     }
 
@@ -42,13 +46,13 @@ def test_title_axes_legend_and_looks(name):
     assert all(trace.name for trace in figure.data)
     x, y = figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     units = {"learning_curve": ("", "(meV/Å)"), "points": ("(fs)", "(eV)")}
-    units["bars"] = "", "(eV)"
+    units |= {"bars": ("", "(eV)"), "groups": ("", "(meV/Å)")}
     x_unit, y_unit = units.get(name, ("(eV/Å)", "(eV/Å)"))
     assert y_unit in y
     assert x_unit in x != ""
     traces = [t for t in figure.data if t.name != "y = x"]
     colours = {t.marker.color or t.line.color for t in traces}
-    if name == "bars":
+    if name in ("bars", "groups"):
         shapes = {t.marker.pattern.shape for t in traces}
     else:
         shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}

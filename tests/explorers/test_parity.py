@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from plotly.basedatatypes import BaseFigure
 
-from tpainn_lite import datasets, explorers, tune
+from tpainn_lite import analysis, datasets, explorers, tune
 from tpainn_lite.explorers import parity
 from tpainn_lite.train import evaluate
 
@@ -132,6 +132,38 @@ def test_thinning_keeps_the_worst_and_the_legend_counts_all(
         assert set(np.argsort(-abs(y - x))[:30]) <= set(some)
     assert x[some].std() == pytest.approx(x.std(), rel=0.1)
     np.testing.assert_array_equal(parity.thinned(values, 10**5), np.arange(9000))
+
+
+def test_of_a_box_the_worst_atom_and_its_neighbours_are_drawn(rng):
+    """Whole molecules, across the faces of the cell, with their own arrows."""
+    boxes = datasets.load("water-dft")["test"][:3]
+    known = [a.get_forces() for a in boxes]
+    said = [f + rng.normal(scale=0.01, size=f.shape) for f in known]
+    worst = [int(rng.integers(len(a))) for a in boxes]
+    for forces, k in zip(said, worst, strict=True):
+        forces[k] += [3.0, -2.0, 1.0]
+    explorer = explorers.Parity(boxes, {"wrong": (np.zeros(3), said)})
+    for k, (atoms, centre) in enumerate(zip(boxes, worst, strict=True)):
+        explorer.frame.value = k
+        cluster, forces, reference = explorer._drawn()
+        assert not cluster.pbc.any()
+        kept, _ = parity.around(atoms, centre)
+        np.testing.assert_array_equal(forces, said[k][kept])
+        np.testing.assert_array_equal(reference, known[k][kept])
+        assert (len(arrows_of(explorer)), centre in kept) == (2 * len(kept), True)
+        molecules = np.unique(kept // 3)
+        assert kept.tolist() == [3 * m + j for m in molecules for j in range(3)]
+        gaps = atoms.get_distances(centre, range(len(atoms)), mic=True)
+        assert set(np.flatnonzero(gaps < parity.NEAR) // 3) == {*molecules.tolist()}
+        oh = cluster.positions[1:] - cluster.positions[:-1]
+        lengths = np.linalg.norm(oh, axis=1)[::3]  # of the first bond of each molecule
+        np.testing.assert_allclose(lengths, bond_lengths(atoms)[2 * molecules])
+        assert np.abs(cluster.positions[kept == centre]).max() == 0
+
+
+def bond_lengths(atoms) -> np.ndarray:
+    """O-H lengths (2 molecules,) Å."""
+    return np.linalg.norm(analysis.bond_vectors(atoms), axis=1)
 
 
 def test_made_again_it_goes_on(explorer, frames, potentials):

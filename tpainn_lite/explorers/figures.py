@@ -41,6 +41,11 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "DFT": (PALETTE[3], "square", "solid", "."),
     "MMFF94": (GREY, "triangle-up", "longdash", "-"),
     "calibrated MMFF94": (GREY, "triangle-up-open", "dashdot", "+"),
+    "q-TIP4P/F": (GREY, "square", "longdash", "-"),
+    "calibrated q-TIP4P/F": (PALETTE[4], "pentagon", "longdash", "+"),
+    "tuned, calibrated": (PALETTE[2], "pentagon", "solid", "x"),
+    "SPC/Fw": (PALETTE[5], "square", "dash", "|"),
+    "flexible TIP3P": (PALETTE[6], "diamond", "dot", "/"),
     "delta": ("#882255", "hexagon", "longdashdot", "|"),
     "instant head": (PALETTE[4], "diamond-open", "dash", "-"),
     "energies alone": (PALETTE[0], "bowtie", "dot", "/"),
@@ -205,17 +210,26 @@ def histogram(
 
 
 def bars(
-    values: Mapping[str, float], quantity: str, unit: str, x_title=""
+    values: Mapping[str, float | Mapping[str, float]],
+    quantity: str,
+    unit: str,
+    x_title="",
 ) -> go.Figure:
-    """Draw a hatched bar with its number above it for each of `values`, in `unit`."""
+    """Draw a hatched bar with its number above it for each of `values`, in `unit`.
+
+    Several numbers of a name, {group: number}, are bars of one colour in these groups.
+    """
     title, y_title = quantity.capitalize(), f"{quantity} ({unit})"
     layout = dict(template=TEMPLATE, title=title, showlegend=True)
     figure = go.Figure(layout=layout | dict(xaxis_title=x_title, yaxis_title=y_title))
     for name, (colour, _, _, shape) in looks([*values]).items():
+        value = values[name]
+        groups = value if isinstance(value, Mapping) else {name: value}
         pattern = dict(shape=shape, fillmode="overlay", fgcolor="white", solidity=0.15)
-        figure.add_bar(x=[name], y=[values[name]], name=name, textposition="outside")
-        marker = dict(color=colour, pattern=pattern)
-        figure.data[-1].update(text=f"{values[name]:.0f}", marker=marker)
+        text = [f"{number:.0f}" for number in groups.values()]
+        how = dict(text=text, textposition="outside", name=name)
+        figure.add_bar(x=[*groups], y=[*groups.values()], **how)
+        figure.data[-1].update(marker=dict(color=colour, pattern=pattern))
     return figure
 
 

@@ -11,12 +11,14 @@ from ase import Atoms
 from ipywidgets import Button, Dropdown, HBox, IntSlider
 from PIL import Image
 
+from ..analysis import bonds, displacements
 from ..data import check, compositions
 from ..guards import array, checked, named, refusal
 from ..model import Potential
 from . import base, figures, viewers
 
 MOST = 2000  # points in all panels, so that the browser stays quick
+NEAR = 3.0  # Å: of a periodic frame, atoms that near to the worst one are drawn
 WORST = 0.2  # of the points that are drawn: the share kept for the largest errors
 INFO = {  # of `Atoms.info`, where it is of this type: how it is written
     "smiles": (str, "{}"),
@@ -95,6 +97,23 @@ def thinned(values: Values, most: int) -> np.ndarray:
     return np.sort(np.r_[order[:worst], others[: most - worst]])
 
 
+def around(atoms: Atoms, centre: int) -> tuple[np.ndarray, Atoms]:
+    """Cut the neighbours of an atom out of a periodic frame, whole up to two bonds.
+
+    Returns the indices (M,) of atoms within `NEAR` Å of atom `centre`, and of those
+    bound to them, and the cluster they make, open and around the origin.
+    """
+    every = np.arange(len(atoms))
+    places = displacements(atoms, np.full(len(atoms), centre), every)  # (N, 3) Å
+    kept = np.linalg.norm(places, axis=1) < NEAR
+    first, second, vectors = bonds(atoms)
+    for _ in range(2):
+        out = kept[first] & ~kept[second]
+        places[second[out]] = places[first[out]] + vectors[out]
+        kept[second[out]] = True
+    return np.flatnonzero(kept), Atoms(atoms.numbers[kept], places[kept])
+
+
 class Parity(base.Explorer):
     """Predicted against reference values; a click on a point shows its structure.
 
@@ -102,6 +121,7 @@ class Parity(base.Explorer):
     `predict` gave. ``numbers`` holds what is shown: the ``frame``, its ``force_mae``
     (meV/Å), its ``energy_error`` (meV/atom), and its ``rank`` in the quantity of the
     plot, 1 for the largest error. It starts at the worst frame of the last potential.
+    Of a periodic frame the atom with the largest error and its neighbours are drawn.
     """
 
     @checked(frames=check, potentials=named(lambda value, _: value))
@@ -184,7 +204,12 @@ class Parity(base.Explorer):
         """Return what `viewers.view_forces` takes."""
         k = self.frame.value
         atoms, forces = self._frames[k], self._forces[self.potential.value][k]
-        return atoms, forces, atoms.get_forces(apply_constraint=False)
+        known = atoms.get_forces(apply_constraint=False)
+        if not atoms.pbc.any():
+            return atoms, forces, known
+        worst = int(np.linalg.norm(forces - known, axis=1).argmax())
+        kept, cluster = around(atoms, worst)
+        return cluster, forces[kept], known[kept]
 
     def _panels(self) -> go.Figure:
         """Draw a panel for each potential: points, y = x, and circles for one frame."""
