@@ -38,6 +38,7 @@ def test_runs_beside_each_other_share_a_slider_and_the_short_one_rests():
     assert both.frame.max == both.play.max == 8
     both.frame.value = 6
     assert [view.frame for view in both.views.values()] == [6, 3]
+    assert both.widget.children[2].value == "Frame 7. short ended at frame 4."
     none, (look,) = (
         [m["kwargs"] for m in v._ngl_msg_archive if m["args"] == ["licorice"]]
         for v in both.views.values()

@@ -6,7 +6,7 @@ import pytest
 from tpainn_lite import calibrate, datasets
 from tpainn_lite.data import with_labels
 from tpainn_lite.reproduce import qm9
-from tpainn_lite.units import HARTREE, KCAL_MOL
+from tpainn_lite.units import KCAL_MOL
 
 STARTS = range(100, 600, 50)  # of ten draws
 
@@ -36,14 +36,13 @@ def test_cheap_energies_again(sample):
 
 def test_calibration_is_as_good_as_it_says(sample):
     pool, test = sample["pool"], sample["test"][:500]
-    free = {z: energy * HARTREE for z, energy in qm9.ATOMS.items()}
     known = datasets.card("qm9-sample")["gfn2_xtb_atomic_energies_eV"]
     own, truth = {int(z): e for z, e in known.items()}, energies(test)
 
     def error(n, name, first=0, **how):
         some = pool[first : first + n]
         cheap = [name and np.array([a.info[name] for a in f]) for f in (some, test)]
-        model = calibrate.molecules(some, cheap[0], atomic_energies=free, **how)
+        model = calibrate.molecules(some, cheap[0], atomic_energies=qm9.FREE, **how)
         return np.abs(model.energies(test, cheap[1]) - truth).mean() / KCAL_MOL
 
     composition = error(100, "gfn2_xtb", cheap_atoms=own, terms="composition")

@@ -101,7 +101,7 @@ def test_the_shipped_student_is_where_the_best_arm_starts(sample):
     model = calibrate.molecules(
         some,
         np.array([a.info["gfn2_xtb"] for a in some]),
-        atomic_energies=qm9_students.FREE,
+        atomic_energies=qm9.FREE,
         cheap_atoms={int(z): e for z, e in own.items()},
     )
     rest, _ = datasets.checkpoint("qm9-student").predict(sample["test"], forces=False)
@@ -118,7 +118,7 @@ def test_the_naive_race_has_one_energy_for_all(drawn, monkeypatch):
     monkeypatch.setattr(qm9_grid, "molecules", parts.get)
     config = qm9_grid.config_of(100, 1e-9)
     predict = qm9_grid.naive(drawn[50:80], 0, replace(config, steps=1))
-    elements, free = [*qm9_students.FREE], [*qm9_students.FREE.values()]
+    elements, free = [*qm9.FREE], [*qm9.FREE.values()]
     bound = data.compositions(drawn[:80], elements) @ free
     mean = np.mean([a.get_potential_energy() for a in drawn[50:80]] - bound[50:])
     assert np.abs(predict("test") - bound[:5] - mean).max() < 5  # of a fresh network

@@ -1,5 +1,6 @@
 """Structures to choose from: runs to play, and molecules with their forces."""
 
+import html
 import io
 from collections.abc import Mapping, Sequence
 
@@ -116,9 +117,13 @@ class Beside(base.Explorer):
         self.assemble(sentences, HBox([*pairs]), before=before)
 
     def draw(self) -> None:
-        """Show the frame."""
+        """Show the frame, and name the runs that ended before it."""
+        k, words = self.frame.value, [f"Frame {self.frame.value + 1}."]
         for name, view in self.views.items():
-            view.frame = min(self.frame.value, len(self.runs[name]) - 1)
+            view.frame = min(k, len(self.runs[name]) - 1)
+            if view.frame < k:
+                words.append(f"{name} ended at frame {view.frame + 1}.")
+        self._text.value = html.escape(" ".join(words))
 
     def twin(self) -> bytes:
         """Draw first, middle and last frames, a row for each run."""

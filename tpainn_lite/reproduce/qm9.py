@@ -20,8 +20,9 @@ from .molecule_labels import SEED, gfn2_xtb
 from .parts import Part
 
 TEST, POOL = 2000, 4000  # molecules; a longer draw begins with the same ones
-ATOMS = {1: -0.500273, 6: -37.846772, 7: -54.583861, 8: -75.064579, 9: -99.71873}
-"""Free atoms (Hartree), published with QM9."""
+_ATOMS = {1: -0.500273, 6: -37.846772, 7: -54.583861, 8: -75.064579, 9: -99.71873}
+FREE = {z: energy * HARTREE for z, energy in _ATOMS.items()}
+"""Free atoms (eV), published with QM9 in Hartree."""
 EACH = 2000  # molecules a part: to read QM9 takes 40 s
 FILES = {"qm9-sample": ["qm9-sample.extxyz.xz", "qm9-sample.json"]}
 
@@ -58,7 +59,7 @@ def cheap(atoms: Atoms) -> dict[str, float]:
 def xtb_atoms() -> dict[int, float]:
     """Compute free atoms (eV) by GFN2-xTB."""
     place = np.zeros((1, 3))
-    return {z: gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in ATOMS}
+    return {z: gfn2_xtb(UNPAIRED[z])([z], place)[0] for z in FREE}
 
 
 def parts(name: str) -> dict[str, Part]:
@@ -77,7 +78,6 @@ def compute(name: str, tasks: Sequence[int]) -> list[Atoms]:
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
     """Write the sample and its card."""
     xtb = {str(z): energy for z, energy in xtb_atoms().items()}
-    free = {z: energy * HARTREE for z, energy in ATOMS.items()}
     more = dict(gfn2_xtb_atomic_energies_eV=xtb, licence="CC0 1.0 (QM9)")
     program = f"QM9; tblite {version('tblite')}, RDKit {version('rdkit')}"
-    write_set(name, results, folder, program, free, ".extxyz.xz", **more)
+    write_set(name, results, folder, program, FREE, ".extxyz.xz", **more)

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from ..units import KCAL_MOL
 from . import qm9, qm9_students
 from .cards import words
 from .parts import Part, rows_of, slug, sources
-from .qm9_students import FREE, POOL, TAUGHT, TEST, cheap_energies, start_of
+from .qm9 import FREE
+from .qm9_students import POOL, TAUGHT, TEST, cheap_energies, start_of
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 DRAWS, MANY = 3, 1000  # of larger sizes there is one
@@ -102,41 +103,37 @@ def settings(method: str, how: dict) -> dict:
     return how | dict(atomic_energies=FREE, cheap_atoms=own)
 
 
-def trained(arm: str, n: int, seed: int, config: FitConfig | None) -> Callable:
+def trained(
+    arm: str, n: int, seed: int, config: FitConfig
+) -> tuple[Callable, Callable]:
     """Train a network arm; return what predicts energies of a part of `molecules`.
 
-    Without `config` that is what a student says before it is tuned.
+    First before training, with reference energies fitted, then after it.
     """
-    frames = [molecules("pool")[k] for k in chosen(n, seed)]
+    frames, free = [molecules("pool")[k] for k in chosen(n, seed)], FREE
     if arm == FRESH[0]:
-        return naive(frames, seed, config)
-    outside, free = 0.0, FREE
+        return (naive(frames, seed, config),) * 2
+    outside = 0.0
     if arm in TAUGHT_BY:
         student, closed = TAUGHT_BY[arm]
         frames, known, model = calibrated(n, seed, *closed)
-        cheap = "" if arm == BESIDE else closed[0]
+        cheap, outside = ("", model.factor) if arm == BESIDE else (closed[0], 0.0)
         potential = start_of(student_of(student), model, cheap)
         free = potential.reference_energies
-        if arm == BESIDE:
-            outside = model.factor
-            frames = [
-                moved(a, -outside * e) for a, e in zip(frames, known, strict=True)
-            ]
+        frames = [moved(a, -outside * e) for a, e in zip(frames, known, strict=True)]
     elif arm == FRESH[1]:
         potential = Potential(PotentialConfig(), dict.fromkeys(FREE, 0.0), seed=seed)
     else:  # it has seen no fluorine
         potential = datasets.checkpoint("molecules-mmff94")
         potential.reference_energies = potential.reference_energies | {9: 0.0}
-    if config is None:
-        tuned = tune.with_references(potential, frames, free)
-    else:
-        tuned, _ = tune.autotune(potential, frames, free, config, seed=seed)
+    before = tune.with_references(potential, frames, free)
+    tuned, _ = tune.autotune(potential, frames, free, config, seed=seed)
 
-    def predict(part: str) -> np.ndarray:
-        energies = tuned.predict(molecules(part), forces=False)[0]
+    def predict(network: Potential, part: str) -> np.ndarray:
+        energies = network.predict(molecules(part), forces=False)[0]
         return energies + (outside * cheap_of(part, "gfn2_xtb") if outside else 0)
 
-    return predict
+    return partial(predict, before), partial(predict, tuned)
 
 
 def moved(atoms: Atoms, shift: float) -> Atoms:
@@ -169,7 +166,7 @@ def config_of(n: int, rate: float, longer: int = 1) -> FitConfig:
 
 def trial(arm: str, n: int, rate: float) -> dict:
     """Try a rate on the first draw."""
-    found = errors(trained(arm, n, 0, config_of(n, rate)), "judges")
+    found = errors(trained(arm, n, 0, config_of(n, rate))[1], "judges")
     return dict(arm=arm, n=n, lr=rate) | found
 
 
@@ -197,11 +194,11 @@ def row(
         found |= dict(steps=0)
     else:
         config = config_of(n, rate, longer)
-        predict = trained(arm, n, seed, config)
+        before, predict = trained(arm, n, seed, config)
         found |= dict(steps=config.steps, lr=rate)
         if arm in TAUGHT_BY:
-            before = errors(trained(arm, n, seed, None), "test")
-            found |= {f"before_{key}": round(e, 4) for key, e in before.items()}
+            start = errors(before, "test")
+            found |= {f"before_{key}": round(e, 4) for key, e in start.items()}
     found |= {key: round(e, 4) for key, e in errors(predict, "test").items()}
     return found | dict(cpu_s=round(time.process_time() - begin, 1))
 

@@ -16,13 +16,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from .. import calibrate, data, guards, tune
 from ..graphs import best_device, collate, graph
 from ..model import Potential, PotentialConfig
-from ..units import HARTREE
 from . import qm9
 from .parts import WORK, mark
 
 TEST, POOL, TAUGHT = 4000, 10_000, 24_000  # the pool, and what students see, follow
-ELEMENTS = sorted(qm9.ATOMS)
-FREE = {z: energy * HARTREE for z, energy in qm9.ATOMS.items()}
+ELEMENTS = sorted(qm9.FREE)
 RARE = 50  # molecules: a term of fewer has no output
 HEAVY = 5.0  # weight of the cheap energy in the loss, beside one for each other term
 
@@ -124,7 +122,8 @@ def _steps(model: Potential, values: np.ndarray, how: Training, file) -> Average
     weight[0] = HEAVY
     for step in range(first, how.steps):
         epoch, turn = divmod(step, TAUGHT // how.batch)
-        order = np.random.default_rng([how.seed, epoch]).permutation(TAUGHT)
+        if step == first or turn == 0:
+            order = np.random.default_rng([how.seed, epoch]).permutation(TAUGHT)
         chosen = order[turn * how.batch :][: how.batch]
         batch = collate([graphs[k] for k in chosen], to=model.device)
         gap = model.outputs(batch, batch["r_ij"]) - truth[chosen]
