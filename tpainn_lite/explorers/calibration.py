@@ -16,6 +16,7 @@ from . import base, figures
 
 SIZES = (3, 10, 30, 100, 300, 1000)  # of the learning curve
 BETWEEN = (5, 20, 50, 200, 500)  # the slider has these, too
+TICKS = (*SIZES, 3000, 10_000)  # as far as a grid goes
 SHOWN = 500  # test molecules in the plot; errors are over all
 NONE, PRIORS = "none", {"none": None, "textbook bond energies": calibrate.TEXTBOOK}
 POINTS = dict(color=figures.LOOKS[0][0], size=5, opacity=0.5)
@@ -124,7 +125,7 @@ class Calibration(base.Explorer):
         words = "(kcal/mol)"
         figure.update_xaxes(title=f"DFT less composition {words}", range=ends, col=1)
         figure.update_yaxes(title=f"predicted {words}", range=ends, col=1)
-        figure.update_xaxes(type="log", tickvals=SIZES, title="labels n", col=2)
+        figure.update_xaxes(type="log", tickvals=TICKS, title="labels n", col=2)
         return figure.update_yaxes(figures.LOG, title=f"MAE {words}", col=2)
 
     def _fit(self, n: int) -> tuple[calibrate.MoleculeModel, np.ndarray]:
