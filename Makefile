@@ -1,6 +1,6 @@
 # make setup | tutorial | lab | test: what a reader needs
 # make editions | site: for who teaches
-# make test-slow | test-browser | checkout | bench | binder | wheel | limits | notebooks | claims | times | lint:
+# make test-slow | test-browser | checkout | binder | wheel | limits | notebooks | claims | times | lint:
 #     for developers
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser checkout bench binder limits wheel notebooks claims times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser checkout binder limits wheel notebooks claims times lint clean editions site
 .DEFAULT_GOAL := setup
 
 # environment.yml has set up all there is in its activated conda environment
@@ -53,9 +53,6 @@ test-browser: setup
 # some tests in a clone with CRLF, a C locale, umlauts in its path, a read-only home
 checkout: setup
 	$(ONE_THREAD) $(BIN)/python tests/checkout.py
-
-bench: setup
-	$(ONE_THREAD) $(BIN)/python tests/bench.py
 
 # the image of mybinder.org, without Docker: build it, use it, time it
 binder: setup

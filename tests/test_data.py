@@ -172,45 +172,6 @@ def test_check_lets_good_frames_pass():
         data.check("path")
 
 
-def test_read(tmp_path, rng):
-    pull = rng.random((3, 3))
-    pull -= pull.mean(axis=0)
-    frames = [labelled(WATER, -40.0, pull), labelled(METHANE, -40.0, np.ones((5, 3)))]
-    write(tmp_path / "two.extxyz", frames)
-    with pytest.warns(data.DataWarning, match="net torque"):
-        found = data.read(str(tmp_path / "two.extxyz"))
-    for a, b in zip(found, frames, strict=True):
-        np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
-        np.testing.assert_allclose(data.labels(a)[1], data.labels(b)[1], atol=1e-7)
-        assert data.labels(a)[0] == -40.0
-    mixed = tmp_path / "mixed.extxyz"
-    write(mixed, [labelled(WATER), data.with_labels(WATER, -1.0)])
-    with (
-        pytest.warns(data.DataWarning, match="All forces are zero"),
-        pytest.warns(data.DataWarning, match="forces left out: mixed.extxyz, frame 1"),
-    ):
-        assert len(data.read(mixed)) == 1
-    with pytest.warns(data.DataWarning, match="All forces are zero"):
-        assert len(data.read(mixed, forces=False)) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("missing.extxyz", None),
-        ("empty.extxyz", b""),
-        ("short.extxyz", b"3\nProperties=species:S:1:pos:R:3\nO 0 0 0\nH 0 0 1\n"),
-        ("odd.unknown", b"nothing ASE knows"),
-        ("binary.traj", b"\x00\x01\x02" * 50),
-    ],
-)
-def test_unreadable_files(tmp_path, name, content):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=name):
-        data.read(tmp_path / name)
-
-
 def announcing(columns="3", atoms=1):
     return f"{atoms}\nProperties=species:S:1:pos:R:{columns}\nH 0 0 0\n"
 

@@ -39,16 +39,8 @@ ROOM = 3 << 30  # B of memory that calls may take
 FAIR = (ValueError, TypeError, OSError, FloatingPointError, UserWarning)
 NAN, INF = float("nan"), float("inf")
 # what a wrong structure may be called
-STRUCTURE = {
-    "atoms",
-    "frame",
-    "frames",
-    "numbers",
-    "positions",
-    "cell",
-    "energy",
-    "label",
-}
+STRUCTURE = {"atoms", "frame", "frames", "numbers"}
+STRUCTURE |= {"positions", "cell", "energy", "label"}
 GEOMETRY = ("nan", "inf", "nan cell", "no volume", "mixed")  # of a structure
 WORK = {"steps", "n", "rounds"}  # so much is asked for: a huge number takes its time
 POTENTIALS = {"potential", "classical", "energy_forces", "source", "teacher", "network"}
@@ -76,9 +68,8 @@ class Hang(BaseException):
 def numbers(value, name: str):
     """Make hostile numbers: what no call may take, and what it may."""
     never = dict(nan=NAN, inf=INF, minus_inf=-INF, bool=True, text="1", list=[1.0])
-    never |= dict(
-        array=np.ones(2), imaginary=1j, thing=object(), np_nan=np.float64(NAN)
-    )
+    never |= dict(array=np.ones(2), imaginary=1j, thing=object())
+    never |= dict(np_nan=np.float64(NAN))
     never |= {"2.5": 2.5} if isinstance(value, int) else {}
     maybe = {"-1": -1, "0": 0, "-0.0": -0.0, "1e-308": 1e-308}
     huge = {"1e308": 1e308, "10**400": 10**400, "10**12": 10**12}
@@ -138,9 +129,8 @@ def structures(value: Atoms, name: str):
             pbc = [True, True, word != "mixed"]
             odd[word] = changed(value, cell=cell, pbc=pbc)
     odd |= {"empty": Atoms(), "alone": value[:1], "bare": value.copy()}
-    odd |= {
-        word: copy.deepcopy(value) for word in ("overlap", "ghost", "fixed", "heavy")
-    }
+    spoilt = "overlap", "ghost", "fixed", "heavy"
+    odd |= {word: copy.deepcopy(value) for word in spoilt}
     odd["overlap"].positions[1] = odd["overlap"].positions[0]
     odd["ghost"].numbers[0] = 0
     odd["fixed"].set_constraint(FixAtoms([0]))
@@ -295,10 +285,8 @@ def call(door, how: dict):
     for name, p in rest.items():
         if name in how and p.kind is p.VAR_POSITIONAL:
             places += how.pop(name)
-        elif name in how and (
-            name == "self" or several and p.kind is not p.KEYWORD_ONLY
-        ):
-            places.append(how.pop(name))
+        elif name == "self" or several and p.kind is not p.KEYWORD_ONLY:
+            places += [how.pop(name)] if name in how else []
     return door(*places, **how)
 
 
@@ -312,9 +300,8 @@ def fault(error: Exception, door: str, name: str, value) -> str:
     if isinstance(error, OSError | FloatingPointError):
         return "" if len(words) > 15 else f"{kind} without words"
     value = value[0] if isinstance(value, tuple) and value else value  # of *paths
-    called = {name, name.removesuffix("s"), *good_calls.parameters(DOORS[door])} - {
-        "self"
-    }
+    called = {name, name.removesuffix("s"), *good_calls.parameters(DOORS[door])}
+    called -= {"self"}
     called |= STRUCTURE if isinstance(value, Atoms | list) else set()
     called |= {"potential", "energy", "forces"} if name in POTENTIALS else set()
     where = isinstance(value, str | Path) and str(value)[:40] in words

@@ -36,18 +36,22 @@ def test_only_reproduce_needs_extras():
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [("", HEAVY | {"numpy", "scipy", "ase"}), ("course.doctor", HEAVY | {"numpy"})]
-    + [(name, HEAVY) for name in LIGHT],
+    + [(name, HEAVY) for name in LIGHT]
+    + [("model", EXTRAS)],  # SchNetPack would set up logging
 )
 def test_import_loads_nothing_heavy_and_sets_nothing_global(module, heavy):
     name = f"tpainn_lite.{module}".rstrip(".")
     code = f"""
 import json, logging, os, sys
-before = dict(os.environ), logging.root.level
+def now():
+    words = {{k: v for k, v in os.environ.items() if "LOG" in k or "THREADS" in k}}
+    return words, logging.root.level, logging.root.handlers[:]
+before, every = now(), dict(os.environ)
 import {name}
-same = before == (dict(os.environ), logging.root.level)
+same = before == now() and (every == dict(os.environ) or "torch" in sys.modules)
 print(json.dumps([sorted(sys.modules), same]))
 """
-    run = [sys.executable, "-c", code]
+    run = [sys.executable, "-W", "ignore", "-c", code]
     out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     modules, same = json.loads(out)
     assert not (heavy | EXTRAS) & {m.split(".")[0] for m in modules}

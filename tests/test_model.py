@@ -2,12 +2,8 @@
 
 import copy
 import json
-import os
-import subprocess
-import sys
 import threading
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,12 +95,14 @@ def test_stress_of_a_larger_box_and_in_a_batch(potential, ice):
     assert not stress[1].any()  # nothing holds an open structure
 
 
-def test_what_has_no_stress(potential, ethanol, ice):
+def test_what_has_no_stress_and_what_is_unknown(potential, ethanol, ice):
+    potential.train()
     with pytest.raises(ValueError, match="frames: needs boxes.*got Atoms"):
         potential.predict([ice, ethanol], stress=True)
     ice.numbers[0] = 9
     with pytest.raises(ValueError, match=r"\[9\] are unknown"):
         potential.predict([ice], stress=True)
+    assert potential.training  # a refused frame changes nothing
 
 
 def test_periodic_images(potential, ice, rng):
@@ -332,16 +330,8 @@ def test_sizes_as_numpy_has_them(tmp_path):
     sizes = {"features": 8, "layers": 2, "cutoff": 4, "n_rbf": 6}
     config = PotentialConfig(**{name: np.int64(n) for name, n in sizes.items()})
     assert json.dumps(asdict(config)) == json.dumps(asdict(replace(SMALL, cutoff=4.0)))
-    file = Potential(config, {np.int64(1): np.float32(2)}, seed=np.int32(3)).save(
-        tmp_path / "p"
-    )
-    assert Potential.load(file).reference_energies == {1: 2.0}
-
-
-@pytest.mark.parametrize("energy", [np.nan, np.inf, None, "1"], ids=str)
-def test_impossible_reference_energies(energy):
-    with pytest.raises(ValueError, match=r"reference_energies\[1\]: needs a finite"):
-        Potential(SMALL, {1: energy}, seed=0)
+    made = Potential(config, {np.int64(1): np.float32(2)}, seed=np.int32(3))
+    assert Potential.load(made.save(tmp_path / "p")).reference_energies == {1: 2.0}
 
 
 NO_STRUCTURES = {
@@ -374,38 +364,25 @@ def test_calculator(potential, ethanol):
     assert ethanol.get_potential_energy() < energy
 
 
-def test_unknown_element(potential):
-    potential.train()
-    with pytest.raises(ValueError, match=r"\[9\] are unknown"):
-        potential.predict([molecule("HF")])
-    assert potential.training  # a refused frame changes nothing
-
-
-def test_bad_structures(potential):
-    with pytest.raises(ValueError, match="closer than"):
-        potential.predict([Atoms("H2", [[0, 0, 0], [0, 0, 0.3]])])
-    with pytest.raises(ValueError, match="frames: needs .*at least"):
-        potential.predict([])
-
-
 @pytest.fixture
 def saved(potential, tmp_path):
     potential.float().save(tmp_path / "deep" / "small", card={"made_by": "a test"})
     return tmp_path / "deep" / "small"
 
 
-@pytest.mark.parametrize("suffix", ["", ".pt", ".safetensors"])
-def test_save_and_load(saved, potential, ethanol, suffix):
-    loaded = Potential.load(f"{saved}{suffix}")
-    assert not loaded.training
-    assert loaded.config == potential.config
-    assert loaded.reference_energies == potential.reference_energies
-    found, expected = loaded.predict([ethanol]), potential.predict([ethanol])
-    assert found[0] == expected[0]
-    np.testing.assert_array_equal(found[1][0], expected[1][0])
-    (file,) = saved.parent.iterdir()  # one file, no ".part" is left
-    assert file == potential.save(f"{saved}{suffix}")
-    assert file.name == "small.safetensors"
+def test_save_and_load(saved, potential, ethanol):
+    expected = potential.predict([ethanol])
+    for suffix in ("", ".pt", ".safetensors"):
+        loaded = Potential.load(f"{saved}{suffix}")
+        assert not loaded.training
+        assert loaded.config == potential.config
+        assert loaded.reference_energies == potential.reference_energies
+        found = loaded.predict([ethanol])
+        assert found[0] == expected[0]
+        np.testing.assert_array_equal(found[1][0], expected[1][0])
+        (file,) = saved.parent.iterdir()  # one file, no ".part" is left
+        assert file == potential.save(f"{saved}{suffix}")
+        assert file.name == "small.safetensors"
 
 
 def test_the_same_potential_makes_the_same_file(saved, potential):
@@ -482,19 +459,6 @@ def test_files_of_another_kind(tmp_path):
     assert not [*datasets.SHIPPED.glob("*.pt")]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_named(saved, potential, monkeypatch):
-    def full(path, content):
-        with open("/dev/full", "wb") as disk:
-            disk.write(content)
-
-    old = saved.with_suffix(".safetensors").read_bytes()
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="small.safetensors: the disk is full"):
-        potential.save(saved)
-    assert saved.with_suffix(".safetensors").read_bytes() == old
-
-
 @pytest.mark.parametrize(
     "card", [["a", "list"], {"not": {"json"}}, {"a": np.nan}, {(1, 2): 1}], ids=str
 )
@@ -503,13 +467,3 @@ def test_a_failed_save_leaves_the_old_file(saved, potential, card):
     with pytest.raises(ValueError, match="^card: needs"):
         potential.save(saved, card)
     assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == old
-
-
-def test_import_leaves_logging_and_environment_alone():
-    code = (
-        "import logging, os; before = dict(os.environ); import tpainn_lite.model; "
-        "assert (logging.root.level, logging.root.handlers) == (30, []); "
-        "changed = dict(os.environ).items() ^ before.items(); "
-        "assert not [k for k, _ in changed if 'LOG' in k or 'THREADS' in k], changed"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

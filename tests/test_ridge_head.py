@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import REFERENCES, SMALL
 
-from tpainn_lite import ridge_head, tune, water
+from tpainn_lite import ridge_head, tune
 from tpainn_lite.data import with_labels
 from tpainn_lite.model import Potential
 from tpainn_lite.train import evaluate
@@ -122,22 +122,6 @@ def test_torchs_default_type_changes_nothing(start, ethanols, tmp_path, request)
             expected.predict(ethanols), again.predict(ethanols), strict=True
         ):
             np.testing.assert_array_equal(a, b)
-
-
-def test_a_box_of_water():
-    box = water.water_box(8, density=0.8, seed=0)
-    potential = Potential(SMALL, {1: 0.0, 8: 0.0}, seed=0).double().eval()
-    rng = np.random.default_rng(0)
-    frames = []
-    for _ in range(3):
-        atoms = box.copy()
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-        frames.append(with_labels(atoms, 0.0, rng.normal(size=(24, 3))))
-    phi = ridge_head.draw_features(potential, frames, CONFIG, seed=1)
-    w, _ = ridge_head.solve(ridge_head.design(potential, frames, phi, CONFIG), CONFIG)
-    tuned = ridge_head.with_head(potential, phi, w)
-    _, forces = tuned.predict(frames)
-    assert np.abs(np.sum(forces[0], axis=0)).max() < 1e-9
 
 
 @pytest.mark.parametrize("bad", [{"features": 0}, {"ridges": ()}, {"ridges": (1, -1)}])

@@ -122,12 +122,6 @@ def test_scale_and_constant_columns_do_not_matter(table):
     np.testing.assert_array_equal(*found)
 
 
-def test_duplicate_rows_are_not_chosen_twice():
-    X = np.repeat(np.arange(4.0)[:, None], 5, axis=0)
-    points = select.diverse(X, 4, seed=0, length_scale=0.3)
-    assert sorted(X[points, 0].tolist()) == [0, 1, 2, 3]
-
-
 # --- determinantal point processes, against enumeration and closed forms
 
 
@@ -152,15 +146,6 @@ def test_sets_come_as_often_as_their_determinants(rng, k):
     expected = np.append(expected[~rare], expected[rare].sum())
     seen = expected > 0
     assert chisquare(observed[seen], expected[seen]).pvalue > 1e-3
-
-
-def test_polynomials_are_the_sums_of_products(rng):
-    values = rng.uniform(0.1, 3, 7)
-    E = np.exp(select._log_polynomials(np.log(values), 4))
-    for k in range(5):
-        for m in range(8):
-            exact = sum(np.prod(c) for c in combinations(values[:m], k))
-            assert E[k, m] == pytest.approx(exact, rel=1e-12)
 
 
 def test_of_blocks_of_copies_one_each():

@@ -10,7 +10,6 @@ import pytest
 from conftest import REFERENCES, SMALL
 
 from tpainn_lite import datasets, dynamics, model, water
-from tpainn_lite.inference import frozen
 from tpainn_lite.inference.frozen import SKIN
 from tpainn_lite.model import Potential
 
@@ -92,23 +91,13 @@ def test_a_shipped_potential_in_a_liquid():
     np.testing.assert_allclose(forces, exact, atol=1e-4)
 
 
-def test_forces_are_the_derivative_of_its_energy(potential, ice, numeric_forces):
+def test_its_weights_are_a_copy(potential, ice):
     quick = potential.frozen()
-    energy, forces = quick(*as_arrays(ice))
-    numeric = numeric_forces(quick, ice, 0.02, [0, 4])
-    np.testing.assert_allclose(forces[[0, 4]], numeric, rtol=0, atol=2e-3)
+    energy, _ = quick(*as_arrays(ice))
     for parameter in potential.parameters():
         parameter.data *= 1.1
-    assert quick(*as_arrays(ice))[0] == energy  # its weights are a copy
+    assert quick(*as_arrays(ice))[0] == energy
     assert next(potential.parameters()).requires_grad
-
-
-def test_the_table_has_the_filters_and_their_slopes(potential):
-    table = frozen.tables(potential.representation.requires_grad_(False))[0]
-    assert table.shape == (frozen.GRID + 1, 2, 3 * SMALL.features)
-    rise = np.gradient(table[:, 0].astype(float), axis=0)[1:-1]
-    np.testing.assert_allclose(table[1:-1, 1], rise, atol=2e-5)
-    np.testing.assert_array_equal(table[-1, 0], 0)  # at the cutoff
 
 
 def test_nan_ends_a_run_as_it_should(potential, ice):

@@ -1,6 +1,7 @@
 """Files in the dialects that people bring: the right labels, or one sentence."""
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import zipfile
@@ -64,69 +65,70 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-PLAIN = {  # what is written -> how
-    "plain": {},
-    "Fortran's exponent": {"energy": "energy={:.10E}"},
-    "words": {"energy": 'energy="{:.10f} eV"'},
-    "NumPy's text": {"energy": "energy=np.float64({:.10f})"},
-    "a free energy that is the same": {
-        "energy": "energy={0:.10f} free_energy={0:.10f}"
-    },
-}
+@pytest.fixture
+def read(tmp_path):
+    """Write a file and read it; `said`: what warnings must say, in this order."""
+
+    def reading(content, name="a.xyz", said="", **how):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        hears = pytest.warns(DataWarning, match=f"(?s){said}")
+        with hears if said else contextlib.nullcontext():
+            return data.read(path, **how)
+
+    return reading
 
 
-@pytest.mark.parametrize("how", PLAIN.values(), ids=PLAIN)
-def test_texts_of_one_number_are_read(tmp_path, frames, how):
-    text = xyz(frames, **how).replace("E+0", "D+0")
-    same(data.read(write(tmp_path / "a.xyz", text)), frames)
-
-
-KEYS = {
+WRITTEN = {  # how the labels are called and spelt, what is said
+    "plain": ("energy={:.10f}", "forces", ""),
+    "Fortran's exponent": ("energy={:.10E}", "forces", ""),
+    "words": ('energy="{:.10f} eV"', "forces", ""),
+    "NumPy's text": ("energy=np.float64({:.10f})", "forces", ""),
+    "one free energy": ("energy={0:.10f} free_energy={0:.10f}", "forces", ""),
+    "other": ("energy={:.10f} free_energy=-3.0", "forces", "y' and 'free_energy' diff"),
     "MACE's": ("REF_energy={:.10f}", "REF_forces", "'REF_energy'.*'REF_forces'"),
     "QUIP's": ("dft_energy={:.10f}", "dft_force", "'dft_energy'.*'dft_force'"),
     "others'": ("TotEnergy={:.10f}", "force", "'TotEnergy'.*'force'"),
 }
 
 
-@pytest.mark.parametrize(("energy", "forces", "words"), KEYS.values(), ids=KEYS)
-def test_other_keys_are_taken_and_named(tmp_path, frames, energy, forces, words):
-    path = write(tmp_path / "a.xyz", xyz(frames, energy, forces))
-    with pytest.warns(DataWarning, match=f"(?s){words}"):
-        same(data.read(path), frames)
+@pytest.mark.parametrize(("energy", "forces", "said"), WRITTEN.values(), ids=WRITTEN)
+def test_labels_are_read_and_odd_keys_named(read, frames, energy, forces, said):
+    text = xyz(frames, energy, forces).replace("E+0", "D+0")
+    same(read(text, said=said), frames)
 
 
-def test_two_energies_that_differ_need_a_choice(tmp_path, frames):
-    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} REF_energy=-3.0"))
+def test_a_key_may_change_and_names_that_look_like_numbers_stay(read, frames):
+    text = xyz(frames[:2]) + xyz(frames[2:], "REF_energy={:.10f}", "REF_forces")
+    same(read(text, said="'REF_energy'"), frames)
+    text = xyz(frames, "PBE0D3_energy={:.10f} mol=12D34")
+    found = read(text, energy_key="PBE0D3_energy")
+    same(found, frames)
+    assert found[0].info["mol"] == "12D34"
+
+
+def test_two_energies_that_differ_need_a_choice(read, frames):
+    text = xyz(frames, "energy={:.10f} REF_energy=-3.0")
     with pytest.raises(ValueError, match="a.xyz: 'energy' and 'REF_energy' differ"):
-        data.read(path)
-    same(data.read(path, energy_key="energy"), frames)
+        read(text)
+    same(read(text, energy_key="energy"), frames)
     with pytest.raises(ValueError, match="energy_key: no frame has 'dft'"):
-        data.read(path, energy_key="dft")
+        read(text, energy_key="dft")
 
 
-def test_a_free_energy_that_differs_is_said(tmp_path, frames):
-    path = write(tmp_path / "a.xyz", xyz(frames, "energy={:.10f} free_energy=-3.0"))
-    with pytest.warns(DataWarning, match="'energy' and 'free_energy' differ"):
-        same(data.read(path), frames)
-
-
-def test_forces_in_the_header_are_read(tmp_path, frames):
+def test_forces_in_the_header_are_read(read, frames):
     text = ""
     for a in frames:
         forces = str(a.get_forces().tolist())
         text += f'{len(a)}\nenergy={a.get_potential_energy()} forces="_JSON {forces}"\n'
         text += lines(a.symbols, a.positions)
-    same(data.read(write(tmp_path / "a.xyz", text)), frames)
+    same(read(text), frames)
 
 
-ENCODINGS = ["utf-8-sig", "utf-16", "latin-1"]
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_encodings_are_read(tmp_path, frames, encoding):
-    text = xyz(frames, "energy={:.10f} note=für")
-    (tmp_path / "a.xyz").write_bytes(text.encode(encoding))
-    same(data.read(tmp_path / "a.xyz"), frames)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_encodings_and_blank_lines_are_read(read, frames, encoding):
+    text = xyz(frames[:2], "energy={:.10f} note=für") + "\n\n" + xyz(frames[2:]) + "\n"
+    same(read(text.encode(encoding)), frames)
 
 
 PACKERS = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open}
@@ -163,11 +165,6 @@ def test_lists_patterns_folders_and_odd_names_are_read(tmp_path, frames):
         data.read(tmp_path / "empty")
 
 
-def test_blank_lines_end_nothing(tmp_path, frames):
-    text = xyz(frames[:2]) + "\n\n" + xyz(frames[2:]) + "\n"
-    same(data.read(write(tmp_path / "a.xyz", text)), frames)
-
-
 def test_frames_that_lack_labels_are_left_out_and_named(tmp_path, frames):
     text = [xyz([a]) for a in frames]
     text[1] = text[1].replace(f"energy={frames[1].get_potential_energy():.10f}", "")
@@ -184,30 +181,12 @@ def test_frames_that_lack_labels_are_left_out_and_named(tmp_path, frames):
         assert len(data.read(path, forces=False)) == 4
 
 
-def test_free_atoms_need_no_forces(tmp_path, frames):
+def test_free_atoms_need_no_forces_and_deuterium_is_hydrogen(read, frames):
     atoms = "1\nenergy=-13.6 config_type=IsolatedAtom pbc=F\nH 0 0 0\n"
-    found = data.read(write(tmp_path / "a.xyz", atoms + xyz(frames)))
+    found = read(atoms + xyz(frames).replace("H ", "D "))
     assert (found[0].get_potential_energy(), len(found)) == (-13.6, 7)
     same(found[1:], frames)
-
-
-def test_deuterium_is_heavy_hydrogen(tmp_path, frames):
-    text = xyz(frames).replace("H ", "D ")
-    found = data.read(write(tmp_path / "a.xyz", text))
-    same(found, frames)
-    assert set(found[0].get_masses()[frames[0].numbers == 1]) == {2.014}
-
-
-def test_six_components_of_stress_are_a_tensor(tmp_path, boxes):
-    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress=".01 .02 .03 .04 .05 0"'))
-    found = data.read(path)
-    same(found, boxes)
-    np.testing.assert_array_equal(
-        found[0].get_stress(), [0.01, 0.02, 0.03, 0.04, 0.05, 0]
-    )
-    path = write(tmp_path / "a.xyz", in_boxes(boxes, 'stress="1 2 3 4 5 6"'))  # GPa
-    with pytest.warns(DataWarning, match="Stress times volume is .* in GPa or kbar"):
-        data.read(path)
+    assert set(found[1].get_masses()[frames[0].numbers == 1]) == {2.014}
 
 
 def in_boxes(boxes, header):
@@ -217,21 +196,33 @@ def in_boxes(boxes, header):
     return xyz(boxes, more).replace("pbc=F", "pbc=T")
 
 
-@pytest.mark.parametrize("key", ["virial", "virials", "dft_virial"])
-def test_a_virial_is_minus_stress_times_volume(tmp_path, boxes, key):
-    text = in_boxes(boxes, f'{key}="1 2 3 2 5 6 3 6 9"')
-    with pytest.warns(DataWarning, match=f"stress is minus '{key}' over the volume"):
-        found = data.read(write(tmp_path / "a.xyz", text))
-    six = -np.array([1, 5, 9, 6, 3, 2]) / boxes[0].get_volume()  # eV/Å³
-    np.testing.assert_allclose(data.stress_of(found[0]), six, rtol=1e-12)
+SIX = np.array([1, 5, 9, 6, 3, 2])
+STRESSES = {  # header, stress (6,), of a virial times minus the volume; what is said
+    "six": ('stress=".01 .02 .03 .03 .02 0"', [0.01, 0.02, 0.03, 0.03, 0.02, 0], ""),
+    "GPa": ('stress="1 2 3 4 5 6"', None, "Stress times volume is .* in GPa or kbar"),
+    **{
+        key: (f'{key}="1 2 3 2 5 6 3 6 9"', SIX, f"stress is minus '{key}' over the v")
+        for key in ("virial", "virials", "dft_virial")
+    },
+}
 
 
-def test_stress_that_is_none(tmp_path, boxes):
-    two = 'stress=".01 0 0 0 0 0" REF_stress="0 0 0 0 0 0"'
-    with pytest.warns(DataWarning, match="left out: 'REF_stress' and 'stress' differ"):
-        data.read(write(tmp_path / "a.xyz", in_boxes(boxes, two)))
-    path = write(tmp_path / "b.xyz", in_boxes(boxes, 'stress="0 0 0 nan 0 0"'))
-    for found in (data.read(path), data.read(path, unit="kcal/mol/Å")):
+@pytest.mark.parametrize(("header", "six", "said"), STRESSES.values(), ids=STRESSES)
+def test_stress_is_a_tensor_or_minus_a_virial_over_the_volume(
+    read, boxes, header, six, said
+):
+    found = read(in_boxes(boxes, header), said=said)
+    same(found, boxes)
+    if six is not None:
+        six = six if "stress" in header else -six / boxes[0].get_volume()  # eV/Å³
+        np.testing.assert_allclose(data.stress_of(found[0]), six, rtol=1e-12)
+
+
+def test_stress_that_is_none(read, boxes):
+    two = in_boxes(boxes, 'stress=".01 0 0 0 0 0" REF_stress="0 0 0 0 0 0"')
+    read(two, said="left out: 'REF_stress' and 'stress' differ")
+    text = in_boxes(boxes, 'stress="0 0 0 nan 0 0"')
+    for found in (read(text), read(text, unit="kcal/mol/Å")):
         with pytest.raises(ValueError, match="atoms: needs a stress, it is missing"):
             data.stress_of(found[0])
 
@@ -258,12 +249,12 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("harm", "words"), BROKEN.values(), ids=BROKEN)
-def test_broken_files_end_in_a_sentence(tmp_path, frames, harm, words):
-    path = write(tmp_path / "a.xyz", harm(xyz(frames)))
+def test_broken_files_end_in_a_sentence(read, frames, harm, words):
     with pytest.raises(ValueError, match=f"(?s)a.xyz: .*({words})"):
-        data.read(path)
+        read(harm(xyz(frames)))
 
 
+LJ = "units=lj"  # LAMMPS's own, without a size
 UNITS = [
     ("kcal/mol/Å", KCAL_MOL, KCAL_MOL),
     ("kcal mol-1 Ang-1", KCAL_MOL, KCAL_MOL),
@@ -274,28 +265,36 @@ UNITS = [
 
 
 @pytest.mark.parametrize(("unit", "energy", "force"), UNITS)
-def test_units_are_those_that_are_told(tmp_path, frames, unit, energy, force):
-    path = write(tmp_path / "a.xyz", xyz(frames))
-    same(data.read(path, unit=unit), frames, energy, force)
-    same(data.read(path, unit=unit, gradients=True), frames, energy, -force)
+def test_units_are_those_that_are_told(read, frames, unit, energy, force):
+    text = xyz(frames)
+    same(read(text, unit=unit), frames, energy, force)
+    same(read(text, unit=unit, gradients=True), frames, energy, -force)
     for other in ("furlong", "eV", float("nan"), ("eV",)):
         with pytest.raises(ValueError, match="unit: needs one of"):
-            data.read(path, unit=other)
+            read(text, unit=other)
+
+
+def deepmd(folder, names, types, **arrays):
+    """Write a folder of DeePMD: the elements' names, a type an atom, one set."""
+    (folder / "set.000").mkdir(parents=True)
+    write(folder / "type_map.raw", names)
+    write(folder / "type.raw", " ".join(map(str, types)))
+    for name, values in arrays.items():
+        np.save(folder / f"set.000/{name}.npy", np.array(values))
+    return folder
 
 
 def test_deepmd_folders_are_read(tmp_path, boxes):
-    folder = tmp_path / "system"
-    (folder / "set.000").mkdir(parents=True)
-    write(folder / "type_map.raw", "H O")
-    write(folder / "type.raw", " ".join(str(int(z == 8)) for z in boxes[0].numbers))
-    for name, values in {
-        "coord": [a.positions.ravel() for a in boxes],
-        "box": [a.cell.array.ravel() for a in boxes],
-        "energy": [a.get_potential_energy() for a in boxes],
-        "force": [a.get_forces().ravel() for a in boxes],
-        "virial": [np.arange(9.0)] * len(boxes),
-    }.items():
-        np.save(folder / "set.000" / f"{name}.npy", np.array(values))
+    folder = deepmd(
+        tmp_path / "system",
+        "H O",
+        (boxes[0].numbers == 8).astype(int),
+        coord=[a.positions.ravel() for a in boxes],
+        box=[a.cell.array.ravel() for a in boxes],
+        energy=[a.get_potential_energy() for a in boxes],
+        force=[a.get_forces().ravel() for a in boxes],
+        virial=[np.arange(9.0)] * len(boxes),
+    )
     for path in (folder, tmp_path):
         with pytest.warns(DataWarning, match="stress is minus 'virial'"):
             same(data.read(path), boxes)
@@ -304,21 +303,59 @@ def test_deepmd_folders_are_read(tmp_path, boxes):
         data.read(folder)
 
 
+def test_deepmd_frames_may_have_own_types(tmp_path, frames):
+    pad = np.zeros((1, 3))
+    folder = deepmd(
+        tmp_path / "mixed",
+        "C H O",
+        [0] * 10,
+        real_atom_types=[[*("CHO".index(s) for s in a.symbols), -1] for a in frames],
+        coord=[np.vstack([a.positions, pad]).ravel() for a in frames],
+        energy=[a.get_potential_energy() for a in frames],
+        force=[np.vstack([a.get_forces(), pad]).ravel() for a in frames],
+    )
+    write(folder / "nopbc", "")
+    same(data.read(folder), frames)
+    write(folder / "type_map.raw", "C H")
+    with pytest.raises(ValueError, match="mixed: cannot be understood .IndexError"):
+        data.read(folder)
+
+
+def database(path, frames, labels, units=None, **columns):
+    """Write a database: ``labels(a)`` of each frame, SchNetPack's with `units`."""
+    with connect(path) as opened:
+        if units:
+            opened.metadata = {"_property_unit_dict": units, "_distance_unit": "Ang"}
+        for a in frames:
+            bare = Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc)
+            columns = {key: a.get_potential_energy() for key in columns}
+            opened.write(bare, data=labels(a), **columns)
+    return path
+
+
 def test_databases_of_schnetpack_are_read_in_their_units(tmp_path, frames):
-    path, units = tmp_path / "a.db", {"forces": "kcal/mol/Ang", "dipole": "Debye"}
-    with connect(path) as database:
-        units |= {"energy_atomisation": "Hartree", "energy": "kcal/mol"}
-        database.metadata = {"_property_unit_dict": units, "_distance_unit": "Ang"}
-        for k, a in enumerate(frames):
-            labels = {"energy_atomisation": np.array([-30.0 - k])}
-            labels["energy"] = np.array([a.get_potential_energy() / KCAL_MOL])
-            labels["forces"] = a.get_forces() / KCAL_MOL
-            database.write(Atoms(a.numbers, a.positions), data=labels)
+    units = {"forces": "kcal/mol/Ang", "dipole": "Debye"}
+    units |= {"energy_atomisation": "Hartree", "energy": "kcal/mol"}
+
+    def labels(a):
+        energy = np.array([a.get_potential_energy() / KCAL_MOL])
+        found = dict(energy=energy, forces=a.get_forces() / KCAL_MOL)
+        return found | {"energy_atomisation": np.array([-30 - a.positions[0, 0]])}
+
+    path = database(tmp_path / "a.db", frames, labels, units)
     same(data.read(path), frames)
     found = data.read(path, energy_key="energy_atomisation")
-    np.testing.assert_allclose(found[0].get_potential_energy(), -30 * HARTREE)
+    energy = (-30 - frames[0].positions[0, 0]) * HARTREE
+    np.testing.assert_allclose(found[0].get_potential_energy(), energy)
     with pytest.raises(ValueError, match="unit: the file says"):
         data.read(path, unit="Hartree/Bohr")
+
+
+def test_databases_of_ase_may_have_labels_in_their_columns(tmp_path, frames):
+    labels = lambda a: {"forces": a.get_forces()}  # noqa: E731
+    path = database(tmp_path / "a.db", frames, labels, dft_energy=0)
+    with pytest.warns(DataWarning, match="The energy is 'dft_energy'"):
+        same(data.read(path), frames)
 
 
 @pytest.mark.parametrize(
@@ -326,18 +363,15 @@ def test_databases_of_schnetpack_are_read_in_their_units(tmp_path, frames):
     [("eV/Ang/Ang/Ang", 1), ("GPa", 160.21766), ("kbar", 1602.1766), ("psi", None)],
 )
 def test_databases_name_the_unit_of_stress(tmp_path, boxes, unit, size):
+    def labels(a):
+        found = {"energy": np.array([a.get_potential_energy()])}
+        return found | dict(forces=a.get_forces(), stress=np.diag([0.01, 0.02, 0.03]))
+
     units = {"energy": "eV", "forces": "eV/Ang", "stress": unit}
-    with connect(tmp_path / "a.db") as database:
-        database.metadata = {"_property_unit_dict": units, "_distance_unit": "Ang"}
-        for a in boxes:
-            known = {"energy": np.array([a.get_potential_energy()])}
-            known |= {"forces": a.get_forces(), "stress": np.diag([0.01, 0.02, 0.03])}
-            atoms = Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
-            database.write(atoms, data=known)
-    found = data.result(data.read(tmp_path / "a.db")[0], "stress")
-    if size is None:
-        assert found is None
-    else:
+    path = database(tmp_path / "a.db", boxes, labels, units)
+    found = data.result(data.read(path)[0], "stress")
+    assert (found is None) == (size is None)
+    if size:
         np.testing.assert_allclose(found[:3] * size, [0.01, 0.02, 0.03], rtol=1e-6)
 
 
@@ -370,7 +404,7 @@ DOUBTS = {
 
 
 @pytest.mark.parametrize(("harm", "words"), DOUBTS.values(), ids=DOUBTS)
-def test_what_cannot_be_right_is_doubted(tmp_path, frames, harm, words):
+def test_what_cannot_be_right_is_doubted(read, frames, harm, words):
     harmed = []
     for a in frames:
         b = data.with_labels(a, a.get_potential_energy(), a.get_forces())
@@ -379,37 +413,20 @@ def test_what_cannot_be_right_is_doubted(tmp_path, frames, harm, words):
         b.calc = calc
         calc.atoms = b.copy()
         harmed.append(b)
-    path = write(tmp_path / "a.xyz", xyz(harmed))
-    with pytest.warns(DataWarning, match=words):
-        data.read(path)
+    read(xyz(harmed), said=words)
 
 
-def test_a_run_tells_the_sign_and_the_unit_of_forces(tmp_path, boxes):
+def test_a_run_tells_the_sign_and_the_unit_of_forces(read, boxes):
     """A pair of atoms on a spring: dE = -F dr."""
     run = []
     for d in np.linspace(0.9, 1.1, 12):
         a = Atoms("HOH", [[d, 0, 0], [0, 0, 0], [-0.3, 0.9, 0]])
         pull = np.array([[-8 * (d - 0.96), 0, 0], [8 * (d - 0.96), 0, 0], [0, 0, 0]])
         run.append(data.with_labels(a, 4 * (d - 0.96) ** 2, pull))
-    path = write(tmp_path / "a.xyz", xyz(run))
-    assert len(data.read(path)) == 12
-    with pytest.warns(DataWarning, match="gradients in place of forces"):
-        data.read(path, gradients=True)
-    with pytest.warns(DataWarning, match="0.0194 times as much as forces say"):
-        data.read(path, unit=("eV/Å", "Hartree/Bohr"))
-
-
-def test_constraints_are_taken_off_and_named(tmp_path, frames):
-    from ase.constraints import FixAtoms
-
-    fixed = []
-    for a in frames:
-        b = data.with_labels(a, a.get_potential_energy(), a.get_forces())
-        b.set_constraint(FixAtoms([0, 1]))
-        fixed.append(b)
-    ase.io.write(tmp_path / "a.traj", fixed)
-    with pytest.warns(DataWarning, match="6 structures had ASE constraints"):
-        same(data.read(tmp_path / "a.traj"), frames)
+    assert len(read(xyz(run))) == 12
+    read(xyz(run), said="gradients in place of forces", gradients=True)
+    unit = "eV/Å", "Hartree/Bohr"
+    read(xyz(run), said="0.0194 times as much as forces say", unit=unit)
 
 
 @pytest.mark.parametrize("suffix", [*PACKERS, "zip", "npz"])
@@ -447,14 +464,7 @@ def test_an_npz_that_cannot_be_unpacked(tmp_path):
         data.read(path)
 
 
-def test_names_that_look_like_numbers_stay(tmp_path, frames):
-    path = write(tmp_path / "a.xyz", xyz(frames, "PBE0D3_energy={:.10f} mol=12D34"))
-    found = data.read(path, energy_key="PBE0D3_energy")
-    same(found, frames)
-    assert found[0].info["mol"] == "12D34"
-
-
-def test_numbers_are_elements_and_columns_may_move(tmp_path, frames):
+def test_numbers_are_elements_and_columns_may_move(read, frames):
     rows = ""
     for a in frames:
         rows += f"{len(a)}\nProperties=pos:R:3:Z:I:1:forces:R:3 pbc=F "
@@ -462,25 +472,13 @@ def test_numbers_are_elements_and_columns_may_move(tmp_path, frames):
         for z, r, f in zip(a.numbers, a.positions, a.get_forces(), strict=True):
             numbers = [*(f"{x:.10f}" for x in r), str(z), *(f"{x:.10f}" for x in f)]
             rows += "\t".join(numbers) + "\r\n"
-    (tmp_path / "a.xyz").write_bytes(rows.encode())
-    same(data.read(tmp_path / "a.xyz"), frames)
-    bare = rows.replace("Properties=pos:R:3:Z:I:1:forces:R:3 ", "")
-    bare = "\n".join(
-        "\t".join([line.split("\t")[3], *line.split("\t")[:3], *line.split("\t")[4:]])
-        if "\t" in line
-        else line
-        for line in bare.replace("\r", "").splitlines()
-    )
-    path = write(tmp_path / "b.xyz", bare + "\n")
-    with pytest.warns(DataWarning, match="6 frames have columns after the positions"):
-        found = data.read(path, forces=False)
+    same(read(rows), frames)
+    bare = rows.replace("Properties=pos:R:3:Z:I:1:forces:R:3 ", "").replace("\r", "")
+    cells = [line.split("\t") for line in bare.splitlines()]  # a header is one
+    bare = "\n".join("\t".join([*c[3:4], *c[:3], *c[4:]]) for c in cells) + "\n"
+    said = "6 frames have columns after the positions"
+    found = read(bare, "b.xyz", said, forces=False)
     assert (found[0].numbers == frames[0].numbers).all()
-
-
-def test_a_key_may_change_from_frame_to_frame(tmp_path, frames):
-    text = xyz(frames[:2]) + xyz(frames[2:], "REF_energy={:.10f}", "REF_forces")
-    with pytest.warns(DataWarning, match="'REF_energy'"):
-        same(data.read(write(tmp_path / "a.xyz", text)), frames)
 
 
 def test_energies_of_atoms_are_no_energy(tmp_path, frames):
@@ -534,33 +532,11 @@ HARM = {  # of the row of atom 2 in frame 1, and what of the frame is lost
 
 
 @pytest.mark.parametrize(("harm", "lost"), HARM.values(), ids=HARM)
-def test_stars_cost_one_frame(tmp_path, frames, harm, lost):
+def test_stars_cost_one_frame(read, frames, harm, lost):
     rows = xyz(frames).splitlines()
     rows[11 + 4] = " ".join(harm(rows[11 + 4].split()))
-    path = write(tmp_path / "a.xyz", "\n".join(rows) + "\n")
-    with pytest.warns(DataWarning, match=f"1 frames .*{lost}.*: a.xyz, frame 1"):
-        same(data.read(path), [frames[0], *frames[2:]])
-
-
-def test_deepmd_frames_may_have_own_types(tmp_path, frames):
-    folder = tmp_path / "mixed"
-    (folder / "set.0").mkdir(parents=True)
-    write(folder / "type_map.raw", "C H O")
-    write(folder / "type.raw", " ".join(["0"] * 10))
-    types = [[*("CHO".index(s) for s in a.symbols), -1] for a in frames]
-    pad = np.zeros((1, 3))
-    for name, values in {
-        "real_atom_types": types,
-        "coord": [np.vstack([a.positions, pad]).ravel() for a in frames],
-        "energy": [a.get_potential_energy() for a in frames],
-        "force": [np.vstack([a.get_forces(), pad]).ravel() for a in frames],
-    }.items():
-        np.save(folder / "set.0" / f"{name}.npy", np.array(values))
-    write(folder / "nopbc", "")
-    same(data.read(folder), frames)
-    write(folder / "type_map.raw", "C H")
-    with pytest.raises(ValueError, match="mixed: cannot be understood .IndexError"):
-        data.read(folder)
+    text, said = "\n".join(rows) + "\n", f"1 frames .*{lost}.*: a.xyz, frame 1"
+    same(read(text, said=said), [frames[0], *frames[2:]])
 
 
 def test_a_database_in_a_zip_is_read(tmp_path, frames):
@@ -696,15 +672,16 @@ UNREADABLE = {
     "ML_AB": (" 1.0 Version\n***\n", "ASE cannot read it.*Else write extended XYZ"),
     "energies.csv": ("smiles,energy\nCCO,-154.9\n", "ASE cannot read it.*dpdata"),
     "a.gen": ("1 C\nH\n1 1 0 0 0\n", "no frame has energy; there are structures only"),
+    "odd.unknown": ("nothing ASE knows", "ASE cannot read it"),
+    "binary.traj": ("\0\1\2" * 50, "ASE cannot read it"),
     "few.xyz": ("3\nenergy=1\nH 0 0 0\nH 0 0 1\n1\n\n", "has 1 of 4 columns"),
 }
 
 
 @pytest.mark.parametrize(("name", "content"), UNREADABLE.items(), ids=UNREADABLE)
-def test_files_without_labels_end_in_a_sentence(tmp_path, name, content):
-    path = write(tmp_path / name, content[0])
+def test_files_without_labels_end_in_a_sentence(read, name, content):
     with pytest.raises(ValueError, match=f"(?s){name}: .*{content[1]}"):
-        data.read(path)
+        read(content[0], name)
 
 
 def test_an_scf_that_did_not_converge_is_left_out(tmp_path, frames):
@@ -791,44 +768,31 @@ def test_the_last_cycle_of_gaussian_may_have_failed():
     assert dialects._unconverged(text, 5) == [4]  # to one without energy
 
 
-def test_units_of_headers_are_used_and_not_overruled(tmp_path, frames):
-    named = "energy={:.10f} energy_unit=Hartree forces_unit=Hartree/Bohr"
-    path = write(tmp_path / "a.xyz", xyz(frames, named))
-    same(data.read(path), frames, HARTREE, HARTREE / BOHR)
-    with pytest.raises(ValueError, match="unit: the file says 27.2"):
-        data.read(path, unit="eV/Å")
-    plain = xyz(frames[:3], "energy={:.10f} energy_unit=eV")
-    same(data.read(write(path, plain)), frames[:3])
-    with pytest.raises(ValueError, match="its frames name different units"):
-        data.read(write(path, plain + xyz(frames[3:], named)))
-    write(path, xyz(frames, "energy={:.10f} energy_unit=Hartree"))
-    with pytest.raises(ValueError, match="has a unit of energy only: tell both"):
-        data.read(path)
-    same(data.read(path, unit="Hartree/Å"), frames, HARTREE, HARTREE)
+def test_units_of_headers_are_used_and_not_overruled(read, frames):
+    named = xyz(frames, "energy={:.10f} energy_unit=Hartree forces_unit=Hartree/Bohr")
+    plain, odd = (xyz(frames[:3], f"energy={{:.10f}} {x}") for x in ("e_unit=eV", LJ))
+    alone = xyz(frames, "energy={:.10f} energy_unit=Hartree")
+    same(read(named), frames, HARTREE, HARTREE / BOHR)
+    same(read(plain), frames[:3])
+    same(read(alone, unit="Hartree/Å"), frames, HARTREE, HARTREE)
+    for text, how, words in (
+        (named, dict(unit="eV/Å"), "unit: the file says 27.2"),
+        (plain + named, {}, "its frames name different units"),
+        (alone, {}, "has a unit of energy only: tell both"),
+        (odd, {}, "units=lj: tell it, with unit="),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read(text, **how)
     short = [data.with_labels(a, a.get_potential_energy()) for a in frames]
     for a, b in zip(short, frames, strict=True):
         a.positions /= BOHR
         a.calc.results["forces"], a.calc.atoms = b.get_forces(), a.copy()
     text = xyz(short, "energy={:.10f} e_unit=eV length_unit=Bohr")
-    same(data.read(write(path, text)), frames, 1.0, 1 / BOHR)
-    with pytest.raises(ValueError, match="units=lj: tell it, with unit="):
-        data.read(write(path, xyz(frames, "energy={:.10f} units=lj")))
+    same(read(text), frames, 1.0, 1 / BOHR)
     for style, size in (("metal", 1.0), ("real", KCAL_MOL)):  # LAMMPS
-        write(path, xyz(frames, f"energy={{:.10f}} units={style}"))
-        same(data.read(path), frames, size, size)
-        write(path, xyz(frames))
-        same(data.read(path, unit=style), frames, size, size)
-
-
-def test_databases_of_ase_may_have_labels_in_their_columns(tmp_path, frames):
-    with connect(tmp_path / "a.db") as database:
-        for a in frames:
-            labels = {"forces": a.get_forces()}
-            energy = a.get_potential_energy()
-            bare = Atoms(a.numbers, a.positions)
-            database.write(bare, dft_energy=energy, gap=3.0, data=labels)
-    with pytest.warns(DataWarning, match="The energy is 'dft_energy'"):
-        same(data.read(tmp_path / "a.db"), frames)
+        text = xyz(frames, f"energy={{:.10f}} units={style}")
+        same(read(text), frames, size, size)
+        same(read(xyz(frames), unit=style), frames, size, size)
 
 
 def test_folders_are_searched_whole_but_for_hidden_ones(tmp_path, frames):
