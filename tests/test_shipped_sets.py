@@ -151,15 +151,3 @@ def test_water_covers_what_it_should_and_its_noise_is_low():
     noise = datasets.card("water-dft")["noise_meV_per_A"]
     assert len(noise) == 2
     assert max(noise) <= 15
-
-
-def test_scans_of_water_are_waters():
-    frames = [a for part in datasets.load("water-scans").values() for a in part]
-    keys = [(a.info["scan"], float(a.info["value"])) for a in frames]
-    energy = {k: a.get_potential_energy() for k, a in zip(keys, frames, strict=True)}
-    alone = energy["both", water_labels.BOND]
-    shape = {v: e for (scan, v), e in energy.items() if scan == "both"}
-    assert min(shape, key=shape.get) in (0.97, 1.0)  # Å; experiment 0.957
-    depth = {v: e - 2 * alone for (scan, v), e in energy.items() if scan == "dimer"}
-    assert min(depth, key=depth.get) in (2.9, 3.0)  # Å; experiment 2.98
-    assert -0.25 < min(depth.values()) < -0.15  # eV; CCSD(T) says -0.22

@@ -18,7 +18,7 @@ installed = pytest.mark.skipif(
 def test_without_cp2k_the_message_says_what_to_do(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RuntimeError, match="cp2k_shell: not found; install CP2K"):
-        cp2k.label_cp2k(water_labels.scan_structure("both", 0.97))
+        cp2k.label_cp2k(water_labels.monomer())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_cells_that_cannot_be(atoms):
 @installed
 @pytest.mark.slow
 def test_forces_are_the_derivative():
-    atoms = water_labels.scan_structure("both", 0.94)
+    atoms = water_labels.monomer(0.94)
     forces = cp2k.label_cp2k(atoms).get_forces()
     h, energies = 0.01, []
     for sign in (1, -1):

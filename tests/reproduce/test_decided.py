@@ -52,8 +52,6 @@ molecules-dft  molecule_labels  cards.about ethanol-dft       none
 water-dft      water_labels     MOLECULES                     -
 water-dft      water_labels     cp2k.FINAL eps_scf            -
 water-dft      water_labels     ..water.MODELS spc-fw         -
-water-scans    water_labels     MOLECULES                     none
-water-scans    water_labels     WIDTH                         -
 water-spcfw    pretraining      ..water.MODELS spc-fw         -
 water-spcfw    pretraining      FRAMES                        -
 water-qtip4pf  pretraining      ..water.MODELS spc-fw         none

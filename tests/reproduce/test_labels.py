@@ -18,7 +18,6 @@ TASKS = {  # what the cards of the structures say, and the tasks behind them
     "ethanol-modes": ("mode sign", sets.mode_tasks()),
     "methanol-scan": ("distance", [(d,) for d in sets.SCAN]),
     "water-dft": ("model temperature density seed split", water_labels.water_tasks()),
-    "water-scans": ("scan value", water_labels.scan_tasks()),
 }
 
 
@@ -146,23 +145,6 @@ def test_modes_move_about_a_minimum():
     np.testing.assert_allclose(flat @ flat.T, np.eye(21), atol=2e-3)
     drift = (atoms.get_masses()[:, None] * modes).sum(axis=1)  # no translation
     np.testing.assert_allclose(drift, 0, atol=1e-3)
-
-
-@pytest.mark.parametrize(("scan", "value"), water_labels.scan_tasks())
-def test_scans_are_what_they_are_called(scan, value):
-    atoms = water_labels.scan_structure(scan, value)
-    first, second = atoms.get_distances(0, [1, 2])
-    found = {"one": first, "both": second, "angle": atoms.get_angle(1, 0, 2)}
-    if scan == "dimer":
-        assert atoms.get_distance(0, 3) == pytest.approx(value)
-        assert atoms.get_angle(0, 1, 3) == pytest.approx(180)
-        bonds = atoms.get_distances(3, [4, 5])
-        assert bonds == pytest.approx([water_labels.BOND] * 2)
-        assert atoms.get_angle(4, 3, 5) == pytest.approx(water_labels.ANGLE)
-        assert min(atoms.get_distances(1, [4, 5])) > value - 1  # hydrogens point away
-    else:
-        assert found[scan] == pytest.approx(value)
-    assert atoms.cell.lengths()[0] >= 2 * np.ptp(atoms.positions)
 
 
 def test_liquid_tasks_cover_the_ladder():

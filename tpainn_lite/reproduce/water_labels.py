@@ -1,4 +1,4 @@
-"""Sample boxes of water from three classical models, scan molecules, label by CP2K."""
+"""Sample boxes of water from three classical models, label by CP2K."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,8 @@ NOISE = 2  # frames that a converged calculation labels again
 TEMPERATURES = (300.0, 500.0)  # K
 DENSITIES = (0.90, 1.10)  # g/cm³
 SEED = 2026
-STRETCHES = (0.85, 0.9, 0.94, 0.97, 1.0, 1.04, 1.1, 1.2, 1.3)  # Å
-ANGLES = (85.0, 92.0, 98.0, 104.5, 110.0, 118.0, 130.0)  # degrees
-SEPARATIONS = (2.4, 2.55, 2.7, 2.8, 2.9, 3.0, 3.2, 3.5, 4.0, 5.0)  # Å, O to O
-BOND, ANGLE = 0.97, 104.5  # Å, degrees: the monomer that is scanned
-WIDTH = {"monomer": 10.0, "dimer": 16.0}  # Å: twice the molecules and their electrons
-EACH = {"water-dft": 1, "water-scans": 3}  # structures a part
-FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in EACH}
+BOND, ANGLE = 0.97, 104.5  # Å, degrees: the molecule whose energy the card tells
+FILES = {"water-dft": ["water-dft.extxyz", "water-dft.json"]}
 
 
 def water_tasks() -> list[tuple[str, float, float, int, str]]:
@@ -53,16 +48,6 @@ def water_tasks() -> list[tuple[str, float, float, int, str]]:
     return tasks + [(*task[:4], "noise") for task in tasks[:NOISE]]
 
 
-def scan_tasks() -> list[tuple[str, float]]:
-    """List (what is scanned, value) of each structure of `water-scans`.
-
-    The monomer that is scanned is in three of them, and listed once, under "both".
-    """
-    scans = dict(one=STRETCHES, both=STRETCHES, angle=ANGLES, dimer=SEPARATIONS)
-    tasks = [(scan, value) for scan, values in scans.items() for value in values]
-    return [t for t in tasks if t not in (("one", BOND), ("angle", ANGLE))]
-
-
 def equilibrated(
     model: str, n: int, density: float, seed: int, *stages, platform="Reference"
 ) -> tuple[Atoms, openmm.System]:
@@ -84,74 +69,46 @@ def sample_water(model: str, temperature: float, density: float, seed: int) -> A
     return atoms
 
 
-def scan_structure(scan: str, value: float) -> Atoms:
-    """Build an open monomer or a dimer with a straight hydrogen bond in a wide cell."""
-    split = "dimer" if scan == "dimer" else "monomer"
-    first = value if scan in ("one", "both") else BOND
-    second = value if scan == "both" else BOND
-    angle = np.radians(value if scan == "angle" else ANGLE)
-    side = [second * np.cos(angle), second * np.sin(angle), 0]
-    positions = [[0, 0, 0], [first, 0, 0], side]
-    if split == "dimer":  # Cs: the acceptor's bisector 57 degrees off the O-O axis
-        tilt, half = np.radians(57), np.radians(ANGLE / 2)
-        away = np.cos(half) * np.array([np.cos(tilt), -np.sin(tilt), 0])
-        side = np.array([0, 0, np.sin(half)])
-        acceptor = BOND * np.array([0 * away, away + side, away - side])
-        positions = np.vstack([positions, acceptor + [value, 0, 0]])
-    atoms = Atoms("OHH" * (len(positions) // 3), positions, cell=[WIDTH[split]] * 3)
+def monomer(bond: float = BOND) -> Atoms:
+    """Build an open molecule in a wide cell, one bond of it `bond` Å long."""
+    angle = np.radians(ANGLE)
+    side = [BOND * np.cos(angle), BOND * np.sin(angle), 0]
+    positions = [[0, 0, 0], [bond, 0, 0], side]
+    atoms = Atoms("OHH", positions, cell=[10.0] * 3)  # twice as wide as its electrons
     atoms.center()
-    atoms.info = dict(scan=scan, value=value, split=split)
     return atoms
 
 
 def parts(name: str) -> dict[str, Part]:
-    """List the parts of a set."""
+    """List the parts of the set, a box each."""
     level = cp2k.BASIS, cp2k.CUTOFF, cp2k.GUESS, cp2k.FINAL, cp2k.CONVERGED, cp2k.INPUT
-    if name == "water-scans":
-        tasks, more = scan_tasks(), (BOND, ANGLE, WIDTH)
-    else:
-        tasks = water_tasks()
-        more = water.MODELS, water.CUTOFF, MOLECULES, TEMPERATURES
-    return grouped(name, tasks, EACH[name], level, more)
+    more = water.MODELS, water.CUTOFF, MOLECULES, TEMPERATURES
+    return grouped(name, water_tasks(), 1, level, more)
 
 
 def compute(name: str, tasks: Sequence[tuple]) -> list[Atoms]:
-    """Label the structures of a part."""
-    label = label_water if name == "water-dft" else label_scan
-    return [label(*task) for task in tasks]
-
-
-def label_water(
-    model: str, temperature: float, density: float, seed: int, split: str
-) -> Atoms:
-    """Sample one box and label it with energy, forces and stress.
+    """Sample boxes and label them with energy, forces and stress.
 
     Of the split "noise" are boxes sampled before, labelled with tight settings.
     """
-    atoms = sample_water(model, temperature, density, seed)
-    labelled = cp2k.label_cp2k(atoms, converged=split == "noise")
-    labelled.info = dict(
-        model=model, temperature=temperature, density=density, seed=seed, split=split
-    )
-    return labelled
-
-
-def label_scan(scan: str, value: float) -> Atoms:
-    """Label a structure of a scan."""
-    return cp2k.label_cp2k(scan_structure(scan, value))
+    keys, frames = ("model", "temperature", "density", "seed", "split"), []
+    for task in tasks:
+        tight = task[-1] == "noise"
+        labelled = cp2k.label_cp2k(sample_water(*task[:-1]), converged=tight)
+        labelled.info = dict(zip(keys, task, strict=True))
+        frames.append(labelled)
+    return frames
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
-    """Write a set and its card; of boxes with the noise and the energy of a monomer."""
-    rows = {}
-    if name == "water-dft":
-        frames = {p: ase.io.read(p, format="extxyz") for p in results}
-        results = [p for p, a in frames.items() if a.info["split"] != "noise"]
-        rows = {
-            "noise_meV_per_A": noise([*frames.values()]),
-            "monomer_energy_eV": label_scan("both", BOND).get_potential_energy(),
-            "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
-        }
+    """Write the set and its card, with the noise and the energy of a monomer."""
+    frames = {p: ase.io.read(p, format="extxyz") for p in results}
+    results = [p for p, a in frames.items() if a.info["split"] != "noise"]
+    rows = {
+        "noise_meV_per_A": noise([*frames.values()]),
+        "monomer_energy_eV": cp2k.label_cp2k(monomer()).get_potential_energy(),
+        "monomer": f"open, O-H {BOND} Å, H-O-H {ANGLE} degrees",
+    }
     write_set(name, results, folder, cp2k.version(), cp2k.atom_energies(), **rows)
 
 
