@@ -205,15 +205,8 @@ def arguments(folder: Path) -> dict[str, dict]:
     every |= dict(like=small, before=small, after=small, teacher=small, network=small)
     every |= dict(probe=ethanol, strategy=FIT, size=SMALL, rows=rows, phi=phi)
     every |= dict(w=ridge_head.solve(rows, HEAD)[0], series=np.sin(np.arange(40.0)))
-    every |= dict(
-        path=xyz,
-        cap=None,
-        calculator=EMT(),
-        source=small,
-        group="smiles",
-        sizes=(2, 1),
-        R=R,
-    )
+    every |= dict(path=xyz, cap=None, calculator=EMT(), source=small, R=R)
+    every |= dict(group="smiles", sizes=(2, 1))
     every |= dict(one=ethanols[:2], other=ethanols[2:], batch_atoms=250)
     every |= dict(order=[*range(9)][::-1], elements=[1, 6, 8], frame=run[0])
     every |= dict(energies=np.array([1.0, 2, 3, 4]), start=lambda on_epoch: None)
@@ -227,10 +220,8 @@ def arguments(folder: Path) -> dict[str, dict]:
         *(small, (small, fresh), ethanols, ethanols, "a start", "folds", "meV/Å"),
         *((1.0, 20.0), np.ones(4), {"tuned": 9.0}, []),
     )
-    own_start, trial = (
-        own_data.Start(small, "a start"),
-        own_data.Trial(*([], 300.0, 300.0, 0, 0.0, 1.0, 1.0)),
-    )
+    own_start = own_data.Start(small, "a start")
+    trial = own_data.Trial([], 300.0, 300.0, 0, 0.0, 1.0, 1.0)
     rooms = {
         "analysis": dict(frames=run, atoms=box, dt=1.0, cutoff=2.0, element=8),
         "water": dict(atoms=box, model=water.Q_TIP4P_F),
@@ -303,21 +294,11 @@ def arguments(folder: Path) -> dict[str, dict]:
         "explorers.calibration.Calibration": dict(pool=ethanols, test=ethanols)
         | dict(cheap={"a": "temperature"}, cheap_atoms={"a": dict(PRIOR)})
         | dict(curves={"scratch": np.ones((4, 2))}),
-        "explorers.gallery.Movie": dict(
-            runs={"a": run[:2]}, quantity="q", choice="Run"
-        ),
-        "explorers.gallery.Beside": dict(
-            runs={"a": run[:2]}, broken={"a": np.array([[0, 1]])}
-        ),
-        "explorers.gallery.Gallery": dict(
-            entries={"a": (ethanol, *np.ones((2, 9, 3)))}
-        ),
-        "explorers.live.LiveTraining": dict(
-            validated=True, on_end=lambda training: None
-        ),
-        "explorers.live.Race": dict(
-            starts={"a": lambda on_epoch: 1}, measure=len, y_title="error"
-        ),
+        "explorers.gallery": dict(runs={"a": run[:2]}, quantity="q", choice="Run")
+        | dict(broken={"a": np.array([[0, 1]])})
+        | dict(entries={"a": (ethanol, *np.ones((2, 9, 3)))}),
+        "explorers.live": dict(validated=True, on_end=lambda training: None)
+        | dict(starts={"a": lambda on_epoch: 1}, measure=len, y_title="error"),
         "explorers.live_md.LiveMD": dict(potential=spc, atoms=box, longest=1.0),
         "explorers.low_data.LowData": dict(others=None),
         "explorers.parity.Parity": dict(potentials={"a": small}),

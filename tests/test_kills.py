@@ -26,14 +26,12 @@ from tpainn_lite import guards, water
 from tpainn_lite.data import with_labels
 from tpainn_lite.dynamics import simulate
 from tpainn_lite.model import Potential
-from tpainn_lite.reproduce import __main__, cards, job, pretraining
-from tpainn_lite.reproduce.parts import Part
+from tpainn_lite.reproduce import cards, job, pretraining
 from tpainn_lite.train import FitConfig, fit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 CONFIG = FitConfig(steps=90, batch_size=2)  # 30 epochs of six structures
 FRAMES, SAVES = 25, 100
-FILES = {"tiny": ["tiny.safetensors"]}  # of this file as a family of `reproduce`
 
 
 def digest(*values) -> str:
@@ -144,18 +142,6 @@ def reproduce(folder: Path) -> None:
     job.whole(__name__, "tiny", "1", "made", *files)
 
 
-def workflow(folder: Path) -> None:
-    """Make an asset with Snakemake, which takes the place of this process."""
-    os.chdir(folder)
-    call = __main__.command(["tiny"], 1, families=__name__)
-    os.execv(call[0], [*call, "--quiet", "all"])
-
-
-def parts(name: str) -> dict[str, Part]:
-    """List the portions."""
-    return {str(k): Part(k) for k in range(3)}
-
-
 def compute(name: str, task: int) -> list:
     """Give a portion of structures."""
     return ethanols(9)[3 * task : 3 * task + 3]
@@ -178,10 +164,9 @@ CASES = {
     "NPT": partial(run, pressure=1.0),
     "save": save,
     "reproduce": reproduce,
-    "workflow": workflow,
 }
-KILLS = dict(fit=50, NVT=40, NPT=30, save=50, reproduce=26, workflow=4)
-SHORT = [(case, 2) for case in CASES if case != "workflow"]  # which starts slowly
+KILLS = dict(fit=50, NVT=40, NPT=30, save=50, reproduce=30)
+SHORT = [(case, 2) for case in CASES]  # of Snakemake: test_workflow.py
 
 
 def begin(case: str, folder: Path) -> None:
@@ -210,7 +195,7 @@ def finish(case: str, folder: Path) -> tuple[list, list[str]]:
     process.join()
     assert process.exitcode == 0
     files = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    names = sorted(file for file in files if not file.startswith(".snakemake"))
+    names = sorted(files)
     assert not [n for n in names if n.endswith(".lock") or ".unfinished" in n]
     return json.loads(Path(f"{folder}.result").read_bytes()), names
 

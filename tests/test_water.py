@@ -269,19 +269,10 @@ def test_waters_made_whole_in_a_skewed_cell_and_in_none():
         water.ordered(box)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        dict(charge=-0.4),
-        dict(sigma=0.0),
-        dict(gamma=2.5),
-        dict(epsilon=np.nan),
-        dict(stretch=()),
-        dict(stretch=(-500.0, 1.0)),
-        dict(theta0=True),
-        dict(name=3),
-    ],
-)
+NONE = [{"charge": -0.4}, {"sigma": 0.0}, {"gamma": 2.5}, {"stretch": ()}]
+
+
+@pytest.mark.parametrize("wrong", [*NONE, {"stretch": (-500.0, 1.0)}], ids=str)
 def test_a_model_that_is_none_is_refused(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"^{name}.*: needs"):
@@ -299,13 +290,9 @@ def eight(**options):
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: water.water_box(2.5, seed=0), "n_molecules"),
-        (lambda: eight(density=-1), "density"),
         (lambda: eight(density=4), "density"),
         (lambda: eight(density=1e30), "density"),  # a minute of empty cells
-        (lambda: water.water_box(2, seed=-1), "seed"),
         (lambda: water.water_box(10**9, seed=0), "n_molecules"),
-        (lambda: water.water_system("spc-fw", eight()), "model"),
         (lambda: water.scaled(eight(), 0.0), "density"),
         (lambda: water.scaled(odd("OHH", False), 1.0), "periodic"),
         (lambda: water.scaled(odd("HOH", True), 1.0), "O H H"),
