@@ -25,9 +25,7 @@ from tpainn_lite.course.build import copy_companions
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next(filter(None, map(shutil.which, NAMES)), "")
 CHROMIUM = os.environ.get("CHROMIUM", FOUND)  # `CHROMIUM= make test`: as without one
-FLAGS = (
-    "--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
-)
+GL = "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader"
 SCROLLER = ".jp-WindowedPanel-outer"
 PLOT, VIEWER = ".js-plotly-plot", ".jp-OutputArea .ui-resizable canvas"
 SLIDER = ".widget-slider .noUi-handle:visible"  # nglview hides some of its own
@@ -43,9 +41,8 @@ SETTINGS = {  # no question about news, no empty page at the end
 
 def write(path: Path, cells: Sequence[str]) -> Path:
     """A notebook of these code cells, written to `path`."""
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in cells]
-    )
+    made = [nbformat.v4.new_code_cell(source) for source in cells]
+    notebook = nbformat.v4.new_notebook(cells=made)
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, path)
     return path
@@ -55,9 +52,8 @@ def write(path: Path, cells: Sequence[str]) -> Path:
 def chromium() -> Iterator[Browser]:
     """The Chromium of this machine, without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS.split()
-        )
+        flags = ["--no-sandbox", *GL.split()]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
 
@@ -77,9 +73,8 @@ def lab(notebook: Path) -> Iterator[Page]:
             page.set_default_timeout(1000 * WAIT)
             page.console = []
             page.on("pageerror", lambda error: page.console.append(str(error)))
-            page.on(
-                "console", lambda m: m.type == "error" and page.console.append(m.text)
-            )
+            said = page.console.append
+            page.on("console", lambda m: m.type == "error" and said(m.text))
             page.goto(
                 f"http://{site.place}/doc/tree/{notebook.name}?token={site.token}"
             )
@@ -117,9 +112,8 @@ def end(page: Page, timeout: float = 600) -> None:
     """Wait (at most `timeout` seconds) until the last cell has ended."""
     page.wait_for_function("window.ended", timeout=1000 * timeout)
     loading = "Loading widget..."  # widgets draw after their cells have ended
-    page.wait_for_function(
-        "text => !document.body.innerText.includes(text)", arg=loading
-    )
+    gone = "text => !document.body.innerText.includes(text)"
+    page.wait_for_function(gone, arg=loading)
     page.wait_for_timeout(3000)
 
 
@@ -148,9 +142,8 @@ def not_blank(element: Locator) -> bool:
     """Whether an element on the page shows more than one flat colour, or bare axes."""
     element.scroll_into_view_if_needed()
     element.page.wait_for_timeout(1500)  # WebGL in software takes its time
-    pixels = np.asarray(
-        Image.open(io.BytesIO(element.screenshot())).convert("RGB"), int
-    )
+    picture = Image.open(io.BytesIO(element.screenshot()))
+    pixels = np.asarray(picture.convert("RGB"), int)
     background = np.median(pixels.reshape(-1, 3), axis=0)
     if element.evaluate("element => element.data?.length === 0"):
         return False

@@ -142,9 +142,8 @@ def _tables() -> dict[str, dict]:
     y, B = X[:, 0] ** 2 + X[:, 1], rng.normal(size=(24, 8))
     row = dict(n=3, steps=12, force_mae=90.0, energy_mae_kcal=9.0)
     rows = [row | dict(arm=arm, seed=s) for arm in tune.ARMS for s in range(3)]
-    configs = dict.fromkeys(
-        ("scratch", "tuned"), train.asdict(train.FitConfig(steps=12))
-    )
+    plain = train.asdict(train.FitConfig(steps=12))
+    configs = dict.fromkeys(("scratch", "tuned"), plain)
     any_room = dict(seed=0, n=3, X=X, y=y, B=B, features=B, quality=np.ones(24))
     any_room |= dict(power=2.0, length_scale=2.0, n_estimators=8, deterministic=False)
     any_room |= dict(n_features=8, variant="corrected", unit="eV", test=(X[:4], y[:4]))
@@ -159,9 +158,8 @@ def _tables() -> dict[str, dict]:
     runs = datasets.SHIPPED / "water-tuned-8-nvt-300K-0.npz"
     any_room |= dict(content=runs.read_bytes(), arm="tuned", cheap=y, progress=False)
     any_room |= dict(atomic_energies=dict(PRIOR), prior=PRIOR, known=dict(PRIOR))
-    any_room |= dict(
-        forces=True, stress=True, labelled=True, card={"a": 1}, difference=None
-    )
+    any_room |= dict.fromkeys(("forces", "stress", "labelled"), True)
+    any_room |= dict(card={"a": 1}, difference=None)
     any_room |= dict(on_epoch=lambda potential, rows: None, how=None, graphs=None)
     curve = np.linspace(1, 5, 20)
     named = dict(r=curve, g=np.ones(20), curves={"a": (curve, curve)})

@@ -68,10 +68,8 @@ def run(path: Path, gigabytes: float) -> tuple[float, str]:
     killed = peak[0] > gigabytes
     error = f"killed above {gigabytes:g} GB" if killed else error
     seconds = cost["cpu_s"] or 0.0
-    figures = (
-        f"{seconds:6.0f} CPU-s, {cost['wall_s']:6.0f} s, {peak[0]:5.2f} GB at peak"
-    )
-    print(f"{path.stem:28s}{figures}  {error or 'ended well'}", flush=True)
+    said = f"{seconds:6.0f} CPU-s, {cost['wall_s']:6.0f} s, {peak[0]:5.2f} GB at peak"
+    print(f"{path.stem:28s}{said}  {error or 'ended well'}", flush=True)
     return seconds, error
 
 

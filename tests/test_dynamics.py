@@ -133,9 +133,8 @@ def test_nve_is_the_velocity_verlet_of_ase(heated, mass):
         expected.run(1)
         np.testing.assert_allclose(frame.positions, twin.positions, atol=1e-9)
         np.testing.assert_allclose(frame.get_momenta(), twin.get_momenta(), atol=1e-8)
-        assert frame.info["kinetic_energy"] == pytest.approx(
-            twin.get_kinetic_energy(), abs=1e-8
-        )
+        kinetic = twin.get_kinetic_energy()
+        assert frame.info["kinetic_energy"] == pytest.approx(kinetic, abs=1e-8)
     # the energy at the start is that of the run: Verlet swings by 2 meV here
     np.testing.assert_allclose(total_energies(frames), total, atol=0.01)
 
@@ -169,9 +168,8 @@ def test_nvt_has_its_temperature(heated):
     # 500 frames 20 fs apart, friction 0.05/fs: nearly independent. One frame spreads by
     # T sqrt(2 / 27) = 0.27 T; the mean of 500 by 0.012 T, twice that if they correlate.
     start, potential = heated
-    frames = simulate(
-        start, potential, steps=20_000, friction=0.05, every=40, temperature=400, seed=5
-    )
+    how = dict(steps=20_000, friction=0.05, every=40, temperature=400, seed=5)
+    frames = simulate(start, potential, **how)
     kinetic = dynamics.temperatures(frames)[20:]
     assert kinetic.mean() == pytest.approx(400, rel=0.06)
     assert kinetic.std() / kinetic.mean() == pytest.approx(np.sqrt(2 / 27), rel=0.2)
@@ -181,9 +179,8 @@ def test_seeds_and_labels(heated):
     start, potential = heated
     del start.arrays["momenta"]
     before = copy.deepcopy(start)
-    a, b, c = (
-        simulate(start, potential, steps=40, every=20, seed=s) for s in (0, 0, 1)
-    )
+    run = dict(steps=40, every=20)
+    a, b, c = (simulate(start, potential, seed=s, **run) for s in (0, 0, 1))
     assert start == before  # and 200 fs of the run before
     assert (start.arrays.keys(), start.info) == (before.arrays.keys(), before.info)
     np.testing.assert_array_equal(a[1].positions, b[1].positions)
@@ -240,10 +237,9 @@ def test_nan_and_huge_numbers_surface(ethanol, dimer, what, words):
 
 
 def test_a_python_system_takes_a_barostat(potential, ice):
-    system, run = engine.python_system(potential.energy_forces, ice), dict(pressure=1.0)
-    found, expected = (
-        simulate(ice, p, steps=10, **run)[0] for p in (system, potential)
-    )
+    system = engine.python_system(potential.energy_forces, ice)
+    run = dict(pressure=1.0, steps=10)
+    found, expected = (simulate(ice, p, **run)[0] for p in (system, potential))
     np.testing.assert_array_equal(found.positions, expected.positions)
     assert system.getNumForces() == 1  # the barostat is in a copy
 
@@ -630,12 +626,8 @@ def test_small_molecules_may_be_hot(smiles):
     # 2,000 frames that hardly remember each other: friction renews the momenta.
     potential, (start,) = molecules.mmff94(smiles), molecules.conformers(smiles, seed=0)
     run = dict(steps=2000, every=1, friction=2.0, temperature=1000.0)
-    kelvin = np.array(
-        [
-            dynamics.temperatures(simulate(start, potential, seed=seed, **run))
-            for seed in range(3)
-        ]
-    )
+    every = (simulate(start, potential, seed=seed, **run) for seed in range(3))
+    kelvin = np.array([*map(dynamics.temperatures, every)])
     np.testing.assert_allclose(kelvin.mean(axis=1), 1000, rtol=0.1)
     assert kelvin.max() > 3000  # what a chance of one in a thousand frames comes to
     with pytest.raises(dynamics.BlowUp, match="K where the thermostat is at 1000 K"):

@@ -25,9 +25,8 @@ def brute_force(atoms, cutoff):
 
 def listed(atoms, cutoff):
     g = graph(atoms, cutoff)
-    rows = zip(
-        g["idx_i"].tolist(), g["idx_j"].tolist(), vectors(g).numpy(), strict=True
-    )
+    pairs = g["idx_i"].tolist(), g["idx_j"].tolist()
+    rows = zip(*pairs, vectors(g).numpy(), strict=True)
     return sorted((i, j, *np.round(v, 6) + 0.0) for i, j, v in rows)
 
 

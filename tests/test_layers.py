@@ -61,9 +61,8 @@ print(json.dumps([sorted(sys.modules), same]))
 def test_no_lesson_imports_what_made_its_data():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        code = "\n".join(
-            "".join(c["source"]) for c in cells if c["cell_type"] == "code"
-        )
+        cells = [c["source"] for c in cells if c["cell_type"] == "code"]
+        code = "\n".join(map("".join, cells))
         assert not re.search(r"import.*\breproduce\b|reproduce.* import", code), path
 
 

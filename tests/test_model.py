@@ -52,10 +52,7 @@ def test_symmetries(potential, rng, request, name):
     order = rng.permutation(len(atoms))
     moved = atoms.copy()
     moved.positions += [1.7, -2.2, 0.9]
-    cases = {
-        "translation": (moved, forces),
-        "permutation": (atoms[order], forces[order]),
-    }
+    cases = dict(shift=(moved, forces), permutation=(atoms[order], forces[order]))
     for kind, determinant in (("rotation", 1), ("reflection", -1)):
         Q = orthogonal(rng, determinant)
         turned = atoms.copy()

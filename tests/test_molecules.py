@@ -19,10 +19,8 @@ def mmff94_of(mol):
     return rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
 
 
-FIELDS = [
-    (molecules.mmff94, mmff94_of),
-    (ladder.uff, rdForceFieldHelpers.UFFGetMoleculeForceField),
-]
+UFF = ladder.uff, rdForceFieldHelpers.UFFGetMoleculeForceField
+FIELDS = [(molecules.mmff94, mmff94_of), UFF]
 
 
 @pytest.mark.parametrize("field", [ours for ours, _ in FIELDS])
@@ -339,9 +337,8 @@ def test_cages_whose_atoms_are_near_without_a_bond(smiles, rng):
     (atoms,) = molecules.conformers(smiles, seed=0)
     mixed = atoms[rng.permutation(len(atoms))]
     ordered = molecules.reorder(mixed, smiles)
-    energies = [
-        molecules.mmff94(smiles)(a.numbers, a.positions)[0] for a in (atoms, ordered)
-    ]
+    known, field = (atoms, ordered), molecules.mmff94(smiles)
+    energies = [field(a.numbers, a.positions)[0] for a in known]
     assert energies[1] == pytest.approx(energies[0], abs=1e-9)
     found = Chem.CanonSmiles(molecules.perceive(mixed), useChiral=False)
     assert found == Chem.CanonSmiles(smiles)

@@ -121,9 +121,8 @@ def test_conda_takes_the_lock_and_an_activated_environment_is_used_as_it_is():
 
 def test_the_readmes_doors_are_tried_in_a_workflow():
     readme, workflow = text("README.md"), text(".github/workflows/ci.yml")
-    windows = (
-        rf".venv\Scripts\python -m pip install -c requirements.lock torch=={TORCH}"
-    )
+    pip = "-m pip install -c requirements.lock"
+    windows = rf".venv\Scripts\python {pip} torch=={TORCH}"
     assert windows in readme
     assert windows in workflow
     assert "conda activate tpainn-lite && make lab" in readme
@@ -192,9 +191,8 @@ def opens_text_in_the_locales_encoding(node: ast.AST) -> bool:
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     values = [*node.args, *(k.value for k in node.keywords)]
     words = [str(v.value).lower() for v in values if isinstance(v, ast.Constant)]
-    named = any("utf-8" in w for w in words) or "encoding" in {
-        k.arg for k in node.keywords
-    }
+    named = any("utf-8" in w for w in words)
+    named |= "encoding" in {k.arg for k in node.keywords}
     if name in ("read_text", "write_text"):
         return not named
     mode = any(re.fullmatch("[rwax]+t?[+]?", w) for w in words)

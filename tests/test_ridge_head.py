@@ -44,9 +44,8 @@ def test_rows_are_what_a_head_of_one_feature_adds(start, ethanols, phi):
             assert row.X[0, d] == pytest.approx(more[k] - energies[k], abs=1e-9)
             gap = np.ravel(moved[k] - forces[k])
             np.testing.assert_allclose(row.X[1:, d], gap, atol=1e-10)
-            assert row.y[0] == pytest.approx(
-                frames[k].get_potential_energy() - energies[k], abs=1e-9
-            )
+            left = frames[k].get_potential_energy() - energies[k]
+            assert row.y[0] == pytest.approx(left, abs=1e-9)
 
 
 def test_it_is_the_ridge_that_does_best_on_what_is_left_out(start, ethanols, phi):
@@ -98,9 +97,8 @@ def test_heads_on_heads_are_saved_and_read(start, ethanols, tmp_path, heads):
     tuned = start.float()
     for k in range(heads):
         way = ridge_head.HeadConfig(features=12 + 4 * k, length=1.0 + k)
-        tuned, _ = tune.autotune(
-            tuned, ethanols[: 3 + k], dict.fromkeys(REFERENCES, 0.0), way, seed=k
-        )
+        few, free = ethanols[: 3 + k], dict.fromkeys(REFERENCES, 0.0)
+        tuned, _ = tune.autotune(tuned, few, free, way, seed=k)
     tuned.save(tmp_path / "h")
     again = Potential.load(tmp_path / "h")
     assert again.reference_energies == tuned.reference_energies
@@ -118,9 +116,8 @@ def test_torchs_default_type_changes_nothing(start, ethanols, tmp_path, request)
     read = [Potential.load(tmp_path / name) for name in ("h", "double")]
     for again in (found, *read):
         assert {v.dtype for v in again.state_dict().values()} == {torch.float32}
-        for a, b in zip(
-            expected.predict(ethanols), again.predict(ethanols), strict=True
-        ):
+        both = (p.predict(ethanols) for p in (expected, again))
+        for a, b in zip(*both, strict=True):
             np.testing.assert_array_equal(a, b)
 
 

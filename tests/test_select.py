@@ -150,10 +150,8 @@ def test_sets_come_as_often_as_their_determinants(rng, k):
 
 def test_of_blocks_of_copies_one_each():
     B = np.repeat(np.eye(5), [3, 1, 4, 2, 6], axis=0)  # 16 points, 5 kinds
-    for points in (
-        select.greedy_dpp(B, 5),
-        *(select.draw_dpp(B, 5, seed) for seed in range(10)),
-    ):
+    drawn = [select.draw_dpp(B, 5, seed) for seed in range(10)]
+    for points in (select.greedy_dpp(B, 5), *drawn):
         assert sorted(B[points].argmax(1).tolist()) == [0, 1, 2, 3, 4]
 
 

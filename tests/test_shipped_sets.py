@@ -70,16 +70,11 @@ def test_splits_do_not_touch(name):
         assert found > 0.01
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            pytest.param(f"{n}-dft", marks=pytest.mark.slow)
-            for n in ("molecules", "ethanol")
-        ),
-        "teachers-xtb",
-    ],
-)
+KINDS = "molecules", "ethanol"
+SLOW = [pytest.param(f"{n}-dft", marks=pytest.mark.slow) for n in KINDS]
+
+
+@pytest.mark.parametrize("name", ["teachers-xtb", *SLOW])
 def test_three_structures_again(name):
     """The engine says what the set says, and its force is a derivative."""
     if name == "teachers-xtb":
@@ -145,9 +140,7 @@ def test_water_covers_what_it_should_and_its_noise_is_low():
     assert {a.info["model"] for a in frames} == set(water_labels.water.MODELS)
     assert all(len(a) == 96 and np.isfinite(a.get_stress()).all() for a in frames)
     tuned = train.evaluate(datasets.checkpoint("water-tuned-80"), frames[::40])
-    assert (
-        tuned.stress_mae < 100
-    )  # MPa, never shown one: unit, sign and order are ASE's
+    assert tuned.stress_mae < 100  # MPa, never shown one: it is as ASE has it
     noise = datasets.card("water-dft")["noise_meV_per_A"]
     assert len(noise) == 2
     assert max(noise) <= 15

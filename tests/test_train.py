@@ -25,9 +25,8 @@ SHORT = FitConfig(steps=12, batch_size=3, lr=2e-3, ema_decay=0.5)
 def start(ethanols):
     """A small float64 potential whose references fit the frames."""
     energies = [a.get_potential_energy() for a in ethanols]
-    references = data.fit_reference_energies(
-        ethanols, energies, dict.fromkeys(REFERENCES, 0.0)
-    )
+    free = dict.fromkeys(REFERENCES, 0.0)
+    references = data.fit_reference_energies(ethanols, energies, free)
     return Potential(SMALL, references, seed=0).double()
 
 
@@ -54,9 +53,8 @@ def test_overfits_one_structure(start, ethanols):
 def test_seeds_and_the_original_is_untouched(start, ethanols):
     start.eval()
     before = copy.deepcopy(start.state_dict())
-    (a, one), (b, two), (c, three) = (
-        fit(start, ethanols, SHORT, seed=s) for s in (0, 0, 1)
-    )
+    runs = (fit(start, ethanols, SHORT, seed=s) for s in (0, 0, 1))
+    (a, one), (b, two), (c, three) = runs
     assert same(a, b)
     assert one.rows == two.rows
     assert not same(a, c)
@@ -295,9 +293,7 @@ def test_weights_that_are_not_finite_are_no_result(start, ethanols):
     run.run_epoch(run.samples(ethanols, "train"), tqdm(disable=True))
     with torch.no_grad():  # as a last step may leave them, after a loss that was finite
         next(run.average.module.parameters()).fill_(np.nan)
-    with pytest.raises(
-        FloatingPointError, match="the weights are not finite at step 3"
-    ):
+    with pytest.raises(FloatingPointError, match="weights are not finite at step 3"):
         run.result()
 
 
@@ -322,9 +318,8 @@ def test_interrupt_keeps_the_best_weights(start, ethanols, capsys):
             raise KeyboardInterrupt
 
     frames, valid = ethanols[:5], ethanols[5:]
-    potential, history = fit(
-        start, frames, SHORT, seed=0, valid=valid, on_epoch=on_epoch
-    )
+    how = dict(seed=0, valid=valid, on_epoch=on_epoch)
+    potential, history = fit(start, frames, SHORT, **how)
     assert len(history.rows) == 3
     best = min(scores, key=lambda pair: pair[0])
     assert torch.equal(weights(potential), best[1])

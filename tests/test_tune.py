@@ -61,17 +61,13 @@ def test_autotune(potential, quantum):
     for part in ("embedding", "filter_net", "interactions.0", "mixing.1", "readout"):
         assert any(part in name for name in used), part
     zero_shot = tune.with_references(potential, quantum, ATOMS)
-    assert (
-        evaluate(tuned, quantum).force_mae
-        < 0.9 * evaluate(zero_shot, quantum).force_mae
-    )
+    after, before = (evaluate(p, quantum).force_mae for p in (tuned, zero_shot))
+    assert after < 0.9 * before
     assert history.rows[-1]["step"] == 150
 
 
 def test_says_what_compositions_leave_open(potential, quantum):
-    with pytest.warns(
-        tune.ReferenceWarning, match="^frames: 1 composition.*3 elements"
-    ):
+    with pytest.warns(tune.ReferenceWarning, match="^frames: 1 comp.*3 elements"):
         tune.autotune(potential, quantum, ATOMS, replace(SHORT, steps=1), seed=0)
     known = [molecules.conformers(s, seed=0)[0] for s in ("CO", "CC", "O")]
     known = data.label(known, potential.energy_forces)
@@ -82,23 +78,18 @@ def test_says_what_compositions_leave_open(potential, quantum):
 
 def test_arms(potential, quantum):
     teacher = potential
-    arms = {
-        arm: tune.train_arm(arm, teacher, quantum, ATOMS, SHORT, seed=0)[0]
-        for arm in tune.ARMS
-    }
-    composition, zero_shot, scratch, tuned = (arms[name] for name in tune.ARMS)
+    run = teacher, quantum, ATOMS, SHORT
+    arms = [tune.train_arm(arm, *run, seed=0)[0] for arm in tune.ARMS]
+    composition, zero_shot, scratch, tuned = arms
     energies, forces = composition.predict(quantum)
     assert not np.concatenate(forces).any()
     assert np.ptp(energies) == pytest.approx(0, abs=1e-9)
-    assert torch.equal(
-        *(p.representation.embedding.weight for p in (zero_shot, teacher))
-    )
+    pair = (p.representation.embedding.weight for p in (zero_shot, teacher))
+    assert torch.equal(*pair)
     start = tune.untrained(teacher, seed=0)
     assert start.config == scratch.config == teacher.config
     assert start.dtype == teacher.dtype
-    assert not torch.equal(
-        start.readout.outnet[0].weight, teacher.readout.outnet[0].weight
-    )
+    assert not torch.equal(*(p.readout.outnet[0].weight for p in (start, teacher)))
     expected, _ = tune.autotune(teacher, quantum, ATOMS, SHORT, seed=0)
     for a, b in zip(tuned.parameters(), expected.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -109,9 +100,8 @@ def test_a_stopped_arm_goes_on(potential, quantum, tmp_path):
     whole, expected = tune.train_arm(*inputs, seed=0)
     how = dict(seed=0, checkpoint=tmp_path / "state")  # every tenth epoch
     tune.train_arm(*inputs, on_epoch=lambda _, rows: len(rows) == 11, **how)
-    again, history = tune.train_arm(
-        *inputs, on_epoch=lambda _, rows: epochs.append(len(rows)), **how
-    )
+    note = lambda _, rows: epochs.append(len(rows))  # noqa: E731
+    again, history = tune.train_arm(*inputs, on_epoch=note, **how)
     assert epochs[0] == 11
     assert history.rows == expected.rows
     for a, b in zip(again.parameters(), whole.parameters(), strict=True):
@@ -209,9 +199,8 @@ def test_an_instant_head_by_the_same_call(potential, quantum):
 
 def test_replay_keeps_what_was_learnt(potential, quantum, ethanols, ice):
     config = FitConfig(steps=200, lr=1e-2, ema_decay=0.9)
-    student, _ = tune.autotune(
-        potential, ethanols, dict.fromkeys(ATOMS, 0), config, seed=0
-    )
+    free = dict.fromkeys(ATOMS, 0)
+    student, _ = tune.autotune(potential, ethanols, free, config, seed=0)
     few, rest = quantum[:1], ethanols[2:]
     plain, _ = tune.autotune(student, few, ATOMS, config, seed=1)
     way = tune.Replay(rest, config)
@@ -289,9 +278,8 @@ def test_only_the_elements_of_the_labels_move(potential):
         tuned, _ = tune.autotune(potential, known, few, config, seed=0)
     assert tuned.reference_energies.keys() == potential.reference_energies.keys()
     ethanol = molecules.conformers("CCO", seed=0)
-    np.testing.assert_allclose(
-        tuned.predict(ethanol)[1][0], potential.predict(ethanol)[1][0], atol=0.1
-    )
+    forces = (p.predict(ethanol)[1][0] for p in (tuned, potential))
+    np.testing.assert_allclose(*forces, atol=0.1)
 
 
 @pytest.fixture
@@ -325,9 +313,8 @@ def test_free_atoms_among_the_frames(potential, additive):
     water = [a for a in frames if len(a) == 3]
     free = [data.with_labels(Atoms([z]), e) for z, e in other.items()]
     config = replace(SHORT, steps=1, patience=1)
-    tuned, history = tune.autotune(
-        potential, [*free, *water], None, config, seed=0, valid=[*water, *free]
-    )
+    run = potential, [*free, *water], None, config
+    tuned, history = tune.autotune(*run, seed=0, valid=[*water, *free])
     assert tuned.reference_energies == pytest.approx(other, abs=1e-4)
     assert np.isfinite(history.column("force_mae")).all()
     known = [evaluate(tuned, part).energy_mae for part in (water, [*free, *water])]

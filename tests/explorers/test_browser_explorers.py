@@ -68,10 +68,8 @@ training.widget""",
 @contextmanager
 def two(folder: Path, source: str, drawn: str = browser.PLOT) -> Iterator[tuple]:
     """The cells of two explorers; what is done to the first leaves the second alone."""
-    cells = [
-        f"{SETUP}{source}\none = make()\none.widget",
-        "other = make()\nother.widget",
-    ]
+    first, second = (f"{x} = make()\n{x}.widget" for x in ("one", "other"))
+    cells = [f"{SETUP}{source}\n{first}", second]
     with browser.lab(browser.write(folder / "two.ipynb", cells)) as page:
         browser.run_all(page)
         assert browser.tracebacks(page) == []

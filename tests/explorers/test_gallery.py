@@ -45,13 +45,9 @@ def test_runs_beside_each_other_share_a_slider_and_the_short_one_rests():
     )
     assert none == []
     assert (look["sele"], look["color"]) == ("@0,1", viewers.RED)
-    pictures = [
-        Image.open(io.BytesIO(png)) for png in (both.twin(), viewers.snapshot(run(4)))
-    ]
-    red = [
-        (np.asarray(p.convert("RGB")) == [0xD0, 0, 0]).all(2).any() for p in pictures
-    ]
-    assert red == [True, False]
+    for png, red in ((both.twin(), True), (viewers.snapshot(run(4)), False)):
+        picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        assert (picture == [0xD0, 0, 0]).all(2).any() == red
 
 
 def test_a_gallery_changes_the_molecule_and_keeps_the_view():

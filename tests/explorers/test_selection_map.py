@@ -40,9 +40,8 @@ def test_rounds_are_learning(line):
     explorer = explorers.Rounds(X[:100], y[:100], "no unit", test, first)
     for _ in range(3):
         explorer.step()
-    errors, known = select.learn(
-        X[:100], y[:100], test, first, "committee", rounds=1, batch=10, seed=0
-    )
+    how = dict(rounds=1, batch=10, seed=0)
+    errors, _ = select.learn(X[:100], y[:100], test, first, "committee", **how)
     assert explorer.errors["committee"][:2] == errors
     assert len(explorer.known["committee"]) == 36
     assert len(explorer.errors["random"]) == 1

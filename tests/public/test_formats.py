@@ -74,10 +74,8 @@ def test_molecules(name):
 
 @needs_mirror
 def test_two_levels_of_ethanol():
-    pbe, cc = (
-        datasets.load(name, mirror=MIRROR)
-        for name in ("rmd17-ethanol", "ethanol-ccsdt-sgdml")
-    )
+    names = "rmd17-ethanol", "ethanol-ccsdt-sgdml"
+    pbe, cc = (datasets.load(name, mirror=MIRROR) for name in names)
     for frames in (pbe["pool"], cc["pool"]):
         assert frames[0].get_chemical_formula() == "C2H6O"
         mean = np.mean([a.get_potential_energy() for a in frames]) / HARTREE
@@ -94,9 +92,8 @@ def nearest_frames(test: list[Atoms], pool: list[Atoms]) -> np.ndarray:
     side = pool[0].cell[0, 0]
     others = np.array([a.positions[::3] for a in pool])
     steps = [others - a.positions[::3] for a in test]
-    return np.array(
-        [((s - side * np.round(s / side)) ** 2).sum(2).mean(1).min() for s in steps]
-    )
+    squares = [(s - side * np.round(s / side)) ** 2 for s in steps]
+    return np.array([s.sum(2).mean(1).min() for s in squares])
 
 
 @needs_mirror

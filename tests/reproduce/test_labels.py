@@ -28,9 +28,8 @@ def test_what_ships_are_the_structures_of_the_tasks_in_their_order(name):
     tasks = [t for t in tasks if t[-1] != "noise"]
     splits, found = datasets.load(name), []
     for split, frames in splits.items():
-        some = [
-            tuple((a.info | {"split": split})[k] for k in keys.split()) for a in frames
-        ]
+        known = [a.info | {"split": split} for a in frames]
+        some = [tuple(info[k] for k in keys.split()) for info in known]
         assert some == [t for t in tasks if t in set(some)]
         found += some
     assert sorted(found) == sorted(tasks)

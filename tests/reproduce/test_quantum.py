@@ -58,10 +58,8 @@ def test_forces_are_the_derivative(atoms, rng):
     _, forces = potential(atoms.numbers, atoms.positions, None)
     direction = rng.normal(size=(len(atoms), 3))
     direction /= np.linalg.norm(direction)
-    high, low = (
-        potential(atoms.numbers, atoms.positions + h * direction)[0]
-        for h in (1e-3, -1e-3)
-    )
+    ends = (atoms.positions + h * direction for h in (1e-3, -1e-3))
+    high, low = (potential(atoms.numbers, r)[0] for r in ends)
     slope = -(high - low) / 2e-3  # eV/Å
     assert (forces * direction).sum() == pytest.approx(slope, abs=1e-4)
     np.testing.assert_allclose(forces.sum(0), 0, atol=1e-4)  # the grid responds

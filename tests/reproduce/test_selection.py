@@ -40,9 +40,8 @@ def test_a_choice_is_tuned_on_as_a_head_is(few):
 
 
 def test_molecules_are_held_out_whole():
-    names = [
-        a.info["smiles"] for p in selection_data.frames("molecules-dft") for a in p
-    ]
+    every = [a for part in selection_data.frames("molecules-dft") for a in part]
+    names = [a.info["smiles"] for a in every]
     held = selection_data.held_out("molecules-dft", 3)
     kept = {n for n, h in zip(names, held, strict=True) if not h}
     gone = {n for n, h in zip(names, held, strict=True) if h}
