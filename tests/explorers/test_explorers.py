@@ -101,10 +101,8 @@ def test_a_race_gives_what_each_training_gives_and_draws_what_is_measured(
     small, ethanols
 ):
     config, other = (FitConfig(steps=6, batch_size=2, lr=lr) for lr in (1e-3, 1e-2))
-    starts = {
-        name: partial(fit, small, ethanols[:4], how, seed=0)
-        for name, how in dict(slow=config, fast=other).items()
-    }
+    start = partial(fit, small, ethanols[:4], seed=0)
+    starts = dict(slow=partial(start, config=config), fast=partial(start, config=other))
     calls = {k: lambda on_epoch, s=s: s(on_epoch=on_epoch) for k, s in starts.items()}
     measure = lambda potential: evaluate(potential, ethanols[6:]).force_mae  # noqa: E731
     race = live.Race(calls, 6, measure, "force error (meV/Å)", every=3)
@@ -310,9 +308,7 @@ def test_a_point_is_trained_by_the_chosen_strategy(low_data, ethanols, small, st
     if strategy != HEAD:
         how = replace(CONFIG, **STRATEGIES[strategy])
     expected, _ = tune.autotune(small, frames, PRIOR, how, seed=0)
-    np.testing.assert_array_equal(
-        found.predict(ethanols)[0], expected.predict(ethanols)[0]
-    )
+    np.testing.assert_array_equal(*(p.predict(ethanols)[0] for p in (found, expected)))
     assert f"({strategy}, rate" in low_data._text.value
 
 
