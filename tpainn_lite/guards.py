@@ -112,6 +112,10 @@ def _filled(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
+def _path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike) and _filled(os.fspath(value))
+
+
 finite = number()
 positive = number(above=0)
 not_negative = number(least=0)
@@ -119,11 +123,7 @@ count = whole(least=1)
 seed = whole(least=0, most=2**31 - 1)  # what NumPy, torch and OpenMM all take
 flag = made("True or False", lambda value: isinstance(value, bool))
 text = made("a text that is not empty", _filled, str)
-file = made(
-    "the path of a file",
-    lambda value: isinstance(value, str | os.PathLike) and _filled(os.fspath(value)),
-    Path,
-)
+file = made("the path of a file", _path, Path)
 function = made("a function", lambda f: callable(f) and not isinstance(f, type))
 structure = made("an ase.Atoms", lambda value: isinstance(value, Atoms))
 
@@ -203,23 +203,22 @@ def structures(least: int = 1) -> Kind:
 def array(*shape: int | None, most: float = HUGE) -> Kind:
     """Make the kind of a finite array of numbers; None in `shape` is any length."""
     beyond = "infinity" if most == HUGE else f"beyond {most:g}"
-    needed = "a finite array of shape (" + ", ".join(
-        "any" if n is None else str(n) for n in shape
-    )
+    sizes = ", ".join("any" if n is None else str(n) for n in shape)
+    needed = f"a finite array of shape ({sizes})"
 
     def kind(value: Any, name: str) -> np.ndarray:
         try:
             found = np.asarray(value)
         except (TypeError, ValueError, RuntimeError):  # ragged, or torch's with a grad
-            raise refusal(name, needed + ")", value) from None
+            raise refusal(name, needed, value) from None
         fits = len(found.shape) == len(shape) and all(
             n in (None, m) for n, m in zip(shape, found.shape, strict=True)
         )
         if not fits or (found.size and found.dtype.kind not in "iuf"):
-            raise refusal(name, needed + ")", value)
+            raise refusal(name, needed, value)
         found = found.astype(float, copy=False)
         if not (np.abs(found) <= most).all():
-            raise ValueError(f"{name}: needs {needed}), got NaN or {beyond}")
+            raise ValueError(f"{name}: needs {needed}, got NaN or {beyond}")
         return found
 
     return kind

@@ -268,11 +268,10 @@ class Potential(torch.nn.Module):
         parts = graphs.batches(known or (graph(a, cutoff) for a in frames), batch_atoms)
         self.to(best_device(home))
         try:
-            energies, *more = zip(
-                *(self._arrays(part, forces, stress) for part in parts), strict=True
-            )
+            arrays = [self._arrays(part, forces, stress) for part in parts]
         finally:
             self.to(home)
+        energies, *more = zip(*arrays, strict=True)
         found = [np.concatenate(energies) + references, None]
         if forces:
             found[1] = [f for part in more[0] for f in part]

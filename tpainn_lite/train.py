@@ -186,12 +186,11 @@ class _Run:
         # OneCycleLR would divide by a phase of zero steps
         warmup *= 1 + 1e-9 if warmup * total == 1 else 1
         how: dict[str, Any] = dict(pct_start=warmup, cycle_momentum=False)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, rates, total, **how
-        )
+        one_cycle = torch.optim.lr_scheduler.OneCycleLR
+        self.schedule = one_cycle(self.optimizer, rates, total, **how)
         average = get_ema_multi_avg_fn(config.ema_decay)
         self.average: Any = AveragedModel(self.potential, multi_avg_fn=average)
-        self.step, self.epoch, self.bad = 0, 0, 0
+        self.step = self.epoch = self.bad = 0
         self.rows: list[dict] = []
         self.best: dict[str, Any] = {"score": math.inf, "state": None}
 

@@ -131,11 +131,9 @@ def water_system(
 
 
 def _springs(oxygens: range, model: WaterModel) -> list[openmm.Force]:
-    """Build bonds and angles; OpenMM's harmonic k is the one in k/2 x²."""
+    """Build bonds and angles (kJ/mol, nm); OpenMM's harmonic k is the one in k/2 x²."""
     r0, theta0 = model.r0 / units.NM, math.radians(model.theta0)
-    c = [
-        a * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)
-    ]  # kJ/mol/nm^k
+    c = [a * (KCAL * units.NM**k) for k, a in enumerate(model.stretch, 2)]
     angles = openmm.HarmonicAngleForce()
     if len(c) == 1:
         bonds, parameters = openmm.HarmonicBondForce(), (r0, 2 * c[0])
@@ -301,10 +299,8 @@ def force_parts(atoms: Atoms, forces: np.ndarray) -> dict[str, np.ndarray]:
     inertia = np.einsum("mai,maj->mij", masses * r, r)
     inertia = np.trace(inertia, axis1=1, axis2=2)[:, None, None] * np.eye(3) - inertia
     spin = np.linalg.solve(inertia, torque).swapaxes(1, 2)  # (molecules, 1, 3)
-    parts = {
-        "translation": share * F.sum(axis=1, keepdims=True),
-        "rotation": masses * np.cross(spin, r),
-    }
+    parts = {"translation": share * F.sum(axis=1, keepdims=True)}
+    parts["rotation"] = masses * np.cross(spin, r)
     parts["vibration"] = F - parts["translation"] - parts["rotation"]
     return {name: part.reshape(-1, 3) for name, part in parts.items()}
 
@@ -317,9 +313,8 @@ def hydrogen_bonds(atoms: Atoms, r_max: float = 3.5, angle: float = 30.0) -> int
     `angle` degrees (Luzar & Chandler 1996, doi 10.1103/PhysRevLett.76.928).
     """
     check_water(atoms)
-    analysis.check_reach(
-        r_max, analysis.reach(atoms.cell.array) if atoms.pbc.any() else np.inf
-    )
+    reach = analysis.reach(atoms.cell.array) if atoms.pbc.any() else np.inf
+    analysis.check_reach(r_max, reach)
     donor, acceptor = np.nonzero(~np.eye(len(atoms) // 3, dtype=bool))
     to = analysis.displacements(atoms, 3 * donor, 3 * acceptor)
     distances = np.linalg.norm(to, axis=1)

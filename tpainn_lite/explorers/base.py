@@ -51,9 +51,7 @@ class Explorer:
         is closed.
         """
         self._text = HTML()
-        rows = VBox(
-            [HBox([control, HTML(text)]) for control, text in sentences.items()]
-        )
+        rows = VBox([HBox([each, HTML(text)]) for each, text in sentences.items()])
         if self.row:
             rows = Box([*sentences], layout=dict(flex_flow="row wrap"))
             for control, text in sentences.items():

@@ -110,15 +110,13 @@ class LowData(base.Explorer):
 
         def train(on_epoch):
             (frames,) = split(pool, point["n"], seed=seed)
-            potential, _ = tune.train_arm(
-                arm, start, frames, atomic_energies, how, seed=seed, on_epoch=on_epoch
-            )
+            run = arm, start, frames, atomic_energies, how
+            potential, _ = tune.train_arm(*run, seed=seed, on_epoch=on_epoch)
             return point | {"potential": potential, "errors": evaluate(potential, test)}
 
         self.train.disabled = True
-        self.training = live.LiveTraining(
-            train, config.steps, validated=False, on_end=self._end
-        )
+        ends: dict = dict(validated=False, on_end=self._end)
+        self.training = live.LiveTraining(train, config.steps, **ends)
         self._slot.children = [self.training.widget]
         return self.training
 

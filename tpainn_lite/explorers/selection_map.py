@@ -73,13 +73,12 @@ class SelectionMap(base.Explorer):
         how = dict(power=self.power.value, length_scale=self.length.value)
         n, seed = self.n.value, self.seed.value
         try:
-            self.chosen = chosen = select.choose(
-                self.method.value, self._X, self._cheap, n, seed=seed, **how
-            )
+            table = self._X, self._cheap, n
+            chosen = select.choose(self.method.value, *table, seed=seed, **how)
         except ValueError as error:  # too few candidates that differ
             self._fail(error)
             return
-        x, y = self._X[chosen, :2].T
+        self.chosen, (x, y) = chosen, self._X[chosen, :2].T
         self.figure.data[1].update(x=x, y=y, customdata=chosen)
         title = f"{self.method.value}: {n} of {len(self._X)} candidates"
         self.figure.update_layout(title=title)

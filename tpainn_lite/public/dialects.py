@@ -106,14 +106,11 @@ def places(frames: Mapping[int, Atoms]) -> str:
 def _usable(found: list[Atoms], notes: list[str]) -> list[Atoms]:
     """Check the frames of a file, by their number in it."""
     if count := unconstrained(found):
-        notes.append(
-            f"{count} structures had ASE constraints, which hide forces: taken off."
-        )
-    kept = {
-        k: a for k, a in enumerate(found) if np.isfinite([*a.positions, *a.cell]).all()
-    }
-    if len(kept) < len(found):
-        lost = {k: a for k, a in enumerate(found) if k not in kept}
+        said = f"{count} structures had ASE constraints, which hide forces"
+        notes.append(f"{said}: taken off.")
+    each = dict(enumerate(found))
+    kept = {k: a for k, a in each.items() if np.isfinite([*a.positions, *a.cell]).all()}
+    if lost := {k: a for k, a in each.items() if k not in kept}:
         said = f"{len(lost)} frames left out, as positions or cell are no numbers"
         notes.append(f"{said}: {places(lost)}.")
     try:
@@ -279,10 +276,9 @@ def _source(path: Path, unit, notes: list[str]) -> formats.Source:
         frames = [*xyz.frames_of(text, notes)]
         return formats.Source(frames, *xyz.units_of(frames, unit is not None))
     if inner.name == "vasprun.xml":  # it does not say whether cycles converged
-        beside = [
-            p for p in path.parent.glob("OUTCAR*") if unpack.plain(p).name == "OUTCAR"
-        ]
-        text += "".join(_text(unpack.content_of(p)[0]) for p in beside[:1])
+        known = {unpack.plain(p).name: p for p in path.parent.glob("OUTCAR*")}
+        if "OUTCAR" in known:
+            text += _text(unpack.content_of(known["OUTCAR"])[0])
     if inner == Path(path.name):
         return _other(path, text, notes)
     with tempfile.TemporaryDirectory() as folder:

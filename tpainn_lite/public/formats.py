@@ -192,9 +192,8 @@ def _stepped(text: str) -> Iterator[tuple[list[str], tuple[str, int], float | No
     """Yield the frames of an XYZ, the step and how often it came, and the energy."""
     times: dict[str, int] = {}
     for block in xyz.blocks(text):
-        step, *energies = (
-            found.groups() if (found := COMMENT.match("\n".join(block[:2]))) else [""]
-        )
+        found = COMMENT.match("\n".join(block[:2]))
+        step, *energies = found.groups() if found else [""]
         times[step] = times.get(step, 0) + 1
         energy = next(filter(None, energies), None)
         yield block, (step, times[step]), energy and float(energy)

@@ -136,19 +136,16 @@ def keys_of(frames: Sequence[Atoms]) -> list[str]:
 
 def _chosen(values: Mapping, told: str | None, pattern: re.Pattern) -> dict:
     """Pick the values whose key is the one that was told, or fits the pattern."""
-    return {
-        key: value
-        for key, value in values.items()
-        if (key == told if told else pattern.fullmatch(str(key)))
-    }
+    if told:
+        return {told: values[told]} if told in values else {}
+    return {k: value for k, value in values.items() if pattern.fullmatch(str(k))}
 
 
 def all_values(atoms: Atoms) -> dict[str, object]:
     """Gather what a frame holds beside its structure; results of a calculator win."""
-    arrays = {
-        k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")
-    }
-    return {**atoms.info, **arrays, **(atoms.calc.results if atoms.calc else {})}
+    arrays = dict(atoms.arrays)
+    del arrays["numbers"], arrays["positions"]
+    return atoms.info | arrays | (atoms.calc.results if atoms.calc else {})
 
 
 def _name_keys(found: list[dict], kept, name: str, told, notes: list[str]) -> None:

@@ -123,16 +123,14 @@ def _ranges(frames: Sequence[Atoms], free: dict[int, float]) -> dict:
         "largest_force_eV_per_A": [float(np.abs(f).max()) for f in F],
         "largest_net_force_eV_per_A": [float(np.abs(f.sum(0)).max()) for f in F],
     }
-    binding = [
-        (a.get_potential_energy() - sum(free[int(z)] for z in a.numbers)) / len(a)
-        for a in frames
-    ]
+    apart = [sum(free[int(z)] for z in a.numbers) for a in frames]
+    pairs = zip(frames, apart, strict=True)
+    bound = [float(a.get_potential_energy() - e) / len(a) for a, e in pairs]
+    ends = [round(end, 4) for end in (min(bound), max(bound))]
     return {
         "structures_with_forces": len(F),
         **{name: max(values) for name, values in largest.items() if values},
-        "energy_from_free_atoms_eV_per_atom": [
-            round(float(bound(binding)), 4) for bound in (min, max)
-        ],
+        "energy_from_free_atoms_eV_per_atom": ends,
         "atomic_energies_eV": {str(z): e for z, e in free.items()},
     }
 

@@ -136,14 +136,11 @@ def of_boxes() -> list[dict]:
 
     Energies alone keep those that own data had: low, and with a pull when tuned.
     """
-    alone = dict(energy_weight=1.0, force_weight=0.0)
-    alone = {
-        "tuned": dict(lr=1e-4, l2_sp=PULL) | alone,
-        "scratch": dict(lr=1e-3) | alone,
-    }
-    found = []
+    rates: dict = {"tuned": dict(lr=1e-4, l2_sp=PULL), "scratch": dict(lr=1e-3)}
+    found, weights = [], dict(energy_weight=1.0, force_weight=0.0)
     for (arm, how), aim in product(WATER.items(), tune.AIMS):
-        settings = asdict(how) | (alone[arm] if aim == "energies alone" else {})
+        alone = rates[arm] | weights if aim == "energies alone" else {}
+        settings = asdict(how) | alone
         config = {name: settings[name] for name in TRIED}
         found.append(dict(kind="boxes", arm=arm, aim=aim, n=8, config=config))
     return found
