@@ -1,7 +1,7 @@
 # make setup | tutorial | lab | test: what a reader needs
-# make editions | site: for who teaches
-# make test-slow | test-browser | checkout | binder | wheel | limits | notebooks | claims | times | lint:
-#     for developers
+# make editions | site: for who teaches (solutions, slides, web pages)
+# make test-slow | test-browser | checkout | binder | wheel | limits | notebooks | claims | times | lint |
+#     budget: for developers
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	OPENMM_CPU_THREADS=1
 
-.PHONY: setup tutorial lab test test-slow test-browser checkout binder limits wheel notebooks claims times lint clean editions site
+.PHONY: setup tutorial lab test test-slow test-browser checkout binder limits wheel notebooks claims times lint budget clean editions site
 .DEFAULT_GOAL := setup
 
 # environment.yml has set up all there is in its activated conda environment
@@ -83,13 +83,18 @@ editions: setup
 site: setup
 	$(BIN)/python -m tpainn_lite.course.site
 
-# style, the import contract, types of the core, and lines a room
+# style, the import contract, types of the core, lines a room, budgets of the lessons
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tests/lengths.py
+	$(BIN)/python tests/budget.py
+
+# words, code, figures, long sentences, costs and claims of each lesson
+budget: setup
+	$(BIN)/python tests/budget.py
 
 clean:
 	rm -rf build .venv

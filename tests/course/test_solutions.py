@@ -112,6 +112,10 @@ def test_the_instructor_edition(lesson, tmp_path, monkeypatch, capsys):
     (tmp_path / "notebooks").symlink_to(LESSONS[0].parent)
     monkeypatch.chdir(tmp_path)
     editions.main()
+    slides = (tmp_path / "build/slides.html").read_text("utf-8")
+    assert slides.count("<section>") == slides.count("data:image/png") == len(LESSONS)
+    assert "<p><strong>Ask first:</strong> Force MAE of the student tuned on" in slides
+    assert 'src="http' not in slides
     folder = tmp_path / "build/instructor"
     assert (folder / "idea.svg").is_file()
     assert f"{len(LESSONS)} lessons" in capsys.readouterr().out

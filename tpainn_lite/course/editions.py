@@ -1,16 +1,20 @@
-"""Make the instructor edition: ``python -m tpainn_lite.course.editions``.
+"""Make what a lecturer needs: ``python -m tpainn_lite.course.editions``.
 
-Writes ``build/instructor``: the lessons with solutions and rubrics, without outputs.
-What stands in ``notebooks/`` is the student edition.
+Writes ``build/instructor``, the lessons with solutions and rubrics and without outputs
+(what stands in ``notebooks/`` is the student edition), and ``build/slides.html``, a
+slide a lesson: its question, its bet and its main figure.
 """
 
 import copy
 import json
+import re
+from html import escape
 from pathlib import Path
 
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
 
+from .. import guards
 from . import build, solutions
 from .normalise import save
 
@@ -18,6 +22,21 @@ NOTE = (
     "**For who teaches.** {} Solutions and rubrics stand below the exercises; the "
     "student edition in `notebooks/` has stubs and links in their place."
 )
+DECK = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite: slides</title>
+<style>@page {{ size: A4 landscape; margin: 0 }}
+html {{ scroll-snap-type: y mandatory; font: 26px/1.4 Arial, sans-serif }}
+section {{ box-sizing: border-box; height: 100vh; padding: 2vh 5vw; overflow: hidden;
+  scroll-snap-align: start; break-after: page }}
+h1 {{ font-size: 1.5rem; margin: 0 }} p {{ margin: 1vh 0 }}
+img {{ display: block; width: 100%; height: 68vh; object-fit: contain }}
+</style></head><body>
+{}</body></html>
+"""
+SLIDE = """<section><h1>{}</h1><p>{}</p>
+<img alt="{}" src="data:image/png;base64,{}">
+<p><strong>Ask first:</strong> {}</p></section>
+"""
 
 
 def instructor(
@@ -39,16 +58,43 @@ def instructor(
     return edition
 
 
+def slide(notebook: nbformat.NotebookNode) -> str:
+    """Write a lesson's slide: its main figure is the one that shows the first bet.
+
+    Without a bet it is the first figure, and the question is that of the lesson.
+    """
+    first = notebook.cells[0].source
+    question = re.search(r"^\*\*(?:Question\.\*\* )?([^*]+\?)(?:\*\*)?$", first, re.M)
+    asked = question[1] if question else "What do you expect to see?"
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    bets = [re.search(r'bet\(\s*"([^"]+)', c.source) for c in code]
+    drawn = [c for c in code if "bet.draw(" in c.source]
+    pictures = [
+        output
+        for cell in drawn or code
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    data = pictures[0].data
+    words = first.splitlines()[0].removeprefix("# "), question[1] if question else ""
+    ask = next((bet[1] for bet in bets if bet), asked)
+    words += data["text/plain"], data["image/png"], ask
+    return SLIDE.format(*(escape(text) for text in words))
+
+
 def main() -> None:
-    """Write the edition."""
+    """Write edition and slides."""
     timings, folder = Path("build/timings.json"), Path("build/instructor")
     costs = json.loads(timings.read_text("utf-8")) if timings.is_file() else {}
     paths = build.select(Path("notebooks"), [])
     build.copy_companions(Path("notebooks"), folder)
+    slides = ""
     for path in paths:
-        edition = instructor(solutions.whole(path), costs.get(path.stem))
-        save(edition, folder / path.name)
-    print(f"{len(paths)} lessons with solutions: see {folder}")
+        whole = solutions.whole(path)
+        save(instructor(whole, costs.get(path.stem)), folder / path.name)
+        slides += slide(whole)
+    guards.write(folder.parent / "slides.html", DECK.format(slides))
+    print(f"{len(paths)} lessons with solutions: {folder}; build/slides.html")
 
 
 if __name__ == "__main__":
