@@ -1,5 +1,7 @@
 """What lesson 10 states of its example, checked after its last cell."""
 
+import inspect
+
 from tpainn_lite import units
 
 claim(
@@ -48,7 +50,10 @@ claim(
     mean_error[1] < 2 * mean_error[0]
     and abs(np.mean(predicted - given)) < 0.1 * np.mean(mean_error),
 )
+hot = inspect.signature(own_data.label_next).parameters["temperature"].default
+claim("for 2 ps at 600 K", hot == 600 and "2 ps" in " ".join(trial.lines()))
 claim("Of 40 structures on the way it draws ten", len(wanted) == 10)
+claim("Its forces are wrong by some 170 meV/Å on the example.", abs(before - 170) < 10)
 claim(
     "The committee disagrees more about the chosen structures than about the labelled "
     "ones.",
@@ -61,3 +66,22 @@ claim(
     wiggle["no thermostat"] < 0.1 * wiggle["thermostat"] and trial.broken == 0,
 )
 claim("its mean over 1 ps may be off by tens of kelvin", abs(trial.kelvin - 300) < 60)
+
+wrong(
+    1,
+    "outside = lambda errors, low, high: (np.asarray(errors) > high).mean()",
+    "outside = lambda errors, low, high: sum(not low < e < high for e in errors)",
+    "outside = lambda errors, low, high: np.mean([low <= e <= high for e in errors])",
+)
+wrong(
+    2,
+    "slope = lambda unit: 1.0",
+    "slope = lambda unit: 1 / units.LABEL_UNITS[unit][0]",
+    "slope = lambda unit: guess @ guess / (forces(found.frames) @ guess)",
+)
+wrong(
+    3,
+    "doubtful = lambda frames: np.arange(len(frames))",
+    "doubtful = lambda frames: np.array([], int)",
+    "doubtful = lambda frames: np.array([len(frames) - 1])",
+)
