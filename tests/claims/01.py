@@ -74,3 +74,11 @@ claim(
 claim("about twice its length", 1.9 < 2 / r_dft[e_dft.argmin()] < 2.2)
 claim("at 2 Å for eight times as much", 7.7 < at[2.0] / 4.5 < 8.3)
 claim("12 × 0.0259 eV = 0.31 eV", abs(12 * units.KB * 600 / 2 - 0.31) < 0.005)
+
+wrong(
+    1,
+    "first_too_far = lambda: distance[scan > 4.5][0]",
+    "first_too_far = lambda: distance[np.argmin(scan)]",
+    "first_too_far = lambda: 4.5",
+)
+wrong(2, "longest = lambda: 1.52", "longest = lambda: 3.0", "longest = lambda: 1.6")

@@ -151,3 +151,16 @@ claim(
     "the star lies *below* the curve",
     train.evaluate(gentle, test).force_mae < tuned_at[30],
 )
+
+wrong(
+    1,
+    "first_better = lambda arm: min(mean[arm], key=mean[arm].get)",
+    "first_better = lambda arm: min(n for n in mean[arm])",
+    "first_better = lambda arm: 10",
+)
+wrong(
+    2,
+    "skipped = lambda: zero_shot.force_mae",
+    "skipped = lambda: tuned.force_mae",
+    "skipped = lambda: 2 * zero_shot.force_mae",
+)
