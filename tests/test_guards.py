@@ -35,7 +35,6 @@ BAD = {
     "array for a number": (guards.finite, np.ones(2), r"shape \(2,\)"),
     "choice": (guards.one_of(1, "b"), True, "one of"),
     "empty": (guards.text, " ", "not empty"),
-    "no function": (guards.function, "f", "a function"),
     "null": (guards.file, "a\0b", "the path of a file"),
     "one structure": (guards.structures(), Atoms("H"), r"write \[it\]"),
     "no structure": (guards.structures(), [Atoms("H"), 1], "frame 1: needs an ase"),
