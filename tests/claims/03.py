@@ -152,6 +152,12 @@ claim(
     train.evaluate(gentle, test).force_mae < tuned_at[30],
 )
 
+longest = [r for r in grid["rows"] if r["steps"] == 3000 and "scratch" in r["arm"]]
+claim(
+    "and the longer scratch takes a rate of at most 0.003",
+    max(r["config"]["lr"] for r in longest) <= 0.003,
+)
+
 wrong(
     1,
     "first_better = lambda arm: min(mean[arm], key=mean[arm].get)",

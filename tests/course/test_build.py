@@ -121,7 +121,8 @@ def test_problems_are_named(tutorial, monkeypatch, capsys):
 def test_numbers_that_no_claim_covers_are_listed(tmp_path, monkeypatch, capsys):
     prose = """## 2 sections
 
-Lesson 03 has **3 labels**; [MMFF94](https://x.org/9) has `7`. Errors fall by
+Lesson 03 has **3 labels**; MMFF94 has `7`; [9 groups](https://x.org/9) found 8.
+Try 5 or (2) run it. Errors fall by
 *four* to 20 %.
 
 | 5 | a table |

@@ -17,10 +17,12 @@ from typing import Any
 import nbformat
 
 FOLDER = Path("tests/claims")
+SOURCE, QUOTED = re.compile(r"(\]\(https?://[^)\s]*\))"), "※"  # a mark after a link
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)")
 NO_PROSE = re.compile(  # numbers in these state nothing that a run could check
     r"^## Exercises.*\Z|^\d+\. .*?$|^```.*?^```|\$\$.*?\$\$|^ *[#|<].*?$|\$[^$\n]+\$"
-    r"|`[^`\n]*`|\b(?:[Ll]essons?|[Ss]ections?|[Ee]xercises?) \d+|\b(?:19|20)\d\d\b",
+    r"|`[^`\n]*`|\b(?:[Ll]essons?|[Ss]ections?|[Ee]xercises?) \d+|\(\d\)"
+    r"|\b(?:19|20)\d\d\b",
     re.S | re.M,
 )
 NUMBER = re.compile(r"(?<!\w)\d")  # not that of MMFF94
@@ -110,19 +112,22 @@ def problems(notebook: nbformat.NotebookNode, claims: list[dict]) -> list[str]:
 def uncovered(path: Path) -> list[str]:
     """List the sentences with a number that no claim on a lesson covers.
 
-    Only the Markdown after the first cell is read, nothing is run. A claim whose words
-    do not stand in the lesson as it was committed is listed, too.
+    Only the Markdown after the first cell is read, nothing is run. Tasks, questions and
+    what a linked source says need no claim. A claim whose words do not stand in the
+    lesson as it was committed is listed, too.
     """
     file, notebook = FOLDER / f"{path.stem[:2]}.py", nbformat.read(path, as_version=4)
     texts = [*_texts(ast.parse(file.read_text("utf-8")))] if file.is_file() else []
     found = problems(notebook, [{"text": text, "holds": True} for text in texts])
     prose = [c.source for c in notebook.cells[1:] if c.cell_type == "markdown"]
-    prose = NO_PROSE.sub("", LINK.sub(r"\1", "\n\n".join(prose)))
+    marked = SOURCE.sub(rf"\1{QUOTED}", "\n\n".join(prose))
+    prose = NO_PROSE.sub("", LINK.sub(r"\1", marked))
     words = [plain(text) for text in texts]
     for paragraph in re.split(r"\n\s*\n|^\s*- ", prose, flags=re.M):
         for sentence in SENTENCES.split(plain(paragraph)):
             covered = any(w in sentence or sentence in w for w in words)
-            asks = sentence.endswith("?")
-            if NUMBER.search(sentence) and not covered and not asks:
+            free = sentence.endswith("?") or sentence.startswith("Try ")
+            free |= QUOTED in sentence
+            if NUMBER.search(sentence) and not covered and not free:
                 found.append(sentence)
     return found
