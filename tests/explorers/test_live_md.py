@@ -5,11 +5,12 @@ import time
 import numpy as np
 import openmm
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from ase.constraints import FixAtoms
 
 from tpainn_lite import analysis, dynamics, explorers, water
-from tpainn_lite.explorers import base
+from tpainn_lite.explorers import base, viewers
 
 
 @pytest.fixture
@@ -49,7 +50,30 @@ def test_it_runs_rests_and_stops(run):
     _, g = analysis.rdf(run.frames, 8, 8, r_max=run._reach, bins=60)
     np.testing.assert_allclose(structure.y, g, atol=1e-12)
     assert temperature.x[-1] == pytest.approx(n * 25e-3)
-    assert "Stopped" in run._text.value
+    assert "<b>Stopped</b> at" in run._text.value
+    assert "0 of 16 molecules broken" in run._text.value
+    low, high = run.figure.layout.yaxis2.range
+    assert 0.94 < low / 0.9 < 1 < high / 0.9 < 1.06  # not from 0 to 2
+
+
+def test_it_says_its_state_and_begins_again(run):
+    run.play.click()
+    run.wait(3)
+    run.play.click()
+    time.sleep(0.5)
+    assert "<b>Paused</b> at" in run._text.value
+    first = run.frames
+    run.again.click()
+    assert run.playing
+    run.wait(3)
+    assert "<b>Running</b> at" in run._text.value
+    assert run.frames is not first
+    gap = run.frames[0].positions - first[0].positions
+    assert np.abs(gap).max() > 0.01  # Å: other random numbers
+    run.stop()
+    run.wait(10**6)
+    run.again.click()  # after the end, too
+    assert run.playing
 
 
 def test_controls_act_while_it_runs_in_one_context(run, monkeypatch):
@@ -66,7 +90,55 @@ def test_controls_act_while_it_runs_in_one_context(run, monkeypatch):
     assert kelvin[120:160].mean() > 2 * kelvin[20:40].mean()
     volumes = [a.get_volume() for a in run.frames]
     assert np.ptp(volumes[:40]) == 0 < np.ptp(volumes[60:])
+    run.temperature.value = 300
+    run.pressure.value = "10,000 bar"  # chosen in mid-run, it is felt and seen
+    run.wait(360)
+    density = analysis.densities(run.frames)
+    assert density[-40:].mean() > 1.05 * density[120:160].mean()
+    run.stop()
+    run.wait(10**6)
+    low, high = run.figure.layout.yaxis2.range
+    assert low < density.min() < density.max() < high
     assert len(made) == 1
+
+
+def free(numbers, positions, cell):
+    """No forces: every molecule flies apart."""
+    return 0.0, np.zeros_like(positions)
+
+
+def test_no_stick_is_long_and_broken_molecules_are_red(box, monkeypatch):
+    loaded, drawn, change = [], [], viewers.change
+
+    def load(view, atoms, **how):
+        loaded.append(atoms if isinstance(atoms, Atoms) else atoms[0])
+        drawn.append((loaded[-1], loaded[-1].positions))
+        change(view, atoms, **how)
+
+    def move(view, coordinates):
+        drawn.append((loaded[-1], coordinates[0]))
+
+    monkeypatch.setattr(viewers, "change", load)
+    monkeypatch.setattr(viewers.View, "set_coordinates", move)
+    box.wrap()  # cuts molecules
+    explorer = explorers.LiveMD(free, box, longest=0.25)
+    explorer._show_sometimes = explorer.show  # every frame
+    explorer.start()
+    explorer.wait(10**6)
+    assert len(loaded) > 2
+    for atoms, positions in drawn:  # sticks are those of what was loaded
+        i, j = np.triu_indices(len(atoms), 1)
+        apart = [
+            np.linalg.norm(R[i] - R[j], axis=1) for R in (atoms.positions, positions)
+        ]
+        assert apart[1][apart[0] < 1.27].max(initial=0) < 1.5  # Å
+    at_first = Atoms(loaded[0].numbers, loaded[0].positions)
+    assert len(analysis.bonds(at_first)[0]) == 2 * 32
+    torn = explorer.molecules.broken(explorer.frames[-1])
+    assert f"{len(set(torn[:, 0]))} of 16 molecules broken" in explorer._text.value
+    found = [m for m in explorer.view._ngl_msg_archive if viewers.RED in str(m)]
+    atoms = sorted({3 * (o // 3) + k for o in torn[:, 0].tolist() for k in range(3)})
+    assert found[-1]["kwargs"]["sele"] == "@" + ",".join(map(str, atoms))
 
 
 def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):

@@ -48,7 +48,7 @@ def test_the_explorer_draws_each_quantity(explorer, quantity):
     explorer.quantity.value = quantity
     assert [*explorer.estimates] == ["q-tip4p-f", "water-tuned-8"]
     for k, (lengths, values, errors) in enumerate(explorer.estimates.values()):
-        left, right = explorer.figure.data[k::2]
+        left, right = explorer.figure.data[k], explorer.figure.data[k + 2]
         assert len(left.x) == len(left.y) > 16
         np.testing.assert_allclose(right.y, values)
         np.testing.assert_allclose(right.error_y.array, errors)
@@ -57,6 +57,19 @@ def test_the_explorer_draws_each_quantity(explorer, quantity):
         assert lengths[-1] == pytest.approx(8.0, abs=0.2)
     assert explorer.figure.layout.yaxis.title.text
     assert "±" in explorer._text.value
+
+
+def test_known_points_show_with_their_quantity(runs):
+    points = {"g(r), O-O": {"X-rays": ((2.8, 4.5), (2.6, 1.1))}}
+    explorer = explorers.Properties(runs["NVT"], runs["NPT"], points)
+    shown = explorer.figure.data[-1]
+    assert (shown.name, len(shown.x)) == ("X-rays", 0)
+    explorer.quantity.value = "g(r), O-O"
+    assert (tuple(shown.x), tuple(shown.y)) == points["g(r), O-O"]["X-rays"]
+    assert shown.showlegend
+    explorer.quantity.value = "temperature"
+    assert len(shown.x) == 0
+    assert not shown.showlegend
 
 
 def test_models_and_window_are_chosen(explorer):

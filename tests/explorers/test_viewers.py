@@ -5,9 +5,10 @@ import io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from PIL import Image
 
+from tpainn_lite import analysis, water
 from tpainn_lite.explorers import viewers
 
 WATER = molecule("H2O")
@@ -55,6 +56,48 @@ def test_view_has_every_frame_the_cell_and_a_size():
     assert [m["args"] for m in sent(widget, "addRepresentation")] == [["ball+stick"]]
     drawn = [m["args"] for m in sent(viewers.view(BOX), "addRepresentation")]
     assert drawn == [["ball+stick"], ["unitcell"]]
+
+
+def bars(atoms: Atoms) -> np.ndarray:
+    """Lengths of the bonds that a viewer draws: it knows nothing of periodic images."""
+    apart = Atoms(atoms.numbers, atoms.positions)
+    return np.linalg.norm(analysis.bonds(apart)[2], axis=1)
+
+
+def test_molecules_of_a_box_are_whole_in_every_frame():
+    box = water.water_box(16, density=0.9, seed=0)
+    frames = []
+    for _ in range(4):  # the box drifts; atoms are wrapped one by one
+        box.positions += [1.5, 0.7, 0.3]
+        frames.append(box.copy())
+        frames[-1].wrap()
+    assert len(bars(frames[1])) < 2 * 32
+    widget = viewers.view(frames)
+    for k in range(4):
+        shown = frames[k].copy()
+        shown.positions = widget.trajectory_0.get_coordinates(k)
+        assert len(bars(shown)) == 2 * 32
+        assert bars(shown).max() < 1.1
+        oxygens = shown.get_scaled_positions(wrap=False)[::3]
+        assert (oxygens >= 0).all()
+        assert (oxygens < 1).all()
+
+
+def test_a_network_through_the_faces_stays_as_it_is():
+    salt = bulk("C", "diamond", a=3.57, cubic=True)
+    shown = viewers.view(salt).trajectory_0.get_coordinates(0)
+    np.testing.assert_array_equal(shown, salt.positions)
+
+
+def test_forces_of_a_box_start_at_its_atoms():
+    cut = BOX.copy()
+    cut.positions -= [0, 0, 0.3]
+    cut.wrap()
+    box = viewers.view_forces(cut, FORCES)
+    shown = box.children[0].trajectory_0.get_coordinates(0)
+    (message,) = sent(box.children[0], "addShape")
+    starts = [shape[1] for shape in message["args"][1]]
+    np.testing.assert_allclose(starts, shown)
 
 
 def test_view_forces_draws_one_arrow_an_atom_and_states_the_scales():

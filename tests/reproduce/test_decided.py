@@ -46,6 +46,7 @@ spcfw-liquid   runs             ..water.SPC_FW                -
 water-stability runs            BROKEN                        -
 water-runs     runs             BROKEN                        none
 water-runs     runs             FRICTION                      -
+water-densities runs            BLOCK                         -
 ethanol-modes  molecule_labels  LARGEST                       -
 molecules-dft  molecule_labels  cards.about molecules-dft     -
 molecules-dft  molecule_labels  cards.about ethanol-dft       none

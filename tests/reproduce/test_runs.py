@@ -33,6 +33,27 @@ def test_a_run_is_packed_and_goes_on_from_its_recording(small):
     assert (small / "one").read_bytes() == again
 
 
+def test_a_run_that_ships_no_frames_tells_its_density(small, monkeypatch):
+    monkeypatch.setattr(runs, "DENSE", 0.2)
+    monkeypatch.setattr(runs, "BLOCK", 0.2)
+    task = runs.Run(runs.CLASSICAL, 300.0, 1.0, 2.0, 0)
+    (row,) = runs.compute("water-densities", task)
+    frames = datasets.unpacked(runs.compute("water-runs", task))  # the same run
+    density = analysis.densities(frames)  # every 0.1 ps
+    assert row["density"] == pytest.approx(analysis.mean_and_error(density[2:]))
+    assert row["blocks"] == pytest.approx(density.reshape(10, 2).mean(axis=1))
+
+
+def test_shipped_densities_are_those_of_the_shipped_frames():
+    rows = {row["model"]: row for row in datasets.card("water-densities")["rows"]}
+    for model, frames in datasets.runs("water-runs")["NPT"].items():
+        density = analysis.densities(frames)  # every 0.1 ps
+        blocks = density.reshape(-1, 20).mean(axis=1)
+        np.testing.assert_allclose(rows[model]["blocks"], blocks, rtol=1e-12)
+        expected = analysis.mean_and_error(density[200:])
+        assert rows[model]["density"] == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_learned_potential_survives_and_is_looked_at(small):
     (row,) = runs.compute("water-stability", LEARNED)
     assert (row["survived"], row["intact"], row["ended"]) == (0.1, 0.1, "")

@@ -8,7 +8,7 @@ from ase import Atoms
 from ipywidgets import Dropdown, FloatRangeSlider, SelectMultiple
 
 from .. import analysis, dynamics, units, water
-from ..guards import checked, named, structures
+from ..guards import checked, instance, named, optional, structures
 from . import base, figures
 
 PAIRS = {"g(r), O-O": (8, 8), "g(r), O-H": (8, 1), "g(r), H-H": (1, 1)}
@@ -23,6 +23,7 @@ TITLES = {  # quantity -> the axes of `curve`, what `estimate` gives, and its un
     MSD: ("time between two frames (ps)", f"{MSD} (Å²)", *D),
 }
 QUANTITIES = tuple(TITLES)
+POINTS = "circle-open", "diamond-open", "square-open"  # of what is known, in turn
 THIN = 4  # of what is slow to compute every fourth frame is enough
 STRIDE = dict.fromkeys(("hydrogen bonds", *PAIRS), THIN)  # frames to one row, else 1
 REACH, BINS = 5.9, 90  # Å: how far g(r) is counted
@@ -88,30 +89,35 @@ class Properties(base.Explorer):
     """A property of several runs over a window of time, and its error bar.
 
     `nvt` and `npt` are runs by the name of their model, evenly spaced frames of water
-    ordered O H H; density is that of `npt`, everything else that of `nvt`.
+    ordered O H H; density is that of `npt`, everything else that of `nvt`. `known`:
+    quantity -> name -> (x, y) of points known from elsewhere, to be drawn beside them.
     ``estimates`` holds, for each model shown, (lengths in ps, values, errors).
     """
 
+    row = True
+
     @checked(nvt=named(structures(2)), npt=named(structures(2)))
+    @checked(known=optional(named(instance(dict))))
     def __init__(
         self,
         nvt: Mapping[str, Sequence[Atoms]],
         npt: Mapping[str, Sequence[Atoms]],
+        known: Mapping[str, Mapping[str, tuple]] | None = None,
         before: "Properties | None" = None,
     ):
         """Begin with the controls of `before`; compute only what is asked for."""
         names = [*nvt]
         if names != [*npt]:
             raise ValueError(f"npt: needs runs of {names}, as nvt has, got {[*npt]}")
-        self._runs = {True: npt, False: nvt}
-        self.models = SelectMultiple(
-            options=names, value=names, rows=len(names), description="Models"
-        )
-        self.quantity = Dropdown(options=QUANTITIES, description="Quantity")
+        self._runs, self._known = {True: npt, False: nvt}, known or {}
+        wide = dict(layout={"width": "330px"})
+        some = dict(options=names, value=names, rows=len(names))
+        self.models = SelectMultiple(description="Models", **some)
+        self.quantity = Dropdown(options=QUANTITIES, description="Quantity", **wide)
         end = max(len(run) * _step(run) for run in [*nvt.values(), *npt.values()])
-        look = dict(step=1, readout_format=".0f", continuous_update=False)
+        look = dict(step=1, readout_format=".0f", continuous_update=False, **wide)
         self.window = FloatRangeSlider(
-            value=(0, end), min=0, max=end, description="ps", **look
+            value=(0, end), min=0, max=end, description="Time window (ps)", **look
         )
         nothing = dict.fromkeys(names, ([0], [0]))
         length = "length of the part used (ps)"  # the left panel's own title follows
@@ -119,6 +125,12 @@ class Properties(base.Explorer):
         self.figure = go.FigureWidget(figure.update_layout(width=980, height=420))
         for trace in self.figure.data[: len(names)]:
             trace.mode = "lines"
+        self._points = [
+            *dict.fromkeys(n for some in self._known.values() for n in some)
+        ]
+        for name, symbol in zip(self._points, POINTS, strict=False):
+            marker = dict(color="black", symbol=symbol, size=11, line_width=2)
+            self.figure.add_scatter(mode="markers", name=name, marker=marker)
         self._sampled: dict[tuple[str, str], Sequence] = {}
         sentences = {
             self.models: "Ctrl and arrow keys choose several.",
@@ -144,9 +156,13 @@ class Properties(base.Explorer):
                 x, y = curve(quantity, rows, step)
                 self.estimates[name] = tuple(found)
                 words[name] = f"{found[1, -1]:.4g} ± {found[2, -1]:.2g} {unit}"
-            left, right = self.figure.data[k :: len(self.models.options)]
+            left = self.figure.data[k]
+            right = self.figure.data[k + len(self.models.options)]
             left.update(x=x, y=y)
             right.update(x=found[0], y=found[1], error_y=dict(array=found[2]))
+        for trace in self.figure.data[2 * len(self.models.options) :]:
+            x, y = self._known.get(quantity, {}).get(trace.name, ((), ()))
+            trace.update(x=x, y=y, showlegend=len(x) > 0)
         axes = dict(xaxis_title=x_title, yaxis_title=y_title)
         axes |= dict(yaxis2_title=f"{what} ({unit})")
         self.figure.update_layout(title=quantity[0].upper() + quantity[1:], **axes)

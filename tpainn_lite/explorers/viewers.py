@@ -20,8 +20,10 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from .. import guards
+from .. import analysis, engine, guards
 from ..analysis import bonds
 
 with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resources
@@ -32,6 +34,7 @@ with warnings.catch_warnings():  # nglview 3.1.4 warns about its own pkg_resourc
 WAITED_FOR = ["loadFile", "replaceStructure", "_exportImage"]  # as in nglview
 RED = "#D00000"  # of a bond that breaks
 LONGEST = 2.0  # Å: about the length of the longest arrow
+CROWD = 60  # atoms: more are drawn small and without letters
 CIVIDIS = colormaps["cividis"]  # dark blue to yellow, safe for colour-blind readers
 
 
@@ -62,6 +65,48 @@ class View(nglview.NGLWidget):
         while self._remote_call_thread.is_alive() and time.monotonic() < end:
             self._event.set()  # it may wait for a page that is gone
             self._remote_call_thread.join(0.05)
+
+
+class Molecules:
+    """The molecules of a periodic box, shown whole and in the box in every frame.
+
+    Bonds are those of the frame it begins with. A network that goes on through the
+    faces has no molecules, and stays as it is.
+    """
+
+    def __init__(self, atoms: Atoms):
+        """Find bonds and molecules; ``start`` is `atoms` with each molecule whole."""
+        i, j, vectors = bonds(atoms)
+        links = coo_array((np.ones(len(i)), (i, j)), shape=(len(atoms), len(atoms)))
+        _, self.number = connected_components(links)  # of the molecule of each atom
+        _, self._first = np.unique(self.number, return_index=True)
+        self.start = engine.whole(atoms)
+        R = self.start.positions
+        if np.abs(R[j] - R[i] - vectors).max(initial=0) > 1e-6:  # Å
+            self.start, self.number = atoms, np.arange(len(atoms))
+            self._first = self.number
+        self.bonds = np.array([i, j]).T[i < j]  # (B, 2)
+        self._longest = analysis.LONG * covalent_radii[atoms.numbers[self.bonds]].sum(1)
+
+    def inside(self, atoms: Atoms) -> Atoms:
+        """Copy a frame, each molecule moved so that its first atom is in the box."""
+        moved = atoms.copy()
+        cell = atoms.cell.array
+        image = np.floor(atoms.positions[self._first] @ np.linalg.inv(cell) + 1e-9)
+        moved.positions -= (image @ cell)[self.number]
+        return moved
+
+    def broken(self, atoms: Atoms) -> np.ndarray:
+        """Return the bonds (K, 2) that are `analysis.LONG` times as long as radii say.
+
+        A molecule with one is broken.
+        """
+        vectors = analysis.displacements(atoms, *self.bonds.T)
+        return self.bonds[np.linalg.norm(vectors, axis=1) > self._longest]
+
+    def all_of(self, pairs: np.ndarray) -> list[int]:
+        """List all atoms of the molecules that bonds `pairs` (K, 2) belong to."""
+        return np.flatnonzero(np.isin(self.number, self.number[pairs])).tolist()
 
 
 class Arrows(NamedTuple):
@@ -119,7 +164,8 @@ def view_forces(atoms, forces, reference=None) -> VBox:
 
     Returns the view (``.children[0]``) above a text that states both scales.
     """
-    drawn = arrows(guards.structure(atoms, "atoms"), forces, reference)
+    (atoms,) = _frames(guards.structure(atoms, "atoms"))
+    drawn = arrows(atoms, forces, reference)
     box = VBox([view(atoms), HTML()])
     _add_arrows(box, drawn)
     return box
@@ -130,15 +176,19 @@ def change_forces(box, atoms, forces, reference=None, centre=True) -> None:
 
     Without `centre` the camera stays.
     """
-    drawn = arrows(guards.structure(atoms, "atoms"), forces, reference)
+    (atoms,) = _frames(guards.structure(atoms, "atoms"))
+    drawn = arrows(atoms, forces, reference)
     change(box.children[0], atoms, centre)
     _add_arrows(box, drawn)
 
 
-def change(widget: View, frames: Atoms | Sequence[Atoms], centre=True) -> None:
+def change(
+    widget: View, frames: Atoms | Sequence[Atoms], centre=True, red: Sequence[int] = ()
+) -> None:
     """Put frames in place of all that a view shows; without `centre` its camera stays.
 
-    A new view for each structure would use up the browser's few.
+    A new view for each structure would use up the browser's few. Atoms `red` are drawn
+    so, and larger.
     """
     frames = _frames(frames)
     for component in reversed([*widget._ngl_component_ids]):
@@ -146,6 +196,9 @@ def change(widget: View, frames: Atoms | Sequence[Atoms], centre=True) -> None:
     trajectory = nglview.ASETrajectory(frames)
     widget.add_trajectory(trajectory, default_representation=False)
     widget.add_ball_and_stick()
+    if len(red):
+        look = dict(color=RED, radius=0.2)
+        widget.add_representation("ball+stick", selection=[*red], **look)
     if frames[0].pbc.any():
         widget.add_unitcell()
     if centre:
@@ -223,7 +276,10 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
     for (x, y, z), atom in zip(xyz, atoms, strict=True):
         colour, r = jmol_colors[atom.number], covalent_radii[atom.number]
-        panel.add_patch(Circle((x, y), 0.2 + r / 4, fc=colour, ec="black", zorder=z))
+        r = r / 2 if len(atoms) > CROWD else 0.2 + r / 4
+        panel.add_patch(Circle((x, y), r, fc=colour, ec="black", lw=r, zorder=z))
+        if len(atoms) > CROWD:
+            continue
         letters = TextPath((x - 0.16 * len(atom.symbol), y - 0.16), atom.symbol, 0.45)
         ink = "black" if colour @ [0.3, 0.6, 0.1] > 0.4 else "white"
         panel.add_patch(PathPatch(letters, fc=ink, lw=0, zorder=z, snap=False))
@@ -251,7 +307,7 @@ def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None
 
 
 def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
-    """Check that frames are of the same atoms."""
+    """Check that frames are of the same atoms; keep molecules of boxes whole."""
     frames = [frames] if isinstance(frames, Atoms) else frames
     for i, atoms in enumerate(guards.structures()(frames, "frames")):
         if not len(atoms) or not np.array_equal(atoms.numbers, frames[0].numbers):
@@ -259,4 +315,11 @@ def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
         for name in ("positions", "cell"):
             about = f"frames, {name} of frame {i}"
             guards.array(None, 3)(np.array(getattr(atoms, name)), about)
-    return [*frames]
+    if not frames[0].pbc.all() or len(bonds(frames[0])[0]) == 0:
+        return [*frames]
+    molecules = Molecules(frames[0])
+    moving = [molecules.start, *frames[1:]]
+    return [
+        molecules.inside(Atoms(a.numbers, R, cell=a.cell, pbc=True))
+        for a, R in zip(frames, analysis.unwrap(moving), strict=True)
+    ]

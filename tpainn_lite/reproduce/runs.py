@@ -1,15 +1,16 @@
 """Run water: who survives, what runs give, and whether the engine gives known numbers.
 
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
-them. `spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere, in a larger
-box, since it costs so little. A run is recorded as it goes; killed, it goes on from its
-last frame.
+them. `water-densities`: densities of the runs at 1 bar, also of those whose frames are
+too large to ship; another run is one more model in `RUNS`. `spcfw-liquid`: density and
+diffusion of SPC/Fw, known from elsewhere, in a larger box, since it costs so little. A
+run is recorded as it goes; killed, it goes on from its last frame.
 """
 
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ EVERY = 50  # fs between two frames
 BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
+DENSE, BLOCK = 20.0, 2.0  # ps: left out of a mean density; of one value of a series
 CLASSICAL = "q-tip4p-f"
 SPC_FW = dict(  # at 1 bar, then at the density found there
     molecules=216,
@@ -60,6 +62,12 @@ class Run:
         return () if self.model == CLASSICAL else (self.model,)
 
 
+def at_one_bar(models: Iterable[str]) -> list[Run]:
+    """List the runs, one a model, that tell densities."""
+    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
+
+
+FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
 LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
@@ -75,10 +83,10 @@ RUNS = {
     ],
     # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
     "water-runs": [
-        Run(model, 300.0, bar, ps, 0)
-        for bar, ps in ((None, 35.0), (1.0, 60.0))
-        for model in (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
+        *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
+        *at_one_bar(FRAMED),
     ],
+    "water-densities": at_one_bar(FRAMED),
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
@@ -89,8 +97,12 @@ def parts(name: str) -> dict[str, Part]:
     if name == "spcfw-liquid":
         how = water.SPC_FW, water.CUTOFF, DENSITY, FRICTION
         return {"runs": Part(SPC_FW, (), how)}
-    last = (BROKEN, SETTLE, FIT) if name == "water-stability" else datasets.STEPS
-    return {r.name: Part(r, r.reads, (shared(), last)) for r in RUNS[name]}
+    last = {
+        "water-stability": (BROKEN, SETTLE, FIT),
+        "water-densities": (DENSE, BLOCK),
+        "water-runs": datasets.STEPS,
+    }
+    return {r.name: Part(r, r.reads, (shared(), last[name])) for r in RUNS[name]}
 
 
 def shared() -> tuple:
@@ -143,8 +155,9 @@ def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
         return [judge(task, frames, ended)]
     if ended:
         raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
-    step = 1 if task.pressure is None else 2  # the density moves slowly
-    return packed(frames[step - 1 :: step])
+    if task.pressure is not None:
+        frames = frames[1::2]  # the density moves slowly
+    return [dense(task, frames)] if name == "water-densities" else packed(frames)
 
 
 def packed(frames: Sequence[Atoms]) -> bytes:
@@ -162,6 +175,16 @@ def packed(frames: Sequence[Atoms]) -> bytes:
         potential=np.array([a.get_potential_energy() for a in frames]),  # eV
     )
     return buffer.getvalue()
+
+
+def dense(run: Run, frames: Sequence[Atoms]) -> dict:
+    """Tell the mean density of a run, its error, and means over `BLOCK` ps in time."""
+    density, dt = analysis.densities(frames), analysis.frame_interval(frames, None)
+    settled = density[round(1000 * DENSE / dt) :]
+    size = round(1000 * BLOCK / dt)
+    blocks = density[: len(density) // size * size].reshape(-1, size).mean(axis=1)
+    found = dict(density=analysis.mean_and_error(settled), blocks=blocks.tolist())
+    return asdict(run) | found
 
 
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
@@ -230,7 +253,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     """Gather the runs: their outcomes, or their frames and a list of them."""
     if name == "spcfw-liquid":
         return words(name, **SPC_FW) | json.loads(results[0].read_bytes())
-    if name == "water-stability":
+    if name != "water-runs":
         rows = rows_of(results)
     else:
         rows = []
@@ -240,5 +263,6 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
             sha256 = hashlib.sha256(content).hexdigest()
             rows.append(asdict(run) | {"file": file, "sha256": sha256})
     how = dict(n=MOLECULES, every=EVERY, broken=BROKEN, settle=SETTLE, fit=FIT)
+    how |= dict(dense=DENSE, block=BLOCK)
     about = {"from": sources(whole(name).reads), **words("runs", **how)}
     return about | {"rows": rows}
