@@ -382,6 +382,34 @@ def test_diffusion_of_random_walks():
     assert np.mean(errors) == pytest.approx(np.std(found, ddof=1), rel=0.6)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # their own
+def test_mdanalysis_gives_the_same_structure_and_motion():
+    mda = pytest.importorskip("MDAnalysis", reason="needs MDAnalysis")
+    msd = pytest.importorskip("MDAnalysis.analysis.msd")
+    rdf = pytest.importorskip("MDAnalysis.analysis.rdf")
+    frames = datasets.runs("water-runs")["NVT"]["water-tuned-8"][-200:]
+    R, masses = analysis.unwrap(frames), frames[0].get_masses()
+    R -= np.average(R, axis=1, weights=masses)[:, None]  # drift
+    universe = mda.Universe.empty(len(masses), trajectory=True)
+    universe.add_TopologyAttr("name", frames[0].get_chemical_symbols())
+    box = np.tile(frames[0].cell.cellpar(), (200, 1))
+    universe.load_new(R, dimensions=box, dt=0.05)
+    oxygens = universe.select_atoms("name O")
+    theirs = rdf.InterRDF(
+        oxygens, oxygens, 59, (0.0, 5.9), exclusion_block=(1, 1)
+    ).run()
+    r, g = analysis.rdf(frames, 8, 8, r_max=5.9, bins=59)
+    np.testing.assert_allclose(theirs.results.bins, r)
+    np.testing.assert_allclose(theirs.results.rdf, g, atol=2e-3)  # they use float32
+    theirs = msd.EinsteinMSD(universe, select="name O", fft=False).run().results
+    ours = analysis.self_diffusion(frames, fit_window=(1000, 4000))
+    np.testing.assert_allclose(theirs.timeseries, ours.msd, rtol=1e-3, atol=1e-3)
+    part = slice(20, 81)
+    slope = np.polyfit(ours.times[part], theirs.timeseries[part], 1)[0]
+    assert ours.value == pytest.approx(slope / 6 * analysis.A2_PER_FS, rel=1e-3)
+
+
 def test_msd_by_fourier_transform_is_the_sum(rng):
     R = rng.normal(size=(17, 3, 3)).cumsum(axis=0)
     expected = [
