@@ -158,3 +158,17 @@ claim(
     rounds(naive_of["tuned-80"], 0.0015, 4) and rounds(honest["tuned-80"], 0.0099, 4),
 )
 claim("(0.0099 / 0.0015)² = 44 frames.", rounds((0.0099 / 0.0015) ** 2, 44))
+
+wrong(
+    1,
+    "length_for = lambda error: 40 * rho['tuned-80'][1] / error",
+    "length_for = lambda error: (rho['tuned-80'][1] / error) ** 2",
+    "length_for = lambda error: 160.0",
+)
+fit = "analysis.self_diffusion(nvt[{}][100:], fit_window={}).value"
+wrong(
+    2,
+    "early = lambda model: " + fit.format("model", "(2000, 7000)"),
+    "early = lambda model: 6 * " + fit.format("model", "(50, 500)"),
+    "early = lambda model: " + fit.format("'tuned-8'", "(50, 500)"),
+)
