@@ -63,6 +63,17 @@ class LiveMD(base.Live):
         self._potential, self._atoms = potential, self.molecules.start.copy()
         self._longest, self._reach = longest, RANGE * Box.of(atoms.cell.array).height()
         self._go, self._seed = threading.Event(), -1
+        controls = self._controls()
+        figure = figures.panels(PANELS, "The run so far", "time (ps)", "", mode="lines")
+        figure.update_xaxes(title="r (Å)", col=3)
+        self.figure = go.FigureWidget(figure.update_layout(width=980, height=340))
+        self.view, self._broken = viewers.view(self._atoms), np.empty((0, 2), int)
+        self._reset()
+        self.assemble(controls, self.figure, self.view, before=before)
+        self._text.value = "Not started."
+
+    def _controls(self) -> dict:
+        """Make the controls; return what each is for."""
         wide = dict(layout={"width": "260px"})
         self.temperature = IntSlider(
             300, 100, 700, 25, description="Temperature (K)", **wide
@@ -74,20 +85,13 @@ class LiveMD(base.Live):
         self.on_click(self.play, lambda: (self.start, self.pause)[self.playing]())
         self.on_click(self.halt, self.stop)
         self.on_click(self.again, self.restart)
-        sentences = {
+        return {
             self.temperature: "Of the thermostat; it may move while the run goes on.",
             self.pressure: "With one, the box breathes; it may change in the run.",
             self.play: "Start, pause, and go on.",
             self.halt: "Stop for good.",
             self.again: "Begin again at the first frame, with other random numbers.",
         }
-        figure = figures.panels(PANELS, "The run so far", "time (ps)", "", mode="lines")
-        figure.update_xaxes(title="r (Å)", col=3)
-        self.figure = go.FigureWidget(figure.update_layout(width=980, height=340))
-        self.view, self._broken = viewers.view(self._atoms), np.empty((0, 2), int)
-        self._reset()
-        self.assemble(sentences, self.figure, self.view, before=before)
-        self._text.value = "Not started."
 
     def _reset(self) -> None:
         """Forget the run so far; the next one draws other random numbers."""
