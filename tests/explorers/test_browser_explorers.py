@@ -146,6 +146,13 @@ def test_dynamics_runs_rests_and_stops(tmp_path):
             pass
         press(box, "Stop")
         says(box, "Stopped", STOPS_WITHIN)
+        assert "0 of 16 molecules broken" in box.inner_text()
+        with changes(box):
+            press(box, "Restart")
+        says(box, "Running")
+        press(box, "Stop")
+        says(box, "Stopped", STOPS_WITHIN)
+        assert browser.not_blank(box.locator(browser.VIEWER))
 
 
 @slow
