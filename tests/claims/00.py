@@ -44,3 +44,10 @@ claim(
     "Hardly at all: with so few labels the pretraining decides.",
     0 < abs(again - error["tuned"]) < 1,
 )
+wrong(
+    1,
+    "share = 100 * (1 - error['tuned'] / error['scratch'])",
+    "share = 100 * error['zero-shot'] / error['scratch']",
+    "share = (error['scratch'] - error['zero-shot']) / lost",
+)
+wrong(2, "again = error['tuned']", "again = error['zero-shot']", "again = 0.2324")

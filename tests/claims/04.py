@@ -203,3 +203,22 @@ claim(
         if arm in (ENERGIES, "tuned from calibrated MMFF94")
     ),
 )
+wrong(
+    1,
+    "needed = 30.0",
+    "needed = 300.0",
+    "needed = np.interp(-mean[CALIBRATED][30], -curve[1], curve[0])",
+)
+wrong(
+    2,
+    "def factors(errors): return -np.diff(errors)",
+    "def factors(errors): return np.divide(errors[1:], errors[:-1])",
+    "def factors(errors): return np.divide(errors[0], errors[1:])",
+)
+wrong(
+    3,
+    "def choose(seed): return np.random.default_rng(seed).permutation(4000)[:20]",
+    "def choose(seed): return [k for k, a in enumerate(pool) if len(a) == 18][:20]",
+    "def choose(seed): return 20 * [next(k for k, a in enumerate(pool) if "
+    "calibrate.count(a.info['smiles'])['C#N'])]",
+)
