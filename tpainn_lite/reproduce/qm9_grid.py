@@ -30,6 +30,7 @@ from .qm9_students import POOL, TAUGHT, TEST, cheap_energies, start_of
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 DRAWS, MANY = 3, 1000  # of larger sizes there is one
+MOST = 3000  # labels of networks
 STEPS = {300: 600, 1000: 1200, 3000: 2400, 10_000: 3600}  # up to this many labels
 PLACES = {  # in the draw: first, and after the last
     "test": (0, TEST),
@@ -205,7 +206,8 @@ def row(
 
 def tasks(arm: str) -> list[tuple[int, int, int]]:
     """List (n, seed, times the steps) of an arm."""
-    found = [(n, s, 1) for n in SIZES for s in range(DRAWS if n <= MANY else 1)]
+    sizes = [n for n in SIZES if n <= MOST or arm in CLOSED]
+    found = [(n, s, 1) for n in sizes for s in range(DRAWS if n <= MANY else 1)]
     return found + [(n, 0, 5) for n in LONGER.get(arm, ())]
 
 
