@@ -12,6 +12,7 @@ claim(
     "nor any molecule with the same skeleton",
     all(a.info["smiles"] not in {b.info["smiles"] for b in three} for a in test),
 )
+claim("for 600 steps each", race.steps == 600)
 claim("each is tested on 20 structures of unseen molecules", len(watched) == 20)
 claim(
     "The error falls at first. Then it rises again",
@@ -29,6 +30,14 @@ claim(
 claim(
     "So most of the gain is the pretraining.",
     error["scratch"] - error["zero-shot"] > 0.9 * lost,
+)
+claim(
+    "moves for one picosecond (1,000 fs) at 300 K",
+    len(runs["tuned"]) == 100 and runs["tuned"][-1].info["time_fs"] == 1000,
+)
+claim(
+    "A bond counts as broken here when it is 1.5 times as long as at the start.",
+    np.array_equal(long, lengths > 1.5 * first.get_all_distances()[*pairs.T]),
 )
 claim(
     "loses the molecule within a fifth of a picosecond",
