@@ -185,10 +185,6 @@ claim(
     rounds(mean[SCRATCH][100] / best_mae, 3.1),
 )
 claim(
-    "Labels of the class that you need are worth more than labels of any class.",
-    np.mean(mine) < 0.8 * np.mean(drawn),
-)
-claim(
     "20 / 8 = 2.5. The total is 60 / 2 = 30 = 3 × 2.5 × 4.",
     np.allclose(factors([60, 20, 8, 2]), [3, 2.5, 4]),
 )
