@@ -11,11 +11,11 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from .. import __version__, datasets, dynamics, engine, molecules, water
-from ..data import label
+from .. import __version__, calibrate, datasets, dynamics, engine, molecules, water
+from ..data import label, split
 from ..model import Potential, PotentialConfig
 from ..train import FitConfig, evaluate, fit
-from ..tune import FIT, references
+from ..tune import FIT, references, with_references
 from .cards import plural, words
 from .molecule_labels import (
     SEED,
@@ -42,9 +42,11 @@ class Pretraining:
     fit: FitConfig
     size: PotentialConfig = field(default_factory=PotentialConfig)
     groups: str = "smiles"  # key of `Atoms.info`: what validation shares nothing of
+    portions: int | None = None  # learnt from, the first ones; none: all
     validation: int = 1  # portions, the last ones
     start: str = ""  # the checkpoint it goes on from; none: fresh weights
     water: str = ""  # model of the liquid; none: molecules
+    calibrated: tuple[str, int] | None = None  # on a box: data, seed of its draw
 
 
 # After 2,000 steps on 20,000 structures 20 Bessel functions stood at 328 meV/Å, ten or
@@ -60,6 +62,19 @@ QTIP4PF = Pretraining(
     validation=5,
     water="q-tip4p-f",
 )
+SEEDS = (0, 1, 2)
+# What autotuning begins with. One box calibrates almost as well as eight do.
+CALIBRATED = {
+    f"{data}-calibrated-{seed}": replace(
+        QTIP4PF,
+        start="water-qtip4pf-longer",
+        fit=replace(QTIP4PF.fit, steps=1500),
+        portions=60,
+        calibrated=(data, seed),
+    )
+    for data in ("water-dft", "water-pbe0ts")
+    for seed in SEEDS
+}
 PRETRAININGS = {
     "molecules-mmff94": MMFF94,
     "water-qtip4pf": QTIP4PF,
@@ -67,9 +82,11 @@ PRETRAININGS = {
     "water-qtip4pf-longer": replace(
         QTIP4PF, start="water-qtip4pf", fit=replace(QTIP4PF.fit, steps=30_000)
     ),
+    **CALIBRATED,
 }
 FILES = {name: [f"{name}.safetensors"] for name in PRETRAININGS}
-HOMES = {"water-qtip4pf-longer": "water-qtip4pf"}  # whose boxes it learns, too
+LEARNED = "water-qtip4pf-longer", *CALIBRATED
+HOMES = dict.fromkeys(LEARNED, "water-qtip4pf")  # whose boxes they learn, too
 
 
 def classical_molecules(max_heavy: int, keep: int, seed: int = SEED) -> list[str]:
@@ -130,7 +147,25 @@ def compute(name: str, task: int | tuple) -> list[Atoms]:
 def whole(name: str) -> Part:
     """Tell what decides the training beside the structures."""
     how = PRETRAININGS[name]
-    return Part(name, (how.start,) if how.start else (), how)
+    data = how.calibrated[0] if how.calibrated else ""
+    order = "water-pbe0ts-order" if data == "water-pbe0ts" else ""
+    return Part(name, tuple(filter(None, (how.start, data, order))), how)
+
+
+def calibrated(how: Pretraining) -> water.WaterModel:
+    """Calibrate the model on the first box of the draw that `how` names."""
+    data, seed = how.calibrated
+    (box,) = split(datasets.load(data)["pool"], 1, seed=seed)
+    return calibrate.water(water.MODELS[how.water], box)[0]
+
+
+def anew(model: water.WaterModel, frames: Sequence[Atoms]) -> list[Atoms]:
+    """Label frames by a model of water."""
+    found = []
+    for atoms in frames:
+        known = engine.system_energy_forces(water.water_system(model, atoms), atoms)
+        found += label([atoms], known)
+    return found
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> None:
@@ -146,9 +181,13 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     state = WORK / "state" / f"{name}-{mark(how, made_from, contents)}.pt"
     parts = [ase.io.read(p, ":", format="extxyz") for p in results]
     kept = min(how.validation, len(parts) - 1)
-    train = [a for part in parts[:-kept] for a in part]
+    train = [a for part in parts[:-kept][: how.portions] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
-    if how.start:
+    if how.calibrated:
+        model = calibrated(how)
+        train, valid = anew(model, train), anew(model, valid)
+        first = with_references(datasets.checkpoint(how.start), train)
+    elif how.start:
         first = datasets.checkpoint(how.start)
     else:
         first = Potential(how.size, references(train), seed=0)

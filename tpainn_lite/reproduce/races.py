@@ -47,9 +47,10 @@ class Grid:
     """A race on one data set.
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
-    first. `longer` has, by arm, the sizes at which it also runs five times the budget;
-    there up to `watch` other structures of the pool, as many as it has left, say which
-    weights were best. Every `stride`-th of the test is seen along the way.
+    first; a name may say {seed}, of the draw. `longer` has, by arm, the sizes at which
+    it also runs five times the budget; there up to `watch` other structures of the
+    pool, as many as it has left, say which weights were best. Every `stride`-th of the
+    test is seen along the way.
     """
 
     data: str
@@ -72,7 +73,8 @@ class Grid:
         return tune.config_for(n, self.kind, base, aim or "forces")
 
 
-BOTH = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
+WATERS = {"": "water-qtip4pf-longer", "SPC/Fw": "water-spcfw"}
+OF_WATER = (*tune.ARMS, *rivals.LIQUIDS)
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -84,12 +86,13 @@ GRIDS = {
             "tuned": (300,),
             "tuned for energies": (300,),
         },
-        arms=(*tune.ARMS, *FOR_ENERGIES, "delta", *rivals.ARMS),
+        arms=(*tune.ARMS, *FOR_ENERGIES, "delta", *rivals.MOLECULES),
         kind="molecules",
     ),
     "water-dft-grid": Grid(
         data="water-dft",
-        teachers=BOTH,
+        teachers=WATERS | {"calibrated": "water-dft-calibrated-{seed}"},
+        arms=OF_WATER,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
         configs=WATER,
@@ -97,9 +100,14 @@ GRIDS = {
     ),
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
-        teachers=BOTH | {"revPBE-D3": "water-tuned-80"},
+        teachers=WATERS
+        | {
+            "revPBE-D3": "water-tuned-80",
+            "calibrated": "water-pbe0ts-calibrated-{seed}",
+        },
+        arms=OF_WATER,
         sizes=(1, 3, 8, 30, 80, 300),
-        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
+        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (300,)},
         configs=WATER,
         watch=8,
         stride=6,
@@ -158,9 +166,8 @@ def points(name: str) -> list[Point]:
     for seed, n, arm in product(SEEDS, grid.sizes, grid.arms):
         for named in grid.teachers if arm in TAUGHT else [""]:
             base = arm.partition(" for ")[0]
-            spec = Spec(
-                grid.data, grid.teachers[named], base, n, seed, grid.how(arm, n)
-            )
+            one = grid.data, grid.teachers[named].format(seed=seed), base
+            spec = Spec(*one, n, seed, grid.how(arm, n))
             found.append((f"{arm}, {named}" if named else arm, steps, spec))
     for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
         for n in sizes:
@@ -317,7 +324,8 @@ def whole(name: str) -> Part:
         used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
         return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
     grid = GRIDS[name]
-    return Part(name, (grid.data, *grid.teachers.values()), grid)
+    teachers = [t.format(seed=seed) for t in grid.teachers.values() for seed in SEEDS]
+    return Part(name, (grid.data, *dict.fromkeys(teachers)), grid)
 
 
 def write(

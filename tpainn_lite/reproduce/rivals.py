@@ -1,6 +1,6 @@
-"""Cheap rivals of a network: MMFF94 itself, and MMFF94 with its terms weighed anew.
+"""Cheap rivals of a network: force fields as published, and calibrated.
 
-The calibrated form has one weight for each of the seven terms of MMFF94, one at first,
+Calibrated MMFF94 has one weight for each of the seven terms of MMFF94, one at first,
 and for each bond type two springs, zero at first: the sums of r - r0 and of (r - r0)²,
 r0 the sum of the covalent radii. All are linear in the forces; a ridge regression finds
 them. Its penalty is the same at all sizes and comes from trials on the pool, as the
@@ -8,7 +8,7 @@ settings of the networks do (`trials.held_out`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -16,12 +16,17 @@ from ase import Atoms
 from ase.data import covalent_radii
 from rdkit.Chem import rdForceFieldHelpers
 
-from .. import datasets, molecules
-from ..data import EnergyForces, fit_reference_energies, label, labels
+from .. import calibrate, data, datasets, molecules
+from ..data import EnergyForces, label, labels
+from ..engine import system_energy_forces
 from ..ridge_head import HeadConfig, Rows, solve
+from ..water import MODELS, WaterModel, water_system
 
 TERMS = ("Bond", "Angle", "StretchBend", "Torsion", "Oop", "VdW", "Ele")
-ARMS = ("MMFF94", "calibrated MMFF94")
+LIQUIDS = ("q-TIP4P/F", "calibrated q-TIP4P/F")
+BOXES = 8  # at most, to calibrate on
+MOLECULES = ("MMFF94", "calibrated MMFF94")
+ARMS = (*MOLECULES, *LIQUIDS)
 # Force MAE (meV/Å) of four draws at n = 3, 10, 30, 100, 300, MMFF94 itself 249.8:
 # 10: 241.2, 223.7, 214.4, 207.1, 206.8; 30: 244.5, 226.6, 215.9, 207.1, 204.3;
 # 100: 247.7, 238.9, 229.6, 216.0, 205.1; leaving one out chose too little at 3 and 300
@@ -75,11 +80,33 @@ class ForceField:
     def predict(self, frames: Sequence[Atoms], forces: bool = True):
         """Predict energies (frames,) eV and forces, (N, 3) eV/Å each, or None."""
         parts = [self.features(a) for a in frames]
-        zero = self.reference_energies
-        base = [sum(zero.get(int(z), 0.0) for z in a.numbers) for a in frames]
-        energies = np.array([e @ self.weights for e, _ in parts]) + base
+        energies = np.array([e @ self.weights for e, _ in parts])
         pushes = [np.tensordot(self.weights, f, 1) for _, f in parts]
+        energies += _zero(frames, self.reference_energies)
         return energies, pushes if forces else None
+
+
+@dataclass(frozen=True)
+class Liquid:
+    """A classical model of water, and reference energies (eV)."""
+
+    model: WaterModel
+    reference_energies: Mapping[int, float] = field(default_factory=dict)
+
+    def predict(self, frames: Sequence[Atoms], forces: bool = True):
+        """Predict as `ForceField.predict` does."""
+        found = []
+        for atoms in frames:
+            known = system_energy_forces(water_system(self.model, atoms), atoms)
+            found.append(known(atoms.numbers, atoms.positions, atoms.cell.array))
+        energies, pushes = zip(*found, strict=True)
+        zero = _zero(frames, self.reference_energies)
+        return np.array(energies) + zero, list(pushes) if forces else None
+
+
+def _zero(frames: Sequence[Atoms], energies: Mapping[int, float]) -> np.ndarray:
+    """Add up reference energies (eV) of the atoms of each frame."""
+    return np.array([sum(energies.get(int(z), 0.0) for z in a.numbers) for a in frames])
 
 
 def _springs(atoms: Atoms, kind: BondType, pairs: np.ndarray | None) -> list[tuple]:
@@ -101,14 +128,18 @@ def _springs(atoms: Atoms, kind: BondType, pairs: np.ndarray | None) -> list[tup
 def fit(
     arm: str, frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
 ) -> ForceField:
-    """Fit one of `ARMS` to labelled frames; only the calibrated one to their forces."""
-    model = ForceField()
-    if arm == "calibrated MMFF94":
-        model = _calibrated(frames)
+    """Fit one of `ARMS` to labelled frames; only a calibrated one to their forces."""
+    if arm in LIQUIDS:
+        water = MODELS["q-tip4p-f"]
+        if arm != LIQUIDS[0]:
+            water, _ = calibrate.water(water, frames[:BOXES])
+        model = Liquid(water)
+    else:
+        model = _calibrated(frames) if arm == "calibrated MMFF94" else ForceField()
     truth = np.array([labels(a)[0] for a in frames])
     left = truth - model.predict(frames, forces=False)[0]
-    zero = fit_reference_energies(frames, left, atomic_energies)
-    return ForceField(model.types, model.weights, zero)
+    zero = data.fit_reference_energies(frames, left, atomic_energies)
+    return replace(model, reference_energies=zero)
 
 
 def _calibrated(frames: Sequence[Atoms]) -> ForceField:
@@ -129,10 +160,10 @@ def _calibrated(frames: Sequence[Atoms]) -> ForceField:
 
 
 @cache
-def known_mmff94(data: str) -> EnergyForces:
+def known_mmff94(name: str) -> EnergyForces:
     """Look up MMFF94 of a shipped set, whose SMILES tell the bonds."""
     found = {}
-    for atoms in (a for part in datasets.load(data).values() for a in part):
+    for atoms in (a for part in datasets.load(name).values() for a in part):
         (own,) = label([atoms], molecules.mmff94(atoms.info["smiles"]))
         found[atoms.positions.tobytes()] = labels(own)
     return lambda numbers, positions, cell=None: found[positions.tobytes()]
