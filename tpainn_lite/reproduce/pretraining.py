@@ -186,7 +186,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     if how.calibrated:
         model = calibrated(how)
         train, valid = anew(model, train), anew(model, valid)
-        first = with_references(datasets.checkpoint(how.start), train)
+        first = with_references(datasets.checkpoint(how.start), train, None)
     elif how.start:
         first = datasets.checkpoint(how.start)
     else:
