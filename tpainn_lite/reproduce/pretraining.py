@@ -14,6 +14,7 @@ from ase import Atoms
 from .. import __version__, calibrate, datasets, dynamics, engine, molecules, water
 from ..data import label, split
 from ..model import Potential, PotentialConfig
+from ..public.formats import water_split
 from ..train import FitConfig, evaluate, fit
 from ..tune import FIT, references, with_references
 from .cards import plural, words
@@ -148,8 +149,8 @@ def whole(name: str) -> Part:
     """Tell what decides the training beside the structures."""
     how = PRETRAININGS[name]
     data = how.calibrated[0] if how.calibrated else ""
-    order = "water-pbe0ts-order" if data == "water-pbe0ts" else ""
-    return Part(name, tuple(filter(None, (how.start, data, order))), how)
+    more = [mark(water_split())] if data == "water-pbe0ts" else []
+    return Part(name, tuple(filter(None, (how.start, data))), [how, *more])
 
 
 def calibrated(how: Pretraining) -> water.WaterModel:
