@@ -6,7 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets
+from tpainn_lite import datasets, water
 from tpainn_lite.model import Potential
 from tpainn_lite.reproduce import parts, pretraining
 from tpainn_lite.train import FitConfig, evaluate
@@ -90,11 +90,26 @@ def test_a_state_belongs_to_its_portions_and_configuration(
     assert not any(w.equal(weights[0]) for w in weights[1:])
 
 
-@pytest.mark.parametrize("name", ["water-qtip4pf", "water-qtip4pf-longer"])
+def test_a_calibrated_model_labels_the_boxes_anew(portions, pretrain):
+    still = replace(WATER.fit, steps=1, lr=1e-12)
+    how = replace(WATER, start="water-qtip4pf", fit=still, validation=1, portions=2)
+    made, card = pretrain(portions, replace(how, calibrated=("water-dft", 0)))
+    assert (card["runs"], card["structures"]) == (2, 4)
+    box = datasets.load("water-dft")["test"][0]
+    model = pretraining.calibrated(replace(how, calibrated=("water-dft", 0)))
+    assert model.name == "q-TIP4P/F, calibrated"
+    (truth,) = pretraining.anew(model, [box])
+    published = pretraining.anew(water.MODELS["q-tip4p-f"], [box])
+    assert evaluate(made, published).force_mae < evaluate(made, [truth]).force_mae
+
+
+@pytest.mark.parametrize(
+    "name", ["water-qtip4pf", "water-qtip4pf-longer", *pretraining.CALIBRATED]
+)
 def test_students_ship_as_they_are_described(name):
     how, card = pretraining.PRETRAININGS[name], datasets.card(name)["card"]
     assert datasets.checkpoint(name).config == how.size
     assert FitConfig(**card["training"]) == how.fit
-    assert card["runs"] == 95
+    assert card["runs"] == (how.portions or 95)
     if how.start:
-        assert card["from"] == parts.sources([how.start])
+        assert card["from"] == parts.sources(pretraining.whole(name).reads)

@@ -47,15 +47,17 @@ class Grid:
     """A race on one data set.
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
-    first; a name may say {seed}, of the draw. `longer` has, by arm, the sizes at which
-    it also runs five times the budget; there up to `watch` other structures of the
-    pool, as many as it has left, say which weights were best. Every `stride`-th of the
-    test is seen along the way.
+    first; those of `later` are tuned at `FEW` sizes, beside the force field that taught
+    them, and may say {seed}, of the draw. `longer` has, by arm, the sizes at which it
+    also runs five times the budget; there up to `watch` other structures of the pool,
+    as many as it has left, say which weights were best. Every `stride`-th of the test
+    is seen along the way.
     """
 
     data: str
     teachers: dict[str, str]
     sizes: tuple[int, ...]
+    later: dict[str, str] = field(default_factory=dict)
     longer: dict[str, tuple[int, ...]] = field(default_factory=dict)
     arms: tuple[str, ...] = tune.ARMS
     configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
@@ -73,8 +75,9 @@ class Grid:
         return tune.config_for(n, self.kind, base, aim or "forces")
 
 
-WATERS = {"": "water-qtip4pf-longer", "SPC/Fw": "water-spcfw"}
-OF_WATER = (*tune.ARMS, *rivals.LIQUIDS)
+WATERS = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
+LATER = {"longer": "water-qtip4pf-longer"}  # than the others, and at FEW sizes only
+FEW = (1, 3, 8)
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -91,8 +94,8 @@ GRIDS = {
     ),
     "water-dft-grid": Grid(
         data="water-dft",
-        teachers=WATERS | {"calibrated": "water-dft-calibrated-{seed}"},
-        arms=OF_WATER,
+        teachers=WATERS,
+        later=LATER | {"calibrated": "water-dft-calibrated-{seed}"},
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
         configs=WATER,
@@ -100,14 +103,10 @@ GRIDS = {
     ),
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
-        teachers=WATERS
-        | {
-            "revPBE-D3": "water-tuned-80",
-            "calibrated": "water-pbe0ts-calibrated-{seed}",
-        },
-        arms=OF_WATER,
+        teachers=WATERS | {"revPBE-D3": "water-tuned-80"},
+        later=LATER | {"calibrated": "water-pbe0ts-calibrated-{seed}"},
         sizes=(1, 3, 8, 30, 80, 300),
-        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (300,)},
+        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
         configs=WATER,
         watch=8,
         stride=6,
@@ -166,9 +165,18 @@ def points(name: str) -> list[Point]:
     for seed, n, arm in product(SEEDS, grid.sizes, grid.arms):
         for named in grid.teachers if arm in TAUGHT else [""]:
             base = arm.partition(" for ")[0]
-            one = grid.data, grid.teachers[named].format(seed=seed), base
-            spec = Spec(*one, n, seed, grid.how(arm, n))
+            spec = Spec(
+                grid.data, grid.teachers[named], base, n, seed, grid.how(arm, n)
+            )
             found.append((f"{arm}, {named}" if named else arm, steps, spec))
+    for seed, n, (named, teacher) in product(SEEDS, FEW, grid.later.items()):
+        one = grid.data, teacher.format(seed=seed)
+        for arm in TAUGHT:
+            spec = Spec(*one, arm, n, seed, grid.how(arm, n))
+            found.append((f"{arm}, {named}", steps, spec))
+    for seed, n, arm in product(SEEDS, FEW, rivals.LIQUIDS if grid.later else ()):
+        spec = Spec(grid.data, grid.teachers[""], arm, n, seed)
+        found.append((arm, steps, spec))
     for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
         for n in sizes:
             how = replace(grid.how(arm, n), steps=LONGER * steps)
@@ -324,8 +332,9 @@ def whole(name: str) -> Part:
         used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
         return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
     grid = GRIDS[name]
-    teachers = [t.format(seed=seed) for t in grid.teachers.values() for seed in SEEDS]
-    return Part(name, (grid.data, *dict.fromkeys(teachers)), grid)
+    later = [t.format(seed=seed) for t in grid.later.values() for seed in SEEDS]
+    teachers = *grid.teachers.values(), *dict.fromkeys(later)
+    return Part(name, (grid.data, *teachers), grid)
 
 
 def write(
