@@ -14,7 +14,6 @@ from ase import Atoms
 from .. import __version__, calibrate, datasets, dynamics, engine, molecules, water
 from ..data import label, split
 from ..model import Potential, PotentialConfig
-from ..public.formats import water_split
 from ..train import FitConfig, evaluate, fit
 from ..tune import FIT, references, with_references
 from .cards import plural, words
@@ -66,14 +65,13 @@ QTIP4PF = Pretraining(
 SEEDS = (0, 1, 2)
 # What autotuning begins with. One box calibrates almost as well as eight do.
 CALIBRATED = {
-    f"{data}-calibrated-{seed}": replace(
+    f"water-dft-calibrated-{seed}": replace(
         QTIP4PF,
         start="water-qtip4pf-longer",
         fit=replace(QTIP4PF.fit, steps=1500),
         portions=60,
-        calibrated=(data, seed),
+        calibrated=("water-dft", seed),
     )
-    for data in ("water-dft", "water-pbe0ts")
     for seed in SEEDS
 }
 PRETRAININGS = {
@@ -148,9 +146,8 @@ def compute(name: str, task: int | tuple) -> list[Atoms]:
 def whole(name: str) -> Part:
     """Tell what decides the training beside the structures."""
     how = PRETRAININGS[name]
-    data = how.calibrated[0] if how.calibrated else ""
-    more = [mark(water_split())] if data == "water-pbe0ts" else []
-    return Part(name, tuple(filter(None, (how.start, data))), [how, *more])
+    reads = (how.start,) if how.start else ()
+    return Part(name, reads + (how.calibrated or ())[:1], how)
 
 
 def calibrated(how: Pretraining) -> water.WaterModel:

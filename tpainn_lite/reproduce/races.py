@@ -47,17 +47,18 @@ class Grid:
     """A race on one data set.
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
-    first; those of `later` are tuned at `FEW` sizes, beside the force field that taught
-    them, and may say {seed}, of the draw. `longer` has, by arm, the sizes at which it
-    also runs five times the budget; there up to `watch` other structures of the pool,
-    as many as it has left, say which weights were best. Every `stride`-th of the test
-    is seen along the way.
+    first. Those of `later`, which may say {seed}, of the draw, and `closed` arms run at
+    the sizes `FEW`. `longer` has, by arm, the sizes at which it also runs five times
+    the budget; there up to `watch` other structures of the pool, as many as it has
+    left, say which weights were best. Every `stride`-th of the test is seen along the
+    way.
     """
 
     data: str
     teachers: dict[str, str]
     sizes: tuple[int, ...]
     later: dict[str, str] = field(default_factory=dict)
+    closed: tuple[str, ...] = ()
     longer: dict[str, tuple[int, ...]] = field(default_factory=dict)
     arms: tuple[str, ...] = tune.ARMS
     configs: dict[str, FitConfig] = field(default_factory=lambda: tune.CONFIGS)
@@ -76,8 +77,7 @@ class Grid:
 
 
 WATERS = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
-LATER = {"longer": "water-qtip4pf-longer"}  # than the others, and at FEW sizes only
-FEW = (1, 3, 8)
+FEW = (1, 3, 8)  # boxes
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
@@ -95,7 +95,11 @@ GRIDS = {
     "water-dft-grid": Grid(
         data="water-dft",
         teachers=WATERS,
-        later=LATER | {"calibrated": "water-dft-calibrated-{seed}"},
+        later={
+            "longer": "water-qtip4pf-longer",
+            "calibrated": "water-dft-calibrated-{seed}",
+        },
+        closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
         configs=WATER,
@@ -104,7 +108,7 @@ GRIDS = {
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
         teachers=WATERS | {"revPBE-D3": "water-tuned-80"},
-        later=LATER | {"calibrated": "water-pbe0ts-calibrated-{seed}"},
+        closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80, 300),
         longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
         configs=WATER,
@@ -174,7 +178,7 @@ def points(name: str) -> list[Point]:
         for arm in TAUGHT:
             spec = Spec(*one, arm, n, seed, grid.how(arm, n))
             found.append((f"{arm}, {named}", steps, spec))
-    for seed, n, arm in product(SEEDS, FEW, rivals.LIQUIDS if grid.later else ()):
+    for seed, n, arm in product(SEEDS, FEW, grid.closed):
         spec = Spec(grid.data, grid.teachers[""], arm, n, seed)
         found.append((arm, steps, spec))
     for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
