@@ -95,10 +95,7 @@ GRIDS = {
     "water-dft-grid": Grid(
         data="water-dft",
         teachers=WATERS,
-        later={
-            "longer": "water-qtip4pf-longer",
-            "calibrated": "water-dft-calibrated-{seed}",
-        },
+        later={"calibrated": "water-dft-calibrated-{seed}"},
         closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
