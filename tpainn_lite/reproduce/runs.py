@@ -86,7 +86,7 @@ RUNS = {
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
         *at_one_bar(FRAMED),
     ],
-    "water-densities": at_one_bar(FRAMED),
+    "water-densities": at_one_bar((*FRAMED, "water-tuned-8-stress")),
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
