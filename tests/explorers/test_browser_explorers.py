@@ -20,13 +20,12 @@ pytestmark = pytest.mark.browser
 slow = pytest.mark.slow  # `make test` keeps one of these
 STOPS_WITHIN = 3  # s: what the lessons promise of every Stop
 SETUP = """import numpy as np
-from tpainn_lite import datasets, explorers, tune, water
+from tpainn_lite import datasets, explorers, water
 from tpainn_lite.course import selection_data
 student, name = datasets.checkpoint("molecules-mmff94"), "molecules-dft"
 sets, free = datasets.load(name), datasets.atomic_energies(name)
 ethanol = datasets.load("ethanol-dft")
 box = water.water_box(16, density=0.9, seed=0)
-few = ethanol["pool"][:12]
 def rounds():
     X, _, y = selection_data.energies(name)
     held = selection_data.held_out(name, 0)
@@ -37,8 +36,6 @@ make = lambda: explorers."""
 LOW_DATA = """LowData(
     datasets.card("molecules-grid"), sets["pool"], sets["test"][:8], student, free)"""
 ROTATION = "Rotation(student, ethanol['test'][0])"
-REFIT = """Refit(tune.with_references(
-    student, few, datasets.atomic_energies("ethanol-dft")), few, ethanol["test"][:6])"""
 SELECTION = """SelectionMap(
     *selection_data.candidates(name), 'meV/atom', selection_data.frames(name)[0])"""
 ROUNDS = "Rounds(*rounds())"
@@ -173,7 +170,6 @@ def test_rotation_turns(tmp_path):
 @pytest.mark.parametrize(
     ("source", "act"),
     [
-        (REFIT, lambda box: browser.move_slider(box, steps=2)),
         (PROPERTIES, lambda box: browser.move_slider(box)),
         (CALIBRATION, lambda box: browser.move_slider(box)),
         (ROUNDS, lambda box: press(box, "Label 10 more")),
@@ -238,7 +234,7 @@ def test_a_closed_kernel_leaves_picture_and_twin(tmp_path):
     show = f"lessons.show(make().widget, 'Ethanol, turned', {png})"
     imports = """from tpainn_lite.course import lessons
 from tpainn_lite.explorers import viewers"""
-    path = browser.write(tmp_path / "closed.ipynb", [SETUP + REFIT, imports, show])
+    path = browser.write(tmp_path / "closed.ipynb", [SETUP + ROUNDS, imports, show])
     with browser.lab(path) as page:
         browser.run_all(page)
         saved = browser.shut_down(page)

@@ -401,13 +401,6 @@ def test_the_others_made_again_go_on(small, ethanol, ethanols, low_data):
     explorer = turn()
     move(explorer, axis="x", angle=35, mirror=True)
     again(turn, explorer)
-    config = ridge_head.HeadConfig(features=8)
-    make = partial(explorers.Refit, small, test=ethanols[6:7], config=config)
-    explorer = make(pool=ethanols[:6])
-    move(explorer, n=5, seed=3, ridge=config.ridges[0])
-    again(partial(make, ethanols[:6]), explorer)
-    fewer = make(ethanols[:4], before=explorer)
-    assert (fewer.n.value, fewer.seed.value) == (4, 3)  # its own n: 5 is not offered
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     make = partial(explorers.SelectionMap, X, y, "eV")

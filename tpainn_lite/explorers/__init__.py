@@ -11,10 +11,9 @@ from .live_md import LiveMD
 from .low_data import LowData
 from .parity import Parity
 from .properties import Properties
-from .refit import Refit
 from .rotation import Rotation
 from .rounds import Rounds
 from .selection_map import SelectionMap
 
-__all__ = ["LiveMD", "LowData", "Parity", "Properties", "Refit", "Rotation", "Rounds"]
+__all__ = ["LiveMD", "LowData", "Parity", "Properties", "Rotation", "Rounds"]
 __all__ += ["Calibration", "SelectionMap"]
