@@ -156,7 +156,8 @@ wrong(
     "def first_better(way, other):\n    return 30",
     "def first_better(way, other):\n    return None",
     "def first_better(way, other):\n"
-    "    return max(n for n in mean[way] if mean[way][n] < mean[other][n])",
+    "    better = [n for n in mean[way] if mean[way][n] < mean[other][n]]\n"
+    "    return max(better, default=None)",
 )
 wrong(
     2,
