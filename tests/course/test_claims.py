@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite import datasets, tune
+from tpainn_lite import data, datasets, tune, units
 from tpainn_lite.data import split
 from tpainn_lite.train import FitConfig, evaluate
 
@@ -75,6 +75,34 @@ def test_a_grid_point_is_reproduced():
 def test_three_tuned_boxes_beat_eighty_from_scratch_and_thirty_eighty_longer():
     assert water("tuned", 3) < water("scratch", 80) < water("tuned", 1)
     assert 0.95 < water("scratch", 80, 3000) / water("tuned", 30) < 1.06
+
+
+def test_what_the_readme_says_of_the_calibrated_teacher():
+    for arm, told in (
+        ("tuned, calibrated", "92, 73 and 54"),
+        ("tuned", "110, 79 and 62"),
+    ):
+        one, three, eight = (round(water(arm, n)) for n in (1, 3, 8))
+        assert f"{one}, {three} and {eight}" == told
+        assert told in README
+    card = datasets.card("water-dft-calibrated-0")["card"]
+    assert {one["name"] for one in card["from"]} == {
+        "water-qtip4pf-longer",
+        "water-dft",
+    }
+
+
+def test_what_the_readme_says_of_stress():
+    frames = datasets.load("water-dft")["test"]
+    for name, told in (("water-tuned-8-stress", 15), ("water-tuned-8", -98)):
+        _, _, stresses = datasets.checkpoint(name).predict(frames, stress=True)
+        truth = [data.stress_of(a)[:3].mean() for a in frames]
+        gap = -(np.mean(stresses[:, :3], axis=1) - truth).mean() / units.MPA
+        assert gap == pytest.approx(told, abs=2)
+        assert str(abs(told)) in README
+    rows = {r["model"]: r["density"] for r in datasets.card("water-densities")["rows"]}
+    light, known = rows["water-tuned-8-stress"][0], rows["water-tuned-80"][0]
+    assert -0.06 < light / known - 1 < -0.04
 
 
 def test_public_set_thirty_tuned_boxes_and_three_hundred_from_scratch():
