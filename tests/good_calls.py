@@ -300,7 +300,9 @@ def arguments(folder: Path) -> dict[str, dict]:
         "explorers.live_md.LiveMD": dict(potential=spc, atoms=box, longest=1.0),
         "explorers.low_data.LowData": dict(others=None),
         "explorers.parity.Parity": dict(potentials={"a": small}),
-        "explorers.properties.Properties": dict(nvt={"a": run}, npt={"a": run}),
+        "explorers.properties.Properties": dict(
+            nvt={"a": run}, npt={"a": run}, known={"density": {"b": ((0.0,), (1.0,))}}
+        ),
         "explorers.rounds.Rounds": dict(test=every["test"]),
         "explorers.selection_map.SelectionMap": dict(frames=[molecule("H2O")] * 24),
     }
