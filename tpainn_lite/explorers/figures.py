@@ -47,10 +47,10 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "SPC/Fw": (PALETTE[5], "square", "dash", "|"),
     "flexible TIP3P": (PALETTE[6], "diamond", "dot", "/"),
     "tuned-80": ("#003F63", "circle", "solid", "/"),  # darker: more labels
-    "tuned-8": (PALETTE[0], "circle-open", "longdash", "/"),
+    "tuned-8": (PALETTE[0], "circle-dot", "longdash", "/"),
     "tuned-1": ("#4A90C2", "circle-x", "dot", "/"),
     "scratch-80": ("#7A3500", "square", "solid", "\\"),
-    "scratch-8": (PALETTE[1], "square-open", "dash", "\\"),
+    "scratch-8": (PALETTE[1], "square-dot", "dash", "\\"),
     "scratch-1": ("#B0700A", "square-x", "dot", "\\"),
     "tuned-80, stress": ("#003F63", "star", "solid", "/"),
     "tuned-8, stress": (PALETTE[0], "star-open", "longdash", "/"),
