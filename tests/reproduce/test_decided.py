@@ -6,7 +6,7 @@ from dataclasses import is_dataclass, replace
 import pytest
 
 from tpainn_lite import tune
-from tpainn_lite.reproduce import parts, races
+from tpainn_lite.reproduce import parts, pretraining, races
 
 
 def changed(value):
@@ -104,3 +104,5 @@ def test_what_has_no_value_is_refused():
 def test_a_setting_that_is_off_decides_nothing():
     assert "stress" not in parts.told(tune.TUNED)
     assert "stress_weight" in parts.told(replace(tune.TUNED, stress_weight=1.0))
+    told = parts.told(pretraining.QTIP4PF, races.GRIDS["molecules-grid"])
+    assert not any(f'"{new}"' in told for new in ("calibrated", "later", "closed"))

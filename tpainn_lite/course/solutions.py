@@ -45,7 +45,7 @@ def join(notebook: NotebookNode, text: str) -> NotebookNode:
     _, *found = re.split(r"^## Exercise (\d+)\n", text, flags=re.M)
     for number, body in zip(found[::2], found[1::2], strict=True):
         code = CODE.search(body)
-        parts[number] = code and code[1], CODE.sub("", body).strip()
+        parts[number] = code and code[1], CODE.sub("", body, count=1).strip()
 
     def whole(exercise: re.Match) -> str:
         _, rubric = parts.get(exercise[1], (None, ""))

@@ -27,7 +27,7 @@ FAMILIES = [f"{__package__}.{name}" for name in NAMES.split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
-OFF = [("stress_weight", 0.0)]
+OFF = [("stress_weight", 0.0), ("calibrated", None), ("later", {}), ("closed", ())]
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,10 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         first = Potential(how.size, references(train), seed=0)
     recorded = dict(checkpoint=state, checkpoint_every=1, progress=True)
     potential, history = fit(first, train, how.fit, seed=0, valid=valid, **recorded)
-    model = water.MODELS[how.water].name if how.water else ""
-    about = words("liquid", model=model) if model else words("MMFF94")
+    named = water.MODELS[how.water].name if how.water else ""
+    if how.calibrated:
+        named += f", calibrated on a box of {how.calibrated[0]}"
+    about = words("liquid", model=named) if named else words("MMFF94")
     card = {
         "name": name,
         "made_by": f"tpainn_lite {__version__}, reproduce {name}",
