@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from PIL import Image
 
-from tpainn_lite import analysis, water
+from tpainn_lite import analysis, datasets, water
 from tpainn_lite.explorers import viewers
 
 WATER = molecule("H2O")
@@ -81,6 +81,16 @@ def test_molecules_of_a_box_are_whole_in_every_frame():
         oxygens = shown.get_scaled_positions(wrap=False)[::3]
         assert (oxygens >= 0).all()
         assert (oxygens < 1).all()
+
+
+def test_boxes_of_no_run_have_whole_molecules():
+    boxes = datasets.load("water-dft")["test"][:4]
+    widget = viewers.view(boxes)
+    for k in range(4):
+        shown = boxes[k].copy()
+        shown.positions = widget.trajectory_0.get_coordinates(k)
+        assert len(bars(shown)) == len(boxes[0]) // 3 * 4
+        assert bars(shown).max() < 1.3
 
 
 def test_a_network_through_the_faces_stays_as_it_is():

@@ -58,7 +58,7 @@ def join(notebook: NotebookNode, text: str) -> NotebookNode:
             continue
         cell.metadata["tags"] = [t for t in cell.metadata.get("tags", []) if t != OPEN]
         if is_solution(cell) and REFUSE in cell.source:
-            code, _ = parts[_number(cell)]
+            code, _ = parts.get(_number(cell), (None, ""))
             cell.source = code or cell.source
     return joined
 

@@ -89,9 +89,14 @@ class Molecules:
         self._longest = analysis.LONG * covalent_radii[atoms.numbers[self.bonds]].sum(1)
 
     def inside(self, atoms: Atoms) -> Atoms:
-        """Copy a frame, each molecule moved so that its first atom is in the box."""
-        moved = atoms.copy()
-        cell = atoms.cell.array
+        """Copy a frame, each molecule whole, and its first atom in the box.
+
+        An atom stands where it is nearest to its place in the molecule of ``start``.
+        """
+        moved, cell, first = atoms.copy(), atoms.cell.array, self._first[self.number]
+        known = atoms.positions[first] + self.start.positions
+        known -= self.start.positions[first]
+        moved.positions = known + analysis.nearest_image(atoms.positions - known, cell)
         image = np.floor(atoms.positions[self._first] @ np.linalg.inv(cell) + 1e-9)
         moved.positions -= (image @ cell)[self.number]
         return moved
@@ -318,8 +323,4 @@ def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
     if not frames[0].pbc.all() or len(bonds(frames[0])[0]) == 0:
         return [*frames]
     molecules = Molecules(frames[0])
-    moving = [molecules.start, *frames[1:]]
-    return [
-        molecules.inside(Atoms(a.numbers, R, cell=a.cell, pbc=True))
-        for a, R in zip(frames, analysis.unwrap(moving), strict=True)
-    ]
+    return [molecules.inside(atoms) for atoms in frames]
