@@ -79,7 +79,7 @@ claim("it costs 4.5 eV to break this bond", abs(104.6 * units.KCAL_MOL - 4.5) < 
 
 wrong(
     1,
-    "first_too_far = lambda: distance[scan > 4.5][0]",
+    "first_too_far = lambda: distance[scan > 4.5][-1]",
     "first_too_far = lambda: distance[np.argmin(scan)]",
     "first_too_far = lambda: 4.5",
 )
