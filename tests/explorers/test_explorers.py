@@ -1,6 +1,7 @@
 """Explorers without a browser: controls move figures, live trainings end and stop."""
 
 import asyncio
+import contextvars
 import copy
 import subprocess
 import sys
@@ -113,6 +114,19 @@ def test_a_race_gives_what_each_training_gives_and_draws_what_is_measured(
             np.testing.assert_array_equal(a.detach(), b.detach())
         assert (drawn.name, [*drawn.x]) == (name, [2, 4, 6])
         assert drawn.y[-1] == pytest.approx(measure(expected))
+
+
+def test_threads_run_in_the_context_of_who_starts_them():
+    """Widgets of ipykernel 7.0, on Binder, ask it for the cell that they belong to."""
+    cell = contextvars.ContextVar("cell")
+    cell.set("here")
+
+    def train(on_epoch):
+        return cell.get()
+
+    calls = dict(one=train, other=train)
+    race = live.Race(calls, 1, lambda potential: 0.0, "error")
+    assert race.result() == dict.fromkeys(calls, "here")
 
 
 def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import contextvars
 import html
 import os
 import threading
@@ -145,8 +146,9 @@ class Live(Explorer):
         self._stop.set()
 
     def launch(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        """Start the thread, in the context that widgets of older kernels look for."""
+        inside = contextvars.copy_context().run
+        self._thread = threading.Thread(target=inside, args=(self._run,), daemon=True)
         _running.add(self)
         self._thread.start()
 

@@ -5,6 +5,7 @@ Everything is shown through widgets, so it works with and without a browser.
 """
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -192,8 +193,12 @@ class Race(LiveTraining):
 
             return self._starts[name](watch)
 
+        inside = [
+            contextvars.copy_context().run for _ in self._starts
+        ]  # as in `launch`
         with ThreadPoolExecutor() as threads:
-            return dict(zip(self._starts, threads.map(run, self._starts), strict=True))
+            done = threads.map(lambda call, name: call(run, name), inside, self._starts)
+            return dict(zip(self._starts, done, strict=True))
 
     def _draw(self) -> None:
         for trace, errors in zip(self.figure.data, self.errors.values(), strict=True):
