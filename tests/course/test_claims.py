@@ -81,6 +81,7 @@ def test_what_the_readme_says_of_the_calibrated_teacher():
     for arm, told in (
         ("tuned, calibrated", "92, 73 and 54"),
         ("tuned", "110, 79 and 62"),
+        ("calibrated q-TIP4P/F", "141, 134 and 131"),
     ):
         one, three, eight = (round(water(arm, n)) for n in (1, 3, 8))
         assert f"{one}, {three} and {eight}" == told
