@@ -1,5 +1,6 @@
 """JupyterLab in a headless Chromium: plots draw, sliders move, files come and go."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def notebook(request, tmp_path, monkeypatch) -> Path:
     if request.param != "small.ipynb":
         whole = solutions.whole(NOTEBOOKS / request.param)
         nbformat.write(whole, tmp_path / request.param)
+        for badge in NOTEBOOKS.glob("*.svg"):  # a lesson shows it
+            shutil.copy(badge, tmp_path)
         return tmp_path / request.param
     return browser.write(tmp_path / request.param, SMALL)
 
