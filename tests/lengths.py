@@ -12,7 +12,7 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5334,
-    "library": 15588,
+    "library": 15586,
     "tests": 16528,
     "lesson code": 1957,
     "longest file": 400,

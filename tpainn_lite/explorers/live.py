@@ -193,9 +193,8 @@ class Race(LiveTraining):
 
             return self._starts[name](watch)
 
-        inside = [
-            contextvars.copy_context().run for _ in self._starts
-        ]  # as in `launch`
+        # as in `launch`
+        inside = [contextvars.copy_context().run for _ in self._starts]
         with ThreadPoolExecutor() as threads:
             done = threads.map(lambda call, name: call(run, name), inside, self._starts)
             return dict(zip(self._starts, done, strict=True))

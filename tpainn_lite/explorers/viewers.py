@@ -320,7 +320,9 @@ def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
         for name in ("positions", "cell"):
             about = f"frames, {name} of frame {i}"
             guards.array(None, 3)(np.array(getattr(atoms, name)), about)
-    if not frames[0].pbc.all() or len(bonds(frames[0])[0]) == 0:
+    if not frames[0].pbc.all():
         return [*frames]
     molecules = Molecules(frames[0])
+    if not len(molecules.bonds):
+        return [*frames]
     return [molecules.inside(atoms) for atoms in frames]

@@ -18,9 +18,9 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from .. import calibrate, data, datasets, molecules
 from ..data import EnergyForces, label, labels
-from ..engine import system_energy_forces
 from ..ridge_head import HeadConfig, Rows, solve
-from ..water import MODELS, WaterModel, water_system
+from ..water import MODELS, WaterModel
+from .pretraining import anew
 
 TERMS = ("Bond", "Angle", "StretchBend", "Torsion", "Oop", "VdW", "Ele")
 LIQUIDS = ("q-TIP4P/F", "calibrated q-TIP4P/F")
@@ -95,10 +95,7 @@ class Liquid:
 
     def predict(self, frames: Sequence[Atoms], forces: bool = True):
         """Predict as `ForceField.predict` does."""
-        found = []
-        for atoms in frames:
-            known = system_energy_forces(water_system(self.model, atoms), atoms)
-            found.append(known(atoms.numbers, atoms.positions, atoms.cell.array))
+        found = [labels(atoms) for atoms in anew(self.model, frames)]
         energies, pushes = zip(*found, strict=True)
         zero = _zero(frames, self.reference_energies)
         return np.array(energies) + zero, list(pushes) if forces else None
@@ -127,7 +124,7 @@ def _springs(atoms: Atoms, kind: BondType, pairs: np.ndarray | None) -> list[tup
 
 def fit(
     arm: str, frames: Sequence[Atoms], atomic_energies: Mapping[int, float] | None
-) -> ForceField:
+) -> ForceField | Liquid:
     """Fit one of `ARMS` to labelled frames; only a calibrated one to their forces."""
     if arm in LIQUIDS:
         water = MODELS["q-tip4p-f"]
