@@ -23,7 +23,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from .. import guards
 from . import claims, normalise, solutions
-from .lessons import PROFILE
+from .lessons import PROFILE, WIDGET
 
 OUT = Path("build")
 FACTOR = 2.0  # a stated time may be wrong by so much
@@ -39,6 +39,8 @@ if (_status := _p.Path("/proc/self/status")).exists():  # ru_maxrss counts the p
     _peak = int(_r.search(r"VmHWM:\\s*(\\d+) kB", _status.read_text("utf-8"))[1]) / 1e3
 print(f'{{"cpu_s": {_use.ru_utime + _use.ru_stime}, "peak_mb": {_peak}}}')
 """
+PAGE = "application/vnd.tpainn.page+json"  # a widget as a web page draws it
+ALIVE = "from tpainn_lite.course import alive as _a; _a.run({!r})"
 CHECK = "from tpainn_lite.course import claims as _c; _c.run({!r}, globals())"
 
 
@@ -76,7 +78,7 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
 
 def copy_companions(folder: Path, into: Path) -> None:
     """Copy what lessons show or link to: pictures and the glossary."""
-    for path in [*folder.glob("*.svg"), *folder.glob("*.md")]:
+    for path in (p for kind in ("svg", "png", "md") for p in folder.glob(f"*.{kind}")):
         guards.write(into / path.name, path.read_bytes())
 
 
@@ -117,6 +119,8 @@ def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
             run.error = f"cell {index}: {type(stopped).__name__}: {stopped}"
         wall = time.monotonic() - start
         cost = {} if "DeadKernel" in run.error else _printed(client, MEASURE) or {}
+        if not run.error:
+            run.error = _keep_alive(client)
         if file and file.is_file() and not run.error:
             found = _printed(client, CHECK.format(str(file.resolve())))
             run.claims = found or []
@@ -124,6 +128,18 @@ def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
     cost = {"cpu_s": cost.get("cpu_s"), "wall_s": wall, "peak_mb": cost.get("peak_mb")}
     run.cost = {k: v and round(v, 1) for k, v in cost.items()}
     return run
+
+
+def _keep_alive(client: NotebookClient) -> str:
+    """Put beside each widget what a web page draws of it; what went wrong, in words."""
+    outputs = [o for c in client.nb.cells for o in c.get("outputs", []) if "data" in o]
+    shown = {o.data[WIDGET]["model_id"]: o for o in outputs if WIDGET in o.data}
+    found = _printed(client, ALIVE.format([*shown])) if shown else {}
+    if found is None:
+        return "what explorers show could not be written for a web page"
+    for key, page in found.items():
+        shown[key].data[PAGE] = page
+    return ""
 
 
 def _printed(client: NotebookClient, code: str):

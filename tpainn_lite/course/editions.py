@@ -10,6 +10,7 @@ import json
 import re
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbconvert.preprocessors import ClearOutputPreprocessor
@@ -58,26 +59,39 @@ def instructor(
     return edition
 
 
-def slide(notebook: nbformat.NotebookNode) -> str:
-    """Write a lesson's slide: its main figure is the one that shows the first bet.
+class Lead(NamedTuple):
+    """A lesson's question, its main figure, and what to ask before it is shown."""
+
+    question: str
+    picture: dict  # data of the output, "image/png" among them; empty if there is none
+    ask: str
+
+
+def lead(notebook: nbformat.NotebookNode) -> Lead:
+    """Find what a lesson leads with: its main figure shows the first bet.
 
     Without a bet it is the first figure, and the question is that of the lesson.
     """
     first = notebook.cells[0].source
     question = re.search(r"^\*\*(?:Question\.\*\* )?([^*]+\?)(?:\*\*)?$", first, re.M)
-    asked = question[1] if question else "What do you expect to see?"
+    asked = question[1] if question else ""
     code = [c for c in notebook.cells if c.cell_type == "code"]
     bets = [re.search(r'bet\(\s*"([^"]+)', c.source) for c in code]
     drawn = [c for c in code if "bet.draw(" in c.source]
     pictures = [
-        output
+        output.data
         for cell in drawn or code
         for output in cell.outputs
         if "image/png" in output.get("data", {})
     ]
-    data = pictures[0].data
-    words = first.splitlines()[0].removeprefix("# "), question[1] if question else ""
-    ask = next((bet[1] for bet in bets if bet), asked)
+    ask = next((bet[1] for bet in bets if bet), asked or "What do you expect to see?")
+    return Lead(asked, pictures[0] if pictures else {}, ask)
+
+
+def slide(notebook: nbformat.NotebookNode) -> str:
+    """Write a lesson's slide: its question, its main figure, and what to ask first."""
+    (question, data, ask), title = lead(notebook), notebook.cells[0].source
+    words = title.splitlines()[0].removeprefix("# "), question
     words += data["text/plain"], data["image/png"], ask
     return SLIDE.format(*(escape(text) for text in words))
 

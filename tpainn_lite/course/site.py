@@ -1,147 +1,265 @@
 """Make web pages of lessons and library: ``python -m tpainn_lite.course.site``.
 
-Writes ``build/site`` from the lessons as they were last built (``make tutorial``), and
-the library's reference from its docstrings. What plotly drew stays alive, other widgets
-are their pictures, formulas are MathML, and nothing needs a network: a folder to open
-from disk, or to put on any server.
+Writes ``build/site``: a front page, the lessons as they were last built (``make
+tutorial``; else as committed), and the library's reference from its docstrings. What
+plotly drew is alive, explorers move and structures turn without a kernel (see `alive`),
+formulas are MathML, and nothing needs a network: a folder to open from disk, or to put
+on any server.
+
+Jinja renders the pages: nbconvert's own template brings 300 kB of JupyterLab's styles
+to each, and no fold, search or contents. 3Dmol.js turns structures: it has 0.5 MB, NGL
+1.3, and plotly's 3D has no balls that shrink with distance.
 """
 
 import copy
+import importlib
+import json
 import os
 import re
 from html import escape
 from pathlib import Path
 
+import jinja2
 import latex2mathml.converter
 import nbformat
 import pdoc
-import plotly.graph_objects as go
-import plotly.io
-from jinja2 import DictLoader
-from nbconvert import HTMLExporter
+from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from plotly.offline import get_plotlyjs
+from pygments.formatters import HtmlFormatter
 
-from .. import guards
-from . import build, solutions
-from .lessons import PLOTLY, WIDGET
+from .. import datasets, guards
+from ..explorers import figures
+from . import build, editions, solutions
+from .lessons import PLOTLY
 
 CORE = "units guards data datasets molecules water calibrate engine dynamics analysis"
 CORE += " graphs model train tune ridge_head select"
 ROOMS = ("inference", "public", "explorers", "course")
+REPOSITORY = "https://github.com/tpainn-lite/tpainn-lite"
+BINDER = "https://mybinder.org/v2/gh/tpainn-lite/tpainn-lite/stable?urlpath=lab/tree/"
+COLAB = REPOSITORY.replace("github.com", "colab.research.google.com/github")
+PAGES = Path(__file__).parent / "pages"
 LINK = re.compile(r"(\]\([\w-]+)\.(?:ipynb|md)([#)])")  # not one to another site
-INDEX = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>T-PaiNN Lite</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body {{ font: 18px/1.6 Arial, sans-serif; max-width: 42rem; margin: 3rem auto;
-padding: 0 1rem }}</style></head>
-<body><h1>T-PaiNN Lite</h1>
-<p>A neural interatomic potential that first learns from cheap classical physics needs
-far fewer quantum labels afterwards. To run the lessons, install the package.</p>
-<ol start="0">
-{lessons}</ol>
-<p>The library, in the order to read it: {modules}. Around it: {rooms}.</p>
-</body></html>
-"""
-TEMPLATE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js_requirejs %}<script src="plotly.js"></script>{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-"""
-
-
-def page(notebook: nbformat.NotebookNode) -> str:
-    """Render a lesson that was run as HTML; it looks for ``plotly.js`` beside it."""
-    shown = copy.deepcopy(notebook)
-    shown.metadata.pop("widgets", None)  # their state, megabytes of it
-    for cell in shown.cells:
-        for output in cell.get("outputs", []):
-            if "data" in output:
-                output.data = nbformat.from_dict(_alive(output.data))
-        cell.source = LINK.sub(r"\1.html\2", cell.source)
-    exporter = HTMLExporter(
-        template_name="lab",
-        template_file="lesson.html.j2",
-        extra_loaders=[DictLoader({"lesson.html.j2": TEMPLATE})],
-        filters={"markdown2html": _html},
-    )
-    return exporter.from_notebook_node(shown)[0]
+RELATIVE = re.compile(r"\]\(([A-Z][\w.-]+)\)")
+BADGE = re.compile(r"\[!\[Open in Colab\].*\n")  # a page has a button instead
+RACE = {"tuned": "tuned", "scratch": "from scratch", "MMFF94": "force field, no labels"}
+PARTS = re.compile(r"^(#{1,4}) (.*)$", re.M)
 
 
 class _Renderer(IPythonRenderer):
     """Formulas as MathML, which browsers read aloud; headings named as on GitHub."""
 
     def heading(self, text: str, level: int, **_: str) -> str:
-        name = re.sub(r"<[^>]*>|[^\w\- ]", "", text.lower()).replace(" ", "-")
-        link = f'<a class="anchor-link" href="#{name}">¶</a>'
+        name = _name(text)
+        link = f'<a class="anchor-link" href="#{name}" aria-label="Link to here">¶</a>'
         return f'<h{level} id="{name}">{text}{link}</h{level}>'
 
     def block_math(self, body: str) -> str:
-        return latex2mathml.converter.convert(body, display="block")
+        formula = latex2mathml.converter.convert(body, display="block")
+        return f'<div class="formula" tabindex="0">{formula}</div>'
 
     def inline_math(self, body: str) -> str:
         return latex2mathml.converter.convert(body)
 
 
+def _name(text: str) -> str:
+    """Name a heading as GitHub does."""
+    return re.sub(r"<[^>]*>|[^\w\- ]", "", text.lower()).replace(" ", "-")
+
+
 def _html(markdown: str) -> str:
+    markdown = LINK.sub(r"\1.html\2", BADGE.sub("", markdown))
     return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
 
 
-def _alive(data: dict) -> dict:
-    """Pick the richest form that needs no kernel: plotly's figure, or the picture."""
-    alt = escape(data.get("text/plain", ""), quote=True)
+def _python(source: str) -> str:
+    return Highlight2HTML()(source, language="python")
+
+
+def _shown(output: nbformat.NotebookNode) -> str:
+    """Write an output in the richest form that needs no kernel."""
+    if output.output_type == "stream":
+        return (
+            output.text.strip() and f'<pre tabindex="0">{ansi2html(output.text)}</pre>'
+        )
+    if output.output_type == "error":
+        return f'<pre tabindex="0">{ansi2html(chr(10).join(output.traceback))}</pre>'
+    data, alt = output.data, escape(output.data.get("text/plain", ""), quote=True)
+    given = data.get(build.PAGE)
     if PLOTLY in data:
-        figure = go.Figure(data[PLOTLY]["data"], data[PLOTLY].get("layout"))
-        style, how = "overflow-x: auto", dict(include_plotlyjs=False, full_html=False)
-        if "xaxis2" not in data[PLOTLY].get("layout", ()):  # shrinks with the page
-            style, how["config"] = "max-width: 760px", {"responsive": True}
-            figure.layout.width = figure.layout.template.layout.width = None
-        html = plotly.io.to_html(figure, **how)
-        told = f'<div role="img" aria-label="{alt}" style="{style}">'
-        return {"text/html": f"{told}{html}</div>"}
-    if "image/png" in data:  # nbconvert knows no alt text
+        given = {"parts": [{"figure": data[PLOTLY]}]}
+    if given:
+        text = json.dumps(given, separators=(",", ":")).replace("</", r"<\/")
+        script = f'<script type="application/json">{text}</script>'
+        return f'<div class="explorer" role="group" aria-label="{alt}">{script}</div>'
+    if "image/png" in data:
         source = f"data:image/png;base64,{data['image/png'].strip()}"
-        return {"text/html": f'<img src="{source}" alt="{alt}" width="760">'}
-    return {kind: v for kind, v in data.items() if kind != WIDGET}
+        return f'<img class="still" src="{source}" alt="{alt}" width="760">'
+    if "text/markdown" in data:
+        return _html(data["text/markdown"])
+    return data.get("text/html") or alt.strip() and f'<pre tabindex="0">{alt}</pre>'
 
 
-def reference(folder: Path, *modules: str) -> None:
-    """Write a page for each of `modules`, from their docstrings."""
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES), autoescape=True, trim_blocks=True
+    )
+    for name, make in dict(markdown=_html, python=_python, shown=_shown).items():
+        made.filters[name] = lambda value, make=make: jinja2.utils.markupsafe.Markup(
+            make(value)
+        )
+    return made
+
+
+def page(notebook: nbformat.NotebookNode, **words) -> str:
+    """Render a notebook that was run as HTML, which looks for its scripts beside it.
+
+    `words`: what the template has in its header and footer: ``title``, ``file``,
+    ``lessons`` and ``before`` and ``after`` of them, and ``launch``.
+    """
+    heads = [h for h in _headings(notebook) if h[0] == "##"]
+    contents = [(_name(text), re.sub(r"[`*]", "", text)) for _, text, _ in heads]
+    given = dict(cells=_merged(notebook), contents=contents, repository=REPOSITORY)
+    return _environment().get_template("page.html.j2").render(given | words)
+
+
+def _merged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Copy the cells; code that shows nothing joins the code below it."""
+    cells: list[nbformat.NotebookNode] = []
+    for cell in copy.deepcopy(notebook.cells):
+        if "from google.colab" in cell.source and cell.cell_type == "code":
+            continue
+        last = cells[-1] if cells else {}
+        if cell.cell_type == last.get("cell_type") == "code" and not last.outputs:
+            cell.source = f"{last.source}\n\n{cell.source}"
+            cells.pop()
+        cells.append(cell)
+    return cells
+
+
+def _headings(notebook: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
+    """Part a notebook's prose: level, heading and text of each section."""
+    prose = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    _, *parts = PARTS.split("\n\n".join(prose))
+    return [*zip(parts[::3], parts[1::3], parts[2::3], strict=True)]
+
+
+def sections(file: str, title: str, notebook: nbformat.NotebookNode) -> list[list[str]]:
+    """List what a search finds on a page: [link, title, heading, text] a section."""
+    found = []
+    for _, heading, text in _headings(notebook):
+        bare = re.sub(r"<[^>]*>|\]\([^)]*\)|[`*$\[\]|]|^> ?", "", text, flags=re.M)
+        words = re.sub(r"[`*]", "", heading), " ".join(bare.split())
+        found.append([f"{file}#{_name(heading)}", title, *words])
+    return found
+
+
+def reference(folder: Path, *modules: str) -> list[list[str]]:
+    """Write a page for each of `modules` from its docstrings; list their sections."""
     os.environ["PDOC_ALLOW_EXEC"] = "1"  # some imports ask the system what it is
-    pdoc.render.configure(docformat="google")
+    pdoc.render.configure(docformat="google", template_directory=PAGES)
     pdoc.pdoc(*modules, output_directory=folder)
+    found = []
+    for name in pdoc.extract.walk_specs(modules):
+        file = f"api/{name.replace('.', '/')}.html"
+        module = pdoc.doc.Module(importlib.import_module(name))
+        parts = [("", module), *((m.name, m) for m in module.flattened_own_members)]
+        for part, member in parts:
+            if member.docstring and not part.startswith("_"):
+                text = " ".join(member.docstring.split())
+                link = f"{file}#{member.qualname}" if part else file
+                found.append([link, name, member.qualname or name, text])
+    return found
 
 
-def _links(names) -> str:
-    pages = ((f"api/tpainn_lite/{name}.html", name) for name in names)
-    return ", ".join(f'<a href="{page}">{name}</a>' for page, name in pages)
+def lesson(path: Path) -> dict:
+    """Collect a lesson as built, else as committed, and what its card says."""
+    built = build.OUT / "notebooks" / path.name
+    committed = nbformat.read(path, as_version=4)
+    notebook = committed
+    if built.is_file():
+        whole = nbformat.read(built, as_version=4)
+        notebook, _ = solutions.split(whole, solutions.page(path).name)
+        pictures = {cell.id: cell.get("outputs", []) for cell in committed.cells}
+        for cell in notebook.cells:  # what no page can move keeps its picture
+            olds = pictures.get(cell.id, [])
+            for output, old in zip(cell.get("outputs", []), olds, strict=False):
+                picture = old.get("data", {}).get("image/png")
+                if picture and "data" in output:
+                    output.data.setdefault("image/png", picture)
+    first = notebook.cells[0].source
+    number, _, title = first.splitlines()[0].removeprefix("# ").partition(" · ")
+    minutes = re.search(r"\*\*Reading\*\* \| (\d+)", first)
+    seconds, lead = build.seconds(path, "binder"), editions.lead(committed)
+    png = lead.picture and f"data:image/png;base64,{lead.picture['image/png'].strip()}"
+    launch = dict(binder=f"{BINDER}notebooks/{path.name}")
+    launch["colab"] = f"{COLAB}/blob/main/notebooks/{path.name}"
+    return dict(
+        file=f"{path.stem}.html",
+        number=number,
+        title=title,
+        question=lead.question,
+        png=png,
+        reading=minutes and minutes[1],
+        running=seconds
+        and (f"{seconds:g} s" if seconds < 90 else f"{seconds / 60:.0f} min"),
+        launch=launch,
+        notebook=notebook,
+    )
+
+
+def _race() -> str:
+    """Write the front page's figure: errors of two arms for any number of labels."""
+    curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
+    look = figures.looks([*RACE])
+    sizes = [int(n) for n in curves["tuned"][0]]
+    arms = [
+        dict(name=name, color=look[arm][0], errors=curves[arm][1].round(1).tolist())
+        for arm, name in RACE.items()
+    ]
+    return json.dumps(dict(sizes=sizes, arms=arms))
 
 
 def main() -> None:
     """Write the site."""
-    built, site = Path("build/notebooks"), Path("build/site")
-    paths = sorted(built.glob("[0-9][0-9]_*.ipynb"))
-    if not paths:
-        raise SystemExit("build/notebooks: holds no lesson; run make tutorial first")
+    folder, site = Path("notebooks"), build.OUT / "site"
+    lessons = [lesson(path) for path in build.select(folder, [])]
+    build.copy_companions(folder, site)
+    light, dark = (HtmlFormatter(style=s) for s in ("default", "github-dark"))
+    sheet = (PAGES / "style.css").read_text("utf-8")
+    sheet += light.get_style_defs(".highlight")
+    sheet += dark.get_style_defs("[data-theme=dark] .highlight")
+    guards.write(site / "style.css", sheet)
     guards.write(site / "plotly.js", get_plotlyjs())
-    build.copy_companions(built, site)
-    for text in site.glob("*.md"):
+    for path in PAGES.glob("*.js"):
+        guards.write(site / path.name, path.read_bytes())
+    found = []
+    for k, each in enumerate(lessons):
+        near = dict(before=lessons[k - 1] if k else None)
+        near["after"] = lessons[k + 1] if k + 1 < len(lessons) else None
+        guards.write(site / each["file"], page(**each, **near, lessons=lessons))
+        found += sections(
+            each["file"], f"{each['number']} · {each['title']}", each["notebook"]
+        )
+    for text in sorted(site.glob("*.md")):
         cells = [nbformat.v4.new_markdown_cell(text.read_text("utf-8"))]
-        html = page(nbformat.v4.new_notebook(cells=cells))
-        guards.write(site / f"{text.stem}.html", html)
+        notebook, file = nbformat.v4.new_notebook(cells=cells), f"{text.stem}.html"
+        title = cells[0].source.splitlines()[0].lstrip("# ")
+        guards.write(
+            site / file, page(notebook, title=title, file=file, lessons=lessons)
+        )
+        found += sections(file, title, notebook)
         text.unlink()
-    lessons = ""
-    for path in paths:
-        name = solutions.page(path).name
-        notebook, _ = solutions.split(nbformat.read(path, as_version=4), name)
-        guards.write(site / f"{path.stem}.html", page(notebook))
-        title = notebook.cells[0].source.splitlines()[0].partition("· ")[2]
-        link = f'<a href="{escape(path.stem)}.html">{escape(title)}</a>'
-        lessons += f'<li value="{int(path.stem[:2])}">{link}</li>\n'
-    links = dict(lessons=lessons, modules=_links(CORE.split()), rooms=_links(ROOMS))
-    guards.write(site / "index.html", INDEX.format(**links))
-    reference(site / "api", "tpainn_lite", "!tpainn_lite.reproduce")
-    print(f"{len(paths)} lessons: open build/site/index.html")
+    found += reference(site / "api", "tpainn_lite", "!tpainn_lite.reproduce")
+    guards.write(site / "search.js", f"window.SECTIONS = {json.dumps(found)};\n")
+    words = dict(lessons=lessons, core=CORE.split(), rooms=ROOMS, file="index.html")
+    words |= dict(race=_race(), repository=REPOSITORY, **lessons[0]["launch"])
+    cite = Path("README.md").read_text("utf-8").partition("## How to cite")
+    words["cite"] = RELATIVE.sub(rf"]({REPOSITORY}/blob/main/\1)", "".join(cite[1:]))
+    index = _environment().get_template("index.html.j2")
+    guards.write(site / "index.html", index.render(words))
+    print(f"{len(lessons)} lessons: open {site}/index.html")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,29 @@ import atexit
 import contextlib
 import contextvars
 import html
+import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
-from ipywidgets import HTML, Box, Button, HBox, ValueWidget, VBox, Widget
+from ipywidgets import (
+    HTML,
+    Box,
+    Button,
+    Checkbox,
+    Dropdown,
+    HBox,
+    ToggleButtons,
+    ValueWidget,
+    VBox,
+    Widget,
+)
 from traitlets import TraitError
 
+T = TypeVar("T")
 PAUSE = 0.5  # s: least time between two updates of a figure while something runs
 SHARE = 0.03  # of the run's time that updates may take
 PATIENCE = 9.0  # s to wait for a thread that was asked to end
@@ -40,6 +53,9 @@ class Explorer:
     figure: go.FigureWidget
     widget: VBox
     row = False  # controls beside each other, their sentences as tooltips
+    GRID: Mapping[
+        str, Sequence | None
+    ] = {}  # a web page's controls -> values, else all
     error: BaseException | None = None
 
     def assemble(
@@ -60,6 +76,7 @@ class Explorer:
                 if hasattr(control.style, "description_width"):  # no button's
                     control.style.description_width = "initial"
         self.widget = VBox([rows, *parts[:1], self._text, *parts[1:]])
+        self.widget.explorer = self
         if isinstance(before, type(self)):
             for name, control in [*vars(self).items()]:
                 if not name.startswith("_") and isinstance(control, ValueWidget):
@@ -76,6 +93,38 @@ class Explorer:
 
     def adopt(self, before: Any) -> None:
         """Take over from an explorer of the same kind what its controls do not hold."""
+
+    def grid(self, look: Callable[[], T]) -> tuple[list[dict], list[T]]:
+        """Draw all combinations of the controls in `GRID`, and `look` at each.
+
+        Returns what a web page needs of each control, and what was seen, the last
+        control moving fastest. The controls end as they were.
+        """
+        controls = {getattr(self, name): some for name, some in self.GRID.items()}
+        before = [control.value for control in controls]
+        values = [[*some] if some else _values(c) for c, some in controls.items()]
+        for some, now in zip(values, before, strict=True):
+            some += [] if now in some else [now]
+        seen = []
+        for control in controls:
+            control.unobserve(self._move, "value")
+        for point in (*itertools.product(*values), before):
+            for control, value in zip(controls, point, strict=True):
+                control.value = value
+            self.draw()
+            seen.append(look())
+        for control in controls:
+            control.observe(self._move, "value")
+        made = []
+        for control, some, now in zip(controls, values, before, strict=True):
+            texts = [
+                " to ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else str(v)
+                for v in some
+            ]
+            kind = not isinstance(control, Dropdown | ToggleButtons | Checkbox)
+            words = dict(name=control.description, values=texts, now=some.index(now))
+            made.append(words | {"range": kind})
+        return made, seen[:-1]
 
     def twin(self) -> bytes | None:
         """Return a PNG in the authors' build (``TPAINN_STATIC`` set), else None."""
@@ -109,6 +158,15 @@ class Explorer:
         """Keep an error and show it in words."""
         words = html.escape(f"{type(error).__name__}: {error}")
         self.error, self._text.value = error, f"<b>Failed.</b> {words}"
+
+
+def _values(control: ValueWidget) -> list:
+    """List all values that a control offers."""
+    if isinstance(control, Checkbox):
+        return [False, True]
+    if hasattr(control, "options"):
+        return [*control.options]
+    return [*range(control.min, control.max + 1, control.step)]
 
 
 def _set(control: ValueWidget, value: Any) -> None:

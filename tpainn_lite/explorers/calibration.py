@@ -33,6 +33,7 @@ class Calibration(base.Explorer):
 
     row = True
     SETTINGS = ("terms", "prior", "cheap", "seed")
+    GRID = {"n": None, "terms": None, "cheap": None}
 
     @checked(cheap=named(text), atomic_energies=element_energies)
     @checked(cheap_atoms=optional(named(element_energies)))

@@ -31,6 +31,8 @@ class Movie(base.Explorer):
     is shown); `choice`: what the names are, for example "Temperature".
     """
 
+    GRID = {"run": None}
+
     @checked(runs=named(structures()), curves=optional(named(instance(tuple, list))))
     @checked(**dict.fromkeys(("quantity", "unit", "choice"), instance(str)))
     def __init__(
@@ -146,6 +148,8 @@ class Gallery(base.Explorer):
 
     `entries`: name -> (atoms, forces (N, 3), reference (N, 3) or None), in eV/Å.
     """
+
+    GRID = {"choice": None}
 
     @checked(entries=named(instance(tuple, list)))
     def __init__(

@@ -53,6 +53,7 @@ class LowData(base.Explorer):
 
     row = True
     POINT = ("arm", "n", "seed", "lr", "strategy")
+    GRID = dict.fromkeys(("quantity", "arm", "n"))
 
     @checked(grid=instance(dict), pool=check, test=check)
     @checked(teacher=instance(Potential), atomic_energies=element_energies)

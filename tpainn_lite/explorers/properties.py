@@ -115,10 +115,10 @@ class Properties(base.Explorer):
         self.models = SelectMultiple(description="Models", **some)
         self.quantity = Dropdown(options=QUANTITIES, description="Quantity", **wide)
         end = max(len(run) * _step(run) for run in [*nvt.values(), *npt.values()])
-        look = dict(step=1, readout_format=".0f", continuous_update=False, **wide)
-        self.window = FloatRangeSlider(
-            value=(0, end), min=0, max=end, description="Time window (ps)", **look
-        )
+        self.GRID = dict(quantity=None, window=[(0, round(end * p)) for p in PARTS])
+        look = dict(step=1, readout_format=".0f", continuous_update=False)
+        look |= dict(description="Time window (ps)", **wide)
+        self.window = FloatRangeSlider(value=(0, end), min=0, max=end, **look)
         nothing = dict.fromkeys(names, ([0], [0]))
         length = "length of the part used (ps)"  # the left panel's own title follows
         figure = figures.panels({"": nothing, " ": nothing}, "", length, "")

@@ -21,6 +21,8 @@ class Rotation(base.Explorer):
     molecule, its forces F(Qx), and Q F(x), drawn as thin grey arrows.
     """
 
+    GRID = {"axis": None, "angle": range(-180, 181, 30), "mirror": None}
+
     @checked(atoms=structure)
     def __init__(
         self, potential: Potential, atoms: Atoms, before: "Rotation | None" = None

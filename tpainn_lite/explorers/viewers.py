@@ -48,7 +48,13 @@ class Calls(RemoteCallThread):
 
 
 class View(nglview.NGLWidget):
-    """The widget of nglview, but its thread ends when it is closed."""
+    """The widget of nglview, but its thread ends when it is closed.
+
+    ``shown`` are the frames, and atoms in red; ``arrows`` the last arrows, if any.
+    """
+
+    shown: tuple[list[Atoms], np.ndarray]
+    arrows: "Arrows | None" = None
 
     def _initialize_threads(self) -> None:
         self.on_msg(self._handle_nglview_custom_msg)
@@ -158,6 +164,7 @@ def view(frames: Atoms | Sequence[Atoms], broken: Sequence = ()) -> View:
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
     widget.layout.width, widget.layout.height = "600px", "360px"
     change(widget, frames)
+    widget.shown = frames, np.ravel(broken)
     for pair in np.reshape(broken, (-1, 2)).tolist():
         look = dict(color=RED, radius=0.2)
         widget.add_representation("licorice", selection=pair, **look)
@@ -196,6 +203,7 @@ def change(
     so, and larger.
     """
     frames = _frames(frames)
+    widget.shown, widget.arrows = (frames, np.array(red)), None
     for component in reversed([*widget._ngl_component_ids]):
         widget.remove_component(component)
     trajectory = nglview.ASETrajectory(frames)
@@ -221,6 +229,7 @@ def _add_arrows(box: VBox, drawn: Arrows) -> None:
         for arrow in zip(drawn.start.tolist(), ends.tolist(), colours, strict=True)
     ]
     widget, text = box.children
+    widget.arrows = drawn
     widget._add_shape(shapes, name="forces")  # all arrows are one component
     colour = f"Colour: {drawn.label} from 0 (dark blue) to {top:.3g} (yellow)."
     text.value = f"{drawn.legend}. {colour}"
