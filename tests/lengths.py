@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "tpainn_lite"
 ROOMS = ("inference", "public", "explorers", "course", "reproduce")
-GOALS = {"core": 3200, "library": 15959, "tests": 8500}  # not reached yet
+GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5334,
@@ -60,7 +60,7 @@ def measure() -> tuple[dict[str, int], dict[str, str]]:
         "longest cell": cells(),
     }
     found = {"core files": len(core), "core": sum(core.values())} | rooms
-    found |= {"library": 15959sum(files.values())}
+    found |= {"library": sum(files.values())}
     found |= {"tests": sum(map(lines, (ROOT / "tests").rglob("*.py")))}
     found |= {"lesson code": sum(longest["longest cell"].values())}
     which = {name: max(of, key=of.get) for name, of in longest.items()}
