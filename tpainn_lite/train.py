@@ -150,20 +150,6 @@ def blocks(potential: Potential) -> dict[str, list[torch.nn.Parameter]]:
     }
 
 
-@guards.checked(before=POTENTIAL, after=POTENTIAL)
-def moved(before: Potential, after: Potential) -> dict[str, float]:
-    """Measure how far the weights of each block went, relative to their size before."""
-    if before.config != after.config:
-        raise guards.refusal("after", f"the size {before.config}", after.config)
-    found, last = {}, blocks(after)
-    for name, first in blocks(before).items():
-        size = sum(p.detach().square().sum().item() for p in first)
-        pairs = zip(first, last[name], strict=True)
-        gap = sum((p - q).detach().square().sum().item() for p, q in pairs)
-        found[name] = (gap / size) ** 0.5
-    return found
-
-
 class _Run:
     """Everything that must survive a kill: weights, optimiser, schedule, history."""
 

@@ -24,7 +24,7 @@ from ..data import labels
 from ..model import Potential
 from ..public.formats import water_split
 from ..ridge_head import HeadConfig
-from ..train import FitConfig, OnEpoch, evaluate, moved
+from ..train import FitConfig, OnEpoch, evaluate
 from ..units import KCAL_MOL
 from . import rivals
 from .cards import words
@@ -152,7 +152,6 @@ TEACHERS = {
 HOT, HOT_PS, HOT_N = 1000.0, 5.0, 10  # K, of a run after tuning on ten structures
 HOT_WAYS = ("scratch", "all weights", "replay", "instant head")
 STRETCHED = 1.6  # times its first length: a bond that long is broken
-NEW = ("zero-shot", "delta", "instant head")  # ways whose weights cannot be compared
 FILES = {name: [f"{name}.json"] for name in (*GRIDS, "ways")}
 FILES["headline"] = ["headline.png"]
 
@@ -254,7 +253,7 @@ def row(name: str, about: dict, spec: Spec) -> dict:
         config = {} if spec.how is None else {"config": asdict(spec.how)}
         return found | energy_parts(after, test) | config
     found |= asdict(evaluate(after, test))
-    return found | beside(about["way"], spec, before, after)
+    return found | beside(about["way"], spec, after)
 
 
 def energy_parts(potential, frames: Sequence[Atoms]) -> dict[str, float]:
@@ -289,13 +288,9 @@ def along(test: Sequence[Atoms], curve: list[tuple[int, float]]) -> OnEpoch:
     return on_epoch
 
 
-def beside(way: str, spec: Spec, before: Potential, after) -> dict:
-    """Tell how far weights moved, and of ethanol what is forgotten, and a hot run."""
+def beside(way: str, spec: Spec, after) -> dict:
+    """Tell of a potential of ethanol what is forgotten, and of some a hot run."""
     found = {}
-    if way not in NEW:
-        scratch = spec.arm == "scratch"
-        start = tune.untrained(before, seed=spec.seed) if scratch else before
-        found["moved"] = moved(start, after)
     if spec.data == "ethanol-dft" and way != "delta":  # its classical part is ethanol's
         others = datasets.load("molecules-dft")["test"][::4]
         found["others_force_mae"] = evaluate(after, others).force_mae
