@@ -143,6 +143,21 @@ def test_snapshot_draws_atoms_and_arrows():
     assert all((third != 255).mean() > 0.01 for third in thirds)
 
 
+def test_a_film_shows_which_bond_broke_and_when():
+    apart = WATER.copy()
+    apart.positions[2] *= 2.5
+    runs = {"whole": [WATER], "torn": [WATER, apart]}
+    gif = viewers.film(runs, dict.fromkeys(runs, [(0, 1), (0, 2)]))
+    red = []
+    for k in range(2):
+        picture = Image.open(io.BytesIO(gif))
+        picture.seek(k)
+        rgb = np.asarray(picture.convert("RGB"), int)
+        hit = (np.abs(rgb - [208, 0, 0]) < 12).all(axis=2)
+        red += [half.sum() for half in np.array_split(hit, 2, axis=1)]
+    assert max(red[:3]) < 20 < red[3] / 5
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -7,11 +7,12 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.build import minimize_rotation_and_translation
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from ase.utils import rotate
@@ -20,6 +21,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -268,6 +270,39 @@ def snapshot(
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight")  # titles whole
     return png.getvalue()
+
+
+def film(runs: Mapping[str, Sequence[Atoms]], broken: Mapping[str, Sequence]) -> bytes:
+    """Draw runs of a molecule side by side as a moving GIF, ten frames a second.
+
+    Each frame is turned onto the first. A bond of `broken`, pairs of atoms (K, 2) a
+    run, is broken and red while it is half as long again as at the start.
+    """
+    figure = Figure(figsize=(3.4 * len(runs), 3), dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(runs), squeeze=False)[0]
+    pictures, turn = [], _orientation(next(iter(runs.values()))[0])
+    for k in range(max(map(len, runs.values()))):
+        for panel, (name, frames) in zip(panels, runs.items(), strict=True):
+            first, atoms = frames[0].copy(), frames[min(k, len(frames) - 1)].copy()
+            first.positions -= first.positions.mean(axis=0)
+            minimize_rotation_and_translation(first, atoms)
+            panel.clear()
+            _draw_atoms(panel, atoms, turn)
+            pairs = np.reshape(broken[name], (-1, 2)).astype(int)
+            now, before = (a.get_all_distances()[*pairs.T] for a in (atoms, first))
+            long = now > 1.5 * before
+            for pair, red in zip(pairs, long, strict=True):  # grey ones behind all else
+                how = dict(color=RED, lw=3) if red else dict(color="gray", zorder=-9)
+                panel.plot(*(atoms.positions[pair] @ turn.T)[:, :2].T, **how)
+            about = f"{name}; broken bonds: {long.sum()}"
+            panel.set_title(about, color=RED if long.any() else "black", fontsize=10)
+            panel.set(xlim=(-4, 4), ylim=(-3, 3))  # Å
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        pictures.append(Image.open(drawn).convert("P", palette=Image.Palette.ADAPTIVE))
+    gif, how = io.BytesIO(), dict(format="GIF", duration=100, loop=0)
+    pictures[0].save(gif, save_all=True, append_images=pictures[1:], **how)
+    return gif.getvalue()
 
 
 def _orientation(atoms: Atoms) -> np.ndarray:

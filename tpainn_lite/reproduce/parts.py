@@ -96,8 +96,8 @@ def modules(families: Sequence[str] = FAMILIES) -> dict[str, ModuleType]:
 
 
 def place(file: str) -> Path:
-    """Name the folder where a file ships; the figure is the notebooks'."""
-    return Path("notebooks") if file.endswith(".png") else SHIPPED
+    """Name the folder where a file ships; pictures are the notebooks'."""
+    return Path("notebooks") if file.endswith((".png", ".gif")) else SHIPPED
 
 
 def path(family: str, module: ModuleType, name: str, part: str) -> Path:

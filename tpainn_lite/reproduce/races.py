@@ -6,7 +6,8 @@ potential that knows DFT learns CCSD(T) from energies alone. "molecules-dft" and
 "water-dft": the instant head, beside the gradient steps of the grids.
 
 A part is a row: one arm or way, one teacher and one seed at all sizes. "headline" is
-the README's figure of the shipped grid; it needs kaleido and a Chromium.
+the README's figure of the shipped grid, which needs kaleido and a Chromium, "film" its
+moving picture: lesson 00's networks of three labels run a molecule.
 """
 
 import time
@@ -18,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import datasets, dynamics, molecules, tune
+from .. import datasets, dynamics, guards, molecules, tune
 from ..analysis import bonds
-from ..data import labels
+from ..data import labels, split
 from ..model import Potential
 from ..public.formats import water_split
 from ..ridge_head import HeadConfig
@@ -153,7 +154,8 @@ HOT, HOT_PS, HOT_N = 1000.0, 5.0, 10  # K, of a run after tuning on ten structur
 HOT_WAYS = ("scratch", "all weights", "replay", "instant head")
 STRETCHED = 1.6  # times its first length: a bond that long is broken
 FILES = {name: [f"{name}.json"] for name in (*GRIDS, "ways")}
-FILES["headline"] = ["headline.png"]
+FILES |= {"headline": ["headline.png"], "film": ["film.gif"]}
+FILMED = "CNC(C)=O"
 
 
 def points(name: str) -> list[Point]:
@@ -324,6 +326,8 @@ def whole(name: str) -> Part:
     """Tell what decides a table beside its rows, and what the figure is drawn from."""
     if name == "headline":
         return Part(name, ("molecules-grid",))
+    if name == "film":
+        return Part(name, ("molecules-dft", MMFF94), FILMED)
     if name == "ways":
         used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
         return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
@@ -337,6 +341,9 @@ def write(
     name: str, results: Sequence[Path], folder: Path, share: float = 1
 ) -> dict | None:
     """Gather the rows, with what they were computed from, or draw the figure."""
+    if name == "film":
+        guards.write(folder / "film.gif", film(share))
+        return None
     if name == "headline":
         from ..explorers import figures
 
@@ -362,3 +369,25 @@ def write(
         **words("grids", stride=stride, twice=2 * stride),
         "rows": rows,
     }
+
+
+def film(share: float) -> bytes:
+    """Draw a picosecond with each of two networks that saw three labels."""
+    from ..explorers import viewers
+
+    sets = datasets.load("molecules-dft")
+    first = next(a for a in sets["test"] if a.info["smiles"] == FILMED)
+    i, j, _ = bonds(first)
+    runs, (three,) = {}, split(sets["pool"], 3, seed=1)
+    for arm in ("scratch", "tuned"):
+        config = tune.config_for(3, "molecules", arm)
+        config = replace(config, steps=round(share * config.steps))
+        one = arm, datasets.checkpoint(MMFF94), three, free_atoms("molecules-dft")
+        potential, _ = tune.train_arm(*one, config=config, seed=1)
+        how = dict(steps=2000, temperature=300, every=40, seed=1)
+        try:
+            runs[arm] = dynamics.simulate(first, potential.frozen(), **how)
+        except dynamics.BlowUp as stop:
+            runs[arm] = stop.frames
+    named = {f"{arm}, three labels": frames for arm, frames in runs.items()}
+    return viewers.film(named, dict.fromkeys(named, np.array([i, j]).T[i < j]))
