@@ -23,7 +23,7 @@ from PIL import Image
 
 from tpainn_lite import select
 from tpainn_lite.course import alive, build, lessons, site
-from tpainn_lite.explorers import base, viewers
+from tpainn_lite.explorers import base, gallery, viewers
 
 ROOT = Path(__file__).parents[2]
 TITLE = """# 03 · Squares & more
@@ -95,14 +95,24 @@ def test_the_states_of_an_explorer_are_what_it_draws():
     for k, patch in enumerate(page["states"]):
         wave.power.value, wave.sign.value = 1 + k // 2, ("up", "down")[k % 2]
         figure, words, ethanol = applied(page["parts"], patch)
-        curve, hidden = figure[drawn]["data"]
+        curve, _ = figure[drawn]["data"]
         np.testing.assert_allclose(curve["y"], wave.figure.data[0].y, rtol=1e-4)
         assert figure[drawn]["layout"]["title"]["text"] == wave.figure.layout.title.text
-        assert hidden["visible"] == "legendonly"
         assert words[text] == wave._text.value
         assert ethanol[structure].count("\n") == 2 + 9 - 1
     wave.power.value = 3  # it answers again
     assert wave.figure.data[0].y[2] == pytest.approx(-8 / 3)
+
+
+def test_what_fails_is_said_and_a_run_is_played(capsys, monkeypatch):
+    movie = gallery.Movie({"one": [molecule("H2O")] * 3})  # its only control: the frame
+    alive.run([movie.widget.model_id, movie.view.model_id, "closed"])
+    found = json.loads(capsys.readouterr().out)
+    assert [part["frames"] for part in found[movie.widget.model_id]["parts"]] == [3]
+    assert len(found) == 2
+    monkeypatch.setattr(movie.view, "shown", None)
+    alive.run([movie.view.model_id])
+    assert "TypeError" in json.loads(capsys.readouterr().out)[movie.view.model_id]
 
 
 def test_a_structure_has_its_cell_its_arrows_and_what_is_red():

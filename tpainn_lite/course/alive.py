@@ -28,9 +28,18 @@ DIGITS = 5
 
 
 def run(models: list[str]) -> None:
-    """Print as JSON what the widgets of these model ids show; leave out closed ones."""
-    found = {key: registry._instances.get(key) for key in models}
-    print(json.dumps({key: page(w) for key, w in found.items() if w is not None}))
+    """Print as JSON what the widgets of these model ids show, or why it is not known.
+
+    Closed widgets are left out.
+    """
+    found: dict[str, dict | str] = {}
+    for key in models:
+        try:
+            if widget := registry._instances.get(key):
+                found[key] = page(widget)
+        except Exception as error:  # the lesson is none the worse for it
+            found[key] = f"{type(error).__name__}: {error}"
+    print(json.dumps(found))
 
 
 def page(widget: Widget) -> dict:
@@ -97,7 +106,6 @@ def structure(view: viewers.View) -> dict:
             "red": sorted({int(k) for k in np.ravel(red)}),
             "edges": edges,
             "arrows": [*_arrows(view.arrows)] if view.arrows else [],
-            "words": view.arrows.legend if view.arrows else "",
         }
     )
 
@@ -111,11 +119,9 @@ def _arrows(drawn: viewers.Arrows) -> Iterator[tuple]:
 
 
 def _slim(figure: dict) -> dict:
-    """Drop a figure's ids; what is not drawn yet can be chosen in the legend."""
+    """Keep of a figure what a page draws, without the ids of its traces."""
     for trace in figure["data"]:
         trace.pop("uid", None)
-        if trace.get("visible") is False:
-            trace["visible"] = "legendonly"
     return {"data": figure["data"], "layout": figure["layout"]}
 
 

@@ -122,7 +122,7 @@ def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
         wall = time.monotonic() - start
         cost = {} if "DeadKernel" in run.error else _printed(client, MEASURE) or {}
         if not run.error:
-            run.error = _keep_alive(client)
+            _keep_alive(client)
         if file and file.is_file() and not run.error:
             found = _printed(client, CHECK.format(str(file.resolve())))
             run.claims = found or []
@@ -132,16 +132,16 @@ def execute(path: Path, env: dict[str, str], file: Path | None = None) -> Run:
     return run
 
 
-def _keep_alive(client: NotebookClient) -> str:
-    """Put beside each widget what a web page draws of it; what went wrong, in words."""
+def _keep_alive(client: NotebookClient) -> None:
+    """Put beside each widget what a web page draws of it, if that can be told."""
     outputs = [o for c in client.nb.cells for o in c.get("outputs", []) if "data" in o]
     shown = {o.data[WIDGET]["model_id"]: o for o in outputs if WIDGET in o.data}
     found = _printed(client, ALIVE.format([*shown])) if shown else {}
-    if found is None:
-        return "what explorers show could not be written for a web page"
-    for key, page in found.items():
-        shown[key].data[PAGE] = page
-    return ""
+    for key, page in (found or {}).items():
+        if isinstance(page, str):
+            print(f"A widget stays still on web pages. {page}")
+        elif page:
+            shown[key].data[PAGE] = page
 
 
 def _printed(client: NotebookClient, code: str):

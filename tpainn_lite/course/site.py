@@ -42,6 +42,7 @@ COLAB = REPOSITORY.replace("github.com", "colab.research.google.com/github")
 PAGES = Path(__file__).parent / "pages"
 LINK = re.compile(r"(\]\([\w-]+)\.(?:ipynb|md)([#)])")  # not one to another site
 RELATIVE = re.compile(r"\]\(([A-Z][\w.-]+)\)")
+EMPTY = re.compile(r"<thead>\s*<tr>(\s*<th></th>)+\s*</tr>\s*</thead>")
 BADGE = re.compile(r"\[!\[Open in Colab\].*\n")  # a page has a button instead
 RACE = {"tuned": "tuned", "scratch": "from scratch", "MMFF94": "force field, no labels"}
 PARTS = re.compile(r"^(#{1,4}) (.*)$", re.M)
@@ -70,11 +71,13 @@ def _name(text: str) -> str:
 
 def _html(markdown: str) -> str:
     markdown = LINK.sub(r"\1.html\2", BADGE.sub("", markdown))
-    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+    html = MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+    return EMPTY.sub("", html.replace("<pre>", '<pre tabindex="0">'))
 
 
 def _python(source: str) -> str:
-    return Highlight2HTML()(source, language="python")
+    html = Highlight2HTML()(source, language="python")
+    return html.replace("<pre>", '<pre tabindex="0">')
 
 
 def _shown(output: nbformat.NotebookNode) -> str:

@@ -57,6 +57,7 @@ class Explorer:
         str, Sequence | None
     ] = {}  # a web page's controls -> values, else all
     error: BaseException | None = None
+    _quiet = False  # while a grid is drawn
 
     def assemble(
         self, sentences: Mapping[Widget, str], *parts: Widget, before: Any = None
@@ -106,16 +107,13 @@ class Explorer:
         for some, now in zip(values, before, strict=True):
             some += [] if now in some else [now]
         seen = []
-        for control in controls:
-            control.unobserve(self._move, "value")
+        self._quiet = True
         for point in (*itertools.product(*values), before):
             for control, value in zip(controls, point, strict=True):
                 control.value = value
             self.draw()
             seen.append(look())
-        for control in controls:
-            control.observe(self._move, "value")
-        made = []
+        self._quiet, made = False, []
         for control, some, now in zip(controls, values, before, strict=True):
             texts = [
                 " to ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else str(v)
@@ -145,7 +143,8 @@ class Explorer:
         button.on_click(lambda _: self._try(act))
 
     def _move(self, _: Any) -> None:
-        self._try(self.draw)
+        if not self._quiet:
+            self._try(self.draw)
 
     def _try(self, act: Callable[[], Any]) -> None:
         self.error = None

@@ -167,7 +167,7 @@ class LowData(base.Explorer):
         self.on_click(self.train, self.start)
         return {
             self.quantity: "What the plot shows, on the test molecules.",
-            self.curves: f"Which curves are drawn: the first {MOST} of the choice.",
+            self.curves: f"Which curves are drawn: {MOST} of these, and the arm's.",
             self.arm: "What a training starts from, and how long it takes.",
             self.n: "How many quantum labels it learns from.",
             self.seed: "Draws these structures, and the first weights of scratch.",
@@ -209,7 +209,7 @@ class LowData(base.Explorer):
             *lines, one, several = self.figure.data
             for trace, (n, mean, low, high) in zip(lines, curves.values(), strict=True):
                 bars = dict(array=high - mean, arrayminus=mean - low)
-                there = trace.name in self.curves.value[:MOST]
+                there = trace.name in (*self.curves.value[:MOST], self.arm.value)
                 trace.update(x=n, y=mean, error_y=bars, visible=there)
             for trace, pairs in ((one, chosen), (several, stars)):
                 x, y = zip(*pairs, strict=True) if pairs else ((), ())

@@ -79,7 +79,9 @@ function fitted(figure, width) {
   delete layout.width;
   delete layout.title;
   layout.font = { ...layout.font, size };
-  layout.height = stacked ? each * axes.length + 30 : each;
+  const names = figure.data.filter(t => t.visible !== false && t.showlegend !== false).length;
+  const rows = Math.ceil(names / (phone ? 2 : 4)) - 1;  // of the legend, but the first
+  layout.height = (stacked ? each * axes.length + 30 : each) + 18 * Math.max(0, rows);
   layout.margin = { l: phone ? 52 : 70, r: 12, t: titles.length ? 36 : 16, b: 40 };
   layout.dragmode = phone ? false : layout.dragmode;
   const gap = (titles.length ? 26 : 8) / (layout.height - 120);
@@ -140,7 +142,6 @@ function structure(part, parent) {
   if (part.name) make("div", parent, {}, part.name);
   const box = make("div", parent, { class: "structure", tabindex: 0, role: "application",
     "aria-label": "A structure; the arrow keys turn it" });
-  const words = make("p", parent, { class: "note" });
   let viewer;
   const show = k => viewer?.setFrame(Math.min(Math.floor(k / part.every), part.frames - 1))
     .then(() => viewer.render());
@@ -166,16 +167,17 @@ function structure(part, parent) {
     for (const [a, b, color, radius] of part.arrows)
       viewer.addArrow({ start: at(a), end: at(b), color, radius });
     view ? viewer.setView(view) : viewer.zoomTo();
+    if (!view && !part.edges.length) viewer.zoom(1.3);
     viewer.render();
-    words.textContent = part.words;
   }
   return { draw, show };
 }
 
 /* A run: all its parts show the same frame. */
-function frames(part, parent, show) {
+function frames(part, above, show) {
   let frame = 0, timer;
-  const count = part.frames, row = controls(parent);
+  const count = part.frames, row = controls();
+  above.after(row);
   const values = [...Array(count).keys()].map(k => `${k * part.every + 1}`);
   const range = control({ name: "Frame", values, now: 0, range: true }, row,
     k => show((frame = k) * part.every));
@@ -224,7 +226,7 @@ function explorer(box) {
   const chosen = (given.controls ?? []).map(each => each.now);
   const index = () => given.controls.reduce((k, each, i) => k * each.values.length + chosen[i], 0);
   const state = () => given.states ? merged(given.parts, given.states[index()]) : given.parts;
-  const row = chosen.length && controls(box);
+  const row = given.states?.length > 1 && controls(box);
   const group = make("div", box, { class: "structures" });
   const kinds = { figure, xyz: structure, html: words };
   const drawn = state().map(part => {
@@ -235,8 +237,9 @@ function explorer(box) {
   const run = longest && frames(longest, group, k => drawn.forEach(each => each.show?.(k)));
   const redraw = () => Promise.all(state().map((part, k) => drawn[k].draw(part)))
     .then(() => run?.set(0));
-  for (const [i, each] of (given.controls ?? []).entries())
+  for (const [i, each] of (given.controls ?? []).entries()) if (each.values.length > 1)
     control(each, row, k => { chosen[i] = k; redraw(); });
+  if (row) make("p", row, { class: "note" }, "Computed in advance. With a kernel, on Binder, there is more to choose.");
   new IntersectionObserver((entries, observer) => {
     if (!entries.some(entry => entry.isIntersecting)) return;
     observer.disconnect();
