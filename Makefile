@@ -38,7 +38,8 @@ tutorial: setup
 	$(BIN)/python -m tpainn_lite.course.build tutorial
 
 lab: setup
-	$(ONE_THREAD) $(BIN)/jupyter lab notebooks
+	JUPYTER_CONFIG_PATH=binder $(ONE_THREAD) $(BIN)/jupyter lab notebooks \
+		--LabApp.default_url=/doc/tree/00_start_here.ipynb
 
 test: setup
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not slow"

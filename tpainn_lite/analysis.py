@@ -25,7 +25,7 @@ SAME_BOX = 1e-4  # of an edge: a box that changes more is not of constant volume
 AT_ONCE = 30_000  # components: ASE takes 600 B for the images of each
 LEAST = 16  # values: fewer say too little about their own spread
 O_H = covalent_radii[8] + covalent_radii[1]  # Å: 0.97
-LONG = 1.5  # times O_H: a hydrogen so far away may be nearer to another oxygen
+BROKEN = 1.5  # Å: an O-H bond that long is none; another oxygen may be nearer
 LONGEST = 3.0  # times O_H: no scan of a bond goes so far
 FAR = 1e6  # Å: no structure is as wide
 BINS = 100  # along a cell, to list neighbours
@@ -376,7 +376,7 @@ def check_water(atoms: Atoms) -> None:
     A bond may be stretched while no other oxygen is nearer, up to `LONGEST`.
     """
     distances = np.linalg.norm(bond_vectors(atoms), axis=1)
-    for k in np.flatnonzero(distances > LONG * O_H):
+    for k in np.flatnonzero(distances > BROKEN):
         r, h = distances[k], 3 * (k // 2) + 1 + k % 2
         to = displacements(atoms, h, slice(None, None, 3))  # all oxygens
         nearest = np.linalg.norm(to, axis=1).min()

@@ -12,7 +12,10 @@ from tpainn_lite.course import lessons, upload
 ROOT = Path(__file__).parents[2]
 
 
-def test_an_upload_comes_before_a_path_and_a_path_before_the_example(tmp_path):
+def test_an_upload_comes_before_a_path_and_a_path_before_the_example(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(upload.Upload, "KEPT", {})
     bring = upload.Upload("A file")
     assert bring.path() == bring.example
     sent = ase.io.read(bring.example, ":")
@@ -23,6 +26,12 @@ def test_an_upload_comes_before_a_path_and_a_path_before_the_example(tmp_path):
     path = bring.path("mine.xyz")
     assert path == bring.folder / "ethanol.extxyz" != bring.example
     assert path.read_bytes() == b"2"
+    again = upload.Upload("A file")  # its cell runs again
+    assert again.path() == path
+    assert path.name in again._said.value
+    assert again.path("mine.xyz").name == "mine.xyz"
+    other = upload.Upload("Another file")
+    assert other.path() == other.example
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "tpainn_lite/course/alts").iterdir()))

@@ -107,7 +107,7 @@ def test_low_data_trains_a_star_and_stops(tmp_path):
             says(box, "Star 1: tuned, n = 3", 300)
         assert len(browser.trace(plot, "trained here")["x"]) == 1
         assert "stopped early" not in box.inner_text()
-        box.get_by_label("Arm").select_option("scratch, 5x longer")
+        box.get_by_label("Train").select_option("scratch, 5x longer")
         press(box, "Train this point")
         says(box, "s left")  # it trains
         press(box, "Stop and keep")

@@ -5,10 +5,6 @@ import pytest
 
 from tpainn_lite.explorers import figures
 
-OKABE_ITO = {
-    *("#000000", "#E69F00", "#56B4E9", "#009E73"),
-    *("#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
-}
 N = np.array([3, 10, 30, 100])
 TUNED = np.array([493.0, 446.0, 377.0, 303.0])
 SCRATCH = np.array([1140.0, 885.0, 723.0, 529.0])
@@ -57,11 +53,15 @@ def test_title_axes_legend_and_looks(name):
     else:
         shapes = {(t.mode, t.marker.symbol, t.line.dash) for t in traces}
     assert len(colours) == len(shapes) == len(traces)
-    assert colours <= OKABE_ITO
+    assert colours <= {*figures.PALETTE}
 
 
 def test_an_arm_looks_the_same_in_every_figure():
-    assert set(figures.PALETTE) == OKABE_ITO
+    colours = {look[0] for look in (*figures.LOOKS, *figures.ARMS.values())}
+    for colour in colours:  # WCAG's contrast of a line on white
+        parts = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        linear = np.where(parts < 0.04, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) > 3, colour
     alone = figures.looks(["scratch"])["scratch"]
     assert alone == figures.looks(["mine", "tuned", "scratch"])["scratch"]
     every = figures.looks([*"abcd", *figures.ARMS])

@@ -54,9 +54,9 @@ def test_a_gallery_changes_the_molecule_and_keeps_the_view():
     ones, zeros = np.ones((3, 3)), np.zeros((3, 3))
     first, second = run(2)
     gallery = Gallery({"a": (first, ones, zeros), "b": (second, ones, zeros)})
-    box = gallery.widget.children[1]
+    box = gallery.widget.children[1].children[0]
     view = box.children[0]
     gallery.choice.value = "b"
-    assert gallery.widget.children[1].children[0] is view
+    assert gallery.widget.children[1].children[0].children[0] is view
     assert "1 Å of arrow" in box.children[1].value
     assert gallery.twin("a").startswith(b"\x89PNG")

@@ -43,8 +43,8 @@ ladder         ladder           FIT                           -
 ladder         ladder           ..tune.TUNED                  -
 spcfw-liquid   runs             SPC_FW lengths                -
 spcfw-liquid   runs             ..water.SPC_FW                -
-water-stability runs            BROKEN                        -
-water-runs     runs             BROKEN                        none
+water-stability runs            ..analysis.BROKEN             -
+water-runs     runs             ..analysis.BROKEN             none
 water-runs     runs             FRICTION                      -
 water-densities runs            BLOCK                         -
 ethanol-modes  molecule_labels  LARGEST                       -

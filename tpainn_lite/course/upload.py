@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import ase.io
@@ -19,24 +20,44 @@ from ..units import LABEL_UNITS
 
 
 class Upload:
-    """A button that uploads a file into a new `folder`; `widget` shows it."""
+    """A button that uploads a file into a new `folder`; `widget` shows it.
+
+    A cell that runs again keeps the file that was uploaded under the same label.
+    """
+
+    KEPT: dict[str, Path] = {}  # by label, as long as the kernel lives
 
     def __init__(self, label: str):
         """Make the button under a label."""
+        self._label = label
         self.folder = Path(tempfile.mkdtemp(prefix="tpainn-"))
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.example = self.folder / "example" / "ethanol.extxyz"  # no upload's path
         self.button = FileUpload(description="Upload", multiple=False)
-        self.widget = VBox([Label(label), self.button])
+        self.button.observe(self._keep, "value")
+        kept = (
+            f"Your file {self.KEPT[label].name} is here." if label in self.KEPT else ""
+        )
+        self._said = Label(f"Your file {kept.name} is here." if kept else "")
+        self.widget = VBox([Label(label), self.button, self._said])
 
     def path(self, named: str = "") -> Path:
-        """Return the uploaded file, else the one `named`, else the `example`."""
-        if self.button.value:
-            (sent,) = self.button.value
+        """Return the uploaded file, else the one `named`, else the `example`.
+
+        A file that was uploaded before the cell ran again comes after the one `named`.
+        """
+        kept = self.KEPT.get(self._label)
+        if named and not self.button.value:
+            return Path(named)
+        return kept or write_example(self.example)
+
+    def _keep(self, change: Any) -> None:
+        """Write the file that was sent, and say so."""
+        for sent in change.new:
             path = self.folder / Path(sent["name"]).name
             guards.write(path, bytes(sent["content"]))
-            return path
-        return Path(named) if named else write_example(self.example)
+            self.KEPT[self._label] = path
+            self._said.value = f"Your file {path.name} is here. Run the next cells."
 
 
 def write_example(path: Path) -> Path:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import anywidget
 import plotly.graph_objects as go
 from ipywidgets import (
     HTML,
@@ -18,7 +19,6 @@ from ipywidgets import (
     Button,
     Checkbox,
     Dropdown,
-    HBox,
     ToggleButtons,
     ValueWidget,
     VBox,
@@ -26,10 +26,13 @@ from ipywidgets import (
 )
 from traitlets import TraitError
 
+from . import figures
+
 T = TypeVar("T")
 PAUSE = 0.5  # s: least time between two updates of a figure while something runs
 SHARE = 0.03  # of the run's time that updates may take
 PATIENCE = 9.0  # s to wait for a thread that was asked to end
+ROW = dict(flex_flow="row wrap", overflow="visible")
 
 
 def table(rows: Mapping[str, str]) -> str:
@@ -42,6 +45,36 @@ def table(rows: Mapping[str, str]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
+class Aid(anywidget.AnyWidget):
+    """Invisible help beside what it stands with.
+
+    Handles of sliders get names for screen readers, and a frame where the focus is;
+    figures follow the width of the page, and are dark in a dark theme.
+    """
+
+    _esm = """
+    export default { render({ el }) {
+      const resized = new ResizeObserver(() =>
+        window.dispatchEvent(new Event("resize")));
+      const start = () => {
+        const box = el.closest(".widget-vbox") ?? document;
+        for (const slider of box.querySelectorAll(".widget-slider")) {
+          const name = slider.querySelector("label")?.textContent ?? "";
+          slider.querySelectorAll(".noUi-handle").forEach((handle, k, all) =>
+            handle.setAttribute("aria-label", name + ["", ", end"][Math.min(k, 1)]));
+        }
+        for (const plot of box.querySelectorAll(".js-plotly-plot"))
+          resized.observe(plot.parentElement);
+      };
+      const timer = setTimeout(start, 1000);  // when all beside it are drawn
+      return () => { clearTimeout(timer); resized.disconnect(); };
+    } };"""
+    _css = """
+    .noUi-handle:focus { outline: 3px solid #0072B2; outline-offset: 2px; }
+    [data-jp-theme-light="false"] :is(.js-plotly-plot, .jp-RenderedImage img)
+      { filter: invert(0.93) hue-rotate(180deg); }"""
+
+
 class Explorer:
     """A widget that answers a question when a control moves.
 
@@ -50,33 +83,34 @@ class Explorer:
     with; the widget shows it.
     """
 
-    figure: go.FigureWidget
+    figure: go.FigureWidget | None = None
     widget: VBox
-    row = False  # controls beside each other, their sentences as tooltips
     GRID: Mapping[
         str, Sequence | None
     ] = {}  # a web page's controls -> values, else all
     error: BaseException | None = None
     _quiet = False  # while a grid is drawn
+    _width = figures.TEMPLATE.layout.width  # px, of the twin
 
     def assemble(
         self, sentences: Mapping[Widget, str], *parts: Widget, before: Any = None
     ) -> None:
-        """Make ``widget`` of controls with sentences, a text and `parts`, and draw.
+        """Make ``widget``: controls, `parts` beside each other, and a text; and draw.
 
-        The controls begin with the values of `before`, an explorer of the same kind
+        `sentences` are the controls, each with what it does (its tooltip). They begin
+        with the values of `before`, an explorer of the same kind
         (``globals().get("name of the explorer")`` in a cell), where these fit; `before`
         is closed.
         """
         self._text = HTML()
-        rows = VBox([HBox([each, HTML(text)]) for each, text in sentences.items()])
-        if self.row:
-            rows = Box([*sentences], layout=dict(flex_flow="row wrap"))
-            for control, text in sentences.items():
-                control.tooltip = text
-                if hasattr(control.style, "description_width"):  # no button's
-                    control.style.description_width = "initial"
-        self.widget = VBox([rows, *parts[:1], self._text, *parts[1:]])
+        for control, text in sentences.items():
+            for part in getattr(control, "children", [control]):  # a box has no tooltip
+                part.tooltip = text
+                if hasattr(getattr(part, "style", None), "description_width"):
+                    part.style.description_width = "initial"
+        shown = [p if p is not self.figure else self.fluid() for p in parts]
+        rows = Box([*sentences], layout=ROW), Box(shown, layout=ROW)
+        self.widget = VBox([*rows, self._text, Aid()])
         self.widget.explorer = self
         if isinstance(before, type(self)):
             for name, control in [*vars(self).items()]:
@@ -88,6 +122,14 @@ class Explorer:
         for control in sentences:
             if isinstance(control, ValueWidget):
                 control.observe(self._move, "value")
+
+    def fluid(self) -> VBox:
+        """Let the figure be as wide as there is room; return what holds it."""
+        self._width = self.figure.layout.width or self._width
+        self.figure._config = self.figure._config | {"responsive": True}
+        height = self.figure.layout.height or figures.TEMPLATE.layout.height
+        self.figure.update_layout(width=None, height=height, autosize=True)
+        return VBox([self.figure], layout=dict(flex="1 1 500px", overflow="hidden"))
 
     def draw(self) -> None:
         """Bring figure and text to what the controls say."""
@@ -129,7 +171,7 @@ class Explorer:
         return self._picture() if os.environ.get("TPAINN_STATIC") else None
 
     def _picture(self) -> bytes:
-        return self.figure.to_image(format="png")
+        return self.figure.to_image(format="png", width=self._width)
 
     def close(self) -> None:
         """End what runs, and take the widgets off the page and out of the kernel."""

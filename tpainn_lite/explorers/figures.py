@@ -11,18 +11,18 @@ from plotly.subplots import make_subplots
 
 from ..guards import refusal
 
-LOOKS = (  # Okabe and Ito's colour, marker, dash, hatching
+LOOKS = (  # Okabe and Ito's colour (light ones darker), marker, dash, hatching
     ("#0072B2", "circle", "solid", "/"),  # blue
     ("#D55E00", "square", "dash", "\\"),  # vermillion
     ("#009E73", "diamond", "dot", "x"),  # bluish green
     ("#000000", "x", "dashdot", "."),  # black
     ("#CC79A7", "triangle-up", "longdash", "-"),  # reddish purple
-    ("#E69F00", "cross", "longdashdot", "|"),  # orange
-    ("#56B4E9", "star", "solid", "+"),  # sky blue
-    ("#F0E442", "pentagon", "dash", ""),  # yellow
+    ("#B87A00", "cross", "longdashdot", "|"),  # orange
+    ("#2391B5", "star", "solid", "+"),  # sky blue
+    ("#8A8000", "pentagon", "dash", ""),  # yellow
 )
 PALETTE = [look[0] for look in LOOKS]
-GREY = "#777777"
+GREY = "#767676"
 ARMS = {  # the same in every figure; a colour says what an arm starts from
     **dict(zip(("tuned", "scratch", "zero-shot", "composition"), LOOKS, strict=False)),
     "tuned, 5x longer": (PALETTE[0], "circle-open", "dot", "/"),
@@ -260,7 +260,7 @@ def waterfall(errors: Mapping[str, float], quantity: str, unit: str) -> go.Figur
         figure.add_bar(x=[name], base=[new], y=[old - new], text=factor, **how)
     figure.add_bar(x=["total"], base=[values[-1]], y=[values[0] - values[-1]])
     total = f"÷ {values[0] / values[-1]:.2g}"
-    grey = dict(marker_color="#767676", insidetextfont_color="black")
+    grey = dict(marker_color=GREY, insidetextfont_color="black")
     figure.data[-1].update(name="total", text=total, **grey)
     figure.update_layout(title=f"{names[0]}: {values[0]:.3g} {unit}")
     return figure.update_yaxes(LOG, title=f"{quantity} ({unit})")

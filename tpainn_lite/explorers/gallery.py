@@ -1,7 +1,6 @@
 """Structures to choose from: runs to play, and molecules with their forces."""
 
 import html
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,6 @@ from ipywidgets import (
     VBox,
     jslink,
 )
-from PIL import Image, ImageDraw
 
 from ..guards import checked, instance, named, optional, refusal, structures
 from . import base, figures, viewers
@@ -116,7 +114,7 @@ class Beside(base.Explorer):
             view.layout.width, view.layout.height = "380px", "320px"
         sentences = {HBox([self.play, self.frame]): "Plays them, or shows one frame."}
         pairs = (VBox([Label(name), view]) for name, view in self.views.items())
-        self.assemble(sentences, HBox([*pairs]), before=before)
+        self.assemble(sentences, *pairs, before=before)
 
     def draw(self) -> None:
         """Show the frame, and name the runs that ended before it."""
@@ -129,18 +127,9 @@ class Beside(base.Explorer):
 
     def twin(self) -> bytes:
         """Draw first, middle and last frames, a row for each run."""
-        rows = [
-            Image.open(io.BytesIO(viewers.snapshot(f, broken=self.broken[name])))
-            for name, f in self.runs.items()
-        ]
-        size = max(row.width for row in rows), sum(row.height for row in rows)
-        whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
-        for name, row in zip(self.runs, rows, strict=True):
-            whole.paste(row, (0, top))
-            ImageDraw.Draw(whole).text((8, top + 8), name, "black", font_size=22)
-            top += row.height
-        whole.save(file, "PNG")
-        return file.getvalue()
+        red, runs = self.broken, self.runs.items()
+        pngs = [viewers.snapshot(frames, broken=red[name]) for name, frames in runs]
+        return viewers.stacked(pngs, [*self.runs])
 
 
 class Gallery(base.Explorer):

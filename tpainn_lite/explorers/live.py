@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from ipywidgets import HTML, Button, HBox, IntProgress, VBox
+from ipywidgets import HTML, Box, Button, IntProgress, VBox
 
 from .. import guards
 from ..train import OnEpoch
@@ -60,7 +60,8 @@ class LiveTraining(base.Live):
         self._text = HTML("Starting.")
         figure = self._empty(validated).update_traces(x=[], y=[])
         self.figure = go.FigureWidget(figure.update_layout(height=340))
-        self.widget = VBox([HBox([self._bar, self._button, self._text]), self.figure])
+        row = Box([self._bar, self._button, self._text], layout=base.ROW)
+        self.widget = VBox([row, Box([self.fluid()]), base.Aid()])
         self._begun = time.monotonic()
         self.launch()
 
@@ -74,6 +75,8 @@ class LiveTraining(base.Live):
         """Ask the training to end after the current epoch and keep its best weights."""
         super().stop()
         self._button.disabled = True
+        if self.running:
+            self._text.value = "Stopping after this epoch."
 
     def result(self) -> Any:
         """Wait for the end; return what `start` returned, or raise what it raised.
@@ -136,7 +139,8 @@ class LiveTraining(base.Live):
             return
         step = self._bar.value = self.rows[-1]["step"]
         left = (time.monotonic() - self._begun) * (self.steps - step) / step
-        self._text.value = f"{step} of {self.steps}, about {left:.0f} s left."
+        if not self.stopped:
+            self._text.value = f"{step} of {self.steps}, about {left:.0f} s left."
         with self.figure.batch_update():
             self._draw()
 

@@ -41,8 +41,6 @@ class LiveMD(base.Live):
     whole, and red where a bond is broken (`viewers.Molecules`).
     """
 
-    row = True
-
     @checked(atoms=structure, longest=positive)
     def __init__(
         self,
@@ -66,7 +64,7 @@ class LiveMD(base.Live):
         controls = self._controls()
         figure = figures.panels(PANELS, "The run so far", "time (ps)", "", mode="lines")
         figure.update_xaxes(title="r (Å)", col=3)
-        self.figure = go.FigureWidget(figure.update_layout(width=980, height=340))
+        self.figure = go.FigureWidget(figure.update_layout(width=980, height=360))
         self.view, self._broken = viewers.view(self._atoms), np.empty((0, 2), int)
         self._reset()
         self.assemble(controls, self.figure, self.view, before=before)

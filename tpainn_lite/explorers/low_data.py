@@ -51,7 +51,6 @@ class LowData(base.Explorer):
     errors, potential and whether it was stopped.
     """
 
-    row = True
     POINT = ("arm", "n", "seed", "lr", "strategy")
     GRID = dict.fromkeys(("quantity", "arm", "n"))
 
@@ -152,13 +151,15 @@ class LowData(base.Explorer):
         first = [*dict.fromkeys(c for c in [*FIRST, *reversed(names)] if c in names)]
         how = dict(rows=MOST, description="Curves")
         self.curves = SelectMultiple(options=first, value=first[:MOST], **how)
-        self.arm = Dropdown(options=first, description="Arm")
+        self.arm = Dropdown(options=first, description="Train")
         sizes = sorted({row["n"] for row in self._grid["rows"]})
         self.n = Dropdown(options=sizes, description="Labels n")
         self.seed = IntSlider(0, 0, 9, description="Seed")
         own = {row["config"]["lr"] for row in self._rows.values() if row.get("config")}
         own |= {config["lr"] for config in self._grid["configs"].values()}
-        self.lr = Dropdown(options=sorted(own.union(RATES)), description="Rate")
+        self.lr = Dropdown(
+            options=sorted(own.union(RATES)), description="Learning rate"
+        )
         self._own_rate()
         for control in (self.arm, self.n):
             control.observe(self._own_rate, "value")

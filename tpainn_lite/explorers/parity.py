@@ -1,6 +1,5 @@
 """The parity explorer: predictions against labels, and the structure of a point."""
 
-import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -8,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import Button, Dropdown, HBox, IntSlider
-from PIL import Image
+from ipywidgets import Button, Dropdown, IntSlider
 
 from ..analysis import bonds, displacements
 from ..data import check, compositions
@@ -88,6 +86,15 @@ def compare(
     return {"force component": forces, "energy per atom": energies}
 
 
+def about(atoms: Atoms) -> str:
+    """Say what a frame is: its formula, and what its ``info`` knows."""
+    known = [atoms.get_chemical_formula()]
+    for key, (kind, text) in INFO.items():
+        if isinstance(value := atoms.info.get(key), kind):
+            known.append(text.format(value))
+    return ", ".join(known)
+
+
 def thinned(values: Values, most: int) -> np.ndarray:
     """Choose at most `most` points: the largest errors, and a draw of the others."""
     misses = [np.abs(y - values.reference) for y in values.predicted.values()]
@@ -136,7 +143,7 @@ class Parity(base.Explorer):
             name: predictions(frames, potential, f"potentials[{name!r}]")
             for name, potential in potentials.items()
         }
-        self._frames = frames
+        self._frames, self._about = frames, [*map(about, frames)]
         self._forces = {name: forces for name, (_, forces) in said.items()}
         self._values = compare(frames, said)
         sentences = self._make_controls([*said])
@@ -157,7 +164,8 @@ class Parity(base.Explorer):
         if now[0] != self._now[0]:
             fresh = self._panels()
             for trace, new in zip(self.figure.data, fresh.data, strict=True):
-                trace.update(x=new.x, y=new.y, name=new.name, customdata=new.customdata)
+                same = ("x", "y", "name", "customdata", "text", "hovertemplate")
+                trace.update({name: new[name] for name in same})
             self.figure.update_layout(fresh.layout)
         if now[1:] != self._now[1:]:
             viewers.change_forces(self._box, *self._drawn())
@@ -167,18 +175,14 @@ class Parity(base.Explorer):
     def _picture(self) -> bytes:
         """Put figure and structure one below the other."""
         pngs = super()._picture(), viewers.snapshot(*self._drawn())
-        above, below = (Image.open(io.BytesIO(png)).convert("RGB") for png in pngs)
-        size = max(above.width, below.width), above.height + below.height
-        whole, content = Image.new("RGB", size, "white"), io.BytesIO()
-        whole.paste(above)
-        whole.paste(below, (0, above.height))
-        whole.save(content, "PNG")
-        return content.getvalue()
+        return viewers.stacked(pngs)
 
     def _make_controls(self, names: Sequence[str]) -> dict:
         """Make them, and return the sentence of each."""
         self.quantity = Dropdown(options=[*self._values], description="Quantity")
-        self.potential = Dropdown(options=names, value=names[-1], description="Shown")
+        self.potential = Dropdown(
+            options=names, value=names[-1], description="Potential"
+        )
         last = len(self._frames) - 1
         self.frame = IntSlider(0, 0, last, description="Frame", continuous_update=False)
         self.worst = Button(description="Worst frame", icon="exclamation")
@@ -192,8 +196,8 @@ class Parity(base.Explorer):
             "for (fitted to the labels), and less the potential's mean error.",
             self.potential: "Whose forces are drawn, and whose errors are ranked.",
             self.frame: "The structure that is shown; a click on a point sets it, too.",
-            HBox([self.worst, self.next_worst]): "To the largest error of a whole "
-            "frame, and on to the next largest.",
+            self.worst: "To the largest error of a whole frame.",
+            self.next_worst: "On to the next largest error.",
         }
 
     def _worst_first(self) -> np.ndarray:
@@ -219,11 +223,17 @@ class Parity(base.Explorer):
         figure = figures.parity(
             values.reference[some], predicted, self.quantity.value, values.unit
         )
+        figure.update_xaxes(title=f"reference ({values.unit})")
         circle = dict(symbol="circle-open", size=11, color="black", line_width=2)
         style = dict(mode="markers", name="frame shown", marker=circle)
         for k, name in enumerate(predicted):
             label = f"{name}: MAE {1e3 * values.mae(name):.3g} m{values.unit}"
-            figure.data[k].update(customdata=values.frame[some], name=label)
+            hover = (
+                f"%{{text}}: %{{x:.2f}} → %{{y:.2f}} {values.unit}<extra>{name}</extra>"
+            )
+            text = [self._about[frame] for frame in values.frame[some]]
+            how = dict(customdata=values.frame[some], text=text, hovertemplate=hover)
+            figure.data[k].update(name=label, **how)
             figure.add_scatter(row=1, col=k + 1, showlegend=k == 0, **style)
         return figure
 
@@ -240,14 +250,9 @@ class Parity(base.Explorer):
         )
         rank = int(np.flatnonzero(self._worst_first() == k)[0]) + 1
         self.numbers = dict(frame=k, force_mae=forces, energy_error=energies, rank=rank)
-        atoms = self._frames[k]
-        about = [f"{k}", atoms.get_chemical_formula()]
-        for key, (kind, text) in INFO.items():
-            if isinstance(value := atoms.info.get(key), kind):
-                about.append(text.format(value))
         place = f"{rank} of {len(self._frames)} by {self.quantity.value}"
         rows = {
-            "Frame": ", ".join(about),
+            "Frame": f"{k}, {self._about[k]}",
             f"Force MAE, {name}": f"{forces:.0f} meV/Å (all: {all_forces:.0f})",
             "Energy error": f"{energies:.1f} meV/atom (all: {all_energies:.1f})",
             "Rank": f"{place}; 1 is the worst",

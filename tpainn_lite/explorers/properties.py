@@ -94,8 +94,6 @@ class Properties(base.Explorer):
     ``estimates`` holds, for each model shown, (lengths in ps, values, errors).
     """
 
-    row = True
-
     @checked(nvt=named(structures(2)), npt=named(structures(2)))
     @checked(known=optional(named(instance(dict))))
     def __init__(
@@ -110,19 +108,19 @@ class Properties(base.Explorer):
         if names != [*npt]:
             raise ValueError(f"npt: needs runs of {names}, as nvt has, got {[*npt]}")
         self._runs, self._known = {True: npt, False: nvt}, known or {}
-        wide = dict(layout={"width": "330px"})
         some = dict(options=names, value=names, rows=len(names))
         self.models = SelectMultiple(description="Models", **some)
-        self.quantity = Dropdown(options=QUANTITIES, description="Quantity", **wide)
+        self.quantity = Dropdown(options=QUANTITIES, description="Quantity")
         end = max(len(run) * _step(run) for run in [*nvt.values(), *npt.values()])
         self.GRID = dict(quantity=None, window=[(0, round(end * p)) for p in PARTS])
         look = dict(step=1, readout_format=".0f", continuous_update=False)
-        look |= dict(description="Time window (ps)", **wide)
+        look |= dict(description="Time window (ps)")
         self.window = FloatRangeSlider(value=(0, end), min=0, max=end, **look)
         nothing = dict.fromkeys(names, ([0], [0]))
         length = "length of the part used (ps)"  # the left panel's own title follows
         figure = figures.panels({"": nothing, " ": nothing}, "", length, "")
-        self.figure = go.FigureWidget(figure.update_layout(width=980, height=420))
+        sides = dict(xaxis_domain=[0, 0.42], xaxis2_domain=[0.58, 1], height=420)
+        self.figure = go.FigureWidget(figure.update_layout(width=980, **sides))
         for trace in self.figure.data[: len(names)]:
             trace.mode = "lines"
         self._points = [

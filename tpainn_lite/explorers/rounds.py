@@ -33,7 +33,7 @@ class Rounds(base.Explorer):
         self._data, self._unit, self._first = (X, y, test), unit, first
         self._forget()
         ways = [*select.ACQUISITIONS]
-        self.way = Dropdown(options=ways, value="committee", description="Way")
+        self.way = Dropdown(options=ways, value="committee", description="Chosen by")
         self.button = Button(description=f"Label {BATCH} more", icon="plus")
         self.again = Button(description="Start again", icon="refresh")
         self.on_click(self.button, self.step)

@@ -39,9 +39,13 @@ class SelectionMap(base.Explorer):
         self._X, self._cheap, self._frames = X, cheap, frames
         names = [*select.METHODS]
         self.method = Dropdown(options=names, value="ATBagging", description="Method")
-        self.n = IntSlider(10, 1, min(50, len(X)), description="n")
-        self.power = FloatSlider(2.0, min=0.0, max=6.0, step=0.5, description="Power")
-        self.length = FloatLogSlider(2.0, base=2, min=-2, max=4, description="Length")
+        self.n = IntSlider(10, 1, min(50, len(X)), description="Labels n")
+        self.power = FloatSlider(
+            2.0, min=0.0, max=6.0, step=0.5, description="Weight of information"
+        )
+        self.length = FloatLogSlider(
+            2.0, base=2, min=-2, max=4, description="Length scale"
+        )
         self.seed = IntSlider(0, 0, 9, description="Seed")
         sentences = {
             self.method: "Who chooses.",

@@ -21,7 +21,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.textpath import TextPath
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -94,7 +94,8 @@ class Molecules:
             self.start, self.number = atoms, np.arange(len(atoms))
             self._first = self.number
         self.bonds = np.array([i, j]).T[i < j]  # (B, 2)
-        self._longest = analysis.LONG * covalent_radii[atoms.numbers[self.bonds]].sum(1)
+        radii = covalent_radii[atoms.numbers[self.bonds]].sum(1)  # (B,) Å
+        self._longest = analysis.BROKEN / analysis.O_H * radii
 
     def inside(self, atoms: Atoms) -> Atoms:
         """Copy a frame, each molecule whole, and its first atom in the box.
@@ -110,9 +111,9 @@ class Molecules:
         return moved
 
     def broken(self, atoms: Atoms) -> np.ndarray:
-        """Return the bonds (K, 2) that are `analysis.LONG` times as long as radii say.
+        """Return the bonds (K, 2) that are too long: O-H from `analysis.BROKEN` on.
 
-        A molecule with one is broken.
+        The limit of others goes with their radii. A molecule with one is broken.
         """
         vectors = analysis.displacements(atoms, *self.bonds.T)
         return self.bonds[np.linalg.norm(vectors, axis=1) > self._longest]
@@ -164,7 +165,7 @@ def view(frames: Atoms | Sequence[Atoms], broken: Sequence = ()) -> View:
     """
     frames, widget = _frames(frames), View()
     widget.stage.set_parameters(clip_dist=1)  # Å: lets the camera near small molecules
-    widget.layout.width, widget.layout.height = "600px", "360px"
+    widget.layout.width, widget.layout.height = "420px", "360px"
     change(widget, frames)
     widget.shown = frames, np.ravel(broken)
     for pair in np.reshape(broken, (-1, 2)).tolist():
@@ -303,6 +304,19 @@ def film(runs: Mapping[str, Sequence[Atoms]], broken: Mapping[str, Sequence]) ->
     gif, how = io.BytesIO(), dict(format="GIF", duration=100, loop=0)
     pictures[0].save(gif, save_all=True, append_images=pictures[1:], **how)
     return gif.getvalue()
+
+
+def stacked(pngs: Sequence[bytes], words: Sequence[str] = ("", "")) -> bytes:
+    """Put PNGs one below the other, each with its words in a corner."""
+    rows = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    size = max(row.width for row in rows), sum(row.height for row in rows)
+    whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
+    for row, text in zip(rows, words, strict=True):
+        whole.paste(row, (0, top))
+        ImageDraw.Draw(whole).text((8, top + 8), text, "black", font_size=22)
+        top += row.height
+    whole.save(file, "PNG")
+    return file.getvalue()
 
 
 def _orientation(atoms: Atoms) -> np.ndarray:

@@ -25,7 +25,6 @@ from .water_labels import equilibrated
 
 MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
 EVERY = 50  # fs between two frames
-BROKEN = 1.5  # Å: an O-H bond that long is none
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
 DENSE, BLOCK = 20.0, 2.0  # ps: left out of a mean density; of one value of a series
@@ -98,7 +97,7 @@ def parts(name: str) -> dict[str, Part]:
         how = water.SPC_FW, water.CUTOFF, DENSITY, FRICTION
         return {"runs": Part(SPC_FW, (), how)}
     last = {
-        "water-stability": (BROKEN, SETTLE, FIT),
+        "water-stability": (analysis.BROKEN, SETTLE, FIT),
         "water-densities": (DENSE, BLOCK),
         "water-runs": datasets.STEPS,
     }
@@ -190,7 +189,7 @@ def dense(run: Run, frames: Sequence[Atoms]) -> dict:
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
     """Tell how far a run came and what its last frame is like."""
     row = asdict(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
-    whole = [longest_bond(a) < BROKEN for a in frames] + [False]
+    whole = [longest_bond(a) < analysis.BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
     if frames:
         row["density"] = float(analysis.densities(frames[-1:])[0])
@@ -262,7 +261,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
             guards.write(folder / file, content)
             sha256 = hashlib.sha256(content).hexdigest()
             rows.append(asdict(run) | {"file": file, "sha256": sha256})
-    how = dict(n=MOLECULES, every=EVERY, broken=BROKEN, settle=SETTLE, fit=FIT)
+    how = dict(n=MOLECULES, every=EVERY, broken=analysis.BROKEN, settle=SETTLE, fit=FIT)
     how |= dict(dense=DENSE, block=BLOCK)
     about = {"from": sources(whole(name).reads), **words("runs", **how)}
     return about | {"rows": rows}
