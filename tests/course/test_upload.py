@@ -7,7 +7,7 @@ import ase.io
 import nbformat
 import pytest
 
-from tpainn_lite.course import lessons, upload
+from tpainn_lite.course import lessons, reopened, upload
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +32,22 @@ def test_an_upload_comes_before_a_path_and_a_path_before_the_example(
     assert again.path("mine.xyz").name == "mine.xyz"
     other = upload.Upload("Another file")
     assert other.path() == other.example
+
+
+def test_a_saved_notebook_holds_what_stands_for_its_widgets():
+    words = ("Errors of each round", "VBox(children=())", "")
+    data = [{reopened.WIDGET: {"model_id": w}, "text/plain": w} for w in words]
+    data[0]["image/png"] = "iVBORw0KGgo="
+    cells = [{"outputs": [{"data": each}]} for each in data] + [{"source": ""}]
+    model = dict(type="notebook", content={"cells": cells, "metadata": {}})
+    reopened.keep(model, path="", contents_manager=None)
+    state = model["content"]["metadata"]["widgets"][reopened.STATE]["state"]
+    picture, button, theme = (state[w]["state"]["value"] for w in words)
+    assert "base64,iVBORw0KGgo=" in picture
+    assert words[0] in picture
+    assert button == reopened.RUN in picture
+    assert theme == ""
+    reopened.keep(dict(type="file", content="text"))
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "tpainn_lite/course/alts").iterdir()))

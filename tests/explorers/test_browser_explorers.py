@@ -4,6 +4,7 @@ Every notebook here has two explorers of a kind; what is done to the first must 
 the second as it was.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,15 @@ import nbformat
 import numpy as np
 import pytest
 
-from tpainn_lite.course import normalise
+from tpainn_lite.course import normalise, reopened
 
 browser = pytest.importorskip("browser", reason="needs playwright")
 pytestmark = pytest.mark.browser
 slow = pytest.mark.slow  # `make test` keeps one of these
+TOO_WIDE = """box => [...box.querySelectorAll('.jp-OutputArea *')].filter(
+    e => e.clientWidth && e.scrollWidth > e.clientWidth + 1
+        && /auto|scroll/.test(getComputedStyle(e).overflowX))
+    .map(e => e.className)"""
 STOPS_WITHIN = 3  # s: what the lessons promise of every Stop
 SETUP = """import numpy as np
 from tpainn_lite import datasets, explorers, water
@@ -76,6 +81,11 @@ def two(folder: Path, source: str, drawn: str = browser.PLOT) -> Iterator[tuple]
         one, other = page.locator(".jp-CodeCell", has=plots).all()
         # not inner_text(): JupyterLab does not render what is scrolled out of sight
         before = browser.figure_data(other), other.text_content()
+        for width in (800, 1200):  # px
+            page.set_viewport_size({"width": width, "height": 1000})
+            assert browser.until(page, lambda: one.evaluate(TOO_WIDE) == [], 5)
+        for handle in one.locator(browser.SLIDER).all():
+            assert handle.get_attribute("aria-label")
         yield one, other
         assert (browser.figure_data(other), other.text_content()) == before
         assert page.console == []
@@ -239,6 +249,13 @@ from tpainn_lite.explorers import viewers"""
         browser.run_all(page)
         saved = browser.shut_down(page)
         assert browser.not_blank(page.locator(browser.PLOT))
+        assert page.console == []
+    reopened.keep(dict(type="notebook", content=saved))  # as when Jupyter saves
+    path.write_text(json.dumps(saved), "utf-8")
+    with browser.lab(path) as page:
+        says(page, "Run this cell to use it")
+        assert browser.not_blank(page.locator(".jp-OutputArea img"))
+        assert not page.get_by_text("model not found").count()
         assert page.console == []
     (output,) = saved["cells"][-1]["outputs"]
     assert output["metadata"]["image/png"]["alt"] == "Ethanol, turned"

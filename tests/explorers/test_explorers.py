@@ -135,6 +135,7 @@ def test_stop_ends_soon_and_keeps_the_best_weights(small, ethanols):
         time.sleep(0.02)
     asked = time.monotonic()
     training._button.click()
+    assert training._text.value.startswith(("Stopping", "<b>Stopped"))  # at once
     potential, history = training.result()
     assert time.monotonic() - asked < 3
     assert training.stopped

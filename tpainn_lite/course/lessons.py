@@ -176,12 +176,14 @@ def bet(question: str, low: float, high: float, unit: str) -> Bet:
     Tab reaches the slider, the arrow keys move it. Without a reader the guess is the
     middle. Raises `ValueError` unless `high` is above `low`.
     """
+    from ..explorers.base import Aid  # it imports torch
+
     if not low < high:
         raise guards.refusal("high", f"a number above low={low:g}", high)
     made = Bet(question, low, high, unit)
     text = f"{question} (A slider from {low:g} to {high:g} {unit}.)"
     png = placard(text) if os.environ.get("TPAINN_STATIC") else None
-    show(VBox([HTML(question), made.slider]), text, png)
+    show(VBox([HTML(question), made.slider, Aid()]), text, png)
     return made
 
 
@@ -200,7 +202,9 @@ def _interactive(thing: Any) -> dict[str, Any]:
         version = {"version_major": 2, "version_minor": 0}
         return {WIDGET: version | {"model_id": thing.model_id}}
     if hasattr(thing, "to_plotly_json"):
-        return {PLOTLY: json.loads(thing.to_json())}
+        drawn = json.loads(thing.to_json())  # as wide as the page
+        drawn["layout"].pop("width", None)
+        return {PLOTLY: drawn | {"config": {"responsive": True}}}
     raise ValueError(
         f"thing: needs a plotly figure or a widget, got {type(thing).__name__}; for a "
         "matplotlib figure or a table use display()"

@@ -35,9 +35,7 @@ class Upload:
         self.example = self.folder / "example" / "ethanol.extxyz"  # no upload's path
         self.button = FileUpload(description="Upload", multiple=False)
         self.button.observe(self._keep, "value")
-        kept = (
-            f"Your file {self.KEPT[label].name} is here." if label in self.KEPT else ""
-        )
+        kept = self.KEPT.get(label)
         self._said = Label(f"Your file {kept.name} is here." if kept else "")
         self.widget = VBox([Label(label), self.button, self._said])
 

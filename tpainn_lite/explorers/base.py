@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import contextvars
+import copy
 import html
 import itertools
 import os
@@ -43,6 +44,17 @@ def table(rows: Mapping[str, str]) -> str:
     cells = ((html.escape(k), html.escape(v)) for k, v in rows.items())
     lines = (f"<tr><th align=left>{k}</th><td>{v}</td></tr>" for k, v in cells)
     return f"<table>{''.join(lines)}</table>"
+
+
+class Figure(go.FigureWidget):
+    """A figure that a page loaded again finds as it is, not as it began."""
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict:
+        """Tell what a page needs; plotly's own data stay those of the beginning."""
+        if key is None and hasattr(self, "_layout_obj"):
+            now = dict(_widget_data=self._data, _widget_layout=self._layout)
+            self._trait_values |= copy.deepcopy(now)  # without a message to the page
+        return super().get_state(key, drop_defaults)
 
 
 class Aid(anywidget.AnyWidget):

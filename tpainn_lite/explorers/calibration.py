@@ -74,7 +74,7 @@ class Calibration(base.Explorer):
         self._found: dict[tuple, tuple] = {}
         self._last: tuple | None = None
         self._lines = {"before": (), "now": ()}
-        self.figure = go.FigureWidget(self._drawn(curves or {}))
+        self.figure = base.Figure(self._drawn(curves or {}))
         self.assemble(self._make_controls(), self.figure, before=before)
 
     def _make_controls(self) -> dict:

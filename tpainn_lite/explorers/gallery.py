@@ -4,7 +4,6 @@ import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import (
     Dropdown,
@@ -59,7 +58,7 @@ class Movie(base.Explorer):
             figure = figures.lines(run, *titles, f"{quantity} ({unit})")
             star = dict(symbol="star", size=16, color=figures.PALETTE[1])
             figure.add_scatter(mode="markers", marker=star, name="this frame")
-            self.figure = go.FigureWidget(figure)
+            self.figure = base.Figure(figure)
             parts.append(self.figure)
         sentences = {self.run: "Which run is shown."} if len(runs) > 1 else {}
         sentences[HBox([self.play, self.frame])] = "Plays it, or shows one frame."

@@ -59,7 +59,7 @@ class LiveTraining(base.Live):
         self._button.on_click(lambda _: self.stop())
         self._text = HTML("Starting.")
         figure = self._empty(validated).update_traces(x=[], y=[])
-        self.figure = go.FigureWidget(figure.update_layout(height=340))
+        self.figure = base.Figure(figure.update_layout(height=340))
         row = Box([self._bar, self._button, self._text], layout=base.ROW)
         self.widget = VBox([row, Box([self.fluid()]), base.Aid()])
         self._begun = time.monotonic()

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import openmm
-import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import Button, Dropdown, IntSlider
 
@@ -64,7 +63,7 @@ class LiveMD(base.Live):
         controls = self._controls()
         figure = figures.panels(PANELS, "The run so far", "time (ps)", "", mode="lines")
         figure.update_xaxes(title="r (Å)", col=3)
-        self.figure = go.FigureWidget(figure.update_layout(width=980, height=360))
+        self.figure = base.Figure(figure.update_layout(width=980, height=360))
         self.view, self._broken = viewers.view(self._atoms), np.empty((0, 2), int)
         self._reset()
         self.assemble(controls, self.figure, self.view, before=before)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import Button, Dropdown, IntSlider, SelectMultiple, VBox
 
@@ -85,7 +84,7 @@ class LowData(base.Explorer):
         self._lock = threading.RLock()  # a training and a control may draw at once
         sentences = self._make_controls()
         curves = datasets.learning_curves(grid, "force_mae")
-        self.figure = go.FigureWidget(figures.learning_curve(curves, "", ""))
+        self.figure = base.Figure(figures.learning_curve(curves, "", ""))
         for name, symbol in (("chosen point", "circle-open"), ("trained here", "star")):
             marker = dict(symbol=symbol, size=18, color="black", line_width=2)
             text = dict(mode="markers+text", textposition="top center")

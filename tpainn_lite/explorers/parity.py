@@ -147,7 +147,7 @@ class Parity(base.Explorer):
         self._forces = {name: forces for name, (_, forces) in said.items()}
         self._values = compare(frames, said)
         sentences = self._make_controls([*said])
-        self.figure = go.FigureWidget(self._panels())
+        self.figure = base.Figure(self._panels())
         self._box = viewers.view_forces(*self._drawn())
         self._now = self.quantity.value, self.potential.value, self.frame.value
         for k, trace in enumerate(self.figure.data):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from ase import Atoms
 from ipywidgets import Dropdown, FloatRangeSlider, SelectMultiple
 
@@ -120,7 +119,7 @@ class Properties(base.Explorer):
         length = "length of the part used (ps)"  # the left panel's own title follows
         figure = figures.panels({"": nothing, " ": nothing}, "", length, "")
         sides = dict(xaxis_domain=[0, 0.42], xaxis2_domain=[0.58, 1], height=420)
-        self.figure = go.FigureWidget(figure.update_layout(width=980, **sides))
+        self.figure = base.Figure(figure.update_layout(width=980, **sides))
         for trace in self.figure.data[: len(names)]:
             trace.mode = "lines"
         self._points = [

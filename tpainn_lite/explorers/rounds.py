@@ -1,7 +1,6 @@
 """The active-learning explorer: a round of labelling a click."""
 
 import numpy as np
-import plotly.graph_objects as go
 from ipywidgets import Button, Dropdown
 
 from .. import select
@@ -40,7 +39,7 @@ class Rounds(base.Explorer):
         self.on_click(self.again, self.restart)
         labels = "number of labels", f"test MAE ({unit})"
         nothing = dict.fromkeys(ways, ([0], [0]))
-        self.figure = go.FigureWidget(
+        self.figure = base.Figure(
             figures.lines(nothing, "Error after each round", *labels)
         )
         sentences = {
@@ -55,7 +54,7 @@ class Rounds(base.Explorer):
         way = self.way.value
         known, errors = self.known[way], self.errors[way]
         if left := len(self._data[0]) - len(known):
-            self.button.disabled = True
+            self.button.disabled, self._text.value = True, "Training the forests."
             how = dict(rounds=1, batch=min(BATCH, left), seed=len(errors) - 1)
             try:
                 found, self.known[way] = select.learn(*self._data, known, way, **how)

@@ -57,7 +57,7 @@ class SelectionMap(base.Explorer):
         for control in sentences:
             control.continuous_update = False
         self.chosen = np.array([], int)
-        self.figure, self._slot = go.FigureWidget(_map(X, cheap, unit)), VBox([HTML()])
+        self.figure, self._slot = base.Figure(_map(X, cheap, unit)), VBox([HTML()])
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self.assemble(sentences, self.figure, self._slot, before=before)
@@ -75,7 +75,7 @@ class SelectionMap(base.Explorer):
     def draw(self) -> None:
         """Choose, and say how near the chosen are to each other and all are to them."""
         how = dict(power=self.power.value, length_scale=self.length.value)
-        n, seed = self.n.value, self.seed.value
+        n, seed, self._text.value = self.n.value, self.seed.value, "Choosing."
         try:
             table = self._X, self._cheap, n
             chosen = select.choose(self.method.value, *table, seed=seed, **how)
