@@ -94,7 +94,7 @@ def test_the_states_of_an_explorer_are_what_it_draws():
     assert page["states"][2] == []  # that of now
     for k, patch in enumerate(page["states"]):
         wave.power.value, wave.sign.value = 1 + k // 2, ("up", "down")[k % 2]
-        figure, words, ethanol = applied(page["parts"], patch)
+        figure, ethanol, words = applied(page["parts"], patch)
         curve, _ = figure[drawn]["data"]
         np.testing.assert_allclose(curve["y"], wave.figure.data[0].y, rtol=1e-4)
         assert figure[drawn]["layout"]["title"]["text"] == wave.figure.layout.title.text
