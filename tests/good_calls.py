@@ -151,6 +151,7 @@ def _tables() -> dict[str, dict]:
     any_room |= dict(grid=dict(configs=configs, rows=rows), row=rows[0], budget=12)
     any_room |= dict(quantity="force_mae", scores=y, method="DPP", temperature=300.0)
     any_room |= dict(ours=y[:5], theirs=y[5:10], bag=select.forest(X, y, 0, 8))
+    any_room |= dict(probes=9, learner=select.forest, comparisons=2, raw=False)
     any_room |= dict(P=B, inside=np.arange(144).reshape(6, 24) % 5 < 2)
     any_room |= dict(smiles="CCO", max_heavy=2, keep=2, element=8, cutoff=2.9)
     any_room |= dict(density=0.9, n_molecules=4, reference_energies=dict(REFERENCES))

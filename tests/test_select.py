@@ -1,12 +1,15 @@
 """Selection: scores against closed forms, sets that cover, committees that learn."""
 
+import os
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
 from tpainn_lite import select
+from tpainn_lite.course import selection_data
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,36 @@ def test_released_formula_by_hand():
     inside = np.array([[True, True, False, False, False]])
     found = select._divergences(np.hstack([P, P + 7.0]), inside, "released")
     assert found[0] == pytest.approx((3 + 9 - 2 + np.log(2)) / 2, abs=1e-6)
+
+
+# What src/ATBagging.py of MuhichLab/active_transfer_bagging (GitHub, 3469173) chooses
+# by its deterministic sampler, with tau=2 and q_power=2: run once, for comparison.
+MADE_UP = [55, 67, 0, 52, 12, 48, 16, 50, 14, 59, 73, 72]
+PM25 = [259, 807, 702, 770, 430, 23, 397, 938, 620, 300, 495, 506, 514, 316, 906]
+PM25 += [192, 366, 288, 621, 263, 759, 128, 695, 646, 394, 954, 756, 205, 4, 241]
+
+
+def test_released_scores_and_choices_are_the_released_codes():
+    X = np.random.default_rng(0).uniform(-2, 2, (80, 3))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] ** 2
+    how = dict(seed=7, variant="released", probes=20)
+    scores = select.informativeness(X, y, **how)
+    assert scores[:4] == pytest.approx(
+        [91.297627, 13.326554, 27.979341, 22.988686], abs=1e-5
+    )
+    how = dict(seed=7, quality=select.quality(scores), raw=True, deterministic=True)
+    assert select.diverse(X, 12, **how).tolist() == MADE_UP
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("TPAINN_MIRROR", "")) / "beijing-pm25").is_dir(),
+    reason="TPAINN_MIRROR has no beijing-pm25",
+)
+def test_released_variant_chooses_as_the_released_example():
+    table = selection_data.pm25()[:1000]
+    how = dict(seed=1234, variant="released", deterministic=True)
+    found = select.atbagging(table[:, 1:-1], table[:, -1], 30, **how)
+    assert found.tolist() == PM25
 
 
 def test_a_lone_point_informs_more_than_a_copy(table):
@@ -173,6 +206,15 @@ def test_quality_draws():
     assert sorted(select.greedy_dpp(B, 3).tolist()) == [2, 3, 4]
 
 
+@pytest.mark.parametrize("rows", [6, 9])  # fewer and more than features
+def test_both_ways_to_draw_are_one(rows):
+    B = np.random.default_rng(2).normal(size=(rows, 7))
+    wider = np.hstack([B, np.zeros((rows, 9))])
+    for seed in range(8):
+        same = [select.draw_dpp(x, 4, seed).tolist() for x in (B, wider)]
+        assert same[0] == same[1]
+
+
 @pytest.mark.parametrize(
     "pick", [lambda B, n: select.draw_dpp(B, n, 0), select.greedy_dpp]
 )
@@ -216,6 +258,8 @@ def test_paired_differences(rng):
     assert low < -1 < high
     assert mean == pytest.approx((low + high) / 2)
     assert high - low == pytest.approx(2 * 1.966 * np.sqrt(2 / 400), rel=0.1)
+    wide = select.paired(ours, theirs, comparisons=40)  # 3.25 errors for 0.05 / 40
+    assert wide[2] - wide[1] == pytest.approx((high - low) * 3.25 / 1.966, rel=0.01)
 
 
 X, Y = np.ones((9, 2)), np.ones(9)

@@ -1,13 +1,11 @@
 """Select which candidates to label first: ATBagging and its rivals.
 
-ATBagging (arXiv 2602.02415): a bagged regressor on *cheap* labels says how much each
-candidate informs; a determinantal point process then picks candidates that inform and
-differ. Only the abstract and the released code could be read.
+ATBagging (arXiv 2602.02415): bagged trees on *cheap* labels say how much a candidate
+informs; a determinantal point process picks candidates that inform and differ. We could
+read the abstract and the released code (src/ATBagging.py, commit 3469173).
 
-A determinantal point process (DPP) draws subsets that are good and unlike each other: a
-subset S has the probability det(L_S) / Z with L = B Bᵀ, where row i of B (N, R) is
-sqrt(quality_i) times features of candidate i. Memory is linear in N. Kulesza & Taskar,
-Found. Trends Mach. Learn. 5, 123 (2012), arXiv 1207.6083.
+A determinantal point process (DPP) draws a subset S with probability det(L_S) / Z, L =
+B Bᵀ. Row i of B is sqrt(quality_i) times its features (arXiv 1207.6083).
 """
 
 import warnings
@@ -40,6 +38,7 @@ def _table(value, name: str) -> np.ndarray:
 
 
 MANY, POWER = guards.whole(least=1, most=100_000), number(least=0, most=20)
+WHOLE = guards.whole(least=0)
 LENGTH = number(least=1e-6, most=1e6)  # a scale, in units of the features
 LABELS = guards.array(None, most=MOST)
 FIT = dict(X=_table, y=LABELS, seed=seed)
@@ -64,9 +63,12 @@ def forest(X: np.ndarray, y: np.ndarray, seed: int, n_estimators: int = 100):
     return bag.fit(X, y)
 
 
-@checked(**FIT, n_estimators=MANY, variant=one_of("corrected", "released"))
+VARIANT = one_of("corrected", "released")
+
+
+@checked(**FIT, n_estimators=MANY, variant=VARIANT, probes=MANY)
 def informativeness(
-    X: np.ndarray, y: np.ndarray, *, seed: int, n_estimators=100, variant="corrected"
+    X, y, *, seed: int, n_estimators=100, variant="corrected", probes=PROBES
 ) -> np.ndarray:
     """Score how far each candidate's presence moves the predictions, (N,) nats.
 
@@ -76,14 +78,20 @@ def informativeness(
     "corrected" (ours): in the leading `COMPONENTS` principal components of the trees'
     predictions, covariances shrunk by `SHRINKAGE` towards the sphere of all trees,
     since those of 37 trees at 300 probes have no inverse. "released": the authors'
-    code, with pseudo-inverses, and with the log-determinants' sign turned.
+    code. It draws the samples again, in one stream, but scikit-learn has drawn each
+    tree's from a seed of its own, so its groups are not the trees that saw i or not;
+    it has pseudo-inverses, and the log-determinants with each other's sign.
     """
-    bag = forest(X, y, seed, n_estimators)
-    probes = X[np.random.default_rng(seed).permutation(len(X))[:PROBES]]
-    P = np.array([tree.predict(probes) for tree in bag.estimators_])  # (T, probes)
+    bag, rng = forest(X, y, seed, n_estimators), np.random.default_rng(seed)
+    if variant == "released":
+        again, drawn = np.random.RandomState(seed), rng.choice(len(X), probes)
+        samples = [again.randint(0, len(X), len(X)) for _ in bag.estimators_]
+    else:
+        samples, drawn = bag.estimators_samples_, rng.permutation(len(X))[:probes]
+    P = np.array([tree.predict(X[drawn]) for tree in bag.estimators_])  # (T, probes)
     inside = np.zeros((len(X), n_estimators), bool)
-    for t, drawn in enumerate(bag.estimators_samples_):
-        inside[drawn, t] = True
+    for t, rows in enumerate(samples):
+        inside[rows, t] = True
     enough = np.minimum(inside.sum(1), (~inside).sum(1)) >= 2
     scores = np.zeros(len(X))
     scores[enough] = _divergences(P, inside[enough], variant)
@@ -91,10 +99,7 @@ def informativeness(
 
 
 def _divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
-    """Score (N,) predictions P (T, probes) of trees `inside` (N, T) against the rest.
-
-    For the variants see `informativeness`.
-    """
+    """Score (N,) predictions P (T, probes) of trees `inside` (N, T) against others."""
     corrected, eye = variant == "corrected", np.eye(P.shape[1])
     if corrected:
         P = P - P.mean(0)
@@ -122,7 +127,7 @@ def _divergences(P: np.ndarray, inside: np.ndarray, variant: str) -> np.ndarray:
 
 
 def _pseudo_logdet(S: np.ndarray) -> float:
-    values = np.linalg.eigvalsh(S)
+    values = np.abs(np.linalg.eigvalsh(S))
     logs = np.log(values[values > 0])
     return float(logs[logs > LOG_FLOOR].sum())
 
@@ -134,18 +139,15 @@ def standardised(X: np.ndarray) -> np.ndarray:
 
 
 @checked(X=_table, n_features=MANY, length_scale=LENGTH, seed=seed)
-def fourier_features(
-    X: np.ndarray, n_features: int, length_scale: float, seed: int
-) -> np.ndarray:
-    """Draw random Fourier features (N, R) of X (N, d).
+def fourier_features(X, n_features: int, length_scale: float, seed: int) -> np.ndarray:
+    """Draw random Fourier features (N, R) of X (N, d): Rahimi & Recht, NeurIPS 2007.
 
-    Their inner products tend to exp(-|x - x'|² / (2 length_scale²)): Rahimi & Recht,
-    NeurIPS 2007.
+    Their inner products tend to exp(-|x - x'|² / (2 length_scale²)).
     """
     rng = np.random.default_rng(seed)
-    W = rng.normal(0, 1 / length_scale, (X.shape[1], n_features))
+    W = rng.normal(0, 1 / length_scale, (n_features, X.shape[1]))
     b = rng.uniform(0, 2 * np.pi, n_features)
-    return np.sqrt(2 / n_features) * np.cos(X @ W + b)
+    return np.sqrt(2 / n_features) * np.cos(X @ W.T + b)
 
 
 @checked(features=_table, quality=guards.optional(LABELS))
@@ -164,10 +166,11 @@ def draw_dpp(B: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Draw (n,) indices, exactly, from the k-DPP with L = B Bᵀ and k = n.
 
     Eigenvectors are drawn by elementary symmetric polynomials, points one by one from
-    the projection on them; in the dual, so that nothing is (N, N).
+    the projection on them; in the dual if N > R, so that nothing is (N, N).
     """
     rng = np.random.default_rng(seed)
-    values, vectors = np.linalg.eigh(B.T @ B)  # (R,), (R, R)
+    dual = len(B) > B.shape[1]
+    values, vectors = np.linalg.eigh(B.T @ B if dual else B @ B.T)
     keep = values > RANK * max(values[-1], 0)
     _check_rank(n, int(keep.sum()), len(B))
     values, vectors = values[keep], vectors[:, keep]
@@ -177,7 +180,9 @@ def draw_dpp(B: np.ndarray, n: int, seed: int) -> np.ndarray:
         if k and np.log(rng.uniform()) < logs[m - 1] + E[k - 1, m - 1] - E[k, m]:
             chosen.append(m - 1)
             k -= 1
-    V = B @ (vectors[:, chosen] / np.sqrt(values[chosen]))  # (N, n), orthonormal
+    V = vectors[:, chosen]  # (N, n), orthonormal
+    if dual:
+        V = B @ (V / np.sqrt(values[chosen]))
     left, directions, points = (V**2).sum(1), np.empty((0, n)), []
     for _ in range(n):
         weights = np.clip(left, 0, None)
@@ -202,10 +207,7 @@ def _log_polynomials(logs: np.ndarray, n: int) -> np.ndarray:
 
 @checked(B=_table, n=count)
 def greedy_dpp(B: np.ndarray, n: int) -> np.ndarray:
-    """Choose at each of n steps the point that raises det(L_S) the most.
-
-    Chen, Zhang & Zhou, NeurIPS 2018, arXiv 1709.05135 (incremental Cholesky).
-    """
+    """Choose n times the point that raises det(L_S) the most (arXiv 1709.05135)."""
     gain = (B**2).sum(1)  # (N,)
     floor = RANK * gain.max(initial=0)
     rows, points = np.empty((0, len(B))), []
@@ -229,34 +231,39 @@ def _check_rank(n: int, rank: int, candidates: int) -> None:
         )
 
 
-@checked(**PICK, power=POWER, length_scale=LENGTH, deterministic=flag)
+@checked(**PICK, power=POWER, length_scale=LENGTH, deterministic=flag, variant=VARIANT)
 def atbagging(
-    X, y, n, *, seed, power=2.0, length_scale=2.0, n_estimators=100, deterministic=False
+    X, y, n, *, seed, power=2, length_scale=2, deterministic=False, variant="corrected"
 ) -> np.ndarray:
     """Choose n candidates of X (N, d): informative on the cheap y (N,), and diverse.
 
-    Quality is (KL - min KL)^power; the kernel is Gaussian with `length_scale` in units
-    of the standardised features. `deterministic` takes the greedy maximum instead of a
-    draw. Defaults are the released code's but for 1,000 features (2,000 there).
+    Defaults are the released code's. "released" takes its score and X as it is; it
+    chooses the same candidates if `deterministic`, else draws n of the same process.
     """
-    scores = informativeness(X, y, seed=seed, n_estimators=n_estimators)
+    good = quality(informativeness(X, y, seed=seed, variant=variant), power)
     how = dict(length_scale=length_scale, deterministic=deterministic)
-    quality = _relative((scores - scores.min()) ** power)
-    return diverse(X, n, seed=seed, quality=quality, **how)
+    return diverse(X, n, seed=seed, quality=good, raw=variant == "released", **how)
 
 
-def _relative(scores: np.ndarray) -> np.ndarray | None:
-    """Divide scores, none negative, by their largest; None where all are zero."""
-    return scores / scores.max() if scores.max() > 0 else None
+@checked(scores=LABELS, power=POWER)
+def quality(scores: np.ndarray, power: float = 2.0) -> np.ndarray | None:
+    """Return (scores - smallest)^power, at most 1; None if all scores are equal."""
+    good = (scores - scores.min()) ** power
+    return good / good.max() if good.max() > 0 else None
 
 
-@checked(**PICK, length_scale=LENGTH, deterministic=flag)
+@checked(**PICK, length_scale=LENGTH, deterministic=flag, raw=flag)
 def diverse(
-    X, n: int, *, seed: int, quality=None, length_scale=2.0, deterministic=False
+    X, n, *, seed, quality=None, length_scale=2.0, deterministic=False, raw=False
 ) -> np.ndarray:
-    """Choose candidates (n,) by a k-DPP; `quality` (N,), e.g. a committee's spread."""
-    features = fourier_features(standardised(X), FEATURES, length_scale, seed)
-    B = weighted(features, quality)
+    """Choose candidates (n,) by a k-DPP; `quality` (N,), e.g. a committee's spread.
+
+    The kernel is Gaussian with `length_scale` in units of the standardised features, of
+    the features if `raw`. `deterministic` takes the greedy maximum in place of a draw.
+    """
+    size = max(2 * FEATURES if raw else FEATURES, 2 * n)  # 2,000: the released code's
+    Z = fourier_features(X if raw else standardised(X), size, length_scale, seed)
+    B = weighted(Z, quality)
     return greedy_dpp(B, n) if deterministic else draw_dpp(B, n, seed)
 
 
@@ -296,7 +303,7 @@ def cluster_centres(X: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     with warnings.catch_warnings():  # of duplicates
         warnings.simplefilter("ignore", ConvergenceWarning)
         centres = KMeans(n, n_init=1, random_state=seed).fit(X).cluster_centers_
-    points: list[int] = []
+    points = []
     for centre in centres:
         distance = np.linalg.norm(X - centre, axis=1)
         distance[points] = np.inf  # with duplicates two centres may share a member
@@ -311,57 +318,49 @@ _WAYS: dict[str, Callable[..., np.ndarray]] = {
     "DPP": lambda X, y, n, power, **how: diverse(X, n, **how),
     "information": lambda X, y, n, seed, **_: top(informativeness(X, y, seed=seed), n),
     "ATBagging": atbagging,
-    "ATBagging, greedy": partial(atbagging, deterministic=True),
+    "ATBagging, released": partial(atbagging, variant="released"),
 }
 METHODS = tuple(_WAYS)
 
 
-@checked(
-    **PICK | {"power": POWER, "length_scale": LENGTH},
-    method=one_of(*METHODS),
-    y=guards.optional(LABELS),
-)
-def choose(
-    method: str, X, y, n: int, *, seed: int, power=2.0, length_scale=2.0
-) -> np.ndarray:
+@checked(**PICK, method=one_of(*METHODS), y=guards.optional(LABELS))
+@checked(power=POWER, length_scale=LENGTH)
+def choose(method, X, y, n, *, seed, power=2.0, length_scale=2.0) -> np.ndarray:
     """Choose candidates (n,) by one of `METHODS`; each uses what it needs."""
     return _WAYS[method](X, y, n, seed=seed, power=power, length_scale=length_scale)
 
 
 ACQUISITIONS = ("random", "committee", "DPP of the committee")
-WAY, BAG = one_of(*ACQUISITIONS), guards.instance(BaggingRegressor)
+WAY = one_of(*ACQUISITIONS)
+COMMITTEE = guards.made("fitted, with estimators_", lambda b: hasattr(b, "estimators_"))
 
 
-@checked(bag=BAG, X=_table)
-def spread(bag: BaggingRegressor, X: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of the trees' predictions, (N,), in y's unit."""
+@checked(bag=COMMITTEE, X=_table)
+def spread(bag, X: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of a committee's predictions, (N,), in y's unit."""
     return np.std([tree.predict(X) for tree in bag.estimators_], axis=0)
 
 
-@checked(**PICK, way=WAY, bag=BAG)
-def acquire(
-    way: str, bag: BaggingRegressor, X: np.ndarray, n: int, seed: int
-) -> np.ndarray:
+@checked(**PICK, way=WAY, bag=COMMITTEE)
+def acquire(way: str, bag, X: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Choose candidates (n,) of X to label next, by one of `ACQUISITIONS`."""
     if way == "random":
         return random(X, n, seed=seed)
     apart = spread(bag, X)
     if way == "committee":
         return top(apart, n)
-    return diverse(X, n, seed=seed, quality=_relative(apart))
-
-
-WHOLE = guards.whole(least=0)
+    return diverse(X, n, seed=seed, quality=apart if apart.any() else None)
 
 
 @checked(**FIT, first=guards.several(WHOLE), way=WAY, rounds=WHOLE, batch=count)
+@checked(learner=guards.function)
 def learn(
-    X, y, test, first, way: str, *, rounds: int, batch: int, seed: int
+    X, y, test, first, way: str, *, rounds: int, batch: int, seed: int, learner=forest
 ) -> tuple[list[float], np.ndarray]:
     """Label the candidates `first`, then `batch` more a round, by `way`.
 
-    Return the mean absolute error on `test` (X, y) at the start and after each round,
-    and the indices in the order of labelling.
+    ``learner(X, y, seed)`` fits a committee, as `forest` does. Return the MAE on `test`
+    (X, y) at the start and after each round, and the indices in the order labelled.
     """
     _check_labels(X, y)
     known, errors = [*first], []
@@ -373,7 +372,7 @@ def learn(
     test = _table(test[0], "test[0]"), LABELS(test[1], "test[1]")
     _check_labels(*test)
     for k in range(rounds + 1):
-        bag = forest(X[known], y[known], seed)
+        bag = learner(X[known], y[known], seed)
         errors.append(float(np.abs(bag.predict(test[0]) - test[1]).mean()))
         if k < rounds:
             rest = np.setdiff1d(np.arange(len(X)), known)
@@ -381,14 +380,14 @@ def learn(
     return errors, np.array(known)
 
 
-@checked(ours=LABELS, theirs=LABELS)
-def paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+@checked(ours=LABELS, theirs=LABELS, comparisons=MANY)
+def paired(ours, theirs, comparisons: int = 1) -> tuple[float, float, float]:
     """Return the mean of ours - theirs (repeats,), and its 95 % confidence interval.
 
-    By Student's t: where the interval does not hold zero, the two differ.
+    By Student's t. `comparisons`: Bonferroni's correction for so many intervals.
     """
     if len(ours) != len(theirs) or len(ours) < 2:
         raise ValueError("ours, theirs: need the same repeats, and two or more")
     gaps = ours - theirs
-    half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
+    half = stats.sem(gaps) * stats.t.ppf(1 - 0.025 / comparisons, len(gaps) - 1)
     return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)

@@ -28,7 +28,7 @@ def changed(value):
 # ..), perhaps a key in it, and a word in the names of the parts that depend on it.
 TABLE = """
 selection      selection        SIZES                         -
-selection      selection        SEEDS diabetes                -
+selection      selection        LEAST                         -
 selection      selection        ..course.selection_data.COMPONENTS -
 selection      selection        ..select.SHRINKAGE            -
 ways           races            HOT_PS                        ethanol-dft
