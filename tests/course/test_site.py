@@ -102,6 +102,12 @@ def test_the_states_of_an_explorer_are_what_it_draws():
         assert ethanol[structure].count("\n") == 2 + 9 - 1
     wave.power.value = 3  # it answers again
     assert wave.figure.data[0].y[2] == pytest.approx(-8 / 3)
+    looks = iter([[]])
+    with pytest.raises(StopIteration):  # at the second state
+        wave.grid(lambda: next(looks))
+    assert (wave.power.value, wave.sign.value) == (3, "down")
+    wave.power.value = 2
+    assert wave.figure.data[0].y[2] == pytest.approx(-4 / 3)
 
 
 def test_what_fails_is_said_and_a_run_is_played(capsys, monkeypatch):
@@ -113,12 +119,27 @@ def test_what_fails_is_said_and_a_run_is_played(capsys, monkeypatch):
     monkeypatch.setattr(movie.view, "shown", None)
     alive.run([movie.view.model_id])
     assert "TypeError" in json.loads(capsys.readouterr().out)[movie.view.model_id]
+    wave, odd = Wave(), Wave()
+    odd.figure.layout.meta = {"odd": {1, 2}}  # JSON has no sets
+    alive.run([odd.widget.model_id, wave.widget.model_id])
+    found = json.loads(capsys.readouterr().out)
+    assert "TypeError" in found[odd.widget.model_id]
+    assert len(found[wave.widget.model_id]["states"]) == 6
+
+    def draw():  # a text that is empty is no part
+        Wave.draw(wave)
+        wave._text.value *= wave.power.value > 1
+
+    monkeypatch.setattr(wave, "draw", draw)
+    alive.run([wave.widget.model_id])
+    assert "equally many parts" in capsys.readouterr().out
 
 
 def test_a_structure_has_its_cell_its_arrows_and_what_is_red():
     box = Atoms("OH2", [(0, 0, 0), (0.96, 0, 0), (0, 0.96, 0)], cell=[4, 5, 6], pbc=1)
     (part,) = alive.page(viewers.view([box] * 120, broken=[(0, 2)]))["parts"]
     assert part["frames"] == part["xyz"].count("O ") == 40  # every third
+    assert part["total"] == 120
     assert part["red"] == [0, 2]
     lengths = [np.linalg.norm(np.subtract(*edge)) for edge in part["edges"]]
     assert sorted(lengths) == [4] * 4 + [5] * 4 + [6] * 4
@@ -151,6 +172,7 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     html = site.page(lesson)
     assert lesson == before
     assert html.count('<div class="explorer"') == 2
+    assert html.count(site.RUN) == 1  # the explorer answers without a kernel
     assert 'aria-label="A parabola, x &lt; 4"' in html
     (image,) = re.findall("<img[^>]*>", html)
     assert 'alt="A blue field"' in image
@@ -198,8 +220,29 @@ def test_the_front_page_invites(written):
     page = (written / "04_cubes.html").read_text("utf-8")
     assert "<title>04 · Cubes · T-PaiNN Lite</title>" in page
     assert re.search(r'rel="prev" href="03_squares.html"', page)
+    assert "BSD-3-Clause" in (written / "3Dmol-min.js.LICENSE.txt").read_text("utf-8")
     sections = json.loads((written / "search.js").read_text()[18:-2])
     assert [s[2] for s in sections if "Hummer" in s[3]] == ["L2-SP (a pull)"]
+
+
+def test_what_is_not_committed_shifts_no_picture(lesson, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, built = tmp_path / "notebooks/03_squares.ipynb", tmp_path / "build/notebooks"
+    path.parent.mkdir()
+    built.mkdir(parents=True)
+    outputs = lesson.cells[3].outputs
+    nbformat.write(lesson, path)
+    del outputs[2].data["image/png"]
+    warning = new_output("stream", name="stderr", text="a warning")
+    outputs.insert(0, warning)
+    outputs.insert(3, new_output("display_data", {"text/html": "<b>4 of 9</b>"}))
+    outputs.insert(
+        4, new_output("display_data", {lessons.WIDGET: {}, "text/plain": ""})
+    )
+    nbformat.write(lesson, built / path.name)
+    shown = site.lesson(path)["notebook"].cells[3].outputs
+    pictures = ["image/png" in output.get("data", {}) for output in shown]
+    assert pictures == [False] * 5 + [True, False]
 
 
 class Links(HTMLParser):
@@ -225,14 +268,16 @@ def test_links_lead_somewhere(tmp_path, monkeypatch):
     here = tmp_path / "build/site"
     read = cache(lambda path: Links(path.read_text("utf-8")))
     missing = []
-    for path in here.glob("*.html"):
-        for link in read(path).leads:
-            if re.match(r"[a-z]+:", link):  # another site, or a picture
-                continue
-            file, _, name = unquote(link).partition("#")
-            target = (path.parent / file) if file else path
-            if not target.is_file() or (name and name not in read(target).names):
-                missing.append(f"{path.name}: {link}")
+    leads = [(p, link) for p in here.glob("*.html") for link in read(p).leads]
+    searched = json.loads((here / "search.js").read_text("utf-8")[18:-2])
+    leads += [(here / "search.js", section[0]) for section in searched]
+    for path, link in leads:
+        if re.match(r"[a-z]+:", link):  # another site, or a picture
+            continue
+        file, _, name = unquote(link).partition("#")
+        target = (path.parent / file) if file else path
+        if not target.is_file() or (name and name not in read(target).names):
+            missing.append(f"{path.name}: {link}")
     assert missing == []
     page = (here / "api/tpainn_lite/select.html").read_text("utf-8")
     assert select.diverse.__doc__.splitlines()[0].strip(".") in page

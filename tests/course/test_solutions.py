@@ -116,6 +116,7 @@ def test_the_instructor_edition(lesson, tmp_path, monkeypatch, capsys):
     assert slides.count("<section>") == slides.count("data:image/png") == len(LESSONS)
     assert "<p><strong>Ask first:</strong> Force MAE of the student tuned on" in slides
     assert 'src="http' not in slides
+    assert "<img" not in editions.slide(lesson)  # it has no figure
     folder = tmp_path / "build/instructor"
     assert (folder / "idea.svg").is_file()
     assert f"{len(LESSONS)} lessons" in capsys.readouterr().out

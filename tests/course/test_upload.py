@@ -32,6 +32,10 @@ def test_an_upload_comes_before_a_path_and_a_path_before_the_example(
     assert again.path("mine.xyz").name == "mine.xyz"
     other = upload.Upload("Another file")
     assert other.path() == other.example
+    monkeypatch.setattr(other, "folder", bring.example)  # a file
+    other.button.value = [sent | dict(last_modified=datetime.now(UTC))]
+    assert other._said.value.startswith("Failed: ethanol.extxyz was not kept.")
+    assert other.path() == other.example
 
 
 def test_a_saved_notebook_holds_what_stands_for_its_widgets():
@@ -47,6 +51,16 @@ def test_a_saved_notebook_holds_what_stands_for_its_widgets():
     assert words[0] in picture
     assert button == reopened.RUN in picture
     assert theme == ""
+    own = dict(model_name="IntSliderModel", state={"value": 3, "max": 9})
+    states = model["content"]["metadata"]["widgets"][reopened.STATE]["state"]
+    states["theirs"] = states[words[1]] = own
+    del cells[0]  # its widget is gone
+    reopened.keep(model)
+    merged = model["content"]["metadata"]["widgets"][reopened.STATE]["state"]
+    assert merged == {"theirs": own, words[1]: own, "": state[""]}
+    plain = dict(cells=[{"outputs": []}], metadata={"widgets": {"other": 1}})
+    reopened.keep(dict(type="notebook", content=plain))
+    assert plain["metadata"] == {"widgets": {"other": 1}}
     reopened.keep(dict(type="file", content="text"))
 
 

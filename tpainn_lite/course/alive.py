@@ -36,14 +36,20 @@ def run(models: list[str]) -> None:
     for key in models:
         try:
             if widget := registry._instances.get(key):
-                found[key] = page(widget)
+                made = page(widget)
+                json.dumps(made, allow_nan=False)  # raises here, for this widget alone
+                found[key] = made
         except Exception as error:  # the lesson is none the worse for it
             found[key] = f"{type(error).__name__}: {error}"
     print(json.dumps(found))
 
 
 def page(widget: Widget) -> dict:
-    """Collect the parts of a widget, and the states of its explorer."""
+    """Collect the parts of a widget, and the states of its explorer.
+
+    Raises:
+        ValueError: if one state has more parts than another (a text that is empty).
+    """
     explorer = getattr(widget, "explorer", None)
     shown = [*parts(widget)]
     made: dict[str, Any] = {"parts": shown} if shown else {}
@@ -53,6 +59,8 @@ def page(widget: Widget) -> dict:
     now = np.ravel_multi_index(
         [c["now"] for c in controls], [len(c["values"]) for c in controls]
     )
+    if len(counts := {len(state) for state in states}) > 1:
+        raise ValueError(f"states: need equally many parts, got {sorted(counts)}")
     made = {"parts": states[now], "controls": controls}
     return made | {"states": [[*changes(states[now], state)] for state in states]}
 
@@ -103,6 +111,7 @@ def structure(view: viewers.View) -> dict:
             "xyz": "\n".join(lines),
             "frames": len(frames[::every]),
             "every": every,
+            "total": len(frames),
             "red": sorted({int(k) for k in np.ravel(red)}),
             "edges": edges,
             "arrows": [*_arrows(view.arrows)] if view.arrows else [],

@@ -137,6 +137,8 @@ def _keep_alive(client: NotebookClient) -> None:
     outputs = [o for c in client.nb.cells for o in c.get("outputs", []) if "data" in o]
     shown = {o.data[WIDGET]["model_id"]: o for o in outputs if WIDGET in o.data}
     found = _printed(client, ALIVE.format([*shown])) if shown else {}
+    if found is None:
+        print("All widgets stay still on web pages: what they show could not be read.")
     for key, page in (found or {}).items():
         if isinstance(page, str):
             print(f"A widget stays still on web pages. {page}")

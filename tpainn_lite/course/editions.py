@@ -35,9 +35,10 @@ img {{ display: block; width: 100%; height: 68vh; object-fit: contain }}
 {}</body></html>
 """
 SLIDE = """<section><h1>{}</h1><p>{}</p>
-<img alt="{}" src="data:image/png;base64,{}">
+{}
 <p><strong>Ask first:</strong> {}</p></section>
 """
+PICTURE = '<img alt="{}" src="data:image/png;base64,{}">'
 
 
 def instructor(
@@ -92,8 +93,9 @@ def slide(notebook: nbformat.NotebookNode) -> str:
     """Write a lesson's slide: its question, its main figure, and what to ask first."""
     (question, data, ask), title = lead(notebook), notebook.cells[0].source
     words = title.splitlines()[0].removeprefix("# "), question
-    words += data["text/plain"], data["image/png"], ask
-    return SLIDE.format(*(escape(text) for text in words))
+    alt, png = escape(data.get("text/plain", "")), data.get("image/png", "")
+    picture = png and PICTURE.format(alt, escape(png))
+    return SLIDE.format(*map(escape, words), picture, escape(ask))
 
 
 def main() -> None:

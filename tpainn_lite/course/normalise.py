@@ -48,7 +48,7 @@ def normalised(
         if cell.cell_type != "code":
             continue
         cell.execution_count = count = count + 1
-        cell.outputs = [output for output in cell.outputs if _keep(output)]
+        cell.outputs = [output for output in cell.outputs if keep(output)]
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
@@ -57,7 +57,7 @@ def normalised(
     return new
 
 
-def _keep(output: nbformat.NotebookNode) -> bool:
+def keep(output: nbformat.NotebookNode) -> bool:
     """Cut an output down to what is committed; whether anything is left."""
     if output.output_type == "error":
         return True

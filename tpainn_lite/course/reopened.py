@@ -15,7 +15,8 @@ def keep(model: dict, **_: Any) -> None:
 
     Jupyter calls this with the `model` of a file (``pre_save_hook``). JupyterLab looks
     for a widget first in the kernel and then in the state that the notebook holds. Its
-    own state of a figure takes five megabytes; this one takes the static twin.
+    own state of a figure takes five megabytes; this one takes the static twin. States
+    that were saved otherwise stay as they are.
     """
     if model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
         return
@@ -28,8 +29,13 @@ def keep(model: dict, **_: Any) -> None:
                     model_name="HTMLModel", state={"value": _twin(data)}
                 )
                 state[data[WIDGET]["model_id"]] = one
-    whole = dict(version_major=2, version_minor=0, state=state)
-    model["content"].setdefault("metadata", {})["widgets"] = {STATE: whole}
+    if not state:
+        return
+    widgets = model["content"].setdefault("metadata", {}).setdefault("widgets", {})
+    whole = widgets.setdefault(STATE, dict(version_major=2, version_minor=0))
+    saved = whole.get("state", {}).items()  # without our own of widgets that are gone
+    kept = {k: one for k, one in saved if [*one.get("state", ())] != ["value"]}
+    whole["state"] = state | kept
 
 
 def _twin(data: dict) -> str:

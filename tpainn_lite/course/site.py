@@ -2,9 +2,9 @@
 
 Writes ``build/site``: a front page, the lessons as they were last built (``make
 tutorial``; else as committed), and the library's reference from its docstrings. What
-plotly drew is alive, explorers move and structures turn without a kernel (see `alive`),
-formulas are MathML, and nothing needs a network: a folder to open from disk, or to put
-on any server.
+plotly drew is alive, many explorers move and structures turn without a kernel (see
+`alive`), formulas are MathML, and nothing needs a network: a folder to open from disk,
+or to put on any server.
 
 Jinja renders the pages: nbconvert's own template brings 300 kB of JupyterLab's styles
 to each, and no fold, search or contents. 3Dmol.js turns structures: it has 0.5 MB, NGL
@@ -30,14 +30,17 @@ from pygments.formatters import HtmlFormatter
 
 from .. import datasets, guards
 from ..explorers import figures
-from . import build, editions, solutions
-from .lessons import PLOTLY
+from . import build, editions, normalise, solutions
+from .lessons import PLOTLY, WIDGET
 
 CORE = "units guards data datasets molecules water calibrate engine dynamics analysis"
 CORE += " graphs model train tune ridge_head select"
 ROOMS = ("inference", "public", "explorers", "course")
 REPOSITORY = "https://github.com/tpainn-lite/tpainn-lite"
-BINDER = "https://mybinder.org/v2/gh/tpainn-lite/tpainn-lite/stable?urlpath=lab/tree/"
+BRANCH = "stable"  # that pages.yml publishes
+BINDER = (
+    f"https://mybinder.org/v2/gh/tpainn-lite/tpainn-lite/{BRANCH}?urlpath=lab/tree/"
+)
 COLAB = REPOSITORY.replace("github.com", "colab.research.google.com/github")
 PAGES = Path(__file__).parent / "pages"
 LINK = re.compile(r"(\]\([\w-]+)\.(?:ipynb|md)([#)])")  # not one to another site
@@ -46,6 +49,8 @@ EMPTY = re.compile(r"<thead>\s*<tr>(\s*<th></th>)+\s*</tr>\s*</thead>")
 BADGE = re.compile(r"\[!\[Open in Colab\].*\n")  # a page has a button instead
 RACE = {"tuned": "tuned", "scratch": "from scratch", "MMFF94": "force field, no labels"}
 PARTS = re.compile(r"^(#{1,4}) (.*)$", re.M)
+FENCED = re.compile(r"^ *(```|~~~).*?^ *\1", re.M | re.S)  # a # in code is no heading
+RUN = '<p class="note">Run the lesson to use this.</p>'
 
 
 class _Renderer(IPythonRenderer):
@@ -89,19 +94,34 @@ def _shown(output: nbformat.NotebookNode) -> str:
     if output.output_type == "error":
         return f'<pre tabindex="0">{ansi2html(chr(10).join(output.traceback))}</pre>'
     data, alt = output.data, escape(output.data.get("text/plain", ""), quote=True)
-    given = data.get(build.PAGE)
+    given, picture, note = data.get(build.PAGE), "", ""
     if PLOTLY in data:
         given = {"parts": [{"figure": data[PLOTLY]}]}
-    if given:
-        text = json.dumps(given, separators=(",", ":")).replace("</", r"<\/")
-        script = f'<script type="application/json">{text}</script>'
-        return f'<div class="explorer" role="group" aria-label="{alt}">{script}</div>'
+    elif WIDGET in data and alt.strip():
+        note = RUN if _still(given) else ""
     if "image/png" in data:
         source = f"data:image/png;base64,{data['image/png'].strip()}"
-        return f'<img class="still" src="{source}" alt="{alt}" width="760">'
+        picture = f'<img class="still" src="{source}" alt="{alt}" width="760">'
+    if given:
+        text = json.dumps(given, separators=(",", ":")).replace("</", r"<\/")
+        shown = f'<script type="application/json">{text}</script>'
+        shown += picture and f"<noscript>{picture}</noscript>"
+        group = f'<div class="explorer" role="group" aria-label="{alt}">{shown}</div>'
+        return group + note
+    if picture:
+        return picture + note
     if "text/markdown" in data:
         return _html(data["text/markdown"])
-    return data.get("text/html") or alt.strip() and f'<pre tabindex="0">{alt}</pre>'
+    plain = alt.strip() and f'<pre tabindex="0">{alt}</pre>'
+    return (data.get("text/html") or plain) + note
+
+
+def _still(given: dict | None) -> bool:
+    """Return whether a widget needs a kernel to answer: no states, nothing to turn."""
+    if not given:
+        return True
+    kinds = {kind for part in given["parts"] for kind in part}
+    return "states" not in given and "html" in kinds and "xyz" not in kinds
 
 
 def _environment() -> jinja2.Environment:
@@ -144,7 +164,7 @@ def _merged(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 def _headings(notebook: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
     """Part a notebook's prose: level, heading and text of each section."""
     prose = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    _, *parts = PARTS.split("\n\n".join(prose))
+    _, *parts = PARTS.split(FENCED.sub("", "\n\n".join(prose)))
     return [*zip(parts[::3], parts[1::3], parts[2::3], strict=True)]
 
 
@@ -186,18 +206,23 @@ def lesson(path: Path) -> dict:
         notebook, _ = solutions.split(whole, solutions.page(path).name)
         pictures = {cell.id: cell.get("outputs", []) for cell in committed.cells}
         for cell in notebook.cells:  # what no page can move keeps its picture
-            olds = pictures.get(cell.id, [])
-            for output, old in zip(cell.get("outputs", []), olds, strict=False):
+            news, olds = (
+                copy.deepcopy(cell.get("outputs", [])),
+                pictures.get(cell.id, []),
+            )
+            kept = [k for k, output in enumerate(news) if normalise.keep(output)]
+            for k, old in zip(kept, olds, strict=False):
+                data = cell.outputs[k].get("data", {})
                 picture = old.get("data", {}).get("image/png")
-                if picture and "data" in output:
-                    output.data.setdefault("image/png", picture)
+                if picture and (WIDGET in data or PLOTLY in data):
+                    data.setdefault("image/png", picture)
     first = notebook.cells[0].source
     number, _, title = first.splitlines()[0].removeprefix("# ").partition(" · ")
     minutes = re.search(r"\*\*Reading\*\* \| (\d+)", first)
     seconds, lead = build.seconds(path, "binder"), editions.lead(committed)
     png = lead.picture and f"data:image/png;base64,{lead.picture['image/png'].strip()}"
     launch = dict(binder=f"{BINDER}notebooks/{path.name}")
-    launch["colab"] = f"{COLAB}/blob/main/notebooks/{path.name}"
+    launch["colab"] = f"{COLAB}/blob/{BRANCH}/notebooks/{path.name}"
     return dict(
         file=f"{path.stem}.html",
         number=number,
@@ -224,11 +249,8 @@ def _race() -> str:
     return json.dumps(dict(sizes=sizes, arms=arms))
 
 
-def main() -> None:
-    """Write the site."""
-    folder, site = Path("notebooks"), build.OUT / "site"
-    lessons = [lesson(path) for path in build.select(folder, [])]
-    build.copy_companions(folder, site)
+def _assets(site: Path) -> None:
+    """Write the style sheet and the scripts, with a licence."""
     light, dark = (HtmlFormatter(style=s) for s in ("default", "github-dark"))
     sheet = (PAGES / "style.css").read_text("utf-8")
     sheet += light.get_style_defs(".highlight")
@@ -237,6 +259,18 @@ def main() -> None:
     guards.write(site / "plotly.js", get_plotlyjs())
     for path in PAGES.glob("*.js"):
         guards.write(site / path.name, path.read_bytes())
+    terms = (PAGES / "3Dmol-LICENSE.txt").read_bytes()
+    guards.write(
+        site / "3Dmol-min.js.LICENSE.txt", terms
+    )  # as the script's header says
+
+
+def main() -> None:
+    """Write the site."""
+    folder, site = Path("notebooks"), build.OUT / "site"
+    lessons = [lesson(path) for path in build.select(folder, [])]
+    build.copy_companions(folder, site)
+    _assets(site)
     found = []
     for k, each in enumerate(lessons):
         near = dict(before=lessons[k - 1] if k else None)

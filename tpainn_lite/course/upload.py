@@ -50,10 +50,14 @@ class Upload:
         return kept or write_example(self.example)
 
     def _keep(self, change: Any) -> None:
-        """Write the file that was sent, and say so."""
+        """Write the file that was sent, and say so, or why that failed."""
         for sent in change.new:
             path = self.folder / Path(sent["name"]).name
-            guards.write(path, bytes(sent["content"]))
+            try:
+                guards.write(path, bytes(sent["content"]))
+            except (OSError, ValueError) as error:  # raised here, only the log has it
+                self._said.value = f"Failed: {path.name} was not kept. {error}"
+                return
             self.KEPT[self._label] = path
             self._said.value = f"Your file {path.name} is here. Run the next cells."
 

@@ -162,12 +162,18 @@ class Explorer:
             some += [] if now in some else [now]
         seen = []
         self._quiet = True
-        for point in (*itertools.product(*values), before):
-            for control, value in zip(controls, point, strict=True):
+        try:
+            for point in itertools.product(*values):
+                for control, value in zip(controls, point, strict=True):
+                    control.value = value
+                self.draw()
+                seen.append(look())
+        finally:  # what comes after finds the controls as they were
+            for control, value in zip(controls, before, strict=True):
                 control.value = value
+            self._quiet = False
             self.draw()
-            seen.append(look())
-        self._quiet, made = False, []
+        made = []
         for control, some, now in zip(controls, values, before, strict=True):
             texts = [
                 " to ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else str(v)
@@ -176,7 +182,7 @@ class Explorer:
             kind = not isinstance(control, Dropdown | ToggleButtons | Checkbox)
             words = dict(name=control.description, values=texts, now=some.index(now))
             made.append(words | {"range": kind})
-        return made, seen[:-1]
+        return made, seen
 
     def twin(self) -> bytes | None:
         """Return a PNG in the authors' build (``TPAINN_STATIC`` set), else None."""

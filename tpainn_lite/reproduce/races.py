@@ -388,6 +388,6 @@ def film(share: float) -> bytes:
         try:
             runs[arm] = dynamics.simulate(first, potential.frozen(), **how)
         except dynamics.BlowUp as stop:
-            runs[arm] = stop.frames
+            runs[arm] = stop.frames or [first]
     named = {f"{arm}, three labels": frames for arm, frames in runs.items()}
     return viewers.film(named, dict.fromkeys(named, np.array([i, j]).T[i < j]))

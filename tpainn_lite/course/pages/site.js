@@ -129,8 +129,9 @@ function figure(part, parent) {
   new ResizeObserver(([{ target }]) => {  // not while it is being photographed or hidden
     if (drawn && target.clientWidth > 100 && drawn !== target.clientWidth) draw();
   }).observe(plot);
-  const show = k => {  // a star on the curve of a run, at the frame that is shown
-    const [{ x, y }, ...others] = part.figure.data, at = Math.min(k, x.length - 1);
+  const show = (k, total) => {  // a star on the curve of a run, at the frame that is shown
+    const [{ x, y }, ...others] = part.figure.data;
+    const at = Math.min(k * Math.round(x.length / total), x.length - 1);  // as gallery.Movie
     const star = others.findIndex(trace => trace.name === "this frame") + 1;
     if (star && plot.data) Plotly.restyle(plot, { x: [[x[at]]], y: [[y[at]]] }, star);
   };
@@ -234,9 +235,13 @@ function explorer(box) {
     return maker(part, kind === "xyz" ? make("div", group) : box);
   });
   const longest = state().filter(part => part.frames > 1).sort((a, b) => b.frames - a.frames)[0];
-  const run = longest && frames(longest, group, k => drawn.forEach(each => each.show?.(k)));
-  const redraw = () => Promise.all(state().map((part, k) => drawn[k].draw(part)))
-    .then(() => run?.set(0));
+  const run = longest && frames(longest, group, k => drawn.forEach(each => each.show?.(k, total)));
+  let total = longest?.total;  // frames of the run before some were left out
+  const redraw = () => {
+    const now = state();
+    total = Math.max(...now.map(part => part.total ?? 0));
+    return Promise.all(now.map((part, k) => drawn[k].draw(part))).then(() => run?.set(0));
+  };
   for (const [i, each] of (given.controls ?? []).entries()) if (each.values.length > 1)
     control(each, row, k => { chosen[i] = k; redraw(); });
   if (row) make("p", row, { class: "note" }, "Computed in advance. With a kernel, on Binder, there is more to choose.");
