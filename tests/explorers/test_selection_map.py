@@ -10,6 +10,7 @@ from tpainn_lite.molecules import sample
 def test_the_map_follows_its_controls(line):
     X, y = line
     explorer = explorers.SelectionMap(X, y, "no unit")
+    assert set(select.METHODS) - {*explorer.method.options} == {"ATBagging, released"}
     before = explorer.chosen
     assert len(before) == len(explorer.figure.data[1].x) == 10
     explorer.n.value = 14
