@@ -48,8 +48,8 @@ class Grid:
     """A race on one data set.
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
-    first. Those of `later`, which may say {seed}, of the draw, and `closed` arms run at
-    the sizes `FEW`. `longer` has, by arm, the sizes at which it also runs five times
+    first. Those of `later`, which may say {seed}, of the draw, run at their own sizes,
+    `closed` arms at the sizes `FEW`. `longer` has, by arm, the sizes at which it also runs five times
     the budget; there up to `watch` other structures of the pool, as many as it has
     left, say which weights were best. Every `stride`-th of the test is seen along the
     way.
@@ -58,7 +58,7 @@ class Grid:
     data: str
     teachers: dict[str, str]
     sizes: tuple[int, ...]
-    later: dict[str, str] = field(default_factory=dict)
+    later: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     closed: tuple[str, ...] = ()
     longer: dict[str, tuple[int, ...]] = field(default_factory=dict)
     arms: tuple[str, ...] = tune.ARMS
@@ -96,7 +96,10 @@ GRIDS = {
     "water-dft-grid": Grid(
         data="water-dft",
         teachers=WATERS,
-        later={"calibrated": "water-dft-calibrated-{seed}"},
+        later={
+            "pretrained longer": ("water-qtip4pf-longer", FEW),
+            "calibrated": ("water-dft-calibrated-{seed}", (*FEW, 30, 80)),
+        },
         closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
@@ -106,6 +109,10 @@ GRIDS = {
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
         teachers=WATERS | {"revPBE-D3": "water-tuned-80"},
+        later={
+            "pretrained longer": ("water-qtip4pf-longer", FEW),
+            "calibrated": ("water-pbe0ts-calibrated-{seed}", (*FEW, 30, 80, 300)),
+        },
         closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80, 300),
         longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
@@ -171,9 +178,9 @@ def points(name: str) -> list[Point]:
                 grid.data, grid.teachers[named], base, n, seed, grid.how(arm, n)
             )
             found.append((f"{arm}, {named}" if named else arm, steps, spec))
-    for seed, n, (named, teacher) in product(SEEDS, FEW, grid.later.items()):
+    for seed, (named, (teacher, sizes)) in product(SEEDS, grid.later.items()):
         one = grid.data, teacher.format(seed=seed)
-        for arm in TAUGHT:
+        for n, arm in product(sizes, TAUGHT):
             spec = Spec(*one, arm, n, seed, grid.how(arm, n))
             found.append((f"{arm}, {named}", steps, spec))
     for seed, n, arm in product(SEEDS, FEW, grid.closed):
@@ -332,7 +339,7 @@ def whole(name: str) -> Part:
         used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
         return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
     grid = GRIDS[name]
-    later = [t.format(seed=seed) for t in grid.later.values() for seed in SEEDS]
+    later = [t.format(seed=s) for t, _ in grid.later.values() for s in SEEDS]
     teachers = *grid.teachers.values(), *dict.fromkeys(later)
     return Part(name, (grid.data, *teachers), grid)
 

@@ -147,9 +147,10 @@ for n in (1, 8, 80):
         TUNINGS[f"water-{arm}-{n}"] = spec
 # Three boxes do not determine the stress: with its labels tuned on three it was worse.
 STRESS = replace(LONG["tuned"], stress_weight=1000.0)
-for n in (8, 80):
-    spec = Spec("water-dft", "water-dft-calibrated-0", "tuned", n, 0, STRESS, watch=16)
-    TUNINGS[f"water-tuned-{n}-stress"] = spec
+for n, seed in ((8, 0), (80, 0), (8, 1), (8, 2)):
+    start, name = f"water-dft-calibrated-{seed}", f"water-tuned-{n}-stress"
+    spec = Spec("water-dft", start, "tuned", n, seed, STRESS, watch=16)
+    TUNINGS[f"{name}-{seed}" if seed else name] = spec
 FILES = {name: [f"{name}.safetensors"] for name in TUNINGS}
 
 
