@@ -49,10 +49,10 @@ class Grid:
 
     `teachers` are checkpoints by what an arm's name says of them: nothing, of the
     first. Those of `later`, which may say {seed}, of the draw, run at their own sizes,
-    `closed` arms at the sizes `FEW`. `longer` has, by arm, the sizes at which it also runs five times
-    the budget; there up to `watch` other structures of the pool, as many as it has
-    left, say which weights were best. Every `stride`-th of the test is seen along the
-    way.
+    `closed` arms at the sizes `FEW`. `longer` has, by arm, the sizes at which it also
+    runs five times the budget; there up to `watch` other structures of the pool, as
+    many as it has left, say which weights were best. Every `stride`-th of the test is
+    seen along the way.
     """
 
     data: str

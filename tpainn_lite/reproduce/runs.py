@@ -67,6 +67,8 @@ def at_one_bar(models: Iterable[str]) -> list[Run]:
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
+STRESSED = [f"water-tuned-{n}" for n in ("80-stress", "8-stress")]
+STRESSED += [f"water-tuned-8-stress-{seed}" for seed in (1, 2)]
 LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
@@ -85,7 +87,7 @@ RUNS = {
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
         *at_one_bar(FRAMED),
     ],
-    "water-densities": at_one_bar((*FRAMED, "water-tuned-8-stress")),
+    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
