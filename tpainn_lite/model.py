@@ -111,7 +111,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Read tensors and description; refuse a file that is not whole."""
     if not file.is_file():
         old = file.with_suffix(".pt")  # a pickle, which is not opened
-        why = f"{old.name} is of an older version: see CHANGELOG.md"
+        why = f"{old.name} is of an older version; train it anew"
         raise ValueError(why if old.exists() else "there is no such file")
     with safetensors.safe_open(file, "pt") as content:
         state = {k: content.get_tensor(k) for k in content.keys()}  # noqa: SIM118
