@@ -79,16 +79,15 @@ class Grid:
 
 WATERS = {"": "water-qtip4pf", "SPC/Fw": "water-spcfw"}
 FEW = (1, 3, 8)  # boxes
+LONGER_START = {"pretrained longer": ("water-qtip4pf-longer", FEW)}
 GRIDS = {
     "molecules-grid": Grid(
         data="molecules-dft",
         teachers={"": "molecules-mmff94"},
         sizes=(3, 10, 30, 100, 300),
         longer={
-            "scratch": (3, 10, 30, 100, 300),
-            "scratch for energies": (3, 10, 30, 100, 300),
-            "tuned": (300,),
-            "tuned for energies": (300,),
+            **dict.fromkeys(("scratch", "scratch for energies"), (3, 10, 30, 100, 300)),
+            **dict.fromkeys(("tuned", "tuned for energies"), (300,)),
         },
         arms=(*tune.ARMS, *FOR_ENERGIES, "delta", *rivals.MOLECULES),
         kind="molecules",
@@ -96,10 +95,8 @@ GRIDS = {
     "water-dft-grid": Grid(
         data="water-dft",
         teachers=WATERS,
-        later={
-            "pretrained longer": ("water-qtip4pf-longer", FEW),
-            "calibrated": ("water-dft-calibrated-{seed}", (*FEW, 30, 80)),
-        },
+        later=LONGER_START
+        | {"calibrated": ("water-dft-calibrated-{seed}", (*FEW, 30, 80))},
         closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80),
         longer={"scratch": (1, 3, 8, 30, 80)},
@@ -109,13 +106,15 @@ GRIDS = {
     "water-pbe0ts-grid": Grid(
         data="water-pbe0ts",
         teachers=WATERS | {"revPBE-D3": "water-tuned-80"},
-        later={
-            "pretrained longer": ("water-qtip4pf-longer", FEW),
-            "calibrated": ("water-pbe0ts-calibrated-{seed}", (*FEW, 30, 80, 300)),
-        },
+        later=LONGER_START
+        | {"calibrated": ("water-pbe0ts-calibrated-{seed}", (*FEW, 30, 80, 300))},
         closed=rivals.LIQUIDS,
         sizes=(1, 3, 8, 30, 80, 300),
-        longer={"scratch": (1, 3, 8, 30, 80, 300), "tuned": (3, 8, 300)},
+        longer={
+            "scratch": (1, 3, 8, 30, 80, 300),
+            "tuned": (3, 8, 300),
+            "tuned, calibrated": (300,),
+        },
         configs=WATER,
         watch=8,
         stride=6,
@@ -184,16 +183,17 @@ def points(name: str) -> list[Point]:
             spec = Spec(*one, arm, n, seed, grid.how(arm, n))
             found.append((f"{arm}, {named}", steps, spec))
     for seed, n, arm in product(SEEDS, FEW, grid.closed):
-        spec = Spec(grid.data, grid.teachers[""], arm, n, seed)
-        found.append((arm, steps, spec))
-    for seed, (arm, sizes) in product(SEEDS, grid.longer.items()):
+        found.append((arm, steps, Spec(grid.data, grid.teachers[""], arm, n, seed)))
+    for seed, (label, sizes) in product(SEEDS, grid.longer.items()):
+        arm, _, named = label.partition(", ")
+        teacher = grid.later[named][0] if named else grid.teachers[""]
         for n in sizes:
             how = replace(grid.how(arm, n), steps=LONGER * steps)
             if grid.kind:
                 how = replace(how, lr=min(how.lr, STEADY))
-            one = grid.teachers[""], arm.partition(" for ")[0]
+            one = teacher.format(seed=seed), arm.partition(" for ")[0]
             spec = Spec(grid.data, *one, n, seed, how, grid.watch)
-            found.append((arm, how.steps, spec))
+            found.append((label, how.steps, spec))
     return [
         ({"arm": label, "n": spec.n, "seed": spec.seed, "steps": steps}, spec)
         for label, steps, spec in found
