@@ -104,7 +104,7 @@ def test_what_the_readme_says_of_the_public_set():
     told = " ".join(README.split())
     assert f"thirty boxes give {few:.0f} meV/Å" in told
     assert f"train five times longer {public('scratch', 300, 3000):.0f}." in told
-    assert f"as long a training it has {many:.0f}." in told
+    assert f"as long a training the tuned network has {many:.0f}." in told
 
 
 @pytest.mark.parametrize("data", ["ethanol-dft", "ethanol-ccsdt"])
