@@ -50,7 +50,7 @@ claim(
     "at a bond length of 0.985 Å, that of q-TIP4P/F at 0.958 Å",
     near((dft, 0.985), (model, 0.958), within=5e-4),
 )
-claim("Its slope is 35 eV/Å².", near((-slope, 35)))
+claim("falls with a slope of 35 eV/Å²", near((-slope, 35)))
 claim(
     "the difference of 0.027 Å gives every hydrogen a wrong force of about 1 eV/Å",
     near((dft - model, 0.027), within=5e-4) and 0.85 < slope * (model - dft) < 1.1,
@@ -213,7 +213,7 @@ claim(
     ),
 )
 claim(
-    "With eight boxes it brings nothing: both have 54, which takes tuned thirty.",
+    "With eight boxes calibration brings nothing: both have 54. Tuned needs thirty",
     near(
         *(
             (mean[arm][8], 54)
