@@ -19,13 +19,14 @@ claim(
     min(curve) < 0.9 * curve[0] and curve[-1] > 1.1 * min(curve),
 )
 claim(
-    'It ends at 824 meV/Å, near that of "no force"',
-    round(error["scratch"]) == 824 and 0.7 < error["scratch"] / 1000 / size < 1,
+    'It ends at about 820 meV/Å, near that of "no force"',
+    abs(error["scratch"] - 820) < 12 and 0.7 < error["scratch"] / 1000 / size < 1,
 )
 claim(
     "The pretrained network stands at 260 meV/Å before it has seen one quantum force. "
     "The three labels take it to 232 meV/Å, a little below its teacher's 249.",
-    [round(error[k]) for k in ("zero-shot", "tuned", "MMFF94")] == [260, 232, 249],
+    [round(error[k]) for k in ("zero-shot", "MMFF94")] == [260, 249]
+    and abs(error["tuned"] - 232) < 1,
 )
 claim(
     "So most of the gain is the pretraining.",
@@ -40,13 +41,13 @@ claim(
     np.array_equal(long, lengths > 1.5 * first.get_all_distances()[*pairs.T]),
 )
 claim(
-    "loses the molecule within a fifth of a picosecond",
-    len(broken["scratch"]) > 0 and whole["scratch"] < 200,
+    "loses the molecule within a quarter of a picosecond",
+    len(broken["scratch"]) > 0 and whole["scratch"] < 250,
 )
 claim("The tuned network keeps every bond", whole["tuned"] >= 1000)
 claim(
-    "Three labels gave us 232 instead of 824 meV/Å.",
-    [round(error[k]) for k in ("tuned", "scratch")] == [232, 824],
+    "Three labels gave us 232 instead of 820 meV/Å.",
+    abs(error["tuned"] - 232) < 1 and abs(error["scratch"] - 820) < 12,
 )
 wrong(
     1,
