@@ -78,10 +78,9 @@ def build(notebooks: list[Path], write_back: bool) -> list[str]:
 
 def copy_companions(folder: Path, into: Path) -> None:
     """Copy what lessons show or link to: pictures and the glossary."""
-    for path in (
-        p for kind in ("svg", "png", "gif", "md") for p in folder.glob(f"*.{kind}")
-    ):
-        guards.write(into / path.name, path.read_bytes())
+    for path in folder.iterdir():
+        if path.suffix in (".svg", ".png", ".gif", ".md"):
+            guards.write(into / path.name, path.read_bytes())
 
 
 def environment(static: bool = False) -> dict[str, str]:

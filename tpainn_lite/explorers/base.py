@@ -97,9 +97,7 @@ class Explorer:
 
     figure: go.FigureWidget | None = None
     widget: VBox
-    GRID: Mapping[
-        str, Sequence | None
-    ] = {}  # a web page's controls -> values, else all
+    GRID: Mapping[str, Sequence | None] = {}  # a page's controls -> values, or all
     error: BaseException | None = None
     _quiet = False  # while a grid is drawn
     _width = figures.TEMPLATE.layout.width  # px, of the twin
@@ -179,9 +177,11 @@ class Explorer:
                 " to ".join(f"{x:g}" for x in v) if isinstance(v, tuple) else str(v)
                 for v in some
             ]
-            kind = not isinstance(control, Dropdown | ToggleButtons | Checkbox)
             words = dict(name=control.description, values=texts, now=some.index(now))
-            made.append(words | {"range": kind})
+            words["range"] = not isinstance(
+                control, Dropdown | ToggleButtons | Checkbox
+            )
+            made.append(words)
         return made, seen
 
     def twin(self) -> bytes | None:

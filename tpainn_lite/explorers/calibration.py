@@ -100,10 +100,8 @@ class Calibration(base.Explorer):
     def _drawn(self, curves: Mapping[str, Sequence]) -> go.Figure:
         """Draw both panels; moves fill the first four traces."""
         figure = make_subplots(cols=2, horizontal_spacing=0.13)
-        grey, now = (
-            dict(color=figures.GREY, dash="dot"),
-            dict(color=figures.LOOKS[0][0]),
-        )
+        grey = dict(color=figures.GREY, dash="dot")
+        now = dict(color=figures.LOOKS[0][0])
         how = dict(col=1, row=1)
         figure.add_scatter(mode="markers", name="test molecules", marker=POINTS, **how)
         how["col"] = 2

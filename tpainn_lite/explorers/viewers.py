@@ -260,10 +260,8 @@ def snapshot(
     turn = _orientation(frames[0] if like is None else like)
     for panel, k in zip(panels, shown, strict=True):
         _draw_atoms(panel, frames[k], turn)
-        for i, j in np.reshape(broken, (-1, 2)).astype(int):
-            panel.plot(
-                *(frames[k].positions[[i, j]] @ turn.T)[:, :2].T, color=RED, lw=3
-            )
+        for pair in np.reshape(broken, (-1, 2)).astype(int):
+            _draw_bond(panel, frames[k], pair, turn, color=RED, lw=3)
         if len(frames) > 1:
             panel.set_title(f"frame {k + 1} of {len(frames)}")
     if forces is not None:
@@ -294,7 +292,7 @@ def film(runs: Mapping[str, Sequence[Atoms]], broken: Mapping[str, Sequence]) ->
             long = now > 1.5 * before
             for pair, red in zip(pairs, long, strict=True):  # grey ones behind all else
                 how = dict(color=RED, lw=3) if red else dict(color="gray", zorder=-9)
-                panel.plot(*(atoms.positions[pair] @ turn.T)[:, :2].T, **how)
+                _draw_bond(panel, atoms, pair, turn, **how)
             about = f"{name}; broken bonds: {long.sum()}"
             panel.set_title(about, color=RED if long.any() else "black", fontsize=10)
             panel.set(xlim=(-4, 4), ylim=(-3, 3))  # Å
@@ -352,6 +350,11 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
             panel.plot(*edge[:, :2].T, color="black", lw=1, zorder=xyz[:, 2].min())
     panel.set_aspect("equal")
     panel.axis("off")
+
+
+def _draw_bond(panel, atoms: Atoms, pair, turn: np.ndarray, **style) -> None:
+    """Draw a line between two atoms."""
+    panel.plot(*(atoms.positions[pair] @ turn.T)[:, :2].T, **style)
 
 
 def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None:

@@ -320,13 +320,16 @@ def hot_run(potential: Potential | tune.DeltaPotential, seed: int) -> float:
         return bool((np.linalg.norm(gaps, axis=1) > longest).any())
 
     how = dict(steps=round(HOT_PS * 2000), temperature=HOT, every=every, seed=seed)
-    try:
-        frames = dynamics.simulate(
-            atoms, potential.energy_forces, **how, on_frame=broken
-        )
-    except dynamics.BlowUp as error:
-        frames = error.frames
+    frames = run(atoms, potential.energy_forces, **how, on_frame=broken)
     return sum(not broken(a) for a in frames) * every / 2000
+
+
+def run(atoms: Atoms, potential, **how) -> list[Atoms]:
+    """Simulate; return the frames, of a run that blows up those before."""
+    try:
+        return dynamics.simulate(atoms, potential, **how)
+    except dynamics.BlowUp as error:
+        return error.frames
 
 
 def whole(name: str) -> Part:
@@ -392,9 +395,6 @@ def film(share: float) -> bytes:
         one = arm, datasets.checkpoint(MMFF94), three, free_atoms("molecules-dft")
         potential, _ = tune.train_arm(*one, config=config, seed=1)
         how = dict(steps=2000, temperature=300, every=40, seed=1)
-        try:
-            runs[arm] = dynamics.simulate(first, potential.frozen(), **how)
-        except dynamics.BlowUp as stop:
-            runs[arm] = stop.frames or [first]
+        runs[arm] = run(first, potential.frozen(), **how) or [first]
     named = {f"{arm}, three labels": frames for arm, frames in runs.items()}
     return viewers.film(named, dict.fromkeys(named, np.array([i, j]).T[i < j]))
