@@ -305,6 +305,7 @@ def arguments(folder: Path) -> dict[str, dict]:
             nvt={"a": run}, npt={"a": run}, known={"density": {"b": ((0.0,), (1.0,))}}
         ),
         "explorers.rounds.Rounds": dict(test=every["test"]),
+        "explorers.selection_map.NinePoints": dict(L=np.eye(9)),
         "explorers.selection_map.SelectionMap": dict(frames=[molecule("H2O")] * 24),
     }
     return {"": every} | rooms | own

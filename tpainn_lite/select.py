@@ -212,7 +212,7 @@ def greedy_dpp(B: np.ndarray, n: int) -> np.ndarray:
     floor = RANK * gain.max(initial=0)
     rows, points = np.empty((0, len(B))), []
     for _ in range(min(n, len(B))):
-        i = int(gain.argmax())
+        i = int((gain > gain.max() * (1 - 1e-9)).argmax())  # the first of equals
         if not gain[i] > floor:
             break
         row = (B @ B[i] - rows[:, i] @ rows) / np.sqrt(gain[i])

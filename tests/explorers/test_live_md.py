@@ -118,7 +118,7 @@ def test_no_stick_is_long_and_broken_molecules_are_red(box, monkeypatch):
     monkeypatch.setattr(viewers.View, "set_coordinates", move)
     box.wrap()  # cuts molecules
     explorer = explorers.LiveMD(lambda *_: None, box)
-    explorer._r, explorer._g, explorer._speed = [0.0], [0.0], 1.0
+    explorer._r, explorer.sides[0].g = [0.0], [0.0]
     for stretch in (1.0, 1.3, 1.43, 1.6, 2.5):  # of one bond in each of three molecules
         frame = explorer.molecules.start.copy()
         for oxygen in (0, 12, 45):
@@ -137,7 +137,9 @@ def test_no_stick_is_long_and_broken_molecules_are_red(box, monkeypatch):
         assert apart[1][apart[0] < 1.27].max(initial=0) < 1.5  # Å
     at_first = Atoms(loaded[0].numbers, loaded[0].positions)
     assert len(analysis.bonds(at_first)[0]) == 2 * 32
-    found = [m for m in explorer.view._ngl_msg_archive if viewers.RED in str(m)]
+    found = [
+        m for m in explorer.sides[0].view._ngl_msg_archive if viewers.RED in str(m)
+    ]
     atoms = [oxygen + k for oxygen in (0, 12, 45) for k in range(3)]
     assert found[-1]["kwargs"]["sele"] == "@" + ",".join(map(str, atoms))
 
@@ -159,10 +161,46 @@ def test_a_fast_run_does_not_flood_the_page(run, monkeypatch):
     assert len(run.figure.data[0].x) == len(run.frames) >= 20
 
 
-def test_a_run_that_blows_up_is_told(box):
-    def wild(numbers, positions, cell):
-        return 0.0, np.full_like(positions, np.nan)
+def wild(numbers, positions, cell):
+    return 0.0, np.full_like(positions, np.nan)
 
+
+def test_two_run_side_by_side_from_one_start(box):
+    spc, tip = (
+        water.water_system(water.MODELS[m], box) for m in ("spc-fw", "tip3p-flexible")
+    )
+    potentials = {"one": spc, "same": spc, "other": tip, "wild": wild}
+    explorer = explorers.LiveMD(potentials, box, longest=0.125)
+    both = explorer.left, explorer.right
+    assert [control.value for control in both] == ["one", "same"]
+    explorer.start()
+    explorer.wait(10**6)
+    one, same = explorer.sides
+    assert len(one.frames) == len(same.frames) == 5
+    moved = [np.array([a.positions for a in side.frames]) for side in (one, same)]
+    np.testing.assert_allclose(*moved, atol=1e-4)  # the same seed; forces in float32
+    for name, count in (("other", 5), ("wild", 0), ("nobody", 0), ("one", 0)):
+        explorer.right.value = name
+        assert not explorer.frames  # all begins again
+        explorer.start()
+        explorer.wait(10**6)
+        assert len(explorer.frames) == 5  # whatever happens on the right
+        assert [len(side.frames) for side in explorer.sides[1:]] == [count] * (
+            name in ("other", "wild")
+        )
+        assert (
+            "wild: 0 of 16 molecules broken; the run blew up" in explorer._text.value
+        ) == (name == "wild")
+        shown = {t.name for t in explorer.figure.data if t.visible and len(t.x)}
+        assert shown == {"one"} | ({"other"} & {name})
+    explorer.left.value = "wild"
+    explorer.start()
+    explorer.wait(10**6)
+    assert isinstance(explorer.error, dynamics.BlowUp)
+    explorer.close()
+
+
+def test_a_run_that_blows_up_is_told(box):
     explorer = explorers.LiveMD(wild, box)
     explorer.start()
     explorer.wait(10**6)

@@ -1,7 +1,10 @@
-"""The explorers of lesson 09: the map of a selection, and rounds of labelling."""
+"""The explorers of lesson 09: maps of a selection, nine points, rounds."""
+
+from types import SimpleNamespace
 
 import nglview
 import numpy as np
+import pytest
 
 from tpainn_lite import explorers, select
 from tpainn_lite.molecules import sample
@@ -51,3 +54,33 @@ def test_rounds_are_learning(line):
     assert list(line.y) == explorer.errors["committee"]
     explorer.again.click()
     assert len(explorer.errors["committee"]) == 1
+
+
+def test_nine_points_have_their_determinant_and_probability():
+    xy = np.array([*np.ndindex(3, 3)])
+    L = np.exp(-((xy[:, None] - xy[None]) ** 2).sum(2) / 2)
+    explorer = explorers.NinePoints(L)
+    points, det, percent, rank = explorer.found["yours"]
+    assert points == [0, 1, 2]
+    a, b = np.exp(-0.5), np.exp(-2)  # of neighbours, and over two
+    assert det == pytest.approx(1 + 2 * a * a * b - 2 * a * a - b * b)
+    drawn = [
+        tuple(sorted(select.draw_dpp(np.linalg.cholesky(L), 3, s))) for s in range(2000)
+    ]
+    for points in ((0, 2, 8), (0, 5, 6)):
+        for k in range(9):
+            getattr(explorer, f"point_{k}").value = k in points
+        share = explorer.found["yours"][2]
+        count = 2000 * share / 100
+        assert abs(drawn.count(points) - count) < 4 * count**0.5
+    assert explorer.found["yours"][3] == 1 < explorer.found["greedy"][3]
+    every, mark = explorer.figure.data[3].y, explorer.figure.data[4]
+    assert (len(every), sum(every)) == (84, pytest.approx(100))
+    assert every[mark.x[0]] == mark.y[0] == share
+    explorer._clicked(explorer.figure.data[0], SimpleNamespace(point_inds=[4]), None)
+    assert explorer.found["yours"][0] == [0, 4, 5, 6]
+    assert "(0, 0), (1, 1), (1, 2), (2, 0): determinant" in explorer._text.value
+    again = explorers.NinePoints(L, before=explorer)
+    assert again.found["yours"] == explorer.found["yours"]
+    with pytest.raises(ValueError, match="L: needs a symmetric matrix"):
+        explorers.NinePoints(np.ones((9, 9)))

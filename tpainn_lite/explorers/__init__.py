@@ -13,7 +13,7 @@ from .parity import Parity
 from .properties import Properties
 from .rotation import Rotation
 from .rounds import Rounds
-from .selection_map import SelectionMap
+from .selection_map import NinePoints, SelectionMap
 
 __all__ = ["LiveMD", "LowData", "Parity", "Properties", "Rotation", "Rounds"]
-__all__ += ["Calibration", "SelectionMap"]
+__all__ += ["Calibration", "NinePoints", "SelectionMap"]

@@ -18,7 +18,6 @@ from ipywidgets import (
     HTML,
     Box,
     Button,
-    Checkbox,
     Dropdown,
     ToggleButtons,
     ValueWidget,
@@ -178,9 +177,7 @@ class Explorer:
                 for v in some
             ]
             words = dict(name=control.description, values=texts, now=some.index(now))
-            words["range"] = not isinstance(
-                control, Dropdown | ToggleButtons | Checkbox
-            )
+            words["range"] = not isinstance(control, Dropdown | ToggleButtons)
             made.append(words)
         return made, seen
 
@@ -221,7 +218,7 @@ class Explorer:
 
 def _values(control: ValueWidget) -> list:
     """List all values that a control offers."""
-    if isinstance(control, Checkbox):
+    if isinstance(control.value, bool):
         return [False, True]
     if hasattr(control, "options"):
         return [*control.options]

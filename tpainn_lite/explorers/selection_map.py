@@ -1,11 +1,21 @@
-"""The selection explorer: a map of candidates, and which of them each method takes."""
+"""The selection explorers: what each method takes, of a map and of nine points."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from ase import Atoms
-from ipywidgets import HTML, Dropdown, FloatLogSlider, FloatSlider, IntSlider, VBox
+from ipywidgets import (
+    HTML,
+    Dropdown,
+    FloatLogSlider,
+    FloatSlider,
+    IntSlider,
+    ToggleButton,
+    VBox,
+)
+from plotly.subplots import make_subplots
 
 from .. import select
 from ..guards import array, checked, optional, refusal, structures, text
@@ -114,3 +124,91 @@ def _map(X: np.ndarray, cheap: np.ndarray, unit: str) -> go.Figure:
     figure.add_scatter(name="chosen", mode="markers", marker=circle)
     figure.update_xaxes(title="descriptor, principal component 1 (no unit)")
     return figure.update_yaxes(title="descriptor, principal component 2 (no unit)")
+
+
+class NinePoints(base.Explorer):
+    """Choose some of the nine points of a square, and see how likely a DPP draws them.
+
+    `L` (9, 9) says how alike the points are; point k is at x, y = divmod(k, 3). A click
+    on a point takes it or leaves it, as its button does. ``found`` holds for "yours"
+    and for "greedy" (as many points, by `select.greedy_dpp`) the points, determinant,
+    probability (%) among all subsets of that size, and its rank, 1 for the highest.
+    """
+
+    GRID = {f"point_{k}": None for k in range(9)}
+
+    @checked(L=array(9, 9, most=1e30))
+    def __init__(self, L: np.ndarray, before: "NinePoints | None" = None):
+        """Begin with three in a row, or with the points of `before`."""
+        values, vectors = np.linalg.eigh(L)
+        if not np.allclose(L, L.T) or values[0] <= select.RANK * values[-1]:
+            raise refusal("L", "a symmetric matrix with positive eigenvalues", L)
+        self._L, self._B, sentences = L, vectors * np.sqrt(values), {}
+        for k, name in enumerate(self.GRID):
+            about = "({}, {})".format(*divmod(k, 3))
+            button = ToggleButton(k < 3, description=about, layout={"width": "70px"})
+            setattr(self, name, button)
+            sentences[button] = "Take this point, or leave it."
+        self.figure = base.Figure(_panels())
+        for trace in self.figure.data[:3]:
+            trace.on_click(self._clicked)
+        self.assemble(sentences, self.figure, before=before)
+
+    def draw(self) -> None:
+        """Compare the chosen points, and as many greedy ones, with all such subsets."""
+        yours = [k for k, name in enumerate(self.GRID) if getattr(self, name).value]
+        greedy = select.greedy_dpp(self._B, len(yours)).tolist() if yours else []
+        S = np.array([*itertools.combinations(range(9), len(yours))], int)  # (M, n)
+        weights = np.linalg.det(self._L[S[:, :, None], S[:, None, :]]).clip(0)
+        percent, self.found, rows = 100 * weights / weights.sum(), {}, {}
+        order = np.argsort(percent, kind="stable")
+        points, *left, bars, one, other = self.figure.data
+        bars.y = percent[order]
+        for name, some, at, mark in zip(
+            ("yours", "greedy"), (yours, greedy), left, (one, other), strict=True
+        ):
+            k = np.flatnonzero((sorted(some) == S).all(1))[0]
+            rank = 1 + int((percent > percent[k] + 1e-9).sum())
+            self.found[name] = some, weights[k], percent[k], rank
+            x, y = np.divmod(np.array(some, int), 3)
+            at.update(x=x, y=y, customdata=some)
+            mark.update(x=np.flatnonzero(order == k), y=percent[[k]])
+            places = ", ".join("({}, {})".format(*divmod(p, 3)) for p in some) or "none"
+            chance = f"probability {percent[k]:.2f} %, rank {rank} of {len(S)}"
+            rows[name.title()] = f"{places}: determinant {weights[k]:.3g}, {chance}"
+        title = (
+            f"Determinant {self.found['yours'][1]:.3g} for these {len(yours)} points"
+        )
+        self.figure.update_layout(title=title)
+        self._text.value = base.table(rows)
+
+    def _clicked(self, trace, points, _) -> None:
+        for index in points.point_inds:
+            button = getattr(self, f"point_{trace.customdata[index]}")
+            button.value = not button.value
+
+
+def _panels() -> go.Figure:
+    """Draw nine points, beside bars of all subsets; yours and greedy ones in both."""
+    x, y = np.divmod(np.arange(9), 3)
+    figure = make_subplots(cols=2, column_widths=[0.35, 0.65])
+    looks = (
+        dict(color="#BDBDBD", size=14),
+        dict(color=figures.PALETTE[0], size=16),
+        dict(color=figures.PALETTE[1], size=26, symbol="square-open", line_width=3),
+    )
+    names = "points", "yours", "greedy"
+    for column in (1, 2):
+        for name, look in zip(names, looks, strict=True):
+            how = dict(name=name, row=1, col=column, showlegend=column == 1)
+            if (column, name) == (2, "points"):
+                bars = how | dict(name="all subsets", showlegend=True)
+                figure.add_bar(marker_color=look["color"], **bars)
+            else:
+                figure.add_scatter(mode="markers", marker=look, **how)
+    figure.data[0].update(x=x, y=y, customdata=np.arange(9))
+    figure.update_layout(template=figures.TEMPLATE, height=400, margin_t=90)
+    figure.update_xaxes(title="x", dtick=1, range=[-0.4, 2.4], col=1)
+    figure.update_yaxes(title="y", dtick=1, range=[-0.4, 2.4], col=1)
+    figure.update_xaxes(title="subset, from the least to the most likely", col=2)
+    return figure.update_yaxes(title="probability (%)", rangemode="tozero", col=2)
