@@ -38,7 +38,7 @@ tutorial: setup
 	$(BIN)/python -m tpainn_lite.course.build tutorial
 
 lab: setup
-	JUPYTER_CONFIG_PATH=binder $(ONE_THREAD) $(BIN)/jupyter lab notebooks \
+	$(ONE_THREAD) $(BIN)/jupyter lab notebooks \
 		--LabApp.default_url=/doc/tree/00_start_here.ipynb
 
 test: setup

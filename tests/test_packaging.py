@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -9,13 +10,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from jupyter_server.extension.manager import ExtensionPackage
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from binder import listed
+from tpainn_lite.course import reopened
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -198,6 +203,20 @@ def opens_text_in_the_locales_encoding(node: ast.AST) -> bool:
     mode = any(re.fullmatch("[rwax]+t?[+]?", w) for w in words)
     plain = isinstance(node.func, ast.Name) or not values or mode  # not Image.open(x)
     return name == "open" and plain and not named and "b" not in "".join(words[-1:])
+
+
+def test_jupyter_is_told_to_keep_pictures_of_widgets():
+    wheel = tomllib.loads(text("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]
+    ((file, place),) = wheel["wheel"]["shared-data"].items()
+    assert place == "etc/jupyter/jupyter_server_config.d/tpainn_lite.json"
+    (name,) = json.loads(text(file))["ServerApp"]["jpserver_extensions"]
+    extension = ExtensionPackage(name=name, enabled=True)
+    assert extension.validate()
+    manager = AsyncLargeFileManager()
+    app = SimpleNamespace(contents_manager=manager, web_app=None)
+    (point,) = extension.extension_points.values()
+    point.module._load_jupyter_server_extension(app)
+    assert reopened.keep in manager._pre_save_hooks
 
 
 def test_text_is_utf8_in_every_locale():

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -43,6 +44,7 @@ LOW_DATA = """LowData(
 ROTATION = "Rotation(student, ethanol['test'][0])"
 SELECTION = """SelectionMap(
     *selection_data.candidates(name), 'meV/atom', selection_data.frames(name)[0])"""
+NINE = "NinePoints(np.exp(-np.abs(np.subtract.outer(np.arange(9), np.arange(9)))))"
 ROUNDS = "Rounds(*rounds())"
 PARITY = "Parity(sets['test'][:60:12], {'zero-shot': student})"
 CALIBRATION = """Calibration(*(p[:300] for p in datasets.load("qm9-sample").values()),
@@ -50,6 +52,7 @@ CALIBRATION = """Calibration(*(p[:300] for p in datasets.load("qm9-sample").valu
 PROPERTIES = "Properties(runs('NVT'), runs('NPT'))"
 DYNAMICS = """LiveMD(
     water.water_system(water.MODELS["spc-fw"], box), box, longest=1000.0)"""
+SHOWN = dict(ROTATION=browser.VIEWER)
 TRAINING = [
     """from tpainn_lite import datasets, train
 from tpainn_lite.explorers import live
@@ -123,6 +126,9 @@ def test_low_data_trains_a_star_and_stops(tmp_path):
         press(box, "Stop and keep")
         says(box, "stopped early", STOPS_WITHIN)
         assert len(browser.trace(plot, "trained here")["x"]) == 2
+        browser.run_cell(box.page, 0)  # without `before`: no star is left
+        stars = lambda: browser.trace(plot, "trained here")["x"]  # noqa: E731
+        assert browser.until(box.page, lambda: not stars())
 
 
 @slow
@@ -162,44 +168,66 @@ def test_dynamics_runs_rests_and_stops(tmp_path):
         assert browser.not_blank(box.locator(browser.VIEWER))
 
 
-@slow
-def test_rotation_turns(tmp_path):
-    with two(tmp_path, ROTATION, drawn=browser.VIEWER) as (box, _):
-        words, view = box.inner_text(), box.locator(browser.VIEWER)
-        before = view.screenshot()
-        browser.move_slider(box)
-        assert browser.until(box.page, lambda: box.inner_text() != words)
-        assert browser.until(box.page, lambda: view.screenshot() != before)
-        before = view.screenshot()
-        box.get_by_label("Mirror").check()
-        assert browser.until(box.page, lambda: view.screenshot() != before)
-        assert browser.not_blank(view)
+CONTROLS = """.widget-dropdown select:has(option + option),
+    .widget-select-multiple select,
+    .widget-slider .noUi-handle, .widget-checkbox input, .widget-toggle-button,
+    .widget-button"""
+ANSWER = """box => {  // ms from an input to the first change of figure or words
+    let begun;
+    window.took = null;
+    const watch = new MutationObserver(() => { took ??= performance.now() - begun; });
+    for (const part of box.querySelectorAll(".js-plotly-plot, .widget-html"))
+        watch.observe(part, {subtree: true, childList: true, characterData: true});
+    for (const kind of ["keydown", "change", "click"])
+        box.addEventListener(kind, () => { begun = performance.now(); },
+            {capture: true, once: true});
+    setTimeout(() => watch.disconnect(), 5000); }"""
+EVERY = "LOW_DATA ROTATION SELECTION NINE ROUNDS PARITY CALIBRATION PROPERTIES"
+
+
+def uses(control) -> Iterator:
+    """What a reader may do with a control, until it changes something."""
+    if control.evaluate("c => c.tagName === 'SELECT'"):
+        options = control.locator("option").all_inner_texts()
+        yield from (partial(control.select_option, o) for o in options[::-1])
+    elif "noUi-handle" in control.get_attribute("class"):
+        yield from (partial(control.press, key) for key in ("PageUp", "PageDown"))
+    else:
+        yield control.click
+
+
+def answers(box, control) -> float | None:
+    """Use a control; the ms until figure or words changed, None if they did not."""
+    words = box.locator(".widget-html")
+    shown = lambda: (browser.figure_data(box), words.all_text_contents())  # noqa: E731
+    before = shown()
+    for use in uses(control):
+        box.evaluate(ANSWER)
+        use()
+        if browser.until(box.page, lambda: shown() != before, 5):
+            return box.page.evaluate("took")
+    return None
 
 
 @slow
-@pytest.mark.parametrize(
-    ("source", "act"),
-    [
-        (PROPERTIES, lambda box: browser.move_slider(box)),
-        (CALIBRATION, lambda box: browser.move_slider(box)),
-        (ROUNDS, lambda box: press(box, "Label 10 more")),
-    ],
-)
-def test_a_control_moves_figure_and_words(tmp_path, source, act):
-    with two(tmp_path, source) as (box, _):
-        words = box.inner_text()
-        with changes(box):
-            act(box)
-        assert browser.until(box.page, lambda: box.inner_text() != words)
+@pytest.mark.parametrize("name", EVERY.split())  # noqa: SIM905
+def test_every_control_changes_what_is_shown(tmp_path, name):
+    """Prints latencies: on an idle core their median is to be below 100 ms."""
+    with two(tmp_path, globals()[name], SHOWN.get(name, browser.PLOT)) as (box, _):
+        controls, took = box.locator(f":is({CONTROLS}):visible"), {}
+        for _ in range(2):  # some do nothing until another one has moved
+            for k, control in enumerate(controls.all()):
+                if not took.get(k) and "Train this" not in control.inner_text():
+                    took[k] = answers(box, control)
+        ms = sorted(t for t in took.values() if t)
+        print(name, "ms, of each control:", *(f"{t:.0f}" for t in ms))
+        assert len(ms) == len(took) > 2
+        assert np.median(ms) < 10_000  # a test is no stopwatch
 
 
 @slow
 def test_selection_map_chooses_and_a_click_shows(tmp_path):
     with two(tmp_path, SELECTION) as (box, _):
-        with changes(box):
-            box.get_by_label("Method").select_option("random")
-        with changes(box):
-            browser.move_slider(box)
         assert not box.locator(browser.VIEWER).count()
         plot = box.locator(browser.PLOT)
         candidates = browser.trace(plot, "candidates")
@@ -232,10 +260,6 @@ def test_a_click_on_a_parity_point_shows_its_structure(tmp_path):
             says(box, f"{points['customdata'][k]}, C")  # number and formula
             assert browser.until(box.page, lambda b=before: view.screenshot() != b)
             assert browser.not_blank(view)
-        with changes(box):
-            box.get_by_label("Quantity").select_option("energy per atom")
-        with changes(box):
-            press(box, "Next worst")
 
 
 @slow

@@ -1,4 +1,7 @@
-"""Give a saved notebook what JupyterLab shows of a widget when no kernel knows it."""
+"""Give a saved notebook what JupyterLab shows of a widget when no kernel knows it.
+
+The installed package is an extension of Jupyter's server, which calls `keep`.
+"""
 
 import html
 import re
@@ -8,6 +11,14 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 MODULE = dict(model_module="@jupyter-widgets/controls", model_module_version="2.0.0")
 RUN = "<p><b>Run this cell to use it</b> (Shift and Enter).</p>"
+
+
+def _jupyter_server_extension_points() -> list[dict]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    app.contents_manager.register_pre_save_hook(keep)
 
 
 def keep(model: dict, **_: Any) -> None:

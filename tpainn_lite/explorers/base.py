@@ -60,7 +60,7 @@ class Aid(anywidget.AnyWidget):
     """Invisible help beside what it stands with.
 
     Handles of sliders get names for screen readers, and a frame where the focus is;
-    figures follow the width of the page, and are dark in a dark theme.
+    figures follow the width of the page, and are dark in a dark theme, as views are.
     """
 
     _esm = """
@@ -83,7 +83,9 @@ class Aid(anywidget.AnyWidget):
     _css = """
     .noUi-handle:focus { outline: 3px solid #0072B2; outline-offset: 2px; }
     [data-jp-theme-light="false"] :is(.js-plotly-plot, .jp-RenderedImage img)
-      { filter: invert(0.93) hue-rotate(180deg); }"""
+      { filter: invert(0.93) hue-rotate(180deg); }
+    [data-jp-theme-light="false"] .ui-resizable canvas
+      { background: none !important; }"""
 
 
 class Explorer:

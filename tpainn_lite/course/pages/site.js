@@ -199,10 +199,13 @@ function words(part, parent) {
 const controls = parent => make("div", parent, { class: "controls" });
 
 function control({ name, values, now, range }, parent, act) {
-  const label = make("label", parent);
+  const boolean = values.join() === "False,True";
+  range &&= !boolean;
+  const label = make("label", parent, boolean ? { class: "tick" } : {});
   const text = make("span", label, {}, name);
-  const input = make(range ? "input" : "select", label);
-  if (range) Object.assign(input, { type: "range", min: 0, max: values.length - 1, value: now });
+  const input = make(range || boolean ? "input" : "select", label);
+  if (boolean) Object.assign(input, { type: "checkbox", checked: now });
+  else if (range) Object.assign(input, { type: "range", min: 0, max: values.length - 1, value: now });
   else values.forEach((value, k) => make("option", input, { value: k }, value));
   input.value = now;
   const say = () => { if (range) {
@@ -210,7 +213,7 @@ function control({ name, values, now, range }, parent, act) {
     input.setAttribute("aria-valuetext", values[input.value]);
   } };
   const set = k => { input.value = k; say(); act(+k); };
-  input.oninput = () => set(input.value);
+  input.oninput = () => boolean ? act(+input.checked) : set(input.value);
   say();
   return { set };
 }
