@@ -74,7 +74,7 @@ def test_nine_points_have_their_determinant_and_probability():
         count = 2000 * share / 100
         assert abs(drawn.count(points) - count) < 4 * count**0.5
     assert explorer.found["yours"][3] == 1 < explorer.found["greedy"][3]
-    every, mark = explorer.figure.data[3].y, explorer.figure.data[4]
+    every, mark = explorer.figure.data[5].y, explorer.figure.data[2]
     assert (len(every), sum(every)) == (84, pytest.approx(100))
     assert every[mark.x[0]] == mark.y[0] == share
     explorer._clicked(explorer.figure.data[0], SimpleNamespace(point_inds=[4]), None)

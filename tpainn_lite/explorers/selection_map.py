@@ -15,7 +15,6 @@ from ipywidgets import (
     ToggleButton,
     VBox,
 )
-from plotly.subplots import make_subplots
 
 from .. import select
 from ..guards import array, checked, optional, refusal, structures, text
@@ -150,8 +149,7 @@ class NinePoints(base.Explorer):
             setattr(self, name, button)
             sentences[button] = "Take this point, or leave it."
         self.figure = base.Figure(_panels())
-        for trace in self.figure.data[:3]:
-            trace.on_click(self._clicked)
+        self.figure.data[4].on_click(self._clicked)
         self.assemble(sentences, self.figure, before=before)
 
     def draw(self) -> None:
@@ -162,20 +160,18 @@ class NinePoints(base.Explorer):
         weights = np.linalg.det(self._L[S[:, :, None], S[:, None, :]]).clip(0)
         percent, self.found, rows = 100 * weights / weights.sum(), {}, {}
         order = np.argsort(percent, kind="stable")
-        points, *left, bars, one, other = self.figure.data
-        bars.y = percent[order]
-        for name, some, at, mark in zip(
-            ("yours", "greedy"), (yours, greedy), left, (one, other), strict=True
-        ):
+        self.figure.data[5].y = percent[order]
+        for n, some in enumerate((yours, greedy)):
+            at, mark = self.figure.data[n:4:2]
             k = np.flatnonzero((sorted(some) == S).all(1))[0]
             rank = 1 + int((percent > percent[k] + 1e-9).sum())
-            self.found[name] = some, weights[k], percent[k], rank
+            self.found[at.name] = some, weights[k], percent[k], rank
             x, y = np.divmod(np.array(some, int), 3)
-            at.update(x=x, y=y, customdata=some)
+            at.update(x=x, y=y)
             mark.update(x=np.flatnonzero(order == k), y=percent[[k]])
             places = ", ".join("({}, {})".format(*divmod(p, 3)) for p in some) or "none"
             chance = f"probability {percent[k]:.2f} %, rank {rank} of {len(S)}"
-            rows[name.title()] = f"{places}: determinant {weights[k]:.3g}, {chance}"
+            rows[at.name.title()] = f"{places}: determinant {weights[k]:.3g}, {chance}"
         title = (
             f"Determinant {self.found['yours'][1]:.3g} for these {len(yours)} points"
         )
@@ -183,31 +179,23 @@ class NinePoints(base.Explorer):
         self._text.value = base.table(rows)
 
     def _clicked(self, trace, points, _) -> None:
-        for index in points.point_inds:
-            button = getattr(self, f"point_{trace.customdata[index]}")
+        for k in points.point_inds:
+            button = getattr(self, f"point_{k}")
             button.value = not button.value
 
 
 def _panels() -> go.Figure:
     """Draw nine points, beside bars of all subsets; yours and greedy ones in both."""
+    both = dict.fromkeys(("yours", "greedy"), ([0], [0]))
+    figure = figures.panels({"": both, " ": both}, "", "", "", "markers")
+    figure.update_traces(marker_size=20)
+    square = dict(marker_symbol="square-open", marker_size=28, marker_line_width=3)
+    figure.update_traces(**square, selector={"name": "greedy"})
     x, y = np.divmod(np.arange(9), 3)
-    figure = make_subplots(cols=2, column_widths=[0.35, 0.65])
-    looks = (
-        dict(color="#BDBDBD", size=14),
-        dict(color=figures.PALETTE[0], size=16),
-        dict(color=figures.PALETTE[1], size=26, symbol="square-open", line_width=3),
-    )
-    names = "points", "yours", "greedy"
-    for column in (1, 2):
-        for name, look in zip(names, looks, strict=True):
-            how = dict(name=name, row=1, col=column, showlegend=column == 1)
-            if (column, name) == (2, "points"):
-                bars = how | dict(name="all subsets", showlegend=True)
-                figure.add_bar(marker_color=look["color"], **bars)
-            else:
-                figure.add_scatter(mode="markers", marker=look, **how)
-    figure.data[0].update(x=x, y=y, customdata=np.arange(9))
-    figure.update_layout(template=figures.TEMPLATE, height=400, margin_t=90)
+    grey, how = dict(color="#BDBDBD"), dict(name="points", mode="markers")
+    figure.add_scatter(x=x, y=y, marker=grey | dict(size=12), row=1, col=1, **how)
+    figure.add_bar(name="all subsets", marker=grey, row=1, col=2)
+    figure.update_layout(height=400, xaxis_domain=[0, 0.33], xaxis2_domain=[0.42, 1])
     figure.update_xaxes(title="x", dtick=1, range=[-0.4, 2.4], col=1)
     figure.update_yaxes(title="y", dtick=1, range=[-0.4, 2.4], col=1)
     figure.update_xaxes(title="subset, from the least to the most likely", col=2)
