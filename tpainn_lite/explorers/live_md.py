@@ -16,12 +16,8 @@ from ..data import EnergyForces, energy_forces_of
 from ..guards import checked, named, positive, refusal, structure
 from . import base, figures, viewers
 
-PRESSURES = {
-    "none: constant volume": None,
-    "1 bar": 1.0,
-    "1,000 bar": 1e3,
-    "10,000 bar": 1e4,
-}
+PRESSURES = {f"{bar:,} bar": bar for bar in (1, 1000, 10_000)}
+PRESSURES = {"none: constant volume": None} | PRESSURES
 PANELS = ("temperature (K)", "density (g/cm³)", "g(r) of O-O, no unit")
 NOBODY = "nobody"
 EVERY = engine.BAROSTAT_EVERY  # steps of 1 fs a frame, one try of the barostat
@@ -72,10 +68,10 @@ class LiveMD(base.Live):
 
     `potential` is one, or several by name, of which two may run side by side, from the
     same start and with the same random numbers. Temperature and pressure may be changed
-    in the run. ``sides`` are its runs, ``frames`` those of the left one,
-    ``error`` is what ended one that blew up. A frame is `EVERY` steps of 1 fs; after
-    `longest` ps it stops by itself. It stops the run of `before`. Molecules are drawn
-    whole, and red where a bond is broken (`viewers.Molecules`).
+    in the run. ``sides`` are its runs, ``frames`` those of the left one, ``error`` is
+    what ended one that blew up. A frame is `EVERY` steps of 1 fs; after `longest` ps it
+    stops by itself. It stops the run of `before`. Molecules are drawn whole, and red
+    where a bond is broken (`viewers.Molecules`).
     """
 
     @checked(atoms=structure, longest=positive)
