@@ -190,7 +190,7 @@ def uses(control) -> Iterator:
     if control.evaluate("c => c.tagName === 'SELECT'"):
         options = control.locator("option").all_inner_texts()
         yield from (partial(control.select_option, o) for o in options[::-1])
-    elif "noUi-handle" in control.get_attribute("class"):
+    elif "noUi-handle" in (control.get_attribute("class") or ""):
         yield from (partial(control.press, key) for key in ("PageUp", "PageDown"))
     else:
         yield control.click
