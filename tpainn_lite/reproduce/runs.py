@@ -2,11 +2,10 @@
 
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
 them. `water-densities`: densities of the runs at 1 bar, also of those whose frames are
-too large to ship; another run is one more model in `RUNS`. `water-motion`: diffusion and
-g(r) at the density that each model has at 1 bar, and what a step of half the length
-changes. `spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere, in a
-larger box, since it costs so little. A run is recorded as it goes; killed, it goes on
-from its last frame.
+too large to ship; another run is one more model in `RUNS`. `water-motion`: diffusion
+and g(r) at the density of each model, and what half the time step changes.
+`spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere. A run is recorded
+as it goes; killed, it goes on from its last frame.
 """
 
 import hashlib
@@ -158,13 +157,11 @@ def simulate(run: Run) -> tuple[list[Atoms], str]:
         rows = datasets.card("water-densities")["rows"]
         (density,) = (r["density"][0] for r in rows if r["model"] == run.model)
         atoms = water.scaled(atoms, density)
-    decided = sources(run.reads), shared()
+    decided, potential = (sources(run.reads), shared()), potential_of(run, atoms)
     how = dict(temperature=run.temperature, pressure=run.pressure)
     how |= lasting(run, run.length)
     try:
-        frames = recorded(
-            "water-runs", run.name, decided, atoms, potential_of(run, atoms), **how
-        )
+        frames = recorded("water-runs", run.name, decided, atoms, potential, **how)
     except dynamics.BlowUp as error:
         return error.frames, error.reason
     return frames, ""
