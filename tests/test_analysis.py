@@ -410,6 +410,25 @@ def test_mdanalysis_gives_the_same_structure_and_motion():
     assert ours.value == pytest.approx(slope / 6 * analysis.A2_PER_FS, rel=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # their own
+def test_kinisi_gives_the_same_diffusion_and_twice_the_error():
+    """Theirs knows that displacements are correlated: why we ask for several runs."""
+    kinisi = pytest.importorskip("kinisi.analyze", reason="needs kinisi")
+    scipp = pytest.importorskip("scipp")
+    fs, seed = scipp.Unit("fs"), np.random.RandomState(0)
+    lags = scipp.arange("time interval", 50.0, 7001.0, 50.0, unit="fs")
+    how = dict(time_step=50.0 * fs, step_skip=1 * scipp.Unit("one"), progress=False)
+    for frames in datasets.runs("water-runs")["NVT"].values():
+        ours = analysis.self_diffusion(frames[100:], fit_window=(2000, 7000))
+        theirs = kinisi.DiffusionAnalyzer.from_ase(frames[100:], "O", dt=lags, **how)
+        theirs.diffusion(2000.0 * fs, progress=False, random_state=seed)
+        np.testing.assert_allclose(theirs.msd.values, ours.msd[1:141], rtol=0.02)
+        D = theirs.D.values * 1e5  # from cm²/s
+        assert D.mean() == pytest.approx(ours.value, rel=0.05)
+        assert 1.6 < D.std() / ours.error < 2.2
+
+
 def test_msd_by_fourier_transform_is_the_sum(rng):
     R = rng.normal(size=(17, 3, 3)).cumsum(axis=0)
     expected = [
