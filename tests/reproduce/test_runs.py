@@ -1,6 +1,7 @@
 """The runs of water that ship: recorded, judged, packed; and how they can end."""
 
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -36,12 +37,21 @@ def test_a_run_is_packed_and_goes_on_from_its_recording(small):
 def test_a_run_that_ships_no_frames_tells_its_density(small, monkeypatch):
     monkeypatch.setattr(runs, "DENSE", 0.2)
     monkeypatch.setattr(runs, "BLOCK", 0.2)
+    monkeypatch.setattr(runs, "SETTLE", 0.0)
+    monkeypatch.setattr(runs, "FIT", (0.2, 0.9))
+    monkeypatch.setattr(runs, "G_OO", dict(r_max=3.0, bins=6))
     task = runs.Run(runs.CLASSICAL, 300.0, 1.0, 2.0, 0)
     (row,) = runs.compute("water-densities", task)
     frames = datasets.unpacked(runs.compute("water-runs", task))  # the same run
     density = analysis.densities(frames)  # every 0.1 ps
     assert row["density"] == pytest.approx(analysis.mean_and_error(density[2:]))
     assert row["blocks"] == pytest.approx(density.reshape(10, 2).mean(axis=1))
+    R = analysis.unwrap([water.scaled(a, density.mean()) for a in frames])
+    R -= np.average(R, axis=1, weights=frames[0].get_masses())[:, None]
+    lags = [((R[k:] - R[:-k])[:, ::3] ** 2).sum(axis=2).mean() for k in range(2, 10)]
+    slope = np.polyfit(range(8), lags, 1)[0]  # Å² in 0.1 ps
+    assert row["diffusion"][0] == pytest.approx(100 * slope / 6, rel=1e-4)
+    assert row["g"][0] == 0 < row["g"][-1]
 
 
 def test_shipped_densities_are_those_of_the_shipped_frames():
@@ -52,6 +62,18 @@ def test_shipped_densities_are_those_of_the_shipped_frames():
         np.testing.assert_allclose(rows[model]["blocks"], blocks, rtol=1e-12)
         expected = analysis.mean_and_error(density[200:])
         assert rows[model]["density"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_energy_is_kept_without_a_thermostat_and_ripples_by_the_step_squared(
+    small, monkeypatch
+):
+    monkeypatch.setattr(runs, "FREE", 2.0)
+    task, found = runs.Run(runs.CLASSICAL, 300.0, None, 0.5, 0), {}
+    for step in (1.0, 0.25):
+        (row,) = runs.compute("water-drift", replace(task, timestep=step))
+        drift, found[step] = row["drift"]  # meV/atom/ps
+        assert abs(drift) < 0.2
+    assert 6 < found[1.0] / found[0.25] < 40
 
 
 def test_a_learned_potential_survives_and_is_looked_at(small):

@@ -28,7 +28,7 @@ WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
 OFF = [("stress_weight", 0.0), ("calibrated", None), ("later", {}), ("closed", ())]
-OFF += [("own", False), ("timestep", 1.0)]
+OFF.append(("timestep", 1.0))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Run water: who survives, what runs give, and whether the engine gives known numbers.
 
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
-them. `water-densities`: densities of the runs at 1 bar, also of those whose frames are
-too large to ship; another run is one more model in `RUNS`. `water-motion`: diffusion
-and g(r) at the density of each model, and what half the time step changes.
-`spcfw-liquid`: density and diffusion of SPC/Fw, known from elsewhere. A run is recorded
-as it goes; killed, it goes on from its last frame.
+them. `water-densities`: density, diffusion and g(r) of the runs at 1 bar, also of those
+whose frames are too large to ship; another run is one more line in `RUNS`.
+`water-drift`: how energy drifts in NVE. `spcfw-liquid`: density and diffusion of
+SPC/Fw, known from elsewhere, in a larger box, since it costs so little. A run is
+recorded as it goes; killed, it goes on from its last frame.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ EVERY = 50  # fs between two frames
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
 DENSE, BLOCK = 20.0, 2.0  # ps: left out of a mean density; of one value of a series
-FREE = 5.0  # ps of NVE after a run of water-motion
-G_OO = dict(r_max=5.9, bins=59)  # Å
+G_OO = dict(r_max=5.9, bins=59)  # Å, of the g(r) of oxygens in water-densities
+FREE = 5.0  # ps of NVE
 CLASSICAL = "q-tip4p-f"
 SPC_FW = dict(  # at 1 bar, then at the density found there
     molecules=216,
@@ -51,36 +52,41 @@ class Run:
     pressure: float | None  # bar; None: NVT
     length: float  # ps
     seed: int
-    own: bool = False  # at the density of its model in water-densities, not `DENSITY`
     timestep: float = 1.0  # fs
 
     @property
     def name(self) -> str:
         """Name of its files."""
         how = "nvt" if self.pressure is None else "npt"
-        how += "-own" * self.own + f"-{self.timestep}fs" * (self.timestep != 1.0)
+        how += f"-{self.timestep}fs" * (self.timestep != 1.0)
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Name its checkpoint, if it has one."""
-        learned = () if self.model == CLASSICAL else (self.model,)
-        return (*learned, "water-densities") if self.own else learned
+        return () if self.model == CLASSICAL else (self.model,)
+
+    def lasting(self, length: float) -> dict:
+        """Tell `dynamics.simulate` to run for `length` ps, as this run has it."""
+        how = dict(timestep=self.timestep, seed=self.seed, platform="CPU")
+        steps = round(1000 * length / self.timestep)
+        return how | dict(steps=steps, every=round(EVERY / self.timestep))
+
+    def potential(self, atoms: Atoms):
+        """Load what moves the atoms."""
+        if self.model == CLASSICAL:
+            return water.water_system(water.MODELS[CLASSICAL], atoms)
+        return datasets.checkpoint(self.model).frozen()
 
 
-def at_one_bar(models: Iterable[str]) -> list[Run]:
+def at_one_bar(models: Iterable[str], seed: int = 0) -> list[Run]:
     """List the runs, one a model, that tell densities."""
-    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
+    return [Run(model, 300.0, 1.0, 60.0, seed) for model in models]
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
 STRESSED = [f"water-tuned-{n}" for n in ("80-stress", "8-stress")]
 STRESSED += [f"water-tuned-8-stress-{seed}" for seed in (1, 2)]
-MOVED = [
-    *(("tuned-80-stress", seed) for seed in range(3)),
-    *((f"tuned-8-stress{draw}", 0) for draw in ("", "-1", "-2")),
-    *(("scratch-80", seed) for seed in range(2)),
-]
 LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
@@ -99,13 +105,14 @@ RUNS = {
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
         *at_one_bar(FRAMED),
     ],
-    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
-    # the short ones only tell how energy drifts
-    "water-motion": [
-        *(Run(f"water-{m}", 300.0, None, 30.0, k, own=True) for m, k in MOVED),
-        Run("water-tuned-80", 300.0, None, 30.0, 0, timestep=0.5),
-        *(Run(f"water-tuned-{n}", 300.0, None, 2.0, 0) for n in (8, 80)),
-        Run("water-tuned-8", 300.0, None, 2.0, 0, timestep=0.5),
+    "water-densities": [
+        *at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
+        *at_one_bar(STRESSED[:1], seed=1),
+        Run("water-tuned-80", 300.0, 1.0, 30.0, 0, timestep=0.5),
+    ],
+    "water-drift": [
+        Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
+        for n, timestep in product((8, 80), (1.0, 0.5))
     ],
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
@@ -119,9 +126,9 @@ def parts(name: str) -> dict[str, Part]:
         return {"runs": Part(SPC_FW, (), how)}
     last = {
         "water-stability": (analysis.BROKEN, SETTLE, FIT),
-        "water-densities": (DENSE, BLOCK),
+        "water-densities": (DENSE, BLOCK, SETTLE, FIT, G_OO),
+        "water-drift": FREE,
         "water-runs": datasets.STEPS,
-        "water-motion": (SETTLE, FIT, FREE, G_OO),
     }
     return {r.name: Part(r, r.reads, (shared(), last[name])) for r in RUNS[name]}
 
@@ -153,32 +160,14 @@ def start(temperature: float, seed: int) -> Atoms:
 def simulate(run: Run) -> tuple[list[Atoms], str]:
     """Give the frames of a run, and in words how it ended early, if it did."""
     atoms = start(run.temperature, run.seed)
-    if run.own:
-        rows = datasets.card("water-densities")["rows"]
-        (density,) = (r["density"][0] for r in rows if r["model"] == run.model)
-        atoms = water.scaled(atoms, density)
-    decided, potential = (sources(run.reads), shared()), potential_of(run, atoms)
+    decided, potential = (sources(run.reads), shared()), run.potential(atoms)
     how = dict(temperature=run.temperature, pressure=run.pressure)
-    how |= lasting(run, run.length)
+    how |= run.lasting(run.length)
     try:
         frames = recorded("water-runs", run.name, decided, atoms, potential, **how)
     except dynamics.BlowUp as error:
         return error.frames, error.reason
     return frames, ""
-
-
-def potential_of(run: Run, atoms: Atoms):
-    """Load the potential of a run; the classical one is for `atoms`."""
-    if run.model == CLASSICAL:
-        return water.water_system(water.MODELS[CLASSICAL], atoms)
-    return datasets.checkpoint(run.model).frozen()
-
-
-def lasting(run: Run, length: float) -> dict[str, float]:
-    """Tell `dynamics.simulate` to run for `length` ps with the steps of a run."""
-    every, timestep = round(EVERY / run.timestep), run.timestep
-    steps = round(1000 * length / timestep)
-    return dict(steps=steps, every=every, timestep=timestep, seed=run.seed)
 
 
 def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
@@ -190,8 +179,8 @@ def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
         return [judge(task, frames, ended)]
     if ended:
         raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
-    if name == "water-motion":
-        return [moving(task, frames)]
+    if name == "water-drift":
+        return [drifting(task, frames[-1])]
     if task.pressure is not None:
         frames = frames[1::2]  # the density moves slowly
     return [dense(task, frames)] if name == "water-densities" else packed(frames)
@@ -215,36 +204,36 @@ def packed(frames: Sequence[Atoms]) -> bytes:
 
 
 def dense(run: Run, frames: Sequence[Atoms]) -> dict:
-    """Tell the mean density of a run, its error, and means over `BLOCK` ps in time."""
+    """Tell density, also of blocks in time, diffusion and g(r) of a run at 1 bar.
+
+    Molecules move in the mean box: a change of volume is no motion of theirs.
+    """
     density, dt = analysis.densities(frames), analysis.frame_interval(frames, None)
     settled = density[round(1000 * DENSE / dt) :]
     size = round(1000 * BLOCK / dt)
     blocks = density[: len(density) // size * size].reshape(-1, size).mean(axis=1)
     found = dict(density=analysis.mean_and_error(settled), blocks=blocks.tolist())
-    return described(run) | found
+    frames = frames[round(1000 * SETTLE / dt) :]
+    mean = density[-len(frames) :].mean()
+    D = diffusion([water.scaled(a, mean) for a in frames], dt, FIT)
+    g = analysis.rdf(frames, 8, 8, **G_OO)[1].round(3).tolist()
+    return described(run) | found | dict(diffusion=(D.value, D.error), g=g)
+
+
+def drifting(run: Run, atoms: Atoms) -> dict:
+    """Run on for `FREE` ps of NVE; tell the slope of the energy, meV/atom/ps."""
+    how = run.lasting(FREE) | dict(temperature=None)
+    frames = dynamics.simulate(atoms, run.potential(atoms), **how)
+    energy = [a.get_potential_energy() + a.info["kinetic_energy"] for a in frames]
+    ps = np.arange(len(frames)) * EVERY / 1000
+    (slope, _), covariance = np.polyfit(ps, energy, 1, cov=True)
+    drift = 1000 * np.array([slope, covariance[0, 0] ** 0.5]) / len(atoms)
+    return described(run) | dict(drift=drift.tolist())
 
 
 def described(run: Run) -> dict:
-    """Describe a run in a row; what is as it always was is left out."""
+    """Describe a run as its row does, without what is as it always was."""
     return asdict(run, dict_factory=switched_on)
-
-
-def moving(run: Run, frames: Sequence[Atoms]) -> dict:
-    """Tell diffusion and g(r) of a run, and run on in NVE to see its energy drift."""
-    row = described(run) | {"density": float(analysis.densities(frames[-1:])[0])}
-    settled = frames[round(1000 * SETTLE / EVERY) :]
-    if run.length >= SETTLE + 2 * FIT[1]:
-        D = diffusion(settled, EVERY, FIT)
-        row["diffusion"] = D.value, D.error
-        row["g"] = analysis.rdf(settled, 8, 8, **G_OO)[1].round(4).tolist()
-    free = dict(temperature=None, platform="CPU") | lasting(run, FREE)
-    after = dynamics.simulate(frames[-1], potential_of(run, frames[-1]), **free)
-    energy = [a.get_potential_energy() + a.info["kinetic_energy"] for a in after]
-    ps = [a.info["time_fs"] / 1000 for a in after]
-    (slope, _), covariance = np.polyfit(ps, energy, 1, cov=True)  # eV/ps
-    drift = np.array([slope, covariance[0, 0] ** 0.5]) / len(after[0])
-    row["drift"] = (1e3 * drift).tolist()
-    return row
 
 
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
@@ -323,6 +312,6 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
             sha256 = hashlib.sha256(content).hexdigest()
             rows.append(described(run) | {"file": file, "sha256": sha256})
     how = dict(n=MOLECULES, every=EVERY, broken=analysis.BROKEN, settle=SETTLE, fit=FIT)
-    how |= dict(dense=DENSE, block=BLOCK)
+    how |= dict(dense=DENSE, block=BLOCK, free=FREE, **G_OO)
     about = {"from": sources(whole(name).reads), **words("runs", **how)}
     return about | {"rows": rows}
