@@ -89,14 +89,24 @@ def test_what_the_readme_says_of_the_calibrated_teacher():
     }
 
 
-def test_what_the_readme_says_of_densities():
-    rows = {r["model"]: r["density"] for r in datasets.card("water-densities")["rows"]}
-    found = {model.removeprefix("water-"): mean for model, (mean, _) in rows.items()}
-    assert 1.03 < found["tuned-8"] / found["tuned-80"] < 1.045
-    assert 0.82 < found["scratch-8"] / found["tuned-80"] < 0.86
+def test_what_the_readme_says_of_runs():
+    found, told = {}, " ".join(README.split())  # model -> density, diffusion
+    for row in datasets.card("water-densities")["rows"]:
+        name = row["model"].removeprefix("water-")
+        found[name] = np.array([row["density"][0], row["diffusion"][0]])
+    denser, faster = found["tuned-8"] / found["tuned-80"]
+    assert 1.03 < denser < 1.045
+    assert f"diffuses {faster:.1f} times as fast" in told
+    assert 0.82 < found["scratch-8"][0] / found["tuned-80"][0] < 0.86
     draws = [d for name, d in found.items() if name.startswith("tuned-8-stress")]
     assert len(draws) == 3
-    assert max(abs(d / found["tuned-80-stress"] - 1) for d in draws) < 0.02
+    denser, faster = (np.array(draws) / found["tuned-80-stress"]).T
+    assert max(abs(denser - 1)) < 0.02
+    assert f"{min(faster):.1f} to {max(faster):.1f} times as fast" in told
+    for model, broken in (("scratch-8", 5), ("tuned-8", 0)):
+        runs = [r for r in datasets.card("water-stability")["rows"] if r["pressure"]]
+        runs = [r for r in runs if r["model"] == f"water-{model}"]
+        assert sum(r["intact"] < r["length"] for r in runs) == broken
 
 
 def test_what_the_readme_says_of_the_public_set():

@@ -47,7 +47,7 @@ water-stability runs            ..analysis.BROKEN             -
 water-runs     runs             ..analysis.BROKEN             none
 water-runs     runs             FRICTION                      -
 water-densities runs            BLOCK                         -
-water-drift    runs             FREE                          -
+water-step    runs             FREE                          -
 ethanol-modes  molecule_labels  LARGEST                       -
 molecules-dft  molecule_labels  cards.about molecules-dft     -
 molecules-dft  molecule_labels  cards.about ethanol-dft       none

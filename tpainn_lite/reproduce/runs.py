@@ -3,7 +3,7 @@
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
 them. `water-densities`: density, diffusion and g(r) of the runs at 1 bar, also of those
 whose frames are too large to ship; another run is one more line in `RUNS`.
-`water-drift`: how energy drifts in NVE. `spcfw-liquid`: density and diffusion of
+`water-step`: NVE with two time steps. `spcfw-liquid`: density and diffusion of
 SPC/Fw, known from elsewhere, in a larger box, since it costs so little. A run is
 recorded as it goes; killed, it goes on from its last frame.
 """
@@ -79,9 +79,9 @@ class Run:
         return datasets.checkpoint(self.model).frozen()
 
 
-def at_one_bar(models: Iterable[str], seed: int = 0) -> list[Run]:
+def at_one_bar(models: Iterable[str]) -> list[Run]:
     """List the runs, one a model, that tell densities."""
-    return [Run(model, 300.0, 1.0, 60.0, seed) for model in models]
+    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
@@ -105,15 +105,12 @@ RUNS = {
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
         *at_one_bar(FRAMED),
     ],
-    "water-densities": [
-        *at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
-        *at_one_bar(STRESSED[:1], seed=1),
-        Run("water-tuned-80", 300.0, 1.0, 30.0, 0, timestep=0.5),
-    ],
-    "water-drift": [
+    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
+    "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
         for n, timestep in product((8, 80), (1.0, 0.5))
-    ],
+    ]
+    + [Run("water-tuned-80", 300.0, 1.0, 30.0, 0, timestep=0.5)],
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
@@ -127,7 +124,7 @@ def parts(name: str) -> dict[str, Part]:
     last = {
         "water-stability": (analysis.BROKEN, SETTLE, FIT),
         "water-densities": (DENSE, BLOCK, SETTLE, FIT, G_OO),
-        "water-drift": FREE,
+        "water-step": (DENSE, BLOCK, SETTLE, FIT, G_OO, FREE),
         "water-runs": datasets.STEPS,
     }
     return {r.name: Part(r, r.reads, (shared(), last[name])) for r in RUNS[name]}
@@ -179,11 +176,11 @@ def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
         return [judge(task, frames, ended)]
     if ended:
         raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
-    if name == "water-drift":
+    if name == "water-step" and task.pressure is None:
         return [drifting(task, frames[-1])]
     if task.pressure is not None:
         frames = frames[1::2]  # the density moves slowly
-    return [dense(task, frames)] if name == "water-densities" else packed(frames)
+    return packed(frames) if name == "water-runs" else [dense(task, frames)]
 
 
 def packed(frames: Sequence[Atoms]) -> bytes:
@@ -217,7 +214,8 @@ def dense(run: Run, frames: Sequence[Atoms]) -> dict:
     mean = density[-len(frames) :].mean()
     D = diffusion([water.scaled(a, mean) for a in frames], dt, FIT)
     g = analysis.rdf(frames, 8, 8, **G_OO)[1].round(3).tolist()
-    return described(run) | found | dict(diffusion=(D.value, D.error), g=g)
+    found |= dict(diffusion=(D.value, D.error), g=g)
+    return asdict(run, dict_factory=switched_on) | found
 
 
 def drifting(run: Run, atoms: Atoms) -> dict:
@@ -228,22 +226,15 @@ def drifting(run: Run, atoms: Atoms) -> dict:
     ps = np.arange(len(frames)) * EVERY / 1000
     (slope, _), covariance = np.polyfit(ps, energy, 1, cov=True)
     drift = 1000 * np.array([slope, covariance[0, 0] ** 0.5]) / len(atoms)
-    return described(run) | dict(drift=drift.tolist())
-
-
-def described(run: Run) -> dict:
-    """Describe a run as its row does, without what is as it always was."""
-    return asdict(run, dict_factory=switched_on)
+    return asdict(run, dict_factory=switched_on) | dict(drift=drift.tolist())
 
 
 def judge(run: Run, frames: Sequence[Atoms], ended: str) -> dict:
-    """Tell how far a run came and what its last frame is like."""
-    row = described(run) | {"survived": len(frames) * EVERY / 1000, "ended": ended}
+    """Tell how far a run came, and in one piece, and how fast it diffused."""
+    row = asdict(run, dict_factory=switched_on)
+    row |= {"survived": len(frames) * EVERY / 1000, "ended": ended}
     whole = [longest_bond(a) < analysis.BROKEN for a in frames] + [False]
     row["intact"] = whole.index(False) * EVERY / 1000
-    if frames:
-        row["density"] = float(analysis.densities(frames[-1:])[0])
-        row["longest_bond"] = longest_bond(frames[-1])
     if run.pressure is None and row["survived"] >= SETTLE + 2 * FIT[1]:
         D = diffusion(frames[round(1000 * SETTLE / EVERY) :], EVERY, FIT)
         row["diffusion"] = D.value, D.error
@@ -310,7 +301,8 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
             content, file = result.read_bytes(), f"{run.name}.npz"
             guards.write(folder / file, content)
             sha256 = hashlib.sha256(content).hexdigest()
-            rows.append(described(run) | {"file": file, "sha256": sha256})
+            about = asdict(run, dict_factory=switched_on)
+            rows.append(about | {"file": file, "sha256": sha256})
     how = dict(n=MOLECULES, every=EVERY, broken=analysis.BROKEN, settle=SETTLE, fit=FIT)
     how |= dict(dense=DENSE, block=BLOCK, free=FREE, **G_OO)
     about = {"from": sources(whole(name).reads), **words("runs", **how)}
