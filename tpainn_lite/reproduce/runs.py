@@ -109,8 +109,7 @@ RUNS = {
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
         for n, timestep in product((8, 80), (1.0, 0.5))
-    ]
-    + [Run("water-tuned-80", 300.0, 1.0, 30.0, 0, timestep=0.5)],
+    ],
 }
 FILES = {name: [f"{name}.json"] for name in (*RUNS, "spcfw-liquid")}
 FILES["water-runs"] += [f"{r.name}.npz" for r in RUNS["water-runs"]]
