@@ -11,7 +11,7 @@ recorded as it goes; killed, it goes on from its last frame.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
@@ -79,11 +79,6 @@ class Run:
         return datasets.checkpoint(self.model).frozen()
 
 
-def at_one_bar(models: Iterable[str]) -> list[Run]:
-    """List the runs, one a model, that tell densities."""
-    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
-
-
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
 STRESSED = [f"water-tuned-{n}" for n in ("80-stress", "8-stress")]
 STRESSED += [f"water-tuned-8-stress-{seed}" for seed in (1, 2)]
@@ -103,9 +98,12 @@ RUNS = {
     # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
     "water-runs": [
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
-        *at_one_bar(FRAMED),
+        *(Run(model, 300.0, 1.0, 60.0, 0) for model in FRAMED),
     ],
-    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
+    "water-densities": [
+        Run(model, 300.0, 1.0, 60.0, 0)
+        for model in (*FRAMED, "water-scratch-80", *STRESSED)
+    ],
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
         for n, timestep in product((8, 80), (1.0, 0.5))
