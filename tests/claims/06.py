@@ -66,6 +66,11 @@ claim(
     "But two draws are 12 % slower, and one is 45 % faster.",
     np.allclose(np.sort(100 * (stressed / at_80 - 1)), (-12, -12, 45), atol=1.5),
 )
+eighty = [found[0][-1] for name, found in at_1_bar.items() if "-80" in name]
+claim(
+    "The three networks of eighty boxes range from 2.6 to 3.9.",
+    len(eighty) == 3 and rounds(min(eighty), 2.6, 1) and rounds(max(eighty), 3.9, 1),
+)
 claim(
     "For the three draws, the table adds a 95 % interval: 4.3 standard errors "
     "(Student's t).",
