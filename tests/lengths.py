@@ -12,7 +12,7 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5319,
-    "library": 16542,
+    "library": 16541,
     "tests": 17231,
     "lesson code": 1940,
     "longest file": 400,

@@ -241,13 +241,12 @@ class LiveMD(base.Live):
     def show(self, state: str = "Running") -> None:
         """Draw the frames so far; `draw`, after a control moved, has nothing to do."""
         words, ps = [], FRAME * max(len(side.frames) for side in self.sides)
-        with self.figure.batch_update():
-            found = [self._curves(side) for side in self.sides if side.frames]
-            if found:
-                values = np.concatenate(found)
-                space = max(AROUND * values.max(), np.ptp(values) / 4)
-                ends = [values.min() - space, values.max() + space]
-                self.figure.layout.yaxis2.range = ends
+        # one trace at a time, as in `LowData.draw`: r is the same in all frames
+        if found := [self._curves(side) for side in self.sides if side.frames]:
+            values = np.concatenate(found)
+            space = max(AROUND * values.max(), np.ptp(values) / 4)
+            ends = [values.min() - space, values.max() + space]
+            self.figure.layout.yaxis2.range = ends
         for side in self.sides:
             about = f"{self._broken(side)} of {self.molecules.number.max() + 1} "
             about += "molecules broken" + (f"; {side.error}" if side.error else "")
