@@ -202,19 +202,15 @@ claim(
 )
 rates = grid["trials"]
 claim(
-    "three or four tries an arm at each of two sizes",
+    "three to five tries an arm at each of two sizes",
     {sum(t["arm"] == arm for t in rates) for arm in {t["arm"] for t in rates}}
-    == {6, 8},
+    == {6, 8, 10},
 )
 won = {(t["arm"], t["n"]): t["lr"] for t in sorted(rates, key=lambda t: -t["mae"])}
+tried = {arm: [t["lr"] for t in rates if t["arm"] == arm] for arm, _ in won}
 claim(
-    "For the two arms tuned from MMFF94 energies, calibrated or not, the highest rate "
-    "won",
-    all(
-        rate == max(t["lr"] for t in rates if t["arm"] == arm)
-        for (arm, _), rate in won.items()
-        if arm in (ENERGIES, "tuned from calibrated MMFF94")
-    ),
+    "The best rate was neither the lowest nor the highest",
+    all(min(tried[arm]) < rate < max(tried[arm]) for (arm, _), rate in won.items()),
 )
 wrong(
     1,
