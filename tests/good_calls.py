@@ -155,7 +155,7 @@ def _tables() -> dict[str, dict]:
     any_room |= dict(P=B, inside=np.arange(144).reshape(6, 24) % 5 < 2)
     any_room |= dict(smiles="CCO", max_heavy=2, keep=2, element=8, cutoff=2.9)
     any_room |= dict(density=0.9, n_molecules=4, reference_energies=dict(REFERENCES))
-    any_room |= dict(name="ethanol-modes", mirror=None, cache=None, before=None)
+    any_room |= dict(name="methanol-scan", mirror=None, cache=None, before=None)
     runs = datasets.SHIPPED / "water-tuned-8-nvt-300K-0.npz"
     any_room |= dict(content=runs.read_bytes(), arm="tuned", cheap=y, progress=False)
     any_room |= dict(atomic_energies=dict(PRIOR), prior=PRIOR, known=dict(PRIOR))

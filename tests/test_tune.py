@@ -131,6 +131,14 @@ def test_delta_learns_what_is_left_over(potential, quantum):
     np.testing.assert_allclose(copied.get_forces(), forces, atol=1e-6)
 
 
+def test_delta_begins_with_the_classical_part(potential, quantum):
+    still = tune.Delta(molecules.mmff94("CCO"), replace(SHORT, steps=1, lr=1e-12))
+    total, _ = tune.autotune(potential, quantum, ATOMS, still, seed=0)
+    _, forces = total.predict(quantum)
+    for atoms, found in zip(quantum, forces, strict=True):  # labels are 1.1 MMFF94
+        np.testing.assert_allclose(found, atoms.get_forces() / 1.1, atol=1e-6)
+
+
 @pytest.mark.parametrize("way", ["gradients", "head", "delta"])
 def test_a_graph_and_a_check_a_frame(potential, quantum, counted, way):
     strategy = {

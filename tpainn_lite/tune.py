@@ -103,9 +103,8 @@ class DeltaPotential:
         """Read what `save` wrote; refuse a `classical` part that is another one."""
         network, about = Potential._load(path)
         if "difference" not in about:
-            raise ValueError(
-                f"path: {path} holds a whole potential; load it with Potential.load"
-            )
+            text = f"{path} holds a whole potential; load it with Potential.load"
+            raise ValueError(f"path: {text}")
         rows = about["difference"]
         probe = structure(*(rows[name] for name in ("numbers", "positions", "cell")))
         with guards.at(f"classical: refuses the structure that {path} was saved with"):
@@ -193,7 +192,7 @@ def warn_if_undetermined(frames: Sequence[Atoms]) -> None:
 
 @dataclass(frozen=True)
 class Delta:
-    """A fresh network learns what `classical` leaves over.
+    """A fresh network learns what `classical` leaves over; at first it adds nothing.
 
     Free atoms of the classical method (eV) are taken off those of the labels; a force
     field, whose zero is arbitrary, has none, and a Potential brings its own.
@@ -283,7 +282,7 @@ def autotune(
     strategy = strategy or _default(frames, "tuned")
     valid = valid and data.split_free_atoms(valid)[0]
     if isinstance(strategy, Delta):
-        potential = untrained(potential, seed=seed)
+        potential = untrained(potential, seed=seed, silent=True)
         frames, valid = _left(strategy, frames), valid and _left(strategy, valid)
         prior = _without_classical(prior, strategy, frames)
     start = with_references(potential, frames, prior)
@@ -324,9 +323,8 @@ def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
         e, f = labels(frames[k], f"frame {k}", forces)
         left = f - force if forces else None
         rest.append(data.with_labels(frames[k], e - energy, left))
-    if isinstance(frames, Graphs):
-        return Graphs(rest, frames.cutoff, frames.graphs)
-    return rest
+    known = isinstance(frames, Graphs)
+    return Graphs(rest, frames.cutoff, frames.graphs) if known else rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:
@@ -338,10 +336,15 @@ def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list
     return [data.with_labels(a, e + s, f, more) for a, (e, f), s, more in moved]
 
 
-@checked(like=POTENTIAL, seed=guards.seed)
-def untrained(like: Potential, *, seed: int) -> Potential:
-    """Draw a fresh network of the same size and precision, for the same elements."""
+@checked(like=POTENTIAL, seed=guards.seed, silent=guards.flag)
+def untrained(like: Potential, *, seed: int, silent: bool = False) -> Potential:
+    """Draw a fresh network of the same size and precision, for the same elements.
+
+    A `silent` one predicts its reference energies alone until it is trained.
+    """
     fresh = Potential(like.config, like.reference_energies, seed=seed)
+    for parameter in fresh.readout.outnet[-1].parameters() if silent else ():
+        torch.nn.init.zeros_(parameter)
     return fresh.to(like.device, like.dtype)
 
 
@@ -365,11 +368,8 @@ def train_arm(
     its size, trained; "tuned": the teacher, tuned. The rest is as in `autotune`, and
     without `config` `config_for` chooses for the arm.
     """
-    start = teacher if arm in ("zero-shot", "tuned") else untrained(teacher, seed=seed)
-    if arm == "composition":
-        with torch.no_grad():
-            for parameter in start.readout.parameters():
-                parameter.zero_()
+    kept, silent = arm in ("zero-shot", "tuned"), arm == "composition"
+    start = teacher if kept else untrained(teacher, seed=seed, silent=silent)
     if arm not in CONFIGS:
         return with_references(start, frames, atomic_energies), History()
     how: Any = dict(seed=seed, valid=valid, checkpoint=checkpoint, on_epoch=on_epoch)

@@ -48,7 +48,7 @@ water-runs     runs             ..analysis.BROKEN             none
 water-runs     runs             FRICTION                      -
 water-densities runs            BLOCK                         -
 water-step    runs             FREE                          -
-ethanol-modes  molecule_labels  LARGEST                       -
+methylamine-hessian molecule_labels STEP                      -
 molecules-dft  molecule_labels  cards.about molecules-dft     -
 molecules-dft  molecule_labels  cards.about ethanol-dft       none
 water-dft      water_labels     MOLECULES                     -

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from tpainn_lite import data, datasets, engine, molecules, water
-from tpainn_lite.reproduce import cards, parts, pretraining, water_labels
+from tpainn_lite.reproduce import cards, parts, pretraining, trainings, water_labels
 from tpainn_lite.reproduce import molecule_labels as sets
 
 MOLECULE = "smiles temperature seed split"
 TASKS = {  # what the cards of the structures say, and the tasks behind them
     "molecules-dft": (MOLECULE, sets.molecules_tasks()),
-    "ethanol-dft": (MOLECULE, sets.ethanol_tasks()),
-    "ethanol-ccsdt": (MOLECULE, sets.ccsdt_tasks()),
-    "ethanol-modes": ("mode sign", sets.mode_tasks()),
+    "ethanol-dft": (MOLECULE, sets.alone_tasks("CCO")),
+    "ethanol-ccsdt": (MOLECULE, sets.ccsdt_tasks("CCO")),
+    "methylamine-dft": (MOLECULE, sets.alone_tasks("CN")),
+    "methylamine-ccsdt": (MOLECULE, sets.ccsdt_tasks("CN")),
+    "methylamine-hessian": ("atom axis sign", sets.hessian_tasks()),
     "methanol-scan": ("distance", [(d,) for d in sets.SCAN]),
     "water-dft": ("model temperature density seed split", water_labels.water_tasks()),
 }
@@ -107,11 +109,13 @@ def test_coupled_clusters_give_forces_where_they_are_asked_for(monkeypatch):
     monkeypatch.setattr(quantum, "ccsdt_energy", lambda numbers, positions: -1.0)
     zero = lambda numbers, positions, cell: (-2.0, 0 * positions)  # noqa: E731
     monkeypatch.setattr(quantum, "pyscf_ccsdt", lambda: zero)
-    tasks = [next(t for t in sets.ccsdt_tasks() if t[3] == s) for s in ("pool", "test")]
-    made = sets.compute("ethanol-ccsdt", tasks)
-    made += sets.compute("ethanol-modes", sets.mode_tasks()[:2])
-    assert ["forces" in a.calc.results for a in made] == [False, True, True, False]
-    np.testing.assert_allclose(made[3].positions, sets.displaced(0, 1).positions)
+    wanted = []
+    for name, smiles in (("ethanol", "CCO"), ("methylamine", "CN")):
+        pool = [t for t in sets.ccsdt_tasks(smiles) if t[3] == "pool"]
+        test = next(t for t in sets.ccsdt_tasks(smiles) if t[3] == "test")
+        made = sets.compute(f"{name}-ccsdt", [pool[0], pool[-1], test])
+        wanted.append(["forces" in a.calc.results for a in made])
+    assert wanted == [[False, False, True], [True, False, True]]
 
 
 @pytest.mark.slow  # dynamics of another processor may part from the shipped one
@@ -130,20 +134,28 @@ def test_shipped_structures_are_made_again(portion, split):
         assert energies[0] == pytest.approx(energies[1], abs=1e-5)
 
 
-def test_modes_move_about_a_minimum():
-    atoms, modes = sets.minimum_and_modes()
-    potential = datasets.checkpoint(sets.POTENTIAL).double()
-    _, forces = potential.energy_forces(atoms.numbers, atoms.positions)
-    assert np.abs(forces).max() < 2 * sets.FMAX
-    assert modes.shape == (21, 9, 3)
-    largest = np.linalg.norm(modes, axis=2).max(axis=1)
-    np.testing.assert_allclose(largest, sets.LARGEST)
-    root = np.sqrt(atoms.get_masses())[None, :, None]
-    flat = (root * modes).reshape(21, -1)
-    flat /= np.linalg.norm(flat, axis=1)[:, None]
-    np.testing.assert_allclose(flat @ flat.T, np.eye(21), atol=2e-3)
-    drift = (atoms.get_masses()[:, None] * modes).sum(axis=1)  # no translation
-    np.testing.assert_allclose(drift, 0, atol=1e-3)
+def test_the_hessian_is_one_of_a_minimum():
+    centre, *moved = datasets.load("methylamine-hessian")["hessian"]
+    assert np.abs(centre.get_forces()).max() < sets.FMAX
+    steps = [a.positions - centre.positions for a in moved]
+    largest = np.abs(steps).reshape(len(steps), -1)
+    np.testing.assert_allclose(largest.max(axis=1), sets.STEP, atol=1e-7)
+    F = np.array([a.get_forces().ravel() for a in moved])
+    hessian = -(F[::2] - F[1::2]) / (2 * sets.STEP)  # eV/Å²
+    np.testing.assert_allclose(hessian, hessian.T, atol=0.02)
+    root = np.sqrt(np.repeat(centre.get_masses(), 3))
+    values = np.linalg.eigvalsh((hessian + hessian.T) / 2 / np.outer(root, root))
+    assert np.abs(values[:6]).max() < 0.02 * values[6] < values[6]
+
+
+def test_mp2_labels_are_of_the_same_structures():
+    for name in ("ethanol", "methylamine"):
+        pool = datasets.load(f"{name}-ccsdt")["pool"][: sets.MP2]
+        others = datasets.load(f"{name}-mp2")["pool"]
+        both = trainings.with_forces(pool, others)
+        energies = [a.get_potential_energy() for a in pool]
+        assert [a.get_potential_energy() for a in both] == energies
+        assert [*map(len, others)] == [len(a.get_forces()) for a in both]
 
 
 def test_liquid_tasks_cover_the_ladder():

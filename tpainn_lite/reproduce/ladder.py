@@ -17,18 +17,20 @@ from ase import Atoms
 from rdkit.Chem import rdForceFieldHelpers
 
 from .. import datasets, molecules, tune
-from ..data import EnergyForces, label
+from ..data import EnergyForces, label, split
 from ..model import Potential, PotentialConfig
 from ..train import evaluate, fit
 from ..tune import FIT, references
+from . import rivals
 from .cards import words
 from .molecule_labels import gfn2_xtb
 from .parts import Part, sources
-from .trainings import SEEDS, Spec, free_atoms, train_point
+from .trainings import DELTA, SEEDS, Spec, free_atoms, train_point
 
 STEPS = 3000
 SIZES = (3, 10, 30, 100)
 TEACHERS = ("UFF", "MMFF94", "GFN2-xTB")
+BENEATH, STUDENT = ("GFN2-xTB",), "molecules-mmff94"  # of whose size delta's network is
 TIMED = 100  # structures that tell what a label costs
 DATA, QUANTUM = "teachers-xtb", "molecules-dft"
 FILES = {"ladder": ["ladder.json"]}
@@ -37,7 +39,7 @@ FILES = {"ladder": ["ladder.json"]}
 def parts(name: str) -> dict[str, Part]:
     """List the teachers."""
     fits = PotentialConfig(), replace(FIT, steps=STEPS), tune.TUNED
-    settings = free_atoms(QUANTUM), fits, SIZES, SEEDS, TIMED
+    settings = free_atoms(QUANTUM), fits, SIZES, SEEDS, TIMED, DELTA
     return {one: Part(one, (DATA, QUANTUM), settings) for one in TEACHERS}
 
 
@@ -77,7 +79,23 @@ def compute(name: str, teacher: str) -> dict:
         spec = Spec(QUANTUM, "", arm, n, seed, how)
         errors = asdict(evaluate(train_point(spec, student)[0], test))
         row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
+    if teacher in BENEATH:
+        row["rows"] += beneath(teacher)
     return row
+
+
+def beneath(teacher: str) -> list[dict]:
+    """Learn what a teacher leaves over, and keep the teacher: delta learning."""
+    sets, found = datasets.load(QUANTUM), []
+    known = rivals.known([a for f in sets.values() for a in by_teacher(teacher, f)])
+    for seed, n in product(SEEDS, SIZES):
+        (frames,) = split(sets["pool"], n, seed=seed)
+        how = tune.Delta(known, DELTA, datasets.atomic_energies(DATA))
+        one = "tuned", datasets.checkpoint(STUDENT), frames, free_atoms(QUANTUM), how
+        potential, _ = tune.train_arm(*one, seed=seed)
+        errors = asdict(evaluate(potential, sets["test"]))
+        found.append(dict(arm="delta", n=n, seed=seed) | errors)
+    return found
 
 
 def of_teacher(teacher: str, test: Sequence[Atoms]) -> dict[str, float]:

@@ -1,33 +1,33 @@
-"""Sample molecules with MMFF94 and label them: DFT, CCSD(T), GFN2-xTB."""
+"""Sample molecules with MMFF94 and label them: DFT, MP2, CCSD(T), GFN2-xTB."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from ase import Atoms
 from ase.optimize import BFGS
-from ase.vibrations import Vibrations
 
 from .. import datasets, molecules, units
 from ..data import EnergyForces, from_calculator, label, with_labels
+from ..model import EnergyForcesCalculator
 from .cards import grouped, write_set
-from .parts import SMILES, Part, sources
+from .parts import SMILES, Part
 
 TEMPERATURES = (300.0, 600.0, 1000.0)  # K
 TEST_FRACTION = 0.3
 SEED = 2026
 SCAN = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)  # Å
-ETHANOL, ETHANOL_TEMPERATURES = "CCO", (300.0, 600.0)  # K
-STRUCTURES = 500
-ENERGIES, FORCES = 300, 40  # with coupled clusters: pool energies, test forces
-POTENTIAL = "ethanol-ccsdt-tuned"  # whose normal modes are walked along
-LARGEST = 0.02  # Å, of the atom that moves most
-FMAX = 1e-3  # eV/Å, at the minimum
-RIGID = 6  # translations and rotations come first
+ETHANOL, METHYLAMINE = "CCO", "CN"
+ALONE_TEMPERATURES = (300.0, 600.0)  # K, of a set of one molecule
+STRUCTURES = {ETHANOL: 500, METHYLAMINE: 300}
+ENERGIES = {ETHANOL: 300, METHYLAMINE: 200}  # with coupled clusters, of the pool
+FORCES, FORCED = 40, {ETHANOL: 0, METHYLAMINE: 100}  # of the test; of the pool
+MP2 = 100  # pool structures with its forces
+STEP, FMAX = 0.005, 1e-3  # Å, of a Hessian; eV/Å, at the minimum
 PORTIONS = 13  # of 500 structures of 25 molecules for GFN2-xTB; the last validates
 Task = tuple[str, float, int, str]  # SMILES, temperature in K, seed, split
 
@@ -63,33 +63,43 @@ def molecules_tasks() -> list[Task]:
     ]
 
 
-def ethanol_tasks() -> list[Task]:
-    """List the structures of `ethanol-dft`, each from a run of its own.
+def alone_tasks(smiles: str) -> list[Task]:
+    """List the structures of a set of one molecule, each from a run of its own.
 
     Every fifth one is kept for testing.
     """
-    u = np.random.default_rng(SEED).uniform(size=STRUCTURES)
-    low, high = ETHANOL_TEMPERATURES
+    count = STRUCTURES[smiles]
+    u = np.random.default_rng(SEED).uniform(size=count)
+    low, high = ALONE_TEMPERATURES
     kelvin = np.round(low + u * (high - low), 1).tolist()
-    splits = ["test" if k % 5 == 4 else "pool" for k in range(STRUCTURES)]
-    return [(ETHANOL, kelvin[k], SEED + k, splits[k]) for k in range(STRUCTURES)]
+    splits = ["test" if k % 5 == 4 else "pool" for k in range(count)]
+    return [(smiles, kelvin[k], SEED + k, splits[k]) for k in range(count)]
 
 
-def ccsdt_tasks() -> list[Task]:
-    """List the first pool structures (energies) and test structures (forces).
+def pool_tasks(smiles: str) -> list[Task]:
+    """List the first pool structures, whose energies CCSD(T) tells."""
+    pool = [t for t in alone_tasks(smiles) if t[3] == "pool"]
+    return pool[: ENERGIES[smiles]]
 
-    Test structures come in between, so that any beginning of the list has both.
-    """
-    pool = [t for t in ethanol_tasks() if t[3] == "pool"][:ENERGIES]
-    test = [t for t in ethanol_tasks() if t[3] == "test"][:FORCES]
+
+def mp2_tasks(name: str) -> list[tuple[str, int]]:
+    """List the first pool structures of a set, whose forces MP2 tells, too."""
+    return [(name, k) for k in range(MP2)]
+
+
+def ccsdt_tasks(smiles: str) -> list[Task]:
+    """List the first pool structures, and test structures, which come in between."""
+    pool = pool_tasks(smiles)
+    test = [t for t in alone_tasks(smiles) if t[3] == "test"][:FORCES]
     rank = {t: k for k, t in enumerate(pool)}
-    rank |= {t: (k + 1) * ENERGIES / FORCES - 0.5 for k, t in enumerate(test)}
+    rank |= {t: (k + 1) * len(pool) / FORCES - 0.5 for k, t in enumerate(test)}
     return sorted(pool + test, key=rank.get)
 
 
-def mode_tasks() -> list[tuple[int, int]]:
-    """List (mode, sign): the minimum, then both ways along each mode."""
-    return [(0, 0), *((mode, sign) for mode in range(21) for sign in (1, -1))]
+def hessian_tasks() -> list[tuple[int, int, int]]:
+    """List (atom, axis, sign): the minimum of methylamine, then steps of each atom."""
+    atoms = range(len(molecules.conformers(METHYLAMINE, seed=0)[0]))
+    return [(0, 0, 0), *product(atoms, range(3), (1, -1))]
 
 
 def portions() -> list[tuple[int, list[str]]]:
@@ -116,12 +126,20 @@ def stretched(distance: float) -> Atoms:
     return frame
 
 
-def displaced(mode: int, sign: int) -> Atoms:
-    """Make the minimum of ethanol, or move it along a mode."""
-    atoms, modes = minimum_and_modes()
-    atoms = atoms.copy()
-    atoms.positions = (atoms.positions + sign * modes[mode]).round(8)  # as written
-    atoms.info = dict(smiles=ETHANOL, mode=mode, sign=sign, split="modes")
+def displaced(atom: int, axis: int, sign: int) -> Atoms:
+    """Make the minimum of methylamine, or move one of its atoms along an axis."""
+    atoms = minimum().copy()
+    atoms.positions[atom, axis] += sign * STEP
+    atoms.info = dict(
+        smiles=METHYLAMINE, atom=atom, axis=axis, sign=sign, split="hessian"
+    )
+    return atoms
+
+
+def of_pool(name: str, k: int) -> Atoms:
+    """Take a structure of a shipped pool, without its labels."""
+    atoms = datasets.load(name)["pool"][k].copy()
+    atoms.info["split"] = "pool"
     return atoms
 
 
@@ -166,36 +184,29 @@ def gfn2_xtb(unpaired: int = 0) -> EnergyForces:
 
 
 @cache
-def minimum_and_modes() -> tuple[Atoms, np.ndarray]:
-    """Find the minimum and displacements (21, 9, 3) Å along its normal modes.
+def minimum() -> Atoms:
+    """Relax methylamine with CCSD(T)."""
+    from . import quantum
 
-    Anti or gauche, as it comes; modes in the order of their frequencies. A full CCSD(T)
-    Hessian would take hours, the curvature along a direction takes two energies. The
-    directions are the modes of the shipped CCSD(T) potential at its minimum, which must
-    be near that of CCSD(T) itself: where a bond is still pulled at, a straight step
-    sideways stretches it, and a torsion seems to have another curvature.
-    """
-    atoms = molecules.conformers(ETHANOL, seed=0)[0]
-    atoms.calc = datasets.checkpoint(POTENTIAL).double().calculator()
-    BFGS(atoms, logfile=None).run(fmax=FMAX, steps=500)
-    with TemporaryDirectory() as folder:
-        vibrations = Vibrations(atoms, name=f"{folder}/modes")
-        vibrations.run()
-        modes = vibrations.get_vibrations().get_modes(all_atoms=True)  # (27, 9, 3)
-    atoms.calc = None
-    kept = modes[RIGID:]
-    size = np.linalg.norm(kept, axis=2).max(axis=1)
-    return atoms, LARGEST * kept / size[:, None, None]
+    atoms = molecules.conformers(METHYLAMINE, seed=0)[0]
+    atoms.calc = EnergyForcesCalculator(quantum.pyscf_ccsdt())
+    BFGS(atoms, logfile=None).run(fmax=FMAX, steps=100)
+    atoms.positions, atoms.calc = atoms.positions.round(8), None  # as written
+    return atoms
 
 
 SETS = {  # tasks, the structure of one, its level, tasks a part
     "molecules-dft": (molecules_tasks, sample_molecule, "DFT", 9),
     "methanol-scan": (lambda: [(d,) for d in SCAN], stretched, "DFT", 13),
-    "ethanol-dft": (ethanol_tasks, sample_molecule, "DFT", 10),
-    "ethanol-ccsdt": (ccsdt_tasks, sample_molecule, "CCSD(T)", 5),
-    "ethanol-modes": (mode_tasks, displaced, "CCSD(T)", 11),
+    "methylamine-hessian": (hessian_tasks, displaced, "CCSD(T)", 43),
     "teachers-xtb": (lambda: list(range(PORTIONS)), None, "GFN2-xTB", 1),
 }
+for name, one in (("ethanol", ETHANOL), ("methylamine", METHYLAMINE)):
+    SETS |= {
+        f"{name}-dft": (partial(alone_tasks, one), sample_molecule, "DFT", 10),
+        f"{name}-mp2": (partial(mp2_tasks, f"{name}-ccsdt"), of_pool, "MP2", 20),
+        f"{name}-ccsdt": (partial(ccsdt_tasks, one), sample_molecule, "CCSD(T)", 5),
+    }
 FILES = {name: [f"{name}.extxyz", f"{name}.json"] for name in SETS}
 FILES["teachers-xtb"] = ["teachers-xtb.extxyz.xz", "teachers-xtb.json"]
 
@@ -203,19 +214,20 @@ FILES["teachers-xtb"] = ["teachers-xtb.extxyz.xz", "teachers-xtb.json"]
 def parts(name: str) -> dict[str, Part]:
     """List the parts of a set."""
     tasks, _, _, each = SETS[name]
-    reads = {"ethanol-modes": (POTENTIAL,), "teachers-xtb": (SMILES,)}.get(name, ())
+    reads = {"teachers-xtb": (SMILES,), "ethanol-mp2": ("ethanol-ccsdt",)}
+    reads["methylamine-mp2"] = ("methylamine-ccsdt",)
     more = {
-        "ethanol-modes": (LARGEST, FMAX, RIGID),
+        "methylamine-hessian": (STEP, FMAX),
+        "methylamine-ccsdt": FORCED[METHYLAMINE],
         "teachers-xtb": (TEMPERATURES, PORTIONS),
     }
-    return grouped(name, tasks(), each, more.get(name), reads=reads)
+    return grouped(name, tasks(), each, more.get(name), reads=reads.get(name, ()))
 
 
 def compute(name: str, tasks: Sequence) -> list[Atoms]:
     """Label the structures of a part.
 
-    CCSD(T) forces cost twenty times the energy: only test structures and the minimum
-    have them, as nobody would train on them.
+    CCSD(T) forces cost twenty times the energy: of the pool, only `FORCED` have them.
     """
     _, structure, level, _ = SETS[name]
     if level == "GFN2-xTB":
@@ -223,15 +235,17 @@ def compute(name: str, tasks: Sequence) -> list[Atoms]:
         return [a for k, kind in kinds.items() for a in label_xtb(*portions()[k], kind)]
     from . import quantum
 
+    methods = {"DFT": quantum.pyscf_dft, "MP2": quantum.pyscf_mp2}
     frames = []
-    for frame in (structure(*task) for task in tasks):
-        if level == "DFT":
-            frames += label([frame], quantum.pyscf_dft())
-        elif frame.info["split"] == "test" or frame.info.get("sign") == 0:
-            frames += label([frame], quantum.pyscf_ccsdt())
-        else:
-            energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
-            frames.append(with_labels(frame, energy))
+    for task in tasks:
+        frame, method = structure(*task), methods.get(level, quantum.pyscf_ccsdt)
+        if level == "CCSD(T)" and frame.info["split"] == "pool":
+            smiles = frame.info["smiles"]
+            if task not in pool_tasks(smiles)[: FORCED[smiles]]:
+                energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
+                frames.append(with_labels(frame, energy))
+                continue
+        frames += label([frame], method())
     return frames
 
 
@@ -245,7 +259,5 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
         return
     from . import quantum
 
-    more = {"potential": sources([POTENTIAL])[0]} if "modes" in name else {}
-    energies = quantum.atom_energies(coupled=SETS[name][2] == "CCSD(T)")
-    program = f"PySCF {version('pyscf')}"
-    write_set(name, results, folder, program, energies, **more)
+    energies = quantum.atom_energies(SETS[name][2])
+    write_set(name, results, folder, f"PySCF {version('pyscf')}", energies)

@@ -1,4 +1,4 @@
-"""Quantum labels with PySCF, as `EnergyForces`: DFT and coupled clusters.
+"""Quantum labels with PySCF, as `EnergyForces`: DFT, MP2 and coupled clusters.
 
 PySCF is an extra (``pip install tpainn-lite[quantum]``): readers of the lessons never
 need it, because its labels ship. PySCF works in Hartree and Bohr.
@@ -15,7 +15,7 @@ from ase.data import chemical_symbols
 CPU = Path("/proc/cpuinfo")
 if CPU.is_file() and "avx2" in CPU.read_text("utf-8", "replace"):
     os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
-from pyscf import cc, dft, gto, lib, scf  # noqa: E402
+from pyscf import cc, dft, gto, lib, mp, scf  # noqa: E402
 from pyscf.cc import ccsd_t_lambda  # noqa: E402
 from pyscf.grad import ccsd_t as ccsd_t_gradient  # noqa: E402
 
@@ -74,13 +74,35 @@ def _converged(method, what: str, mol: gto.Mole):
     return method
 
 
-def _coupled_cluster(mol: gto.Mole):
-    """Converge CCSD with frozen cores; add the energy (Hartree) with triples."""
+def _hartree_fock(mol: gto.Mole) -> tuple:
+    """Converge Hartree-Fock; count the orbitals of the cores, or None."""
     field = (scf.UHF if mol.spin else scf.RHF)(mol)
     field.conv_tol = 1e-10  # Hartree
     _converged(field, f"Hartree-Fock/{mol.basis}", mol)
-    frozen = sum(CORE[int(z)] for z in mol.atom_charges())
-    ccsd = (cc.UCCSD if mol.spin else cc.CCSD)(field, frozen=frozen or None)
+    return field, sum(CORE[int(z)] for z in mol.atom_charges()) or None
+
+
+def _perturbation(mol: gto.Mole):
+    field, frozen = _hartree_fock(mol)
+    return (mp.UMP2 if mol.spin else mp.MP2)(field, frozen=frozen).run()
+
+
+def pyscf_mp2(basis: str = CCSDT_BASIS) -> EnergyForces:
+    """Make MP2 with analytic forces, cores frozen; raises as `pyscf_dft` does."""
+
+    def energy_forces(numbers, positions, cell=None):
+        _refuse_open_shell(numbers, cell)
+        method = _perturbation(_molecule(numbers, positions, basis))
+        slope = method.nuc_grad_method().kernel()
+        return float(method.e_tot) * HARTREE, -slope * (HARTREE / BOHR)
+
+    return energy_forces
+
+
+def _coupled_cluster(mol: gto.Mole):
+    """Converge CCSD with frozen cores; add the energy (Hartree) with triples."""
+    field, frozen = _hartree_fock(mol)
+    ccsd = (cc.UCCSD if mol.spin else cc.CCSD)(field, frozen=frozen)
     ccsd.conv_tol, ccsd.conv_tol_normt = 1e-9, 1e-7
     _converged(ccsd, f"CCSD/{mol.basis}", mol)
     triples = ccsd.ccsd_t() if min(np.ravel(ccsd.nocc)) else 0.0
@@ -123,15 +145,16 @@ def _refuse_open_shell(numbers, cell) -> None:
         )
 
 
-def atom_energies(coupled: bool = False) -> dict[int, float]:
-    """Compute energies (eV) of free atoms in their ground states, by DFT or CCSD(T).
-
-    Unrestricted; by CCSD(T), with frozen cores, of H, C and O alone.
-    """
-    energies = {}
-    for z in (1, 6, 8) if coupled else (1, 6, 7, 8):
-        basis = CCSDT_BASIS if coupled else DFT_BASIS
+def atom_energies(level: str = "DFT") -> dict[int, float]:
+    """Compute energies (eV) of free atoms in their ground states; unrestricted."""
+    energies, basis = {}, DFT_BASIS if level == "DFT" else CCSDT_BASIS
+    for z in (1, 6, 7, 8):
         atom = _molecule([z], [[0, 0, 0]], basis, UNPAIRED[z])
-        energy = _coupled_cluster(atom)[1] if coupled else _mean_field(atom, 3).e_tot
+        if level == "CCSD(T)":
+            energy = _coupled_cluster(atom)[1]
+        else:
+            energy = (
+                _mean_field(atom, 3) if level == "DFT" else _perturbation(atom)
+            ).e_tot
         energies[z] = float(energy) * HARTREE
     return energies

@@ -1,13 +1,12 @@
 """Compute the tables of trainings that ship: learning curves, and ways to tune.
 
 A grid races arms on one data set. `ways` tunes one student with one budget in every
-way. "ethanol-dft": a student of MMFF94 learns DFT, with all labels. "ethanol-ccsdt": a
-potential that knows DFT learns CCSD(T) from energies alone. "molecules-dft" and
+way. "ethanol-dft": a student of MMFF94 learns DFT, with all labels. "ethanol-ccsdt"
+and "methylamine-ccsdt": a potential that knows DFT learns CCSD(T) from energies, alone
+or with forces. "molecules-dft" and
 "water-dft": the instant head, beside the gradient steps of the grids.
 
-A part is a row: one arm or way, one teacher and one seed at all sizes. "headline" is
-the README's figure of the shipped grid, which needs kaleido and a Chromium, "film" its
-moving picture: lesson 00's networks of three labels run a molecule.
+A part is a row: one arm or way, one teacher and one seed at all sizes.
 """
 
 import time
@@ -19,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import datasets, dynamics, guards, molecules, tune
+from .. import datasets, dynamics, molecules, tune
 from ..analysis import bonds
-from ..data import labels, split
+from ..data import labels
 from ..model import Potential
 from ..public.formats import water_split
 from ..ridge_head import HeadConfig
@@ -29,15 +28,12 @@ from ..train import FitConfig, OnEpoch, evaluate
 from ..units import KCAL_MOL
 from . import rivals
 from .cards import words
+from .molecule_labels import MP2
 from .parts import Part, mark, rows_of, slug, sources
-from .trainings import LONGER, ON_DFT, SEEDS, WATER, Spec, free_atoms, train_point
+from .trainings import LONGER, SEEDS, WATER, Spec, delta_for, free_atoms, train_point
 
 MARKS = (10, 30, 60, 100, 200, 300, 600, 1000, 1500, 2000, 3000)  # steps
-# 1e-2 and 3e-3 had 418 and 496 meV/Å on the pool at n = 10, 192 and 194 at 100, where
-# one of three trainings diverged with 1e-2.
-DELTA = replace(tune.SCRATCH, lr=3e-3, batch_size=5, energy_weight=0.01)
 STEADY = 3e-3  # a rate; with 1e-2 one of twelve diverged that took five times the steps
-HEADLINE = "scratch", "scratch, 5x longer", "MMFF94", "tuned"
 FOR_ENERGIES = ("scratch for energies", "tuned for energies")
 TAUGHT = ("zero-shot", "tuned")  # arms that begin with a teacher's student
 Point = tuple[dict, Spec]  # what names a row of a table, and its training
@@ -71,7 +67,7 @@ class Grid:
         """Choose the settings of an arm; "for energies" picks by energies."""
         base, _, aim = arm.partition(" for ")
         if arm == "delta":
-            return replace(DELTA, lr=1e-2) if n < 100 else DELTA
+            return delta_for(n)
         if self.kind is None or base not in self.configs:
             return self.configs.get(base)
         return tune.config_for(n, self.kind, base, aim or "forces")
@@ -126,6 +122,7 @@ ALL = replace(tune.TUNED, lr=1e-3)
 ALONE = dict(energy_weight=1.0, force_weight=0.0)
 SCRATCH_ALONE = replace(tune.SCRATCH, **ALONE)
 GENTLE = replace(tune.TUNED, l2_sp=0.0, **ALONE)
+MIXED = replace(ALL, energy_weight=0.1)
 WAYS = {  # data -> way -> how
     "ethanol-dft": {
         "scratch": tune.SCRATCH,
@@ -138,30 +135,38 @@ WAYS = {  # data -> way -> how
         "energies alone": replace(tune.TUNED, **ALONE),
         "energies alone, scratch": SCRATCH_ALONE,
     },
-    "ethanol-ccsdt": {
-        "scratch": SCRATCH_ALONE,
-        "from MMFF94": GENTLE,
-        "all weights": GENTLE,
-        "discriminative": replace(GENTLE, lr=1e-3, lr_decay=0.3),
-        "delta": SCRATCH_ALONE,
-    },
 }
+COUPLED = {  # from DFT unless the name says otherwise
+    "scratch": SCRATCH_ALONE,
+    "from MMFF94": GENTLE,
+    "energies alone": GENTLE,
+    "discriminative": replace(GENTLE, lr=1e-3, lr_decay=0.3),
+    "delta": SCRATCH_ALONE,
+    "MP2 forces": MIXED,
+    "MP2 forces, from MMFF94": MIXED,
+    "DFT forces, from MMFF94": MIXED,
+}
+WAYS["ethanol-ccsdt"] = COUPLED
+WAYS["methylamine-ccsdt"] = COUPLED | {"CCSD(T) forces": MIXED}
 OTHERS = {"instant head": HeadConfig(), "all weights": tune.TUNED}
-SIZES = {"ethanol-dft": (3, 10, 30, 100), "ethanol-ccsdt": (10, 30, 100, 300)}
+SIZES = {
+    "ethanol-dft": (3, 10, 30, 100),
+    "ethanol-ccsdt": (10, 30, 100, 300),
+    "methylamine-ccsdt": (10, 30, 100, 200),
+}
 HEADS = (3, 8, 30)
 MMFF94 = "molecules-mmff94"
 TEACHERS = {
     "ethanol-dft": MMFF94,
     "molecules-dft": MMFF94,
-    "ethanol-ccsdt": ON_DFT,
+    "ethanol-ccsdt": "ethanol-dft-tuned",
+    "methylamine-ccsdt": "methylamine-dft-tuned",
     "water-dft": "water-qtip4pf",
 }
 HOT, HOT_PS, HOT_N = 1000.0, 5.0, 10  # K, of a run after tuning on ten structures
 HOT_WAYS = ("scratch", "all weights", "replay", "instant head")
 STRETCHED = 1.6  # times its first length: a bond that long is broken
 FILES = {name: [f"{name}.json"] for name in (*GRIDS, "ways")}
-FILES |= {"headline": ["headline.png"], "film": ["film.gif"]}
-FILMED = "CNC(C)=O"
 
 
 def points(name: str) -> list[Point]:
@@ -206,6 +211,7 @@ def way_points() -> list[Point]:
         (data, way, n, seed)
         for data, ways in WAYS.items()
         for seed, n, way in product(SEEDS, SIZES[data], ("zero-shot", *ways))
+        if n <= MP2 or "forces" not in way
     ]
     heads = product(("molecules-dft", "water-dft"), SEEDS, HEADS)
     found += [(data, "instant head", n, seed) for data, seed, n in heads]
@@ -217,8 +223,14 @@ def way_point(data: str, way: str, n: int, seed: int) -> Point:
     """Describe the training of a point of `ways`."""
     arm = "scratch" if "scratch" in way else "tuned"
     arm = way if way in ("zero-shot", "replay", "delta") else arm
-    teacher = MMFF94 if way == "from MMFF94" else TEACHERS[data]
-    spec = Spec(data, teacher, arm, n, seed, WAYS.get(data, OTHERS).get(way))
+    teacher = MMFF94 if way.endswith("from MMFF94") else TEACHERS[data]
+    forces, among, (molecule, _, level) = "", 0, data.partition("-")
+    if level == "ccsdt":
+        among = MP2 if n <= MP2 else 0  # all of these are drawn alike
+        method = way.partition(" forces")[0].lower()
+        forces = f"{molecule}-{method}" if method in ("mp2", "dft") else ""
+    how = WAYS.get(data, OTHERS).get(way)
+    spec = Spec(data, teacher, arm, n, seed, how, forces=forces, among=among)
     return {"experiment": data, "way": way, "n": n, "seed": seed}, spec
 
 
@@ -333,13 +345,10 @@ def run(atoms: Atoms, potential, **how) -> list[Atoms]:
 
 
 def whole(name: str) -> Part:
-    """Tell what decides a table beside its rows, and what the figure is drawn from."""
-    if name == "headline":
-        return Part(name, ("molecules-grid",))
-    if name == "film":
-        return Part(name, ("molecules-dft", MMFF94), FILMED)
+    """Tell what decides a table beside its rows."""
     if name == "ways":
         used = [*SIZES, "molecules-dft", "water-dft", "teachers-xtb"]
+        used += ["ethanol-mp2", "methylamine-dft", "methylamine-mp2"]
         return Part(name, (*used, *sorted(set(TEACHERS.values()))), WAYS)
     grid = GRIDS[name]
     later = [t.format(seed=s) for t, _ in grid.later.values() for s in SEEDS]
@@ -347,22 +356,8 @@ def whole(name: str) -> Part:
     return Part(name, (grid.data, *teachers), grid)
 
 
-def write(
-    name: str, results: Sequence[Path], folder: Path, share: float = 1
-) -> dict | None:
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
     """Gather the rows, with what they were computed from, or draw the figure."""
-    if name == "film":
-        guards.write(folder / "film.gif", film(share))
-        return None
-    if name == "headline":
-        from ..explorers import figures
-
-        curves = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
-        curves = {arm: curves[arm] for arm in HEADLINE}
-        figure = figures.learning_curve(curves, "force error", "meV/Å")
-        figure.update_layout(title="Force error on molecules never seen")
-        figure.write_image(folder / f"{name}.png", width=760, height=440, scale=1.5)
-        return None
     known = [about for about, _ in points(name)]
     rank = {tuple(about.values()): k for k, about in enumerate(known)}
     rows = sorted(rows_of(results), key=lambda r: rank[tuple(r[k] for k in known[0])])
@@ -379,22 +374,3 @@ def write(
         **words("grids", stride=stride, twice=2 * stride),
         "rows": rows,
     }
-
-
-def film(share: float) -> bytes:
-    """Draw a picosecond with each of two networks that saw three labels."""
-    from ..explorers import viewers
-
-    sets = datasets.load("molecules-dft")
-    first = next(a for a in sets["test"] if a.info["smiles"] == FILMED)
-    i, j, _ = bonds(first)
-    runs, (three,) = {}, split(sets["pool"], 3, seed=1)
-    for arm in ("scratch", "tuned"):
-        config = tune.config_for(3, "molecules", arm)
-        config = replace(config, steps=round(share * config.steps))
-        one = arm, datasets.checkpoint(MMFF94), three, free_atoms("molecules-dft")
-        potential, _ = tune.train_arm(*one, config=config, seed=1)
-        how = dict(steps=2000, temperature=300, every=40, seed=1)
-        runs[arm] = run(first, potential.frozen(), **how) or [first]
-    named = {f"{arm}, three labels": frames for arm, frames in runs.items()}
-    return viewers.film(named, dict.fromkeys(named, np.array([i, j]).T[i < j]))

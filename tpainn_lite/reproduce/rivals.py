@@ -156,11 +156,14 @@ def _calibrated(frames: Sequence[Atoms]) -> ForceField:
     return ForceField(types, start + w / scale)
 
 
+def known(frames: Sequence[Atoms]) -> EnergyForces:
+    """Look up the labels of frames, where a method needs more than the positions."""
+    found = {atoms.positions.tobytes(): labels(atoms) for atoms in frames}
+    return lambda numbers, positions, cell=None: found[positions.tobytes()]
+
+
 @cache
 def known_mmff94(name: str) -> EnergyForces:
     """Look up MMFF94 of a shipped set, whose SMILES tell the bonds."""
-    found = {}
-    for atoms in (a for part in datasets.load(name).values() for a in part):
-        (own,) = label([atoms], molecules.mmff94(atoms.info["smiles"]))
-        found[atoms.positions.tobytes()] = labels(own)
-    return lambda numbers, positions, cell=None: found[positions.tobytes()]
+    every = [atoms for part in datasets.load(name).values() for atoms in part]
+    return known([label([a], molecules.mmff94(a.info["smiles"]))[0] for a in every])
