@@ -47,7 +47,7 @@ claim("is 6 to 26 % above that of tuned", (min(delta), max(delta)) == (106, 126)
 better = [n for n in SIZES if energies["delta"][n] < energies["tuned"][n]]
 claim("Its energies are better at every n", better == [3, 10, 30, 100])
 far = max(mean["delta"][n] / mean["scratch"][n] for n in SIZES)
-claim("far better than scratch", far < 0.6)
+claim("better than scratch at every n", far < 0.95)
 alone = over["energies alone"]
 claim("energies alone have 1.5 to 2.5 times", 1.5 <= min(alone) < max(alone) < 2.6)
 spent = {
@@ -132,7 +132,7 @@ claim("89 meV/Å for new molecules with a hundred labels", round(kept[100]) == 8
 grid_of_all = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
 claim(
     "No other way in this course comes near it for new molecules.",
-    all(c[1][c[0] <= 100].min() > 1.5 * kept[100] for c in grid_of_all.values()),
+    all(e > 1.5 * kept[100] for c in grid_of_all.values() for n, e, *_ in c.T if n < 300),
 )
 claim(
     "The order of the teachers is the order of their students, at every n.",
