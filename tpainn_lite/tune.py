@@ -254,8 +254,7 @@ def config_for(n: int, kind: str, arm: str = "tuned", aim: str = "forces") -> Fi
 def _default(frames: Sequence[Atoms], arm: str) -> FitConfig:
     frames, _ = data.split_free_atoms(frames)
     forces = any(data.result(atoms, "forces") is not None for atoms in frames)
-    aim = "forces" if forces else "energies alone"
-    return config_for(len(frames), kind_of(frames), arm, aim)
+    return config_for(len(frames), kind_of(frames), arm, AIMS[0 if forces else 2])
 
 
 @checked(strategy=STRATEGY, progress=guards.flag, **LABELLED, **TRAINING)
@@ -323,8 +322,9 @@ def _left(strategy: Delta, frames: Sequence[Atoms]) -> Sequence[Atoms]:
         e, f = labels(frames[k], f"frame {k}", forces)
         left = f - force if forces else None
         rest.append(data.with_labels(frames[k], e - energy, left))
-    known = isinstance(frames, Graphs)
-    return Graphs(rest, frames.cutoff, frames.graphs) if known else rest
+    if isinstance(frames, Graphs):
+        return Graphs(rest, frames.cutoff, frames.graphs)
+    return rest
 
 
 def _moved_zero(frames: Sequence[Atoms], old: Potential, new: Potential) -> list[Atoms]:

@@ -89,6 +89,14 @@ def test_what_the_readme_says_of_the_calibrated_teacher():
     }
 
 
+def test_what_the_readme_says_of_delta_learning():
+    teachers = {t["teacher"]: t["rows"] for t in datasets.card("ladder")["teachers"]}
+    rows = [r for r in teachers["GFN2-xTB"] if (r["arm"], r["n"]) == ("delta", 100)]
+    error = np.mean([r["force_mae"] for r in rows])
+    assert len(rows) == 3
+    assert f"{error:.0f} meV/Å with a hundred labels (lesson 07)" in README
+
+
 def test_what_the_readme_says_of_runs():
     found, told = {}, " ".join(README.split())  # model -> density, diffusion
     for row in datasets.card("water-densities")["rows"]:

@@ -227,7 +227,7 @@ def parts(name: str) -> dict[str, Part]:
 def compute(name: str, tasks: Sequence) -> list[Atoms]:
     """Label the structures of a part.
 
-    CCSD(T) forces cost twenty times the energy: of the pool, only `FORCED` have them.
+    CCSD(T) forces cost 15 times the energy: of the pool, only `FORCED` have them.
     """
     _, structure, level, _ = SETS[name]
     if level == "GFN2-xTB":

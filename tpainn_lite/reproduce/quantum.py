@@ -115,7 +115,7 @@ def ccsdt_energy(numbers, positions, basis: str = CCSDT_BASIS) -> float:
 
 
 def pyscf_ccsdt(basis: str = CCSDT_BASIS) -> EnergyForces:
-    """Make CCSD(T) with analytic forces, cores frozen; 20 times the cost of the energy.
+    """Make CCSD(T) with analytic forces, cores frozen; 15 times the cost of the energy.
 
     The left-hand amplitudes are those of CCSD(T), not PySCF's default of CCSD, with
     which forces miss the derivative of the energy by a per cent.
