@@ -13,7 +13,7 @@ CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5319,
     "library": 16659,
-    "tests": 17333,
+    "tests": 17331,
     "lesson code": 1995,
     "longest file": 400,
     "longest function": 40,
