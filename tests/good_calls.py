@@ -159,7 +159,7 @@ def _tables() -> dict[str, dict]:
     runs = datasets.SHIPPED / "water-tuned-8-nvt-300K-0.npz"
     any_room |= dict(content=runs.read_bytes(), arm="tuned", cheap=y, progress=False)
     any_room |= dict(atomic_energies=dict(PRIOR), prior=PRIOR, known=dict(PRIOR))
-    any_room |= dict.fromkeys(("forces", "stress", "labelled"), True)
+    any_room |= dict.fromkeys(("forces", "stress", "labelled", "silent"), True)
     any_room |= dict(card={"a": 1}, difference=None)
     any_room |= dict(on_epoch=lambda potential, rows: None, how=None, graphs=None)
     curve = np.linspace(1, 5, 20)

@@ -70,8 +70,9 @@ def test_splits_do_not_touch(name):
         assert found > 0.01
 
 
-KINDS = "molecules", "ethanol"
-SLOW = [pytest.param(f"{n}-dft", marks=pytest.mark.slow) for n in KINDS]
+KINDS = "molecules-dft", "ethanol-dft", "methylamine-dft", "ethanol-mp2"
+KINDS += ("methylamine-mp2",)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in KINDS]
 
 
 @pytest.mark.parametrize("name", ["teachers-xtb", *SLOW])
@@ -81,7 +82,8 @@ def test_three_structures_again(name):
         pytest.importorskip("tblite", reason="tblite is an extra")
         engine = molecule_labels.gfn2_xtb()
     else:
-        engine = quantum().pyscf_dft()
+        method = "pyscf_" + name.partition("-")[2]
+        engine = getattr(quantum(), method)()
     for frame in some(datasets.load(name)["pool"]):
         energy, forces = engine(frame.numbers, frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
@@ -99,12 +101,13 @@ def test_the_ladder_has_no_test_molecule():
 
 
 @pytest.mark.slow
-def test_three_coupled_cluster_energies_again():
+@pytest.mark.parametrize("name", ["ethanol-ccsdt", "methylamine-ccsdt"])
+def test_three_coupled_cluster_energies_again(name):
     ccsdt = quantum().ccsdt_energy
-    for frame in some(datasets.load("ethanol-ccsdt")["pool"]):
+    for frame in some(datasets.load(name)["pool"]):
         energy = ccsdt(frame.numbers, frame.positions)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-6)
-    frame = datasets.load("ethanol-ccsdt")["test"][0]
+    frame = datasets.load(name)["test"][0]
     numeric = slope(ccsdt, frame, 1, 2)
     assert frame.get_forces()[1, 2] == pytest.approx(numeric, abs=2e-4)
 

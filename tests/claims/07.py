@@ -130,9 +130,11 @@ claim(
 )
 claim("89 meV/Å for new molecules with a hundred labels", round(kept[100]) == 89)
 of_grid = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
-every = [(n, e) for c in of_grid.values() for n, e, *_ in c.T]
+others = [*of_grid.values(), *[*students.values()][:3]]
+every = [(n, e) for c in others for n, e, *_ in c.T]
 claim(
-    "No other way in this course comes near it for new molecules.",
+    "With up to a hundred labels, no other way in this course comes near it for new "
+    "molecules.",
     1.5 * kept[100] < min(e for n, e in every if n < 300),
 )
 claim(

@@ -153,9 +153,9 @@ def test_mp2_labels_are_of_the_same_structures():
         pool = datasets.load(f"{name}-ccsdt")["pool"][: sets.MP2]
         others = datasets.load(f"{name}-mp2")["pool"]
         both = trainings.with_forces(pool, others)
-        energies = [a.get_potential_energy() for a in pool]
-        assert [a.get_potential_energy() for a in both] == energies
-        assert [*map(len, others)] == [len(a.get_forces()) for a in both]
+        for known, mp2, joined in zip(pool, others, both, strict=True):
+            assert joined.get_potential_energy() == known.get_potential_energy()
+            np.testing.assert_array_equal(joined.get_forces(), mp2.get_forces())
 
 
 def test_liquid_tasks_cover_the_ladder():

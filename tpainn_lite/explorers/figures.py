@@ -56,8 +56,8 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "tuned-8, stress": (PALETTE[0], "star-open", "longdash", "/"),
     "scratch-80, stress": ("#7A3500", "star", "solid", "\\"),
     "delta": ("#882255", "hexagon", "longdashdot", "|"),
-    "from MMFF94": (PALETTE[2], "diamond", "dot", "x"),
-    "MP2 forces, from MMFF94": (PALETTE[2], "star", "solid", "x"),
+    "from MMFF94": (PALETTE[6], "triangle-down", "dot", "x"),
+    "MP2 forces, from MMFF94": (PALETTE[6], "hexagram", "solid", "x"),
     "instant head": (PALETTE[4], "diamond-open", "dash", "-"),
     "energies alone": (PALETTE[0], "bowtie", "dot", "/"),
 }

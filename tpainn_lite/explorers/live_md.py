@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import openmm
 from ase import Atoms
-from ipywidgets import Button, Dropdown, IntSlider, Label, VBox
+from ipywidgets import Box, Button, Dropdown, IntSlider, Label, VBox
 
 from .. import analysis, dynamics, engine, units
 from ..data import EnergyForces, energy_forces_of
@@ -99,8 +99,8 @@ class LiveMD(base.Live):
         figure = figures.panels(nothing, "The run so far", "time (ps)", "", "lines")
         figure.update_xaxes(title="r (Å)", col=3)
         self.figure = base.Figure(figure.update_layout(width=980, height=360))
-        boxes = [side.box for side in self._both]
-        self.assemble(self._controls(), self.figure, *boxes, before=before)
+        boxes = Box([side.box for side in self._both], layout=base.ROW)
+        self.assemble(self._controls(), self.figure, boxes, before=before)
         self._reset()
 
     def _controls(self) -> dict:

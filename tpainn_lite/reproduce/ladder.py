@@ -30,7 +30,10 @@ from .trainings import DELTA, SEEDS, Spec, free_atoms, train_point
 STEPS = 3000
 SIZES = (3, 10, 30, 100)
 TEACHERS = ("UFF", "MMFF94", "GFN2-xTB")
-BENEATH, STUDENT = ("GFN2-xTB",), "molecules-mmff94"  # of whose size delta's network is
+BENEATH, STUDENT = (
+    ("GFN2-xTB",),
+    "molecules-mmff94",
+)  # of its size
 TIMED = 100  # structures that tell what a label costs
 DATA, QUANTUM = "teachers-xtb", "molecules-dft"
 FILES = {"ladder": ["ladder.json"]}
@@ -40,7 +43,7 @@ def parts(name: str) -> dict[str, Part]:
     """List the teachers."""
     fits = PotentialConfig(), replace(FIT, steps=STEPS), tune.TUNED
     settings = free_atoms(QUANTUM), fits, SIZES, SEEDS, TIMED, DELTA
-    return {one: Part(one, (DATA, QUANTUM), settings) for one in TEACHERS}
+    return {one: Part(one, (DATA, QUANTUM, STUDENT), settings) for one in TEACHERS}
 
 
 def uff(smiles: str) -> EnergyForces:

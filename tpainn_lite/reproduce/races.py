@@ -1,10 +1,10 @@
 """Compute the tables of trainings that ship: learning curves, and ways to tune.
 
-A grid races arms on one data set. `ways` tunes one student with one budget in every
-way. "ethanol-dft": a student of MMFF94 learns DFT, with all labels. "ethanol-ccsdt"
-and "methylamine-ccsdt": a potential that knows DFT learns CCSD(T) from energies, alone
-or with forces. "molecules-dft" and
-"water-dft": the instant head, beside the gradient steps of the grids.
+A grid races arms on one data set. `ways` tunes with one budget in every way.
+"ethanol-dft": a student of MMFF94 learns DFT, with all labels. "ethanol-ccsdt" and
+"methylamine-ccsdt": a potential that knows DFT learns CCSD(T) from energies, alone or
+with forces. "molecules-dft" and "water-dft": the instant head, beside the gradient
+steps of the grids.
 
 A part is a row: one arm or way, one teacher and one seed at all sizes.
 """
@@ -146,6 +146,8 @@ COUPLED = {  # from DFT unless the name says otherwise
     "MP2 forces, from MMFF94": MIXED,
     "DFT forces, from MMFF94": MIXED,
 }
+FORCES = {"MP2 forces": "mp2", "MP2 forces, from MMFF94": "mp2"}  # way -> of which set
+FORCES["DFT forces, from MMFF94"] = "dft"
 WAYS["ethanol-ccsdt"] = COUPLED
 WAYS["methylamine-ccsdt"] = COUPLED | {"CCSD(T) forces": MIXED}
 OTHERS = {"instant head": HeadConfig(), "all weights": tune.TUNED}
@@ -227,8 +229,7 @@ def way_point(data: str, way: str, n: int, seed: int) -> Point:
     forces, among, (molecule, _, level) = "", 0, data.partition("-")
     if level == "ccsdt":
         among = MP2 if n <= MP2 else 0  # all of these are drawn alike
-        method = way.partition(" forces")[0].lower()
-        forces = f"{molecule}-{method}" if method in ("mp2", "dft") else ""
+        forces = f"{molecule}-{FORCES[way]}" if way in FORCES else ""
     how = WAYS.get(data, OTHERS).get(way)
     spec = Spec(data, teacher, arm, n, seed, how, forces=forces, among=among)
     return {"experiment": data, "way": way, "n": n, "seed": seed}, spec
@@ -357,7 +358,7 @@ def whole(name: str) -> Part:
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
-    """Gather the rows, with what they were computed from, or draw the figure."""
+    """Gather the rows, with what they were computed from."""
     known = [about for about, _ in points(name)]
     rank = {tuple(about.values()): k for k, about in enumerate(known)}
     rows = sorted(rows_of(results), key=lambda r: rank[tuple(r[k] for k in known[0])])
