@@ -27,15 +27,9 @@ CONFIGS = {"scratch": SCRATCH, "tuned": TUNED}
 TRIALS = "tune-trials"  # the shipped table of `config_for`
 KINDS = ("molecule", "molecules", "boxes")
 AIMS = ("forces", "energies", "energies alone")
-FIT = FitConfig(  # of the shipped checkpoints
-    steps=15_000,
-    lr=1e-3,
-    batch_size=10,
-    energy_weight=0.05,
-    force_weight=0.95,
-    ema_decay=0.999,
-    warmup_fraction=0.05,
-)
+_LOSS = dict(energy_weight=0.05, force_weight=0.95)
+FIT = FitConfig(steps=15_000, lr=1e-3, batch_size=10, warmup_fraction=0.05, **_LOSS)
+FIT = replace(FIT, ema_decay=0.999)  # of the shipped checkpoints
 HOW = replace(FIT, steps=1500, ema_decay=0.99)  # fewer steps, a shorter memory
 AGREE = 0.1  # eV: two energies of one free atom by one method
 SAME = 1e-3  # eV, eV/Å: the same classical part, on whatever machine
@@ -103,8 +97,9 @@ class DeltaPotential:
         """Read what `save` wrote; refuse a `classical` part that is another one."""
         network, about = Potential._load(path)
         if "difference" not in about:
-            text = f"{path} holds a whole potential; load it with Potential.load"
-            raise ValueError(f"path: {text}")
+            raise ValueError(
+                f"path: {path} holds a whole potential; load it with Potential.load"
+            )
         rows = about["difference"]
         probe = structure(*(rows[name] for name in ("numbers", "positions", "cell")))
         with guards.at(f"classical: refuses the structure that {path} was saved with"):
@@ -254,7 +249,8 @@ def config_for(n: int, kind: str, arm: str = "tuned", aim: str = "forces") -> Fi
 def _default(frames: Sequence[Atoms], arm: str) -> FitConfig:
     frames, _ = data.split_free_atoms(frames)
     forces = any(data.result(atoms, "forces") is not None for atoms in frames)
-    return config_for(len(frames), kind_of(frames), arm, AIMS[0 if forces else 2])
+    aim = "forces" if forces else "energies alone"
+    return config_for(len(frames), kind_of(frames), arm, aim)
 
 
 @checked(strategy=STRATEGY, progress=guards.flag, **LABELLED, **TRAINING)

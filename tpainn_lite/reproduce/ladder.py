@@ -30,10 +30,8 @@ from .trainings import DELTA, SEEDS, Spec, free_atoms, train_point
 STEPS = 3000
 SIZES = (3, 10, 30, 100)
 TEACHERS = ("UFF", "MMFF94", "GFN2-xTB")
-BENEATH, STUDENT = (
-    ("GFN2-xTB",),
-    "molecules-mmff94",
-)  # of its size
+BENEATH = "GFN2-xTB"  # the teacher that stays in a delta potential
+STUDENT = "molecules-mmff94"  # delta's networks have its size and elements
 TIMED = 100  # structures that tell what a label costs
 DATA, QUANTUM = "teachers-xtb", "molecules-dft"
 FILES = {"ladder": ["ladder.json"]}
@@ -82,7 +80,7 @@ def compute(name: str, teacher: str) -> dict:
         spec = Spec(QUANTUM, "", arm, n, seed, how)
         errors = asdict(evaluate(train_point(spec, student)[0], test))
         row["rows"].append(dict(arm=arm, n=n, seed=seed) | errors)
-    if teacher in BENEATH:
+    if teacher == BENEATH:
         row["rows"] += beneath(teacher)
     return row
 
@@ -94,8 +92,8 @@ def beneath(teacher: str) -> list[dict]:
     for seed, n in product(SEEDS, SIZES):
         (frames,) = split(sets["pool"], n, seed=seed)
         how = tune.Delta(known, DELTA, datasets.atomic_energies(DATA))
-        one = "tuned", datasets.checkpoint(STUDENT), frames, free_atoms(QUANTUM), how
-        potential, _ = tune.train_arm(*one, seed=seed)
+        one = datasets.checkpoint(STUDENT), frames, free_atoms(QUANTUM), how
+        potential, _ = tune.autotune(*one, seed=seed)
         errors = asdict(evaluate(potential, sets["test"]))
         found.append(dict(arm="delta", n=n, seed=seed) | errors)
     return found

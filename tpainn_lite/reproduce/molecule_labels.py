@@ -22,6 +22,7 @@ TEST_FRACTION = 0.3
 SEED = 2026
 SCAN = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)  # Å
 ETHANOL, METHYLAMINE = "CCO", "CN"
+ALONE = {"ethanol": ETHANOL, "methylamine": METHYLAMINE}
 ALONE_TEMPERATURES = (300.0, 600.0)  # K, of a set of one molecule
 STRUCTURES = {ETHANOL: 500, METHYLAMINE: 300}
 ENERGIES = {ETHANOL: 300, METHYLAMINE: 200}  # with coupled clusters, of the pool
@@ -201,7 +202,7 @@ SETS = {  # tasks, the structure of one, its level, tasks a part
     "methylamine-hessian": (hessian_tasks, displaced, "CCSD(T)", 43),
     "teachers-xtb": (lambda: list(range(PORTIONS)), None, "GFN2-xTB", 1),
 }
-for name, one in (("ethanol", ETHANOL), ("methylamine", METHYLAMINE)):
+for name, one in ALONE.items():
     SETS |= {
         f"{name}-dft": (partial(alone_tasks, one), sample_molecule, "DFT", 10),
         f"{name}-mp2": (partial(mp2_tasks, f"{name}-ccsdt"), of_pool, "MP2", 20),
@@ -214,8 +215,8 @@ FILES["teachers-xtb"] = ["teachers-xtb.extxyz.xz", "teachers-xtb.json"]
 def parts(name: str) -> dict[str, Part]:
     """List the parts of a set."""
     tasks, _, _, each = SETS[name]
-    reads = {"teachers-xtb": (SMILES,), "ethanol-mp2": ("ethanol-ccsdt",)}
-    reads["methylamine-mp2"] = ("methylamine-ccsdt",)
+    reads = {f"{one}-mp2": (f"{one}-ccsdt",) for one in ALONE}
+    reads["teachers-xtb"] = (SMILES,)
     more = {
         "methylamine-hessian": (STEP, FMAX),
         "methylamine-ccsdt": FORCED[METHYLAMINE],
@@ -236,16 +237,18 @@ def compute(name: str, tasks: Sequence) -> list[Atoms]:
     from . import quantum
 
     methods = {"DFT": quantum.pyscf_dft, "MP2": quantum.pyscf_mp2}
-    frames = []
+    method, frames = methods.get(level, quantum.pyscf_ccsdt)(), []
+    alone = []  # energies are enough
+    if name.endswith("-ccsdt"):
+        smiles = tasks[0][0]
+        alone = pool_tasks(smiles)[FORCED[smiles] :]
     for task in tasks:
-        frame, method = structure(*task), methods.get(level, quantum.pyscf_ccsdt)
-        if level == "CCSD(T)" and frame.info["split"] == "pool":
-            smiles = frame.info["smiles"]
-            if task not in pool_tasks(smiles)[: FORCED[smiles]]:
-                energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
-                frames.append(with_labels(frame, energy))
-                continue
-        frames += label([frame], method())
+        frame = structure(*task)
+        if task in alone:
+            energy = quantum.ccsdt_energy(frame.numbers, frame.positions)
+            frames.append(with_labels(frame, energy))
+        else:
+            frames += label([frame], method)
     return frames
 
 

@@ -147,14 +147,10 @@ def _refuse_open_shell(numbers, cell) -> None:
 
 def atom_energies(level: str = "DFT") -> dict[int, float]:
     """Compute energies (eV) of free atoms in their ground states; unrestricted."""
-    energies, basis = {}, DFT_BASIS if level == "DFT" else CCSDT_BASIS
-    for z in (1, 6, 7, 8):
-        atom = _molecule([z], [[0, 0, 0]], basis, UNPAIRED[z])
-        if level == "CCSD(T)":
-            energy = _coupled_cluster(atom)[1]
-        else:
-            energy = (
-                _mean_field(atom, 3) if level == "DFT" else _perturbation(atom)
-            ).e_tot
-        energies[z] = float(energy) * HARTREE
-    return energies
+    basis, energy = {
+        "DFT": (DFT_BASIS, lambda atom: _mean_field(atom, 3).e_tot),
+        "MP2": (CCSDT_BASIS, lambda atom: _perturbation(atom).e_tot),
+        "CCSD(T)": (CCSDT_BASIS, lambda atom: _coupled_cluster(atom)[1]),
+    }[level]
+    atoms = {z: _molecule([z], [[0, 0, 0]], basis, UNPAIRED[z]) for z in (1, 6, 7, 8)}
+    return {z: float(energy(atom)) * HARTREE for z, atom in atoms.items()}

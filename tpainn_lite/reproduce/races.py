@@ -146,8 +146,11 @@ COUPLED = {  # from DFT unless the name says otherwise
     "MP2 forces, from MMFF94": MIXED,
     "DFT forces, from MMFF94": MIXED,
 }
-FORCES = {"MP2 forces": "mp2", "MP2 forces, from MMFF94": "mp2"}  # way -> of which set
-FORCES["DFT forces, from MMFF94"] = "dft"
+FORCES = {  # way -> the set of the molecule that they come from
+    "MP2 forces": "mp2",
+    "MP2 forces, from MMFF94": "mp2",
+    "DFT forces, from MMFF94": "dft",
+}
 WAYS["ethanol-ccsdt"] = COUPLED
 WAYS["methylamine-ccsdt"] = COUPLED | {"CCSD(T) forces": MIXED}
 OTHERS = {"instant head": HeadConfig(), "all weights": tune.TUNED}

@@ -11,7 +11,7 @@ recorded as it goes; killed, it goes on from its last frame.
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
@@ -79,6 +79,11 @@ class Run:
         return datasets.checkpoint(self.model).frozen()
 
 
+def at_one_bar(models: Iterable[str]) -> list[Run]:
+    """List the runs, one a model, that tell densities."""
+    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
+
+
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
 STRESSED = [f"water-tuned-{n}" for n in ("80-stress", "8-stress")]
 STRESSED += [f"water-tuned-8-stress-{seed}" for seed in (1, 2)]
@@ -98,12 +103,9 @@ RUNS = {
     # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
     "water-runs": [
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
-        *(Run(model, 300.0, 1.0, 60.0, 0) for model in FRAMED),
+        *at_one_bar(FRAMED),
     ],
-    "water-densities": [
-        Run(model, 300.0, 1.0, 60.0, 0)
-        for model in (*FRAMED, "water-scratch-80", *STRESSED)
-    ],
+    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
         for n, timestep in product((8, 80), (1.0, 0.5))
@@ -121,7 +123,7 @@ def parts(name: str) -> dict[str, Part]:
     last = {
         "water-stability": (analysis.BROKEN, SETTLE, FIT),
         "water-densities": (DENSE, BLOCK, SETTLE, FIT, G_OO),
-        "water-step": (DENSE, BLOCK, SETTLE, FIT, G_OO, FREE),
+        "water-step": FREE,
         "water-runs": datasets.STEPS,
     }
     return {r.name: Part(r, r.reads, (shared(), last[name])) for r in RUNS[name]}
@@ -173,7 +175,7 @@ def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
         return [judge(task, frames, ended)]
     if ended:
         raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")
-    if name == "water-step" and task.pressure is None:
+    if name == "water-step":
         return [drifting(task, frames[-1])]
     if task.pressure is not None:
         frames = frames[1::2]  # the density moves slowly

@@ -164,8 +164,8 @@ TUNINGS = {
     )
     for name, n in (("ethanol", 400), ("methylamine", 240))
 }
-COUPLED = "ethanol-ccsdt-tuned"
-TUNINGS[COUPLED] = Spec("ethanol-ccsdt", "ethanol-dft-tuned", "tuned", 300, 0, ALONE)
+spec = Spec("ethanol-ccsdt", "ethanol-dft-tuned", "tuned", 300, 0, ALONE)
+TUNINGS["ethanol-ccsdt-tuned"] = spec
 LONG = {arm: replace(how, steps=LONGER * how.steps) for arm, how in WATER.items()}
 for n in (1, 8, 80):
     for arm, how in LONG.items():
