@@ -263,9 +263,10 @@ def snapshot(
         for pair in np.reshape(broken, (-1, 2)).astype(int):
             _draw_bond(panel, frames[k], pair, turn, color=RED, lw=3)
         if len(frames) > 1:
-            panel.set_title(f"frame {k + 1} of {len(frames)}")
+            panel.set_title(f"frame {k + 1} of {len(frames)}", fontsize=20)
     if forces is not None:
-        _draw_arrows(figure, panels[0], arrows(frames[0], forces, reference), turn)
+        drawn = arrows(frames[0], forces, reference)
+        _draw_arrows(figure, panels[0], frames[0], drawn, turn)
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight")  # titles whole
     return png.getvalue()
@@ -311,7 +312,7 @@ def stacked(pngs: Sequence[bytes], words: Sequence[str] = ("", "")) -> bytes:
     whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
     for row, text in zip(rows, words, strict=True):
         whole.paste(row, (0, top))
-        ImageDraw.Draw(whole).text((8, top + 8), text, "black", font_size=22)
+        ImageDraw.Draw(whole).text((8, top + 8), text, "black", font_size=28)
         top += row.height
     whole.save(file, "PNG")
     return file.getvalue()
@@ -337,7 +338,7 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
     for (x, y, z), atom in zip(xyz, atoms, strict=True):
         colour, r = jmol_colors[atom.number], covalent_radii[atom.number]
-        r = r / 2 if len(atoms) > CROWD else 0.2 + r / 4
+        r = r / 2 if len(atoms) > CROWD else _radius(atom.number)
         panel.add_patch(Circle((x, y), r, fc=colour, ec="black", lw=r, zorder=z))
         if len(atoms) > CROWD:
             continue
@@ -357,19 +358,27 @@ def _draw_bond(panel, atoms: Atoms, pair, turn: np.ndarray, **style) -> None:
     panel.plot(*(atoms.positions[pair] @ turn.T)[:, :2].T, **style)
 
 
-def _draw_arrows(figure: Figure, panel, drawn: Arrows, turn: np.ndarray) -> None:
-    """Draw arrows in front of the atoms, the colour scale, and the length as title."""
+def _draw_arrows(figure: Figure, panel, atoms, drawn: Arrows, turn) -> None:
+    """Draw arrows from the edges of balls, a colour scale, and the length as title."""
     style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
+    thick = dict(cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
     x, y, _ = turn @ drawn.start.T
-    (u, v, _), *others = (turn @ (end - drawn.start).T for end in drawn.ends)
-    thick = dict(style, cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
-    quiver = panel.quiver(x, y, u, v, drawn.values, **thick)
-    quiver.set_clim(0, drawn.values.max() or 1.0)
-    for reference in others:
-        panel.quiver(x, y, *reference[:2], width=0.005, color="gray", **style)
-    panel.update_datalim(np.c_[x + u, y + v])
-    figure.colorbar(quiver, ax=panel, label=drawn.label)
-    panel.set_title(drawn.legend, fontsize=9)
+    quivers = []
+    for end, look in zip(drawn.ends, (thick, dict(width=0.005)), strict=False):
+        u, v, _ = turn @ (end - drawn.start).T
+        edge = _radius(atoms.numbers) / np.maximum(np.hypot(u, v), 1e-9)
+        tail = np.array([x + edge * u, y + edge * v])
+        how = look | style | dict(color="gray")
+        quivers.append(panel.quiver(*tail, u, v, **how))
+        panel.update_datalim((tail + [u, v]).T)
+    quivers[0].set(array=drawn.values, clim=(0, drawn.values.max() or 1.0))
+    figure.colorbar(quivers[0], ax=panel, label=drawn.label)
+    panel.set_title(drawn.legend, fontsize=12)
+
+
+def _radius(numbers):
+    """Return the radius that a ball is drawn with, Å."""
+    return 0.2 + covalent_radii[numbers] / 4
 
 
 def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
