@@ -33,11 +33,9 @@ grid, water, public = map(
 qm9 = means("qm9-grid", "mae")
 
 
-@pytest.mark.parametrize(
-    ("n", "bar"), [(3, 0.35), (10, 0.45), (30, 0.6), (100, 0.6), (300, 0.6)]
-)
-def test_tuned_beats_scratch_at_equal_steps(n, bar):
-    assert grid("tuned", n) <= bar * grid("scratch", n)
+def test_tuned_beats_scratch_at_equal_steps():
+    for n, bar in {3: 0.35, 10: 0.45, 30: 0.6, 100: 0.6, 300: 0.6}.items():
+        assert grid("tuned", n) <= bar * grid("scratch", n)
 
 
 def test_the_table_of_the_readme():

@@ -255,15 +255,12 @@ def waterfall(errors: Mapping[str, float], quantity: str, unit: str) -> go.Figur
     if len(values) < 2 or values.min() <= 0:
         raise refusal("errors", "two positive errors or more", errors)
     figure = go.Figure(layout=dict(template=TEMPLATE, showlegend=False))
-    for name, old, new in zip(names[1:], values, values[1:], strict=False):
-        colour = LOOKS[2 if new <= old else 1][0]  # lower: green
+    ends = [*values[:-1], values[0]], [*values[1:], values[-1]]
+    for name, old, new in zip([*names[1:], "total"], *ends, strict=True):
+        colour = GREY if name == "total" else LOOKS[2 if new <= old else 1][0]
         how = dict(name=name, marker_color=colour, insidetextfont_color="black")
         factor = f"÷ {old / new:.2g}" if new <= old else f"× {new / old:.2g}"
         figure.add_bar(x=[name], base=[new], y=[old - new], text=factor, **how)
-    figure.add_bar(x=["total"], base=[values[-1]], y=[values[0] - values[-1]])
-    total = f"÷ {values[0] / values[-1]:.2g}"
-    grey = dict(marker_color=GREY, insidetextfont_color="black")
-    figure.data[-1].update(name="total", text=total, **grey)
     figure.update_layout(title=f"{names[0]}: {values[0]:.3g} {unit}")
     return figure.update_yaxes(LOG, title=f"{quantity} ({unit})")
 

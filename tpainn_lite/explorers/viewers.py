@@ -338,7 +338,7 @@ def _draw_atoms(panel, atoms: Atoms, turn: np.ndarray) -> None:
         panel.plot(*ends[:, :2].T, color="gray", lw=3, zorder=xyz[i, 2] - 0.01)
     for (x, y, z), atom in zip(xyz, atoms, strict=True):
         colour, r = jmol_colors[atom.number], covalent_radii[atom.number]
-        r = r / 2 if len(atoms) > CROWD else _radius(atom.number)
+        r = r / 2 if len(atoms) > CROWD else 0.2 + r / 4
         panel.add_patch(Circle((x, y), r, fc=colour, ec="black", lw=r, zorder=z))
         if len(atoms) > CROWD:
             continue
@@ -360,25 +360,19 @@ def _draw_bond(panel, atoms: Atoms, pair, turn: np.ndarray, **style) -> None:
 
 def _draw_arrows(figure: Figure, panel, atoms, drawn: Arrows, turn) -> None:
     """Draw arrows from the edges of balls, a colour scale, and the length as title."""
-    style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000)
+    style = dict(angles="xy", scale_units="xy", scale=1, zorder=1000, color="gray")
     thick = dict(cmap=CIVIDIS, width=0.014, ec="black", lw=0.5)
     x, y, _ = turn @ drawn.start.T
-    quivers = []
+    radius, quivers = 0.2 + covalent_radii[atoms.numbers] / 4, []
     for end, look in zip(drawn.ends, (thick, dict(width=0.005)), strict=False):
         u, v, _ = turn @ (end - drawn.start).T
-        edge = _radius(atoms.numbers) / np.maximum(np.hypot(u, v), 1e-9)
+        edge = radius / np.maximum(np.hypot(u, v), 1e-9)
         tail = np.array([x + edge * u, y + edge * v])
-        how = look | style | dict(color="gray")
-        quivers.append(panel.quiver(*tail, u, v, **how))
+        quivers.append(panel.quiver(*tail, u, v, **style, **look))
         panel.update_datalim((tail + [u, v]).T)
     quivers[0].set(array=drawn.values, clim=(0, drawn.values.max() or 1.0))
     figure.colorbar(quivers[0], ax=panel, label=drawn.label)
     panel.set_title(drawn.legend, fontsize=12)
-
-
-def _radius(numbers):
-    """Return the radius that a ball is drawn with, Å."""
-    return 0.2 + covalent_radii[numbers] / 4
 
 
 def _frames(frames: Atoms | Sequence[Atoms]) -> list[Atoms]:
