@@ -14,7 +14,7 @@ CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core": 5315,
     "library": 16667,
     "tests": 17389,
-    "lesson code": 1995,
+    "lesson code": 1993,
     "longest file": 400,
     "longest function": 40,
     "longest cell": 25,

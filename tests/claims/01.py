@@ -75,7 +75,6 @@ claim(
 claim("about twice the length of the bond", 1.9 < 2 / r_dft[e_dft.argmin()] < 2.2)
 claim("at 2 Å it is eight times as large", 7.7 < at[2.0] / 4.5 < 8.3)
 claim("12 × 0.0259 eV = 0.31 eV", abs(12 * units.KB * 600 / 2 - 0.31) < 0.005)
-
 claim("it costs 4.5 eV to break this bond", abs(104.6 * units.KCAL_MOL - 4.5) < 0.05)
 
 wrong(

@@ -164,8 +164,7 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     bars = figures.bars({"tuned": 100}, "error", "meV/Å")
     again.draw(again.draw(bars.update_layout(showlegend=False), on="tuned"))
     named = [(s.name, s.line.color) for s in bars.layout.shapes if s.showlegend]
-    tuned = figures.ARMS["tuned"][0]
-    assert named[0] == ("your bet on tuned: 120 meV/Å", tuned)
+    assert named[0] == ("your bet on tuned: 120 meV/Å", figures.ARMS["tuned"][0])
     assert named[1] == ("your bet: 120 meV/Å", "black")
     assert (bars.layout.showlegend, bars.data[0].showlegend) == (True, False)
 
