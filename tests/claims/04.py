@@ -32,12 +32,13 @@ claim(
 claim("errors up to 25 times lower on QM9 with few labels", PAPERS == 25)
 claim("Errors up to 25 times lower on QM9 with few labels.", PAPERS == 25)
 claim(
-    "So factors as large as theirs appear on public data.",
+    "So factors as large as the paper's appear on public data.",
     mean[NAIVE][1000] > PAPERS * mean[TUNED][1000],
 )
 claim("holds 130,831 small organic molecules", CHARACTERISED == 130_831)
 claim(
-    "The package ships 6,000 molecules of QM9 with three cheap energies for each",
+    "The package ships 6,000 molecules of QM9 with three cheap energies for each "
+    "(UFF, MMFF94, GFN2-xTB)",
     len(pool + test) == 6000
     and all({"mmff94", "gfn2_xtb", "uff"} <= {*a.info} for a in pool + test),
 )
@@ -155,14 +156,14 @@ claim(
     all(mean[TUNED][n] < error for n, error in mean[SCRATCH].items()),
 )
 claim(
-    "Sizes above 1,000 have one draw, and so has the row with five times the steps; "
-    "there scratch has 5.9 at 100 labels and equal steps.",
+    "Sizes above 1,000 have one draw. So has the last row, scratch with five times the "
+    "steps; on the same draw of 100 labels scratch has 5.9 with equal steps.",
     all(len(draws(BEST, n)) == (3 if n <= 1000 else 1) for n in mean[BEST])
     and [len(draws(f"{SCRATCH}, 5x longer", n)) for n in (30, 100, 1000)] == [1, 1, 1]
     and rounds(draws(SCRATCH, 100)[0], 5.9),
 )
 claim(
-    "With those steps and 1,000 labels scratch equals tuned from molecules-mmff94.",
+    "Five times the steps on 1,000 labels bring scratch to the error of tuned from",
     rounds(mean[f"{SCRATCH}, 5x longer"][1000] / mean[TUNED][1000], 1),
 )
 claim(
