@@ -159,6 +159,20 @@ def figure_data(root: Page | Locator) -> str:
     )
 
 
+def shown(root: Page | Locator) -> tuple:
+    """All that figures show, and the words of explorers."""
+    return figure_data(root), root.locator(".widget-html").all_text_contents()
+
+
+def rest(root: Locator) -> tuple:
+    """Wait until nothing is left of what the kernel was asked; what is then shown."""
+    status = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+    before = None
+    while before != (before := shown(root)) or root.page.evaluate(status) != "idle":
+        root.page.wait_for_timeout(500)
+    return before
+
+
 def trace(plot: Locator, name: str) -> dict[str, list]:
     """Lists x, y and customdata of the last trace of that name."""
     return plot.evaluate(

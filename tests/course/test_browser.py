@@ -85,15 +85,9 @@ def test_notebook_draws_and_a_slider_moves_a_figure(notebook, tmp_path):
 
 def moves(page, slider: int) -> bool:
     """Tell whether a figure, or a text below one, changes with a slider."""
-    before = shown(page)
+    before = browser.shown(page)
     browser.move_slider(page, slider)
-    return browser.until(page, lambda: shown(page) != before, 5)
-
-
-def shown(page) -> tuple:
-    """Return the data of all figures, and the texts of explorers."""
-    texts = page.locator(".widget-html").all_text_contents()
-    return browser.figure_data(page), texts
+    return browser.until(page, lambda: browser.shown(page) != before, 5)
 
 
 def test_a_file_is_uploaded_and_a_potential_comes_back(tmp_path):

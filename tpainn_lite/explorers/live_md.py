@@ -105,17 +105,16 @@ class LiveMD(base.Live):
 
     def _controls(self) -> dict:
         """Make the controls; return what each is for."""
-        wide, names = dict(layout={"width": "260px"}), [*self._potentials]
-        self.left = Dropdown(options=names, description="Left", **wide)
+        names, kelvin = [*self._potentials], (300, 100, 700, 25)
+        slim, wide, short = (dict(layout={"width": f"{w}px"}) for w in (180, 275, 82))
+        self.left = Dropdown(options=names, description="Left", **slim)
         others = dict(options=[*names, NOBODY], value=[*names, NOBODY][1])
-        self.right = Dropdown(description="Right", **others, **wide)
-        self.temperature = IntSlider(
-            300, 100, 700, 25, description="Temperature (K)", **wide
-        )
+        self.right = Dropdown(description="Right", **others, **slim)
+        self.temperature = IntSlider(*kelvin, description="Temperature (K)", **wide)
         self.pressure = Dropdown(options=[*PRESSURES], description="Pressure", **wide)
-        self.play = Button(icon="play")
-        self.halt = Button(description="Stop", icon="stop")
-        self.again = Button(description="Restart", icon="refresh")
+        self.play = Button(icon="play", **short)
+        self.halt = Button(description="Stop", icon="stop", **short)
+        self.again = Button(description="Restart", icon="refresh", **short)
         self.on_click(self.play, lambda: (self.start, self.pause)[self.playing]())
         self.on_click(self.halt, self.stop)
         self.on_click(self.again, self.restart)
