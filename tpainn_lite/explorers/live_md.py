@@ -106,7 +106,7 @@ class LiveMD(base.Live):
     def _controls(self) -> dict:
         """Make the controls; return what each is for."""
         names, kelvin = [*self._potentials], (300, 100, 700, 25)
-        slim, wide, short = (dict(layout={"width": f"{w}px"}) for w in (180, 275, 82))
+        slim, wide, short = (dict(layout={"width": f"{w}px"}) for w in (180, 268, 92))
         self.left = Dropdown(options=names, description="Left", **slim)
         others = dict(options=[*names, NOBODY], value=[*names, NOBODY][1])
         self.right = Dropdown(description="Right", **others, **slim)
