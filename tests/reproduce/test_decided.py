@@ -31,6 +31,8 @@ selection      selection        SIZES                         -
 selection      selection        LEAST                         -
 selection      selection        ..course.selection_data.COMPONENTS -
 selection      selection        ..select.SHRINKAGE            -
+selection-forces selection_forces POOL                        -
+selection-forces selection_forces WATER tuned                 liquid-water
 ways           races            HOT_PS                        ethanol-dft
 ways           races            STRETCHED                     ethanol-dft
 ways           races            WAYS ethanol-dft              ethanol-dft-scratch

@@ -21,14 +21,14 @@ from ..public.download import SETS
 
 NAMES = (
     "molecule_labels qm9 water_labels pretraining races ladder trainings selection runs"
-    " trials order qm9_grid pictures"
+    " selection_forces trials order qm9_grid pictures"
 )
 FAMILIES = [f"{__package__}.{name}" for name in NAMES.split()]
 WORK = Path("build/reproduce")
 SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
 OFF = [("stress_weight", 0.0), ("calibrated", None), ("later", {}), ("closed", ())]
-OFF += [("timestep", 1.0), ("forces", ""), ("among", 0)]
+OFF += [("timestep", 1.0), ("forces", ""), ("among", 0), ("molecules", None)]
 
 
 @dataclass(frozen=True)

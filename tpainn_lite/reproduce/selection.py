@@ -185,22 +185,28 @@ def whole(name: str) -> Part:
     return Part(name, (*dict.fromkeys(a for reads in READS.values() for a in reads),))
 
 
-def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
-    """Gather the repeats of each experiment, method and size in one row.
+def gathered(rows: Sequence[dict], names: Sequence[str], value: str) -> list[dict]:
+    """Gather the repeats of all that `names` tell apart in a row each.
 
     Differences from a random choice: per cent, mean and 95 % interval of each alone.
     """
     found = defaultdict(dict)
-    for row in rows_of(results):
-        key = tuple(row[k] for k in NAMES)
-        found[key][row["repeat"]] = float(f"{row['aulc']:.4g}")
-    rows = []
+    for row in rows:
+        key = tuple(row[k] for k in names)
+        found[key][row["repeat"]] = float(f"{row[value]:.4g}")
+    gathered = []
     for key, by_repeat in found.items():
-        base = found[key[0], "random", "random", key[3]]
-        aulc, other = (np.array([v[k] for k in sorted(v)]) for v in (by_repeat, base))
-        gap = [100 * v / other.mean() for v in select.paired(aulc, other)]
+        row = dict(zip(names, key, strict=True))
+        drawn = row | {k: "random" for k in ("method", "then") if k in row}
+        pair = by_repeat, found[tuple(drawn.values())]
+        ours, base = (np.array([v[k] for k in sorted(by_repeat)]) for v in pair)
+        gap = [100 * v / base.mean() for v in select.paired(ours, base)]
         gap = [round(v, 1) + 0.0 for v in gap]
-        row = dict(zip(NAMES, key, strict=True))
-        rows.append(row | {"aulc": aulc.tolist(), "difference": gap})
+        gathered.append(row | {value: ours.tolist(), "difference": gap})
+    return gathered
+
+
+def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:
+    """Gather the repeats of each experiment, method and size."""
     about = {"from": sources(whole(name).reads), **words("selection")}
-    return about | {"rows": rows}
+    return about | {"rows": gathered(rows_of(results), NAMES, "aulc")}
