@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import analysis, datasets, dynamics, guards, water
+from .. import analysis, calibrate, data, datasets, dynamics, guards, water
 from .cards import words
 from .parts import WORK, Part, mark, rows_of, sources, switched_on
+from .rivals import BOXES
 from .water_labels import equilibrated
 
-MOLECULES, DENSITY = 64, 0.997  # g/cm³, at the start
+MOLECULES, LARGER, DENSITY = 64, 216, 0.997  # g/cm³, at the start
 EVERY = 50  # fs between two frames
 FRICTION = 0.001  # 1/fs; ten times as much would slow diffusion by a tenth
 SETTLE, FIT = 5.0, (2.0, 7.0)  # ps, of the diffusion of a run that is judged
@@ -33,6 +34,7 @@ DENSE, BLOCK = 20.0, 2.0  # ps: left out of a mean density; of one value of a se
 G_OO = dict(r_max=5.9, bins=59)  # Å, of the g(r) of oxygens in water-densities
 FREE = 5.0  # ps of NVE
 CLASSICAL = "q-tip4p-f"
+CALIBRATED = {f"{CLASSICAL}-calibrated-{seed}": seed for seed in range(3)}  # draws
 SPC_FW = dict(  # at 1 bar, then at the density found there
     molecules=216,
     kelvin=298.15,
@@ -53,17 +55,21 @@ class Run:
     length: float  # ps
     seed: int
     timestep: float = 1.0  # fs
+    molecules: int | None = None  # None: MOLECULES
 
     @property
     def name(self) -> str:
         """Name of its files."""
         how = "nvt" if self.pressure is None else "npt"
         how += f"-{self.timestep}fs" * (self.timestep != 1.0)
+        how += f"-{self.molecules}" if self.molecules else ""
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Name its checkpoint, if it has one."""
+        """Name its checkpoint, or the labels that it is calibrated on, if any."""
+        if self.model in CALIBRATED:
+            return ("water-dft",)
         return () if self.model == CLASSICAL else (self.model,)
 
     def lasting(self, length: float) -> dict:
@@ -74,17 +80,23 @@ class Run:
 
     def potential(self, atoms: Atoms):
         """Load what moves the atoms."""
-        if self.model == CLASSICAL:
-            return water.water_system(water.MODELS[CLASSICAL], atoms)
-        return datasets.checkpoint(self.model).frozen()
+        model = water.MODELS[CLASSICAL]
+        if self.model in CALIBRATED:
+            pool = datasets.load("water-dft")["pool"]
+            (boxes,) = data.split(pool, BOXES, seed=CALIBRATED[self.model])
+            model, _ = calibrate.water(model, boxes)
+        elif self.model != CLASSICAL:
+            return datasets.checkpoint(self.model).frozen()
+        return water.water_system(model, atoms)
 
 
-def at_one_bar(models: Iterable[str]) -> list[Run]:
-    """List the runs, one a model, that tell densities."""
-    return [Run(model, 300.0, 1.0, 60.0, 0) for model in models]
+def at_one_bar(models: Iterable[str], seeds: Iterable[int] = (0,), **how) -> list[Run]:
+    """List the runs that tell densities."""
+    return [Run(m, 300.0, 1.0, 60.0, seed, **how) for seed in seeds for m in models]
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
+DRAWN = [f"water-scratch-8-{seed}" for seed in (1, 2)]
 STRESSED = [f"water-tuned-{n}" for n in ("80-stress", "8-stress")]
 STRESSED += [f"water-tuned-8-stress-{seed}" for seed in (1, 2)]
 LEARNED = [
@@ -105,7 +117,13 @@ RUNS = {
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
         *at_one_bar(FRAMED),
     ],
-    "water-densities": at_one_bar((*FRAMED, "water-scratch-80", *STRESSED)),
+    "water-densities": [
+        *at_one_bar((*FRAMED, *CALIBRATED, "water-scratch-80", *DRAWN, *STRESSED)),
+        *at_one_bar((CLASSICAL, "water-scratch-80", STRESSED[0]), (1, 2)),
+        *at_one_bar(STRESSED[1:], (1,)),
+        *at_one_bar(STRESSED[:1], timestep=0.5),
+        *at_one_bar(STRESSED[:1], molecules=LARGER),
+    ],
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
         for n, timestep in product((8, 80), (1.0, 0.5))
@@ -143,19 +161,17 @@ def recorded(folder: str, name: str, decided: object, start: Atoms, potential, *
 
 
 @cache
-def start(temperature: float, seed: int) -> Atoms:
+def start(temperature: float, seed: int, molecules: int | None = None) -> Atoms:
     """Make the box that all models start from; q-TIP4P/F has moved it for 7 ps."""
-    stages = (2000, 500.0), (5000, temperature)
-    atoms, _ = equilibrated(
-        CLASSICAL, MOLECULES, DENSITY, seed, *stages, platform="CPU"
-    )
+    stages, size = ((2000, 500.0), (5000, temperature)), molecules or MOLECULES
+    atoms, _ = equilibrated(CLASSICAL, size, DENSITY, seed, *stages, platform="CPU")
     atoms.calc = None
     return atoms
 
 
 def simulate(run: Run) -> tuple[list[Atoms], str]:
     """Give the frames of a run, and in words how it ended early, if it did."""
-    atoms = start(run.temperature, run.seed)
+    atoms = start(run.temperature, run.seed, run.molecules)
     decided, potential = (sources(run.reads), shared()), run.potential(atoms)
     how = dict(temperature=run.temperature, pressure=run.pressure)
     how |= run.lasting(run.length)
