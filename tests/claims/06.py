@@ -2,6 +2,8 @@
 
 from scipy.stats import t as student_t
 
+from tpainn_lite.reproduce import rivals
+
 
 def column(model, kelvin, what):
     """One column of the five runs of a model."""
@@ -41,7 +43,7 @@ claim(
 
 
 def by_draw(name, which):
-    """Means over the runs of each draw of a model: density 0, diffusion -1."""
+    """Average the runs of each draw of a model: column 0 density, -1 diffusion."""
     return np.array([np.mean(runs, axis=0)[which] for runs in draws[name]])
 
 
@@ -54,58 +56,58 @@ claim(
     {(r["length"], r["pressure"]) for r in rows} == {(60, 1)},
 )
 claim(
-    "The 95 % intervals are 4.3 standard errors (Student's t), over three draws of the "
-    "labels, else over three runs.",
+    "The 95 % intervals are 4.3 standard errors (Student's t). For tuned-8, stress, "
+    "scratch-8 and calibrated q-TIP4P/F they are over three draws of labels, for the "
+    "others over three runs of one draw.",
     abs(student_t.ppf(0.975, 2) - 4.3) < 0.01
-    and {len(v) if len(v) > 1 else len(v[0]) for v in draws.values()} == {1, 3},
+    and {n for n, v in draws.items() if len(v) == 3}
+    == {"tuned-8, stress", "scratch-8", "calibrated q-TIP4P/F"}
+    and {len(v[0]) for v in draws.values() if len(v) == 1} == {1, 3},
 )
 claim(
-    "From scratch the liquid is 13 to 27 % too light. With stress labels, eight boxes "
-    "have the density of eighty to one per cent, on average over three draws. Their "
-    "diffusion agrees on average, too, but the draws differ by half.",
+    "From scratch the liquid is 13 to 27 % lighter than with eighty boxes. With stress "
+    "labels, eight boxes have the density of eighty to one per cent, on average over "
+    "three draws. Diffusion is not settled: the draws differ by half.",
     [round(100 * (1 - v / rho_eighty[0])) for v in by_draw("scratch-8", 0)]
     == [13, 27, 13]
     and abs(rho_8.mean() / rho_eighty[0] - 1) < 0.01
-    and abs(D_8.mean() / D_eighty[0] - 1) < 0.05
     and rounds(D_8.max() / D_8.min(), 1.5, 1),
 )
 claim(
-    "With eighty boxes the density is 0.93, also from scratch, without a teacher and "
-    "without stress. tuned-8, stress has 0.93, 0.94 and 0.93 in its three draws, "
-    "scratch-8 0.81, 0.68 and 0.81.",
+    "tuned-80, stress has a density of 0.93, and so has scratch-80, which had no "
+    "teacher and no stress. tuned-8, stress has 0.93, 0.94 and 0.93 in its three "
+    "draws, scratch-8 0.81, 0.68 and 0.81.",
     [round(v, 2) for v in rho_eighty] == [0.93, 0.93]
     and rho_8.round(2).tolist() == [0.93, 0.94, 0.93]
     and by_draw("scratch-8", 0).round(2).tolist() == [0.81, 0.68, 0.81],
 )
 fast, *slow = draws["tuned-8, stress"]
 claim(
-    "With eighty boxes, the tuned network and the one from scratch agree: 0.93 g/cm³, "
-    "and a diffusion of 3.0 and 3.4. tuned-8, stress has 3.1 on average. But its "
-    "first draw has 4.0, and the others 2.6. Both runs of the first draw are faster "
-    "than all runs of the others.",
+    "tuned-80, stress and scratch-80 agree: 0.93 g/cm³, and a diffusion of 3.0 and "
+    "3.4. The mean of tuned-8, stress, 3.1, does not contradict them, but its interval "
+    "is ± 2.0. The first draw has 4.0, and the others 2.6. Both runs of the first draw "
+    "are faster than all runs of the others",
     [round(v, 1) for v in D_eighty] == [3.0, 3.4]
-    and rounds(D_8.mean(), 3.1, 1)
+    and own["tuned-8, stress"]["D"] == "3.08 ± 2.00"
     and D_8.round(1).tolist() == [4.0, 2.6, 2.6]
     and min(run[-1] for run in fast) > max(run[-1] for runs in slow for run in runs),
 )
 claim("a single draw can be a third off", rounds(D_8.max() / D_eighty[0], 1.3, 1))
-claim(
-    "Without stress, the one run of tuned-8 is 1.6 times as fast as that of tuned-80.",
-    rounds(by_draw("tuned-8", -1)[0] / by_draw("tuned-80", -1)[0], 1.6, 1),
-)
 half_step, larger = others
 wide = share * (64 / larger["molecules"]) ** (1 / 3)
 half_width = 4.3 * np.std(draws["tuned-80, stress"][0], axis=0) / 2**0.5
 found_D = half_step["diffusion"][0] / (1 - share), larger["diffusion"][0] / (1 - wide)
 claim(
     "With steps of 0.5 fs, tuned-80, stress has 0.92 g/cm³ and 2.9. In a box of 216 "
-    "molecules it has 0.94 and 2.8. Both lie within the intervals of three runs.",
+    "molecules it has 0.94 and 2.8. Both lie within the intervals of three runs. In "
+    "diffusion, an effect of a quarter could hide there.",
     (half_step["timestep"], larger["molecules"]) == (0.5, 216)
     and [round(r["density"][0], 2) for r in others] == [0.92, 0.94]
     and [round(D, 1) for D in found_D] == [2.9, 2.8]
     and np.ptp([rho_eighty[0], half_step["density"][0]]) < half_width[0]
     and np.ptp([rho_eighty[0], larger["density"][0]]) < half_width[0]
-    and max(abs(D - D_eighty[0]) for D in found_D) < half_width[-1],
+    and max(abs(D - D_eighty[0]) for D in found_D) < half_width[-1]
+    and 0.22 < half_width[-1] / D_eighty[0] < 0.28,
 )
 free = datasets.card("water-step")["rows"]
 claim(
@@ -116,8 +118,8 @@ claim(
     and max(abs(r["drift"][0]) for r in free) < 0.02,
 )
 claim(
-    "All runs have 64 molecules and steps of 1 fs.",
-    "64 H2O, 1.0 fs" in card["system"] and len(start) == 192,
+    "All runs have 64 molecules and steps of 1 fs, but for two that check this choice.",
+    "64 H2O, 1.0 fs" in card["system"] and len(start) == 192 and len(others) == 2,
 )
 ended = [
     (column(n, k, "survived") < column(n, k, "length")).sum()
@@ -215,7 +217,7 @@ claim(
     abs(mean_D - 2.30 * (1 - share)) < 2 * moved["tuned-80"][1],
 )
 claim(
-    "tuned-8 meets the experimental density.",
+    "tuned-8 meets the experimental density, by luck",
     abs(rho["tuned-8"][0] - 0.997) < rho["tuned-8"][1],
 )
 claim(
@@ -281,13 +283,29 @@ claim("IAPWS-95", known["experiment"][0] == 0.997)
 ours_8 = rho["scratch-8"][0], measured["scratch-8"][0][0], moved["scratch-8"][0]
 target = np.array([known["experiment"][k] for k in (0, 1, 6)]) * (1, 1, 1 - share)
 claim(
-    "scratch-8 misses density, peak and diffusion.", min(abs(ours_8 / target - 1)) > 0.1
+    "The first draw of scratch-8 misses density, peak and diffusion.",
+    min(abs(ours_8 / target - 1)) > 0.1,
 )
 claim("64 molecules, tens of picoseconds.", len(start) == 3 * 64)
 
 claim(
-    "One run at 1 bar of tuned-8 and tuned-80.",
-    [len(draws[name][0]) for name in ("tuned-8", "tuned-80")] == [1, 1],
+    "One run at 1 bar of tuned-8, tuned-80 and each draw of scratch-8, and one draw of "
+    "eighty boxes.",
+    all(len(v[0]) == 1 for n, v in draws.items() if n in ours)
+    and all(len(v) == 1 for n, v in draws.items() if "80" in n),
+)
+claim(
+    "Calibrated q-TIP4P/F is a tenth denser than eighty boxes.",
+    rounds(by_draw("calibrated q-TIP4P/F", 0).mean() / rho_eighty[0], 1.1, 1),
+)
+claim(
+    "Calibrated q-TIP4P/F is the teacher, fitted to 8 boxes.",
+    rivals.BOXES == 8 and len(draws["calibrated q-TIP4P/F"]) == 3,
+)
+lone = datasets.card("water-scratch-80")["card"]
+claim(
+    "scratch-80 learned from the 80 boxes alone.",
+    (lone["structures"], len(lone["from"])) == (80, 1),
 )
 
 wrong(

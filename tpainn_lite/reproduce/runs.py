@@ -150,7 +150,7 @@ def parts(name: str) -> dict[str, Part]:
 def shared() -> tuple:
     """List the settings that all runs share."""
     begun = water.MODELS[CLASSICAL], water.CUTOFF
-    return (*begun, MOLECULES, DENSITY, EVERY, FRICTION)
+    return (*begun, MOLECULES, DENSITY, EVERY, FRICTION, BOXES)
 
 
 def recorded(folder: str, name: str, decided: object, start: Atoms, potential, **how):

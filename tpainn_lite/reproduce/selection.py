@@ -186,7 +186,7 @@ def whole(name: str) -> Part:
 
 
 def gathered(rows: Sequence[dict], names: Sequence[str], value: str) -> list[dict]:
-    """Gather the repeats of all that `names` tell apart in a row each.
+    """Gather the repeats of each combination of `names` into one row.
 
     Differences from a random choice: per cent, mean and 95 % interval of each alone.
     """
@@ -194,7 +194,7 @@ def gathered(rows: Sequence[dict], names: Sequence[str], value: str) -> list[dic
     for row in rows:
         key = tuple(row[k] for k in names)
         found[key][row["repeat"]] = float(f"{row[value]:.4g}")
-    gathered = []
+    table = []
     for key, by_repeat in found.items():
         row = dict(zip(names, key, strict=True))
         drawn = row | {k: "random" for k in ("method", "then") if k in row}
@@ -202,8 +202,8 @@ def gathered(rows: Sequence[dict], names: Sequence[str], value: str) -> list[dic
         ours, base = (np.array([v[k] for k in sorted(by_repeat)]) for v in pair)
         gap = [100 * v / base.mean() for v in select.paired(ours, base)]
         gap = [round(v, 1) + 0.0 for v in gap]
-        gathered.append(row | {value: ours.tolist(), "difference": gap})
-    return gathered
+        table.append(row | {value: ours.tolist(), "difference": gap})
+    return table
 
 
 def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) -> dict:

@@ -1,8 +1,8 @@
 """Compute the race of lesson 09 for forces: tune a network on what was chosen.
 
 In each repeat candidates and test structures are drawn anew. All methods see the same
-ones, so a repeat's rows are paired. An oracle knows all labels: it draws from a DPP
-weighted with the errors of a calibrated force field.
+ones, so a repeat's rows are paired. An oracle knows the force errors of a calibrated
+force field on all candidates: they take the place of ATBagging's score.
 """
 
 from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def described(name: str) -> tuple[list[Atoms], np.ndarray, np.ndarray]:
 
 
 def drawn(name: str, repeat: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw candidates and test structures: boxes, or of different molecules."""
+    """Draw places of candidates and of test structures; no molecule is in both."""
     rng = np.random.default_rng(repeat)
     if name == "our molecules":
         held = sd.held_out("molecules-dft", int(rng.integers(2**31)))

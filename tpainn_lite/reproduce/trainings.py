@@ -167,8 +167,9 @@ TUNINGS = {
 spec = Spec("ethanol-ccsdt", "ethanol-dft-tuned", "tuned", 300, 0, ALONE)
 TUNINGS["ethanol-ccsdt-tuned"] = spec
 LONG = {arm: replace(how, steps=LONGER * how.steps) for arm, how in WATER.items()}
-LONGER_ONES = [(arm, n, 0) for n in (1, 8, 80) for arm in LONG]
-for arm, n, seed in [*LONGER_ONES, ("scratch", 8, 1), ("scratch", 8, 2)]:
+DRAWS = [(arm, n, 0) for n in (1, 8, 80) for arm in LONG]
+DRAWS += [("scratch", 8, seed) for seed in (1, 2)]
+for arm, n, seed in DRAWS:
     spec = Spec("water-dft", "water-qtip4pf", arm, n, seed, LONG[arm], watch=16)
     TUNINGS[f"water-{arm}-{n}" + f"-{seed}" * bool(seed)] = spec
 # Three boxes do not determine the stress: with its labels tuned on three it was worse.
