@@ -306,14 +306,15 @@ def film(runs: Mapping[str, Sequence[Atoms]], broken: Mapping[str, Sequence]) ->
 
 
 def stacked(pngs: Sequence[bytes], words: Sequence[str] = ("", "")) -> bytes:
-    """Put PNGs one below the other, each with its words in a corner."""
+    """Put PNGs one below the other, each with its words, if any, in a line above it."""
     rows = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
-    size = max(row.width for row in rows), sum(row.height for row in rows)
+    tall = [row.height + 40 * bool(text) for row, text in zip(rows, words, strict=True)]
+    size = max(row.width for row in rows), sum(tall)
     whole, file, top = Image.new("RGB", size, "white"), io.BytesIO(), 0
-    for row, text in zip(rows, words, strict=True):
-        whole.paste(row, (0, top))
-        ImageDraw.Draw(whole).text((8, top + 8), text, "black", font_size=28)
-        top += row.height
+    for row, text, height in zip(rows, words, tall, strict=True):
+        ImageDraw.Draw(whole).text((8, top + 4), text, "black", font_size=28)
+        top += height
+        whole.paste(row, (0, top - row.height))
     whole.save(file, "PNG")
     return file.getvalue()
 
