@@ -12,8 +12,8 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5315,
-    "library": 16843,
-    "tests": 17580,
+    "library": 16839,
+    "tests": 17579,
     "lesson code": 2007,
     "longest file": 400,
     "longest function": 40,

@@ -157,16 +157,15 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     assert bet.draw(figure, 2) is figure
     [line] = figure.layout.shapes
     assert (line.y0, line.y1, line.yref, line.line.dash) == (250, 250, "y2", "dot")
-    assert (line.name, line.showlegend) == ("no bet (middle: 250 meV/Å)", True)
+    assert line.label.text == "no bet (middle: 250 meV/Å)"
     bet.slider.value = 120
     again = lessons.bet("How large?", 0, 500, "meV/Å")
     assert again.value == bet.value == 120
-    bars = figures.bars({"tuned": 100}, "error", "meV/Å")
-    again.draw(again.draw(bars.update_layout(showlegend=False), on="tuned"))
-    named = [(s.name, s.line.color) for s in bars.layout.shapes if s.showlegend]
-    assert named[0] == ("your bet on tuned: 120 meV/Å", figures.ARMS["tuned"][0])
-    assert named[1] == ("your bet: 120 meV/Å", "black")
-    assert (bars.layout.showlegend, bars.data[0].showlegend) == (True, False)
+    bars = again.draw(figures.bars({"tuned": 100}, "error", "meV/Å"), on="tuned")
+    again.draw(bars)
+    labels = [(s.label.text, s.label.textposition) for s in bars.layout.shapes]
+    assert labels[0] == ("your bet on tuned: 120 meV/Å", "start")
+    assert labels[1] == ("your bet: 120 meV/Å", "end")
 
 
 @pytest.mark.parametrize(("low", "high"), [(3, 3), (3, 2), (np.nan, 1), (0, "many")])

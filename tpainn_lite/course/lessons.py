@@ -156,21 +156,16 @@ class Bet:
         """Draw the guess as a dotted line into a plotly figure; return the figure.
 
         Its y axis is in the unit of the bet. `column`: of a figure with panels. `on`:
-        what the bet is on, where a figure has two. The legend names it, off the data.
+        what the bet is on, where a figure has two.
         """
-        from ..explorers.figures import ARMS  # plotly
-
         about, value = on and f" on {on}", f"{self.value:.4g} {self.unit}"
         text = f"your bet{about}: {value}"
         if self.value == self._middle:
             text = f"no bet{about} (middle: {value})"
-        if figure.layout.showlegend is False:  # the others stay out of the legend
-            figure.update_traces(showlegend=False)
-        line = dict(line_dash="dot", line_width=2, name=text)
-        line["line_color"] = ARMS.get(on, ["black"])[0]
-        figure.add_hline(self.value, row="all", col=column, **line)
-        figure.layout.shapes[-1].showlegend = True
-        return figure.update_layout(showlegend=True)
+        side = "end" if figure.layout.shapes else "start"  # of a second line
+        about = dict(text=text, textposition=side, yanchor="bottom")
+        line = dict(line_dash="dot", line_width=2, label=about)
+        return figure.add_hline(self.value, row="all", col=column, **line)
 
 
 @guards.checked(question=guards.instance(str), low=guards.number())
