@@ -12,7 +12,7 @@ GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5315,
-    "library": 16839,
+    "library": 16838,
     "tests": 17579,
     "lesson code": 2007,
     "longest file": 400,

@@ -107,8 +107,7 @@ def config(name: str, n: int) -> FitConfig:
 
 def tuned(name: str, places: Sequence[int], test: Sequence[int], repeat: int) -> float:
     """Tune the student on structures; return its force MAE (meV/Å) on test ones."""
-    how = EXPERIMENTS[name]
-    frames = [a for part in sd.frames(how.data) for a in part]
+    how, (frames, *_) = EXPERIMENTS[name], described(name)
     learnt, start = [frames[k] for k in places], datasets.checkpoint(how.student)
     strategy = config(name, len(places))
     free = free_atoms(how.data)
