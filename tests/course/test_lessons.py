@@ -157,15 +157,19 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     assert bet.draw(figure, 2) is figure
     [line] = figure.layout.shapes
     assert (line.y0, line.y1, line.yref, line.line.dash) == (250, 250, "y2", "dot")
-    assert line.label.text == "no bet (middle: 250 meV/Å)"
+    assert figure.data[-1].name == "no bet (middle: 250 meV/Å)"
     bet.slider.value = 120
     again = lessons.bet("How large?", 0, 500, "meV/Å")
     assert again.value == bet.value == 120
-    bars = again.draw(figures.bars({"tuned": 100}, "error", "meV/Å"), on="tuned")
-    again.draw(bars)
-    labels = [(s.label.text, s.label.textposition) for s in bars.layout.shapes]
-    assert labels[0] == ("your bet on tuned: 120 meV/Å", "start")
-    assert labels[1] == ("your bet: 120 meV/Å", "end")
+    bars = figures.bars({"tuned": 100}, "error", "meV/Å").update_layout(
+        showlegend=False
+    )
+    again.draw(again.draw(bars, on="tuned"))
+    shown = [(t.name, t.line.dash) for t in bars.data if t.showlegend]
+    assert shown[0] == ("your bet on tuned: 120 meV/Å", "dot")
+    assert shown[1:] == [("your bet: 120 meV/Å", "dashdot")]
+    assert [line.line.dash for line in bars.layout.shapes] == ["dot", "dashdot"]
+    assert bars.layout.showlegend
 
 
 @pytest.mark.parametrize(("low", "high"), [(3, 3), (3, 2), (np.nan, 1), (0, "many")])

@@ -153,14 +153,17 @@ def test_a_structure_has_its_cell_its_arrows_and_what_is_red():
 
 @pytest.fixture
 def lesson() -> nbformat.NotebookNode:
-    """A figure, an explorer, a widget with its picture, a text; and widget state."""
-    figure = go.Figure(go.Scatter(x=[1, 2, 3], y=[1, 4, 9], name="squares"))
+    """A figure, an explorer, a widget with its picture, a text, a bet; widget state."""
+    bet = lessons.Bet("How high?", 0, 8, "m")
+    figure = bet.draw(go.Figure(go.Scatter(x=[1, 2, 3], y=[1, 4, 9], name="squares")))
     alone = {lessons.PLOTLY: figure.to_plotly_json(), "text/plain": "A parabola, x < 4"}
     wave = {build.PAGE: alive.page(Wave().widget), "text/plain": "An explorer"}
     asleep = {lessons.WIDGET: {"model_id": "1"}, "image/png": png()}
     asleep["text/plain"] = "A blue field"
     outputs = [new_output("display_data", data) for data in (alone, wave, asleep)]
     outputs.append(new_output("stream", name="stdout", text="done " * 60))
+    guess = {build.PAGE: alive.page(bet.slider), "text/plain": "A bet"}
+    outputs.append(new_output("display_data", guess))
     cells = [new_markdown_cell(text) for text in (TITLE, FORMULAS)]
     cells.append(new_code_cell("import numpy as np"))
     cells.append(new_code_cell("draw()", outputs=outputs))
@@ -171,7 +174,7 @@ def test_a_page_has_what_the_lesson_shows(lesson):
     before = copy.deepcopy(lesson)
     html = site.page(lesson)
     assert lesson == before
-    assert html.count('<div class="explorer"') == 2
+    assert html.count('<div class="explorer"') == 3
     assert html.count(site.RUN) == 1  # the explorer answers without a kernel
     assert 'aria-label="A parabola, x &lt; 4"' in html
     (image,) = re.findall("<img[^>]*>", html)
@@ -242,7 +245,7 @@ def test_what_is_not_committed_shifts_no_picture(lesson, tmp_path, monkeypatch):
     nbformat.write(lesson, built / path.name)
     shown = site.lesson(path)["notebook"].cells[3].outputs
     pictures = ["image/png" in output.get("data", {}) for output in shown]
-    assert pictures == [False] * 5 + [True, False]
+    assert pictures == [False] * 5 + [True, False, False]
 
 
 class Links(HTMLParser):
@@ -314,6 +317,10 @@ def test_it_moves_from_disk_without_a_network(written, width):
         page.wait_for_selector(".structure canvas")
         assert page.evaluate(WIDE) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_label("Your bet").press("ArrowRight")
+        page.get_by_text("your bet: 4.08 m").wait_for()
+        line = page.locator(".js-plotly-plot").first.evaluate("p => p.layout.shapes[0]")
+        assert line["y0"] == line["y1"] == 4.08
         before, told = figure_data(page), page.locator(".explorer b").inner_text()
         page.get_by_label("Power").press("ArrowRight")
         assert until(page, lambda: figure_data(page) != before, 10)

@@ -71,6 +71,9 @@ def parts(widget: Widget) -> Iterator[dict]:
         yield {"figure": plain(_slim(widget.to_plotly_json()))}
     elif isinstance(widget, viewers.View):
         yield structure(widget)
+    elif question := getattr(widget, "bet", None):
+        about = dict(low=widget.min, high=widget.max, step=widget.step)
+        yield {"bet": question, "name": widget.description} | about
     elif isinstance(widget, HTML):
         if widget.value.strip():
             yield {"html": widget.value}

@@ -142,6 +142,7 @@ class Bet:
         wide = dict(style={"description_width": "initial"}, layout={"width": "500px"})
         ends = dict(min=low, max=high, step=(high - low) / 100)
         self.slider = FloatSlider(start, **ends, **about, **wide)
+        self.slider.bet = question  # for a web page
         self.slider.observe(self._keep, "value")
 
     def _keep(self, _: Any) -> None:
@@ -162,10 +163,16 @@ class Bet:
         text = f"your bet{about}: {value}"
         if self.value == self._middle:
             text = f"no bet{about} (middle: {value})"
-        side = "end" if figure.layout.shapes else "start"  # of a second line
-        about = dict(text=text, textposition=side, yanchor="bottom")
-        line = dict(line_dash="dot", line_width=2, label=about)
-        return figure.add_hline(self.value, row="all", col=column, **line)
+        second = any(trace.meta for trace in figure.data)
+        line = dict(line_dash="dashdot" if second else "dot", line_color="black")
+        if figure.layout.showlegend is False:
+            figure.update_traces(showlegend=False)
+        # a shape in the legend gave the figure no height in JupyterLab
+        named = dict(name=text, meta=self.question, mode="lines", showlegend=True)
+        figure.add_scatter(x=[None], y=[None], **line, **named)
+        figure.update_layout(showlegend=True)
+        how = line | dict(line_width=2, name=self.question)
+        return figure.add_hline(self.value, row="all", col=column, **how)
 
 
 @guards.checked(question=guards.instance(str), low=guards.number())

@@ -70,7 +70,7 @@ const wrapped = (text, most) => (text ?? "").replace(
   new RegExp(`(.{1,${Math.max(8, Math.floor(most))}})(\\s|$)`, "g"), "$1<br>").replace(/<br>$/, "");
 
 function fitted(figure, width) {
-  const layout = structuredClone(figure.layout), phone = width < PHONE;
+  const layout = { xaxis: {}, yaxis: {}, ...figure.layout }, phone = width < PHONE;
   const axes = Object.keys(layout).filter(name => /^xaxis\d*$/.test(name));
   const titles = (layout.annotations ?? []).filter(a => a.yref === "paper" && a.y === 1);
   const stacked = phone && axes.length > 1, size = phone ? 12 : 14;
@@ -104,6 +104,29 @@ function fitted(figure, width) {
   return layout;
 }
 
+/* A bet is a line in a later figure, and its name in the legend. */
+const bets = {};
+
+function bet({ bet: question, name, low, high, step }, parent) {
+  const count = Math.round((high - low) / step) + 1;
+  const values = [...Array(count).keys()].map(k => +(low + k * step).toPrecision(4));
+  control({ name, values, now: count >> 1, range: true }, controls(parent), k => {
+    bets[question] = values[k];
+    document.dispatchEvent(new Event("bet"));
+  });
+  return { draw() {} };
+}
+
+function guessed(figure) {
+  const { data, layout } = structuredClone(figure);
+  for (const line of layout.shapes ?? [])
+    if (line.name in bets) line.y0 = line.y1 = bets[line.name];
+  for (const trace of data) if (trace.meta in bets)
+    trace.name = trace.name.replace(/^no bet(.*) \(middle(.*)\)$/, "your bet$1$2")
+      .replace(/: \S+/, `: ${bets[trace.meta]}`);
+  return { data, layout };
+}
+
 function figure(part, parent) {
   const box = make("figure", parent), caption = make("figcaption", box);
   const plot = make("div", box, { class: "plot" });
@@ -116,19 +139,22 @@ function figure(part, parent) {
       controls(box), k => Plotly.restyle(plot, ...slider.steps[step.now = k].args));
   }
   let drawn = 0;
-  async function draw(now = part) {
-    part = now;
+  async function draw(given = part) {
+    part = given;
     await load("plotly.js");
     caption.innerHTML = (part.figure.layout.title?.text ?? "").replace(/<br>/g, " ");
     plot.style.minHeight = "";
     drawn = plot.clientWidth || 700;
-    const data = structuredClone(part.figure.data);
-    await Plotly.react(plot, data, fitted(part.figure, drawn), { displayModeBar: false });
+    const now = guessed(part.figure);
+    await Plotly.react(plot, now.data, fitted(now, drawn), { displayModeBar: false });
     if (slider && step.now !== slider.active) Plotly.restyle(plot, ...slider.steps[step.now].args);
   }
   new ResizeObserver(([{ target }]) => {  // not while it is being photographed or hidden
     if (drawn && target.clientWidth > 100 && drawn !== target.clientWidth) draw();
   }).observe(plot);
+  document.addEventListener("bet", () => {
+    if (drawn && part.figure.data.some(trace => trace.meta in bets)) draw();
+  });
   const show = (k, total) => {  // a star on the curve of a run, at the frame that is shown
     const [{ x, y }, ...others] = part.figure.data;
     const at = Math.min(k * Math.round(x.length / total), x.length - 1);  // as gallery.Movie
@@ -232,7 +258,7 @@ function explorer(box) {
   const state = () => given.states ? merged(given.parts, given.states[index()]) : given.parts;
   const row = given.states?.length > 1 && controls(box);
   const group = make("div", box, { class: "structures" });
-  const kinds = { figure, xyz: structure, html: words };
+  const kinds = { figure, xyz: structure, html: words, bet };
   const drawn = state().map(part => {
     const [kind, maker] = Object.entries(kinds).find(([name]) => name in part);
     return maker(part, kind === "xyz" ? make("div", group) : box);
