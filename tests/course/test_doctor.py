@@ -41,21 +41,11 @@ def test_missing_packages_and_little_memory_fail(monkeypatch, capsys, cgroup):
     assert "FAIL anywidget: missing: pip install anywidget" in printed
 
 
-@pytest.mark.parametrize(
-    ("asked", "installed", "ok"),
-    [
-        ("3.1.4", "3.1.4", True),
-        ("3.1.4", "3.1.5", True),
-        ("4.0", "3.1.5", False),  # nglview 4.0's wheel: draws nothing
-        ("3.1.4", "3.0.8", False),
-        ("3.1.4", None, False),
-        (None, None, False),
-    ],
-)
-def test_nglview_halves_must_match(asked, installed, ok):
-    fine, _, found = doctor.nglview(asked, installed)
-    assert fine is ok
-    assert ok or "pip install nglview==3.1.4" in found
+def test_nglview_needs_its_half_in_jupyterlab(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "LAB", tmp_path / "package.json")
+    fine, name, found = doctor.versions()[-1]
+    assert (fine, name) == (False, "nglview")
+    assert "make setup" in found
 
 
 @pytest.fixture
@@ -66,40 +56,25 @@ def cgroup(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
-def test_memory_limit_of_both_cgroups(name, cgroup):
-    limits = {"max": True, 2**63 - 4096: True, 2**31: True, 10**9: False}
-    for limit, ok in limits.items():
-        write(cgroup / name, f"{limit}\n")
-        assert doctor.memory()[0] is ok
-
-
-@pytest.mark.parametrize(
-    ("own", "tree", "name"),
-    [
-        ("0::/job/step\n", "", "memory.max"),
-        ("5:cpu:/a\n4:memory:/job/step\n", "memory", "memory.limit_in_bytes"),
-    ],
-)
-def test_groups_up_to_the_root_limit_too(own, tree, name, cgroup, monkeypatch):
+def test_groups_up_to_the_root_limit_memory(cgroup, monkeypatch):
     monkeypatch.setattr(doctor, "CGROUP", cgroup / "root")
-    write(cgroup / "own", own)
+    write(cgroup / "own", "0::/job/step\n")
     write(cgroup / "memory.max", "1\n")
     assert "no limit" in doctor.memory()[2]
-    write(cgroup / "root" / tree / "job/step" / name, "4000000000\n")
-    assert "4.0 GB" in doctor.memory()[2]
-    write(cgroup / "root" / tree / "job" / name, "2000000000\n")
-    assert "2.0 GB" in doctor.memory()[2]
+    for name, limit, ok in [
+        ("job/step", "max", 1),
+        ("job/step", 4 * 10**9, 1),
+        ("job", 10**9, 0),
+    ]:
+        write(cgroup / "root" / name / "memory.max", f"{limit}\n")
+        assert doctor.memory()[0] == ok
+    assert "1.0 GB" in doctor.memory()[2]
 
 
 def test_more_threads_than_the_quota_allows_fail(cgroup, monkeypatch):
     eight = SimpleNamespace(sched_getaffinity=lambda _: range(8))
     monkeypatch.setattr(doctor, "os", eight)
     assert "8 core(s)" in doctor.threads()[2]
-    write(cgroup / "cpu/cpu.cfs_period_us", "100000\n")
-    for quota, cores in ((-1, 8), (300_000, 3)):
-        write(cgroup / "cpu/cpu.cfs_quota_us", f"{quota}\n")
-        assert f"{cores} core(s)" in doctor.threads()[2]
     write(cgroup / "own", "0::/job/step\n")  # Slurm limits the job, not its step
     write(cgroup / "job/step/cpu.max", "max 100000\n")
     write(cgroup / "job/cpu.max", "200000 100000\n")

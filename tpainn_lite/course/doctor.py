@@ -9,7 +9,6 @@ import ast
 import importlib
 import json
 import os
-import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -39,47 +38,22 @@ def versions() -> list[Check]:
     packages = f"missing {missing}; make setup" if missing else packages
     widgets, anywidget = version("ipywidgets"), version("anywidget")
     old = not (widgets or "").startswith("8.")
-    cure = "; pip install 'ipywidgets>=8,<9'" * old
+    fixed = "; pip install 'ipywidgets>=8,<9'" * old
+    cure = "; JupyterLab lacks its extension: make setup" * (not LAB.is_file())
     return [
         ((3, 11) <= sys.version_info[:2] <= (3, 13), "Python", f"{python}; 3.11-3.13"),
         (not missing, "packages", packages),
-        (not old, "ipywidgets", f"{widgets}{cure}"),
+        (not old, "ipywidgets", f"{widgets}{fixed}"),
         (bool(anywidget), "anywidget", anywidget or "missing: pip install anywidget"),
-        nglview(*nglview_halves()),
+        (LAB.is_file(), "nglview", f"{version('nglview')}{cure}"),
     ]
-
-
-def nglview_halves() -> tuple[str | None, str | None]:
-    """Return the front end that nglview's Python side asks for, and the one there."""
-    try:
-        source = metadata.distribution("nglview").locate_file("nglview/_frontend.py")
-        text = Path(str(source)).read_text("utf-8")
-        asked = re.search(r"__frontend_version__ = ['\"](.+?)['\"]", text)[1]
-        return asked, json.loads(LAB.read_text("utf-8"))["version"]
-    except (metadata.PackageNotFoundError, OSError):
-        return None, None
-
-
-def nglview(asked: str | None, installed: str | None) -> Check:
-    """Check that JupyterLab can draw nglview: same major version, no older minor."""
-    if not asked:
-        found = "it or its JupyterLab extension is missing"
-    else:
-        want, have = (v.split(".") for v in (asked, installed or "0.0"))
-        found = f"asks for front end {asked}, JupyterLab has {installed}"
-        if want[0] == have[0] and int(want[1]) <= int(have[1]):
-            return True, "nglview", found
-    cure = "pip install nglview==3.1.4 'setuptools<81', then restart JupyterLab"
-    return False, "nglview", f"{found}: {cure}"
 
 
 def threads() -> Check:
     """Check torch's threads against the cores that affinity and cgroup allow."""
     cores = len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0))
     quotas = [quota.split() for quota in _limits("cpu.max")]
-    version_1 = (_limits(f"cpu.cfs_{what}_us", "cpu") for what in ("quota", "period"))
-    quotas += zip(*version_1, strict=True)
-    shares = [int(q) / int(period) for q, period in quotas if q not in ("max", "-1")]
+    shares = [int(q) / int(period) for q, period in quotas if q != "max"]
     cores = min([cores, *(max(1, round(share)) for share in shares)])
     used = importlib.import_module("torch").get_num_threads()
     found = f"torch uses {used}, {cores} core(s) allowed"
@@ -89,9 +63,7 @@ def threads() -> Check:
 
 def memory() -> Check:
     """Check the memory that the container allows; psutil would report the machine's."""
-    texts = [*_limits("memory.max"), *_limits("memory.limit_in_bytes", "memory")]
-    # version 1 has a number for no limit
-    limits = [int(text) for text in texts if text != "max" and int(text) < 2**60]
+    limits = [int(text) for text in _limits("memory.max") if text != "max"]
     if not limits:
         return True, "memory", "no limit set for this container or session"
     allowed = min(limits) / 1e9
@@ -99,18 +71,14 @@ def memory() -> Check:
     return allowed >= NEEDED_GB, "memory", found
 
 
-def _limits(name: str, controller: str = "") -> list[str]:
-    """Read a file of this process' control group, and of those that hold it.
+def _limits(name: str) -> list[str]:
+    """Read a file of this process' control group (version 2), and of those around it.
 
-    A container sees its own group as the root. Slurm and systemd set limits below the
-    root. Version 1 has a tree for each `controller`, version 2 one tree.
+    A container sees its own group as the root. Slurm and systemd set limits below.
     """
-    lines = OWN_GROUP.read_text("utf-8").splitlines() if OWN_GROUP.is_file() else []
-    groups = [line.split(":", 2)[1:] for line in lines]
-    own = next((g for controls, g in groups if controller in controls.split(",")), "")
-    root = CGROUP / controller
-    inner = root / own.strip("/")
-    files = [p / name for p in (inner, *inner.parents) if p.is_relative_to(root)]
+    own = OWN_GROUP.read_text("utf-8").strip() if OWN_GROUP.is_file() else ""
+    inner = CGROUP / own.removeprefix("0::").strip("/")
+    files = [p / name for p in (inner, *inner.parents) if p.is_relative_to(CGROUP)]
     return [file.read_text("utf-8").strip() for file in files if file.is_file()]
 
 
