@@ -127,12 +127,18 @@ def _frames():
     box = water.water_box(8, density=0.9, seed=0)
     how = dict(steps=40, every=2, temperature=300.0, seed=0)
     ethanols = molecules.sample("CCO", 4, temperature=500, seed=0, equilibration=100)
-    return ethanols, box, dynamics.simulate(box, water.spc_fw(box), **how)
+    return (
+        ethanols,
+        box,
+        dynamics.simulate(box, water.water_system(water.SPC_FW, box), **how),
+    )
 
 
 def _new_run(box) -> dynamics.Run:
     """Start a run: OpenMM's contexts cannot be copied."""
-    return dynamics.Run(box, water.spc_fw(box), barostat=True, seed=0)
+    return dynamics.Run(
+        box, water.water_system(water.SPC_FW, box), barostat=True, seed=0
+    )
 
 
 def _tables() -> dict[str, dict]:
@@ -197,7 +203,11 @@ def arguments(folder: Path) -> dict[str, dict]:
     rows = ridge_head.design(small, ethanols, phi, HEAD)
     files, xyz = _files(folder, ethanols, small, delta), folder / "ethanol.extxyz"
     plain = dict(numbers=ethanol.numbers, positions=ethanol.positions, cell=None)
-    spc, cell, R = water.spc_fw(box), box.cell.array, np.ones((9, 5, 3))
+    spc, cell, R = (
+        water.water_system(water.SPC_FW, box),
+        box.cell.array,
+        np.ones((9, 5, 3)),
+    )
     every = _tables() | dict(frames=ethanols, atoms=ethanol, potential=small)
     every |= dict(classical=mmff94, energy_forces=mmff94, cell=cell, config=FIT)
     every |= dict(valid=ethanols[:1], pool=ethanols[:2])
@@ -299,7 +309,6 @@ def arguments(folder: Path) -> dict[str, dict]:
         "explorers.live": dict(validated=True, on_end=lambda training: None)
         | dict(starts={"a": lambda on_epoch: 1}, measure=len, y_title="error"),
         "explorers.live_md.LiveMD": dict(potential=spc, atoms=box, longest=1.0),
-        "explorers.low_data.LowData": dict(others=None),
         "explorers.parity.Parity": dict(potentials={"a": small}),
         "explorers.properties.Properties": dict(
             nvt={"a": run}, npt={"a": run}, known={"density": {"b": ((0.0,), (1.0,))}}

@@ -11,7 +11,7 @@ from ipywidgets import Button, Dropdown, IntSlider, SelectMultiple, VBox
 
 from .. import datasets, tune
 from ..data import check, split
-from ..guards import checked, element_energies, instance, named, optional
+from ..guards import checked, element_energies, instance
 from ..model import Potential
 from ..ridge_head import HeadConfig
 from ..train import FitConfig, evaluate
@@ -34,18 +34,22 @@ MOST = 5  # curves in the figure
 FIRST = ("tuned", "scratch", "scratch, 5x longer", "zero-shot", "MMFF94")
 
 
-def origin(row: dict) -> tuple[str, str]:
-    """Tell the arm of `tune` that a row of a grid is, and the name of its teacher."""
-    arm, _, teacher = row["arm"].partition(", ")
-    return arm.partition(" for ")[0], teacher  # "for energies" is a choice of settings
+def origin(row: dict) -> str:
+    """Tell the arm of `tune` that a row of a grid is."""
+    return row["arm"].partition(" for ")[0]  # "for energies": a choice of settings
+
+
+def _told(point: Mapping) -> str:
+    how = f"{point['strategy']}, rate {point['lr']:g}, seed {point['seed']}"
+    return f"{point['arm']}, n = {point['n']}, {how}"
 
 
 class LowData(base.Explorer):
     """Error against the number of labels, from the shipped grid and trained live.
 
     `grid` is the card of a grid; `pool`, `test`, `teacher` and `atomic_energies` are
-    what it was computed from, `others` the further teachers that its arms name. Arms
-    that are none of `tune.ARMS` have their curve, and cannot be trained here.
+    what it was computed from. Arms that are none of `tune.ARMS`, or have a teacher of
+    their own, have their curve, and cannot be trained here.
     ``stars`` lists what was trained here: dicts with arm, n, seed, lr, strategy,
     errors, potential and whether it was stopped.
     """
@@ -55,7 +59,6 @@ class LowData(base.Explorer):
 
     @checked(grid=instance(dict), pool=check, test=check)
     @checked(teacher=instance(Potential), atomic_energies=element_energies)
-    @checked(others=optional(named(instance(Potential))))
     def __init__(
         self,
         grid: dict,
@@ -63,22 +66,17 @@ class LowData(base.Explorer):
         test: Sequence[Atoms],
         teacher: Potential,
         atomic_energies: Mapping[int, float],
-        others: Mapping[str, Potential] | None = None,
         before: "LowData | None" = None,
     ):
         """Show one grid, with the controls of `before`.
 
         For the same grid and structures, take over its stars and what it still trains.
-        Raises `ValueError` where a teacher that an arm names is missing.
         """
         self._grid, self._data = grid, (pool, test, dict(atomic_energies))
-        self._teachers = copy.deepcopy({"": teacher} | dict(others or {}))
+        self._teacher = copy.deepcopy(teacher)
         self._rows: dict[tuple, dict] = {}
         for curve, row in zip(datasets.arms_of(grid), grid["rows"], strict=True):
             self._rows.setdefault((curve, row["n"], row["seed"]), row)
-        named = {origin(row)[1] for row in grid["rows"]}
-        if missing := sorted(named - {*self._teachers}):
-            raise ValueError(f"others: needs potentials for {missing}, which arms name")
         self.stars: list[dict] = []
         self.training: live.LiveTraining | None = None
         self._lock = threading.RLock()  # a training and a control may draw at once
@@ -98,18 +96,18 @@ class LowData(base.Explorer):
             return self.training
         pool, test, atomic_energies = self._data
         point = {name: getattr(self, name).value for name in self.POINT}
-        arm, teacher = origin(self._nearest())
+        arm = origin(self._nearest())
         if arm not in tune.ARMS:
             needed = f"one of {tune.ARMS} to train here"
             raise ValueError(f"arm: needs {needed}, got {arm!r}")
         config = self._config()
         changes = dict(lr=point["lr"], **STRATEGIES.get(point["strategy"], {}))
         how = HeadConfig() if point["strategy"] == HEAD else replace(config, **changes)
-        start, seed = self._teachers[teacher], point["seed"]
+        seed = point["seed"]
 
         def train(on_epoch):
             (frames,) = split(pool, point["n"], seed=seed)
-            run = arm, start, frames, atomic_energies, how
+            run = arm, self._teacher, frames, atomic_energies, how
             potential, _ = tune.train_arm(*run, seed=seed, on_epoch=on_epoch)
             return point | {"potential": potential, "errors": evaluate(potential, test)}
 
@@ -187,7 +185,7 @@ class LowData(base.Explorer):
     def _config(self) -> FitConfig:
         """Find the settings of the arm's curve at n."""
         row, known = self._nearest(), self._grid["configs"]
-        how = row.get("config") or known.get(origin(row)[0]) or known.get("tuned", {})
+        how = row.get("config") or known.get(origin(row)) or known.get("tuned", {})
         return replace(FitConfig(**how), steps=row["steps"])
 
     def _chosen(self, quantity: str) -> list[tuple[int, float]]:
@@ -217,18 +215,17 @@ class LowData(base.Explorer):
             self.figure.update_layout(title=f"Learning curve: {title}")
             self.figure.update_yaxes(title=f"{title} ({unit})")
             how = self._config()
-            words = {"Chosen point": "not in the grid; press Train this point"}
+            point = {name: getattr(self, name).value for name in self.POINT}
+            at = f"{_told(point)}: {{}}".format
+            words = {"Chosen point": at("not in the grid; press Train this point")}
             if chosen:
-                words["Chosen point"] = f"{chosen[0][1]:.4g} {unit}"
-            if origin(self._nearest())[0] in TRAINED:
+                words["Chosen point"] = at(f"{chosen[0][1]:.4g} {unit}")
+            if origin(self._nearest()) in TRAINED:
                 words["Settings of this curve"] = (
                     f"{how.steps} steps, rate {how.lr:g}, pull {how.l2_sp:g} / n, "
                     f"weight of energies {how.energy_weight:g}"
                 )
             for k, (star, (_, error)) in enumerate(zip(self.stars, stars, strict=True)):
-                early = ", stopped early" if star["stopped"] else ""
-                words[f"Star {k + 1}: {star['arm']}, n = {star['n']}"] = (
-                    f"{error:.4g} {unit} ({star['strategy']}, "
-                    f"rate {star['lr']:g}, seed {star['seed']}{early})"
-                )
+                early = " (stopped early)" if star["stopped"] else ""
+                words[f"Star {k + 1}"] = f"{_told(star)}: {error:.4g} {unit}{early}"
             self._text.value = base.table(words)

@@ -224,7 +224,7 @@ class Parity(base.Explorer):
             values.reference[some], predicted, self.quantity.value, values.unit
         )
         figure.update_xaxes(title=f"reference ({values.unit})")
-        circle = dict(symbol="circle-open", size=11, color="black", line_width=2)
+        circle = dict(symbol="circle-open", color="black")
         style = dict(mode="markers", name="frame shown", marker=circle)
         for k, name in enumerate(predicted):
             label = f"{name}: MAE {1e3 * values.mae(name):.3g} m{values.unit}"
@@ -243,8 +243,11 @@ class Parity(base.Explorer):
         values = self._values[self.quantity.value]
         of = values.frame == k
         circles = self.figure.data[-len(self._forces) :]
+        small = of.sum() > 100  # forces of a box
+        style = dict(size=5, line_width=1) if small else dict(size=11, line_width=2)
         for trace, y in zip(circles, values.predicted.values(), strict=True):
             trace.update(x=values.reference[of], y=y[of], customdata=values.frame[of])
+            trace.marker.update(style)
         (forces, all_forces), (energies, all_energies) = (
             (1e3 * v.errors(name)[k], 1e3 * v.mae(name)) for v in self._values.values()
         )

@@ -84,6 +84,7 @@ class Rounds(base.Explorer):
             trace.update(x=np.minimum(labels, len(self._data[0])), y=errors)
             after = f"with {len(self.known[way])} labels"
             words[way] = f"{errors[-1]:.3g} {self._unit} {after}"
+        words["Next"] = f"{BATCH} more, chosen by {self.way.value}"
         self._text.value = base.table(words)
 
     def _forget(self) -> None:

@@ -85,6 +85,8 @@ class SelectionMap(base.Explorer):
         """Choose, and say how near the chosen are to each other and all are to them."""
         how = dict(power=self.power.value, length_scale=self.length.value)
         n, seed, self._text.value = self.n.value, self.seed.value, "Choosing."
+        self.power.disabled = self.method.value != "ATBagging"
+        self.length.disabled = self.method.value not in ("ATBagging", "DPP")
         try:
             table = self._X, self._cheap, n
             chosen = select.choose(self.method.value, *table, seed=seed, **how)
