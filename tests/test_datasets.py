@@ -61,7 +61,7 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
 def run(request):
     box = water.water_box(8, density=0.8, seed=0)
     how = dict(steps=200, every=20, pressure=request.param, seed=1)
-    return dynamics.simulate(box, water.spc_fw(box), **how)
+    return dynamics.simulate(box, water.water_system(water.SPC_FW, box), **how)
 
 
 def test_a_packed_run_is_the_run(run):

@@ -159,7 +159,7 @@ def with_heavy_hydrogen(box):
 
 def test_heavy_water_keeps_its_mass(liquid):
     heavy = with_heavy_hydrogen(liquid[0].copy())
-    frame = simulate(heavy, water.spc_fw(heavy), steps=10, **NVE)[0]
+    frame = simulate(heavy, water.water_system(water.SPC_FW, heavy), steps=10, **NVE)[0]
     assert frame.get_kinetic_energy() == pytest.approx(frame.info["kinetic_energy"])
     np.testing.assert_array_equal(frame.get_masses(), heavy.get_masses())
 
@@ -259,7 +259,7 @@ def test_runs_do_not_keep_their_potential(potential, ethanol):
 def liquid():
     """Sixteen SPC/Fw waters, warmed, and their System."""
     box = water.water_box(16, density=0.9, seed=1)
-    system = water.spc_fw(box)
+    system = water.water_system(water.SPC_FW, box)
     return simulate(box, system, steps=400, every=400, friction=0.05)[-1], system
 
 
@@ -732,7 +732,9 @@ def test_a_run_stays_in_the_axes_and_cell_of_the_user(liquid, how, model):
     other, turn = written_otherwise(start, how)
     runs = []
     for atoms in (start, other):
-        potential = soft if model == "python" else water.spc_fw(atoms)
+        potential = (
+            soft if model == "python" else water.water_system(water.SPC_FW, atoms)
+        )
         runs.append(simulate(atoms, potential, steps=20, every=10, **NVE))
     for a, b in zip(*runs, strict=True):
         np.testing.assert_allclose(b.positions @ turn.T, a.positions, atol=1e-6)

@@ -297,9 +297,12 @@ def eight(**options):
         (lambda: water.scaled(odd("OHH", False), 1.0), "periodic"),
         (lambda: water.scaled(odd("HOH", True), 1.0), "O H H"),
         (lambda: water.ordered(Atoms("OHHHe")), "got 1 oxygens, 2 .* 4 atoms"),
-        (lambda: water.spc_fw(odd("HOH", False)), "O H H"),
+        (lambda: water.water_system(water.SPC_FW, odd("HOH", False)), "O H H"),
         (lambda: water.water_system(SPC_FW, eight(), cutoff=9.0), "cutoff"),
-        (lambda: water.spc_fw(odd("OHH", [True, True, False])), "three directions"),
+        (
+            lambda: water.water_system(water.SPC_FW, odd("OHH", [True, True, False])),
+            "three directions",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_words(call, word):

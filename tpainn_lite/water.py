@@ -180,11 +180,6 @@ def _make_periodic(nonbonded, box: Box, cutoff: float | None) -> None:
     nonbonded.setExceptionsUsePeriodicBoundaryConditions(True)
 
 
-def spc_fw(atoms: Atoms) -> openmm.System:
-    """Build the OpenMM System of SPC/Fw water; see `water_system`."""
-    return water_system(SPC_FW, atoms)
-
-
 @checked(n_molecules=guards.whole(1, 10_000), density=DENSITY, seed=guards.seed)
 def water_box(n_molecules: int, *, density: float = 0.997, seed: int) -> Atoms:
     """Build a cubic periodic box of `n_molecules` at `density` (g/cm³).

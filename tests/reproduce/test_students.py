@@ -96,7 +96,7 @@ def test_a_calibrated_model_labels_the_boxes_anew(portions, pretrain):
     made, card = pretrain(portions, replace(how, calibrated=("water-dft", 0)))
     assert (card["runs"], card["structures"]) == (2, 4)
     box = datasets.load("water-dft")["test"][0]
-    model = pretraining.calibrated(replace(how, calibrated=("water-dft", 0)))
+    model = pretraining.calibrated("q-tip4p-f", "water-dft", seed=0, n=1)
     assert model.name == "q-TIP4P/F, calibrated"
     (truth,) = pretraining.anew(model, [box])
     published = pretraining.anew(water.MODELS["q-tip4p-f"], [box])

@@ -152,11 +152,10 @@ def whole(name: str) -> Part:
     return Part(name, reads + (how.calibrated or ())[:1], how)
 
 
-def calibrated(how: Pretraining) -> water.WaterModel:
-    """Calibrate the model on the first box of the draw that `how` names."""
-    data, seed = how.calibrated
-    (box,) = split(datasets.load(data)["pool"], 1, seed=seed)
-    return calibrate.water(water.MODELS[how.water], box)[0]
+def calibrated(model: str, name: str, seed: int, n: int) -> water.WaterModel:
+    """Calibrate a model of water on a draw of n boxes of a pool."""
+    (boxes,) = split(datasets.load(name)["pool"], n, seed=seed)
+    return calibrate.water(water.MODELS[model], boxes)[0]
 
 
 def anew(model: water.WaterModel, frames: Sequence[Atoms]) -> list[Atoms]:
@@ -184,7 +183,7 @@ def write(name: str, results: Sequence[Path], folder: Path, share: float = 1) ->
     train = [a for part in parts[:-kept][: how.portions] for a in part]
     valid = [a for part in parts[-kept:] for a in part]
     if how.calibrated:
-        model = calibrated(how)
+        model = calibrated(how.water, *how.calibrated, n=1)
         train, valid = anew(model, train), anew(model, valid)
         first = with_references(datasets.checkpoint(how.start), train, None)
     elif how.start:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from .. import analysis, calibrate, data, datasets, dynamics, guards, water
+from .. import analysis, datasets, dynamics, guards, water
+from . import pretraining
 from .cards import words
 from .parts import WORK, Part, mark, rows_of, sources, switched_on
 from .rivals import BOXES
@@ -82,9 +83,8 @@ class Run:
         """Load what moves the atoms."""
         model = water.MODELS[CLASSICAL]
         if self.model in CALIBRATED:
-            pool = datasets.load("water-dft")["pool"]
-            (boxes,) = data.split(pool, BOXES, seed=CALIBRATED[self.model])
-            model, _ = calibrate.water(model, boxes)
+            draw = CALIBRATED[self.model]
+            model = pretraining.calibrated(CLASSICAL, "water-dft", draw, BOXES)
         elif self.model != CLASSICAL:
             return datasets.checkpoint(self.model).frozen()
         return water.water_system(model, atoms)
