@@ -11,9 +11,9 @@ ROOMS = ("inference", "public", "explorers", "course", "reproduce")
 GOALS = {"core": 3200, "library": 8000, "tests": 8500}  # not reached yet
 CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
-    "core": 5315,
-    "library": 16838,
-    "tests": 17579,
+    "core": 5310,
+    "library": 16813,
+    "tests": 17560,
     "lesson code": 2007,
     "longest file": 400,
     "longest function": 40,
