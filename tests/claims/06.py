@@ -83,10 +83,10 @@ claim(
 )
 fast, *slow = draws["tuned-8, stress"]
 claim(
-    "tuned-80, stress and scratch-80 agree: 0.93 g/cm³, and a diffusion of 3.0 and "
-    "3.4. The mean of tuned-8, stress, 3.1, does not contradict them, but its interval "
-    "is ± 2.0. The first draw has 4.0, and the others 2.6. Both runs of the first draw "
-    "are faster than all runs of the others",
+    "tuned-80, stress and scratch-80 agree in diffusion, too: 3.0 and 3.4. The "
+    "mean of tuned-8, stress, 3.1, does not contradict them, but its interval is "
+    "± 2.0. The first draw has 4.0, and the others 2.6. Both runs of the first "
+    "draw are faster than all runs of the others",
     [round(v, 1) for v in D_eighty] == [3.0, 3.4]
     and own["tuned-8, stress"]["D"] == "3.08 ± 2.00"
     and D_8.round(1).tolist() == [4.0, 2.6, 2.6]
@@ -128,8 +128,8 @@ ended = [
 ]
 claim("No run ended early.", sum(ended) == 0)
 claim(
-    "The molecules tell another story: at 500 K, scratch-8 breaks some in every run, "
-    "and tuned-8 in none. At 300 K, scratch-8 would have passed.",
+    "But at 500 K, scratch-8 breaks molecules in every run, and tuned-8 in none. "
+    "At 300 K, scratch-8 would have passed.",
     (kept("scratch-8", 500), kept("tuned-8", 500), kept("scratch-8", 300)) == (0, 5, 5),
 )
 claim(
@@ -144,8 +144,7 @@ claim(
 claim("tuned-80 comes out at 0.96 g/cm³.", rounds(rho["tuned-80"][0], 0.96, 2))
 claim("which presses 260 MPa too much", 255 < off["scratch-8"] < 265)
 claim(
-    "tuned-80 has ten times the labels and presses as DFT does. It has 0.96 ± 0.01 "
-    "g/cm³.",
+    "tuned-80 has ten times the labels and presses as DFT does.",
     abs(off["tuned-80"]) < 10 and rounds(rho["tuned-80"][1], 0.01, 2),
 )
 claim(
@@ -158,8 +157,7 @@ claim(
 )
 (known_80,) = pressed["tuned-80, stress"]
 claim(
-    "The MAE of all stress components falls from 89 to 73, 64 and 66 MPa with eight "
-    "boxes, and from 52 to 43 with eighty.",
+    "The MAE of all stress components falls.",
     [round(row[-1]) for n in (8, 80) for row in pressed[f"tuned-{n}"]] == [89, 52]
     and [round(row[-1]) for row in pressed["tuned-8, stress"]] == [73, 64, 66]
     and rounds(known_80[-1], 43),
@@ -170,8 +168,7 @@ claim(
     and max(abs(known_80[0]), abs(off["tuned-80"])) < 12,
 )
 claim(
-    "Four hundred frames are worth some twenty measurements; for tuned-80 only nine. "
-    "So its error bar is nearly seven times the naive one.",
+    "Four hundred frames are worth some twenty measurements; for tuned-80 only nine.",
     all(len(x) == 400 for x in settled.values())
     and 15 < np.median([400 / t**2 for t in times.values()]) < 25
     and rounds(400 / times["tuned-80"] ** 2, 9)
@@ -215,10 +212,6 @@ claim("Its first peak is lower than both targets", peak["tuned-80"] < 2.57)
 claim(
     "Its diffusion meets experiment within two error bars.",
     abs(mean_D - 2.30 * (1 - share)) < 2 * moved["tuned-80"][1],
-)
-claim(
-    "tuned-8 meets the experimental density, by luck",
-    abs(rho["tuned-8"][0] - 0.997) < rho["tuned-8"][1],
 )
 claim(
     "All NVT runs have 0.997 g/cm³",
