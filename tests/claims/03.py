@@ -14,7 +14,7 @@ claim("Least squares fits the three labels exactly", exact)
 claim("wrong by thousands of kcal/mol", others[1] > 5000)
 both = {a.info["smiles"] for a in pool} & {a.info["smiles"] for a in test}
 claim("structures of other molecules", not both)
-claim("Its strength is 0.3 / n for n labels", ours_at_3.l2_sp == 0.3)
+claim("Its strength is 0.3 / n for n labels", config_3.l2_sp == 0.3)
 claim("0.3 / 10 = 0.03", tune.config_for(10, "molecules").l2_sp == 0.3)
 claim("Ours and tune.autotune give the same network.", weight_gap < 1e-5)
 change = tuned.force_mae / zero_shot.force_mae
@@ -36,7 +36,7 @@ claim("600 steps of five structures", equal)
 trials = datasets.card(tune.TRIALS)["rows"]
 tried = [r for r in trials if (r["kind"], r["n"], r["seed"]) == ("molecules", 100, 0)]
 six = {arm: sum(r["arm"] == arm and r["forces"] for r in tried) for arm in tune.CONFIGS}
-claim("the best of six settings", set(six.values()) == {6})
+claim("the care: of six settings tried on the pool", set(six.values()) == {6})
 rate = {n: c.lr for n, c in zip(sizes, how_at["tuned"], strict=True)}
 ten_times = all(abs(rate[n] / rate[10] - 10) < 1e-9 for n in (30, 100, 300))
 claim("From thirty labels on, the student can bear ten times the rate.", ten_times)
@@ -60,7 +60,7 @@ claim(
 )
 claim("Scratch never reaches MMFF94 in 600 steps.", min(scratch.values()) > field)
 late = longer[300] < field < min(longer[100], *scratch.values())
-claim("A network from scratch needs 300, and five times the steps, to beat", late)
+claim("needs more than a hundred, and five times the steps, to beat", late)
 claim("is nearly as good as 3 labels", 0.9 < tuned_at[3] / field < 1)
 rivals_at = [
     mean[arm][n]
@@ -69,7 +69,7 @@ rivals_at = [
     if arm not in ("tuned", "scratch, 5x longer") and n <= 100
 ]
 claim(
-    "with 100 labels the tuned network beats all rivals",
+    "with 100 labels the tuned network beats these rivals",
     tuned_at[100] < min(*rivals_at, longer[100]),
 )
 claim("has an error of 249 meV/Å", near((field, 249)))
@@ -118,26 +118,29 @@ claim(
     close((within[calibrated_e][3], 1.6), (within[tuned_e][3], 2.2)),
 )
 claim(
-    "Scratch begins at 5.1, and at equal steps does not get there with a hundred.",
-    close((within[scratch_e][3], 5.1)) and within[scratch_e][100] > within[tuned_e][3],
+    "Scratch begins at 5.1, and at equal steps has 2.3 even with 300.",
+    close((within[scratch_e][3], 5.1), (within[scratch_e][300], 2.3)),
 )
 claim(
     "13 kcal/mol with 300 labels, and 14.",
     near((between[calibrated_e][300], 13), (between[composition][300], 14)),
 )
+draws = {  # of a hundred labels
+    arm: [
+        r["energy_between_kcal"]
+        for r in grid["rows"]
+        if (r["arm"], r["n"], r["steps"]) == (arm, 100, 600)
+    ]
+    for arm in energetic
+}
+worse = np.subtract(*draws.values()) > 0
 claim(
-    "from a hundred labels on: 4.9 against 6.7 with 300.",
-    between[tuned_e][100] < 0.9 * between[scratch_e][100]
-    and close((between[tuned_e][300], 4.9), (between[scratch_e][300], 6.7)),
+    "helps between molecules with 300 labels only: 4.9 against 6.7",
+    close((between[tuned_e][300], 4.9), (between[scratch_e][300], 6.7))
+    and worse.sum() == 2,
 )
-both = [
-    r["energy_between_kcal"]
-    for r in datasets.card("molecules-grid")["rows"]
-    if r["n"] == 300 and r["steps"] == 3000 and "for energies" in r["arm"]
-]
 claim(
-    "Given five times the steps, both reach about four.",
-    len(both) == 6 and abs(np.mean(both) - 4) < 0.3,
+    "With five times the steps, scratch has 4.2.", close((between[longer_e][300], 4.2))
 )
 gentle, _ = tune.train_arm(
     "tuned",

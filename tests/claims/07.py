@@ -22,12 +22,11 @@ heat = [a.info["temperature"] for a in pool + test]
 claim("one molecule, ethanol at 300 to 600 K", min(heat) > 300 and max(heat) < 600)
 left = {way: row["meV/Å"] for way, row in table.items()}
 claim("Tuning halves the error.", left["tuned"] < 0.5 * before)
-close = left["instant head"] < 1.35 * left["tuned"]
 quick = table["instant head"]["CPU s"] < 0.5 * table["tuned"]["CPU s"]
-claim("The instant head comes close in a few seconds.", close and quick)
+claim("has 112, after a few seconds", quick and abs(left["instant head"] - 112) < 2)
 claim("is worse than no tuning at all", left["scratch"] > before)
 known_ways = {r["way"] for r in card["rows"] if r["experiment"] == "ethanol-dft"}
-claim("ten ways, four sizes, three draws each", len(known_ways) == 10)
+claim("nine arms, four sizes, three draws each", len(mean) == 9 == len(known_ways) - 1)
 same_draws = {
     tuple((r["n"], r["seed"]) for r in rows if r["arm"] == way) for way in mean
 }
@@ -38,7 +37,7 @@ late = over["gradual unfreezing"][3]
 claim("With 100 labels gradual unfreezing is 10 % worse.", round(100 * late) == 110)
 low, high = map(float, pairs["discriminative"]["95 % interval"].split(" to "))
 worse = round(pairs["discriminative"]["%"]) == 2
-claim("worse by 2 %, and the interval excludes zero", worse and 0 < low < high)
+claim("is worse by 2 %: too little for three draws", worse and low <= 0 < high)
 head = [round(100 * value) for value in over["instant head"]]
 behind = (head[0], head[3]) == (111, 187)
 claim("is 11 % behind tuned at three labels, and 87 % at a hundred", behind)
@@ -70,7 +69,11 @@ claim(
     1.01 < away["no pull"] / away["zero-shot"] < 1.1
     and at_home["no pull"] > at_home["tuned"],
 )
-claim("Replay protects, too", max(known["replay"].values()) < away["zero-shot"])
+O_H = [
+    a.get_all_distances()[np.ix_(a.numbers == 8, a.numbers == 1)].min() for a in pool
+]
+claim("No label of ethanol has an O-H bond below 0.90 Å.", round(min(O_H), 2) == 0.9)
+claim("The figure presses that of methanol to 0.80 Å.", bond[0] == 0.8)
 claim("In 600 steps little is forgotten even so.", away["no pull"] < 1.1 * before_away)
 replayed = round(100 * over["replay"][3])
 claim("its error of ethanol is 48 % above that of tuned", replayed == 148)
@@ -116,11 +119,11 @@ claim(
     0.8 < chosen[40][1] / chosen[10][1] < 1,
 )
 ratio = {key: row["instant head"] / row["tuned"] for key, row in compared.items()}
+claim("Everywhere tuned is better than the head.", min(ratio.values()) > 1)
+water = compared["water, n = 30"]
 claim(
-    "by a little on molecules, by far on water",
-    min(ratio.values()) > 1
-    and max(ratio["molecules, n = 3"], ratio["molecules, n = 30"]) < 1.2
-    and min(ratio["water, n = 3"], ratio["water, n = 30"]) > 1.4,
+    "On water with 30 labels, scratch is, too.",
+    water["scratch"] < water["instant head"],
 )
 
 uff, mmff94, xtb, kept = (dict(c[:2].T.tolist()) for c in students.values())
@@ -129,6 +132,7 @@ claim(
     (round(kept[10]), round(kept[100])) == (143, 89),
 )
 claim("89 meV/Å for new molecules with a hundred labels", round(kept[100]) == 89)
+claim("Most numbers are of ethanol at 300 to 600 K.", max(heat) < 600)
 of_grid = datasets.learning_curves(datasets.card("molecules-grid"), "force_mae")
 others = [*of_grid.values(), *[*students.values()][:3]]
 every = [(n, e) for c in others for n, e, *_ in c.T]
@@ -145,6 +149,10 @@ claim(
     "Three labels after GFN2-xTB give 259 meV/Å; MMFF94 needs thirty for that.",
     round(xtb[3]) == 259 and round(mmff94[30]) == 259,
 )
+claim(
+    "has 231 with three labels; GFN2-xTB's, with a fifth, 259",
+    abs(of_grid["tuned"][1][0] - 231) < 0.5 and round(xtb[3]) == 259,
+)
 claim("A hundred labels after UFF give 345.", round(uff[100]) == 345)
 cost = {t: row["a label (ms)"] for t, row in prices.items()}
 claim("costs about 2 ms", 1.9 < cost["GFN2-xTB"] < 2.5)
@@ -152,7 +160,7 @@ claim("pays where 2 ms a step are too slow", 1.9 < cost["GFN2-xTB"] < 2.5)
 taught = len(datasets.load("teachers-xtb")["pool"])
 claim("Each labelled the same 6,000 structures.", taught == 6000)
 times = cost["GFN2-xTB"] / cost["MMFF94"]
-claim("nearly a hundred times that of MMFF94", 75 < times < 100)
+claim("some eighty times that of MMFF94", 75 < times < 90)
 seconds = 6 * cost["GFN2-xTB"]
 claim("For 6,000 structures that is a quarter of a minute.", 12 < seconds < 18)
 itself = {t["teacher"]: t["teacher_force_mae"] for t in ladder}

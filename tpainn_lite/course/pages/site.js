@@ -94,7 +94,7 @@ function fitted(figure, width) {
       if (axis) axis.automargin = true;
     }
     if (!stacked) return;
-    const top = 1 - k / axes.length - (k ? 0.03 : 0);
+    const top = 1 - k / axes.length - (k ? 0.045 : 0);
     x.domain = [0, 1];
     y.domain = [1 - (k + 1) / axes.length + 75 / layout.height, top];
     Object.assign(x, { showticklabels: true, anchor: name === "xaxis" ? "y" : "y" + (k + 1) });
