@@ -125,19 +125,12 @@ claim(
     "13 kcal/mol with 300 labels, and 14.",
     near((between[calibrated_e][300], 13), (between[composition][300], 14)),
 )
-draws = {  # of a hundred labels
-    arm: [
-        r["energy_between_kcal"]
-        for r in grid["rows"]
-        if (r["arm"], r["n"], r["steps"]) == (arm, 100, 600)
-    ]
-    for arm in energetic
-}
-worse = np.subtract(*draws.values()) > 0
+_, _, low, _ = shown["between molecules"][scratch_e]
+*_, high = shown["between molecules"][tuned_e]
 claim(
-    "helps between molecules with 300 labels only: 4.9 against 6.7",
+    "helps between molecules with 300 labels only, by 4.9 against 6.7",
     close((between[tuned_e][300], 4.9), (between[scratch_e][300], 6.7))
-    and worse.sum() == 2,
+    and high[3] > low[3],  # the draws overlap with a hundred
 )
 claim(
     "With five times the steps, scratch has 4.2.", close((between[longer_e][300], 4.2))

@@ -25,8 +25,7 @@ claim("Tuning halves the error.", left["tuned"] < 0.5 * before)
 quick = table["instant head"]["CPU s"] < 0.5 * table["tuned"]["CPU s"]
 claim("has 112, after a few seconds", quick and abs(left["instant head"] - 112) < 2)
 claim("is worse than no tuning at all", left["scratch"] > before)
-known_ways = {r["way"] for r in card["rows"] if r["experiment"] == "ethanol-dft"}
-claim("nine arms, four sizes, three draws each", len(mean) == 9 == len(known_ways) - 1)
+claim("nine arms, four sizes, three draws each", len(mean) == 9)
 same_draws = {
     tuple((r["n"], r["seed"]) for r in rows if r["arm"] == way) for way in mean
 }
@@ -150,7 +149,7 @@ claim(
     round(xtb[3]) == 259 and round(mmff94[30]) == 259,
 )
 claim(
-    "has 231 with three labels; GFN2-xTB's, with a fifth, 259",
+    "has 231 with three labels, and GFN2-xTB's, with a fifth, 259",
     abs(of_grid["tuned"][1][0] - 231) < 0.5 and round(xtb[3]) == 259,
 )
 claim("A hundred labels after UFF give 345.", round(uff[100]) == 345)

@@ -166,9 +166,8 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     )
     again.draw(again.draw(bars, on="tuned"))
     shown = [(t.name, t.line.dash) for t in bars.data if t.showlegend]
-    assert shown[0] == ("your bet on tuned: 120 meV/Å", "dot")
-    assert shown[1:] == [("your bet: 120 meV/Å", "dashdot")]
-    assert [line.line.dash for line in bars.layout.shapes] == ["dot", "dashdot"]
+    texts = "your bet on tuned: 120 meV/Å", "your bet: 120 meV/Å"
+    assert shown == [*zip(texts, ["dot", "dashdot"], strict=True)]
     assert bars.layout.showlegend
 
 

@@ -243,11 +243,10 @@ class Parity(base.Explorer):
         values = self._values[self.quantity.value]
         of = values.frame == k
         circles = self.figure.data[-len(self._forces) :]
-        small = of.sum() > 100  # forces of a box
-        style = dict(size=5, line_width=1) if small else dict(size=11, line_width=2)
+        size = 5 if of.sum() > 100 else 11  # a box has many forces
         for trace, y in zip(circles, values.predicted.values(), strict=True):
             trace.update(x=values.reference[of], y=y[of], customdata=values.frame[of])
-            trace.marker.update(style)
+            trace.marker.update(size=size, line_width=size // 5)
         (forces, all_forces), (energies, all_energies) = (
             (1e3 * v.errors(name)[k], 1e3 * v.mae(name)) for v in self._values.values()
         )
