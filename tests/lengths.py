@@ -13,7 +13,7 @@ CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5310,
     "library": 16813,
-    "tests": 17560,
+    "tests": 17556,
     "lesson code": 2007,
     "longest file": 400,
     "longest function": 40,

@@ -2,7 +2,7 @@
 
 import inspect
 
-from tpainn_lite import units
+from tpainn_lite import units  # noqa: F401  # a wrong answer has it
 
 claim(
     "the last of eleven structures has no forces: its calculation ended too early. The "
@@ -13,10 +13,6 @@ claim(
 claim(
     "It also notes that the energies are as large as total energies in kcal/mol.",
     "total energies in kcal/mol" in " ".join(read_as["read as eV/Å"].notes),
-)
-claim(
-    "As a number, the same force is 23 times larger in kcal/mol/Å than in eV/Å.",
-    round(1 / units.LABEL_UNITS["kcal/mol/Å"][0]) == 23,
 )
 claim(
     "Read as eV/Å, the labels of the example are 24 times as large as the forces of "
@@ -30,7 +26,7 @@ claim(
     and {len(fold) for fold in own_data.folds(tuned.frames)[0]} == {2},
 )
 claim(
-    "ten labels remove more than a third of its force error.",
+    "eight labels remove more than a third of its force error.",
     tuned.error < before * 2 / 3 and tuned.unit == "meV/Å",
 )
 claim(
@@ -55,9 +51,9 @@ claim("for 2 ps at 600 K", hot == 600 and "2 ps" in " ".join(trial.lines()))
 claim("Of 40 structures on the way it draws ten", len(wanted) == 10)
 claim("Its forces are wrong by some 170 meV/Å on the example.", abs(before - 170) < 10)
 claim(
-    "The committee disagrees more about the chosen structures than about the labelled "
-    "ones.",
-    spread["chosen"] > 1.1 * spread["labelled"],
+    "On the labelled structures the committee disagrees by less than half of the "
+    "error.",
+    spread["labelled"] < 0.5 * tuned.error and spread["chosen"] > spread["labelled"],
 )
 wiggle = {name: np.ptp(energies[k]) for name, k in parts.items()}
 claim(
@@ -65,7 +61,7 @@ claim(
     "energy fluctuates. Without it the total energy is constant.",
     wiggle["no thermostat"] < 0.1 * wiggle["thermostat"] and trial.broken == 0,
 )
-claim("its mean over 1 ps may be off by tens of kelvin", abs(trial.kelvin - 300) < 60)
+claim("its mean over 0.5 ps may be off by tens of kelvin", abs(trial.kelvin - 300) < 60)
 
 wrong(
     1,
