@@ -62,7 +62,7 @@ wrong(
 )
 wrong(
     2,
-    "drawn, again = three, error['tuned']",
+    "(drawn,) = data.split(sets['pool'], 3, seed=2)\nagain = error['tuned']",
     "again = error['zero-shot']",
     "again = 0.2324",
 )

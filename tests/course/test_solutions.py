@@ -114,7 +114,7 @@ def test_the_instructor_edition(lesson, tmp_path, monkeypatch, capsys):
     editions.main()
     slides = (tmp_path / "build/slides.html").read_text("utf-8")
     assert slides.count("<section>") == slides.count("data:image/png") == len(LESSONS)
-    assert "<p><strong>Ask first:</strong> Force MAE of the student tuned on" in slides
+    assert "<p><strong>Ask first:</strong> Force MAE of a network from" in slides
     assert 'src="http' not in slides
     assert "<img" not in editions.slide(lesson)  # it has no figure
     folder = tmp_path / "build/instructor"

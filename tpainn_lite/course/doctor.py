@@ -39,13 +39,14 @@ def versions() -> list[Check]:
     widgets, anywidget = version("ipywidgets"), version("anywidget")
     old = not (widgets or "").startswith("8.")
     fixed = "; pip install 'ipywidgets>=8,<9'" * old
-    cure = "; JupyterLab lacks its extension: make setup" * (not LAB.is_file())
+    half = not (LAB.is_file() and version("nglview"))
+    cure = "; it or its half in JupyterLab is missing: make setup" * half
     return [
         ((3, 11) <= sys.version_info[:2] <= (3, 13), "Python", f"{python}; 3.11-3.13"),
         (not missing, "packages", packages),
         (not old, "ipywidgets", f"{widgets}{fixed}"),
         (bool(anywidget), "anywidget", anywidget or "missing: pip install anywidget"),
-        (LAB.is_file(), "nglview", f"{version('nglview')}{cure}"),
+        (not cure, "nglview", f"{version('nglview')}{cure}"),
     ]
 
 

@@ -154,7 +154,7 @@ class Bet:
         return self.slider.value
 
     def draw(self, figure: Any, column: int | str = "all", on: str = "") -> Any:
-        """Draw the guess as a dotted line into a plotly figure; return the figure.
+        """Draw the guess as a dotted line, a second one dash-dotted; return the figure.
 
         Its y axis is in the unit of the bet. `column`: of a figure with panels. `on`:
         what the bet is on, where a figure has two.

@@ -62,7 +62,7 @@ ARMS = {  # the same in every figure; a colour says what an arm starts from
     "energies alone": (PALETTE[0], "bowtie", "dot", "/"),
 }
 MANY = 2000  # from so many points on, WebGL draws a scatter plot
-TICKS = [m * 10.0**k for k in range(-3, 5) for m in (1, 2, 3, 5)]  # read with ease
+TICKS = [m * 10.0**k for k in range(-6, 6) for m in (1, 2, 3, 5)]  # read with ease
 LOG = {"type": "log", "tickvals": TICKS, "exponentformat": "none"}
 _axis = dict(showline=True, linecolor="black", ticks="outside", gridcolor="#E5E5E5")
 TEMPLATE = go.layout.Template(

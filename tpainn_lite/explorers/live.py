@@ -69,7 +69,7 @@ class LiveTraining(base.Live):
         titles = [*PANELS.values()][: 1 + validated]
         shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
         figure = figures.panels(shown, "Training", "epoch", "")
-        return figure.update_yaxes(figures.LOG, tickvals=None, dtick="D2")
+        return figure.update_yaxes(figures.LOG | {"tickvals": figures.TICKS[::2]})
 
     def stop(self) -> None:
         """Ask the training to end after the current epoch and keep its best weights."""
