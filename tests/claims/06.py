@@ -119,7 +119,7 @@ claim(
 )
 claim(
     "All runs have 64 molecules and steps of 1 fs, but for two that check this choice.",
-    "64 H2O, 1.0 fs" in card["system"] and len(start) == 192 and len(others) == 2,
+    "64 H2O and 1.0 fs" in card["system"] and len(start) == 192 and len(others) == 2,
 )
 ended = [
     (column(n, k, "survived") < column(n, k, "length")).sum()
