@@ -124,6 +124,7 @@ def test_low_data_trains_a_star_and_stops(tmp_path):
         with changes(box):
             press(box, TRAIN)
             says(box, "Star 1", 300)
+        assert "tuned, n = 3" in box.locator("tr", has_text="Star 1").inner_text()
         assert len(browser.trace(plot, "trained here")["x"]) == 1
         assert "stopped early" not in box.inner_text()
         box.get_by_label("Train").select_option("scratch, 5x longer")

@@ -46,7 +46,7 @@ def versions() -> list[Check]:
         (not missing, "packages", packages),
         (not old, "ipywidgets", f"{widgets}{fixed}"),
         (bool(anywidget), "anywidget", anywidget or "missing: pip install anywidget"),
-        (not cure, "nglview", f"{version('nglview')}{cure}"),
+        (not half, "nglview", f"{version('nglview')}{cure}"),
     ]
 
 

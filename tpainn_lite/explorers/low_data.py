@@ -95,7 +95,7 @@ class LowData(base.Explorer):
         if self.training and self.training.running:
             return self.training
         pool, test, atomic_energies = self._data
-        point = {name: getattr(self, name).value for name in self.POINT}
+        point = self._point()
         arm = origin(self._nearest())
         if arm not in tune.ARMS:
             needed = f"one of {tune.ARMS} to train here"
@@ -103,12 +103,11 @@ class LowData(base.Explorer):
         config = self._config()
         changes = dict(lr=point["lr"], **STRATEGIES.get(point["strategy"], {}))
         how = HeadConfig() if point["strategy"] == HEAD else replace(config, **changes)
-        seed = point["seed"]
 
         def train(on_epoch):
-            (frames,) = split(pool, point["n"], seed=seed)
+            (frames,) = split(pool, point["n"], seed=point["seed"])
             run = arm, self._teacher, frames, atomic_energies, how
-            potential, _ = tune.train_arm(*run, seed=seed, on_epoch=on_epoch)
+            potential, _ = tune.train_arm(*run, seed=point["seed"], on_epoch=on_epoch)
             return point | {"potential": potential, "errors": evaluate(potential, test)}
 
         self.train.disabled = True
@@ -174,6 +173,9 @@ class LowData(base.Explorer):
             self.train: "Runs in the background; its star joins the curves.",
         }
 
+    def _point(self) -> dict:
+        return {name: getattr(self, name).value for name in self.POINT}
+
     def _own_rate(self, _=None) -> None:
         self.lr.value = self._config().lr
 
@@ -215,8 +217,7 @@ class LowData(base.Explorer):
             self.figure.update_layout(title=f"Learning curve: {title}")
             self.figure.update_yaxes(title=f"{title} ({unit})")
             how = self._config()
-            point = {name: getattr(self, name).value for name in self.POINT}
-            at = f"{_told(point)}: {{}}".format
+            at = f"{_told(self._point())}: {{}}".format
             words = {"Chosen point": at("not in the grid; press Train this point")}
             if chosen:
                 words["Chosen point"] = at(f"{chosen[0][1]:.4g} {unit}")
