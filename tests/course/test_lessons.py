@@ -155,6 +155,8 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     panels = {k: {"tuned": ([1, 9], [10, 20])} for k in ("left", "right")}
     figure = figures.panels(panels, "Title", "x", "y").update_yaxes(type="log")
     assert bet.draw(figure, 2) is figure
+    lessons.show(figure, "Two lines.")
+    assert shown[-1][0]["text/plain"].endswith("A dotted line is the reader's bet.")
     [line] = figure.layout.shapes
     assert (line.y0, line.y1, line.yref, line.line.dash) == (250, 250, "y2", "dot")
     assert figure.data[-1].name == "no bet (middle: 250 meV/Å)"

@@ -116,6 +116,8 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
         raise ValueError("alt: needs a sentence that says what is shown, got none")
     if png is not None and not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError(f"png: needs the bytes of a PNG, got {png[:16]!r}")
+    if hasattr(thing, "to_plotly_json") and any(trace.meta for trace in thing.data):
+        alt = f"{alt.rstrip()} A dotted line is the reader's bet."
     bundle = _interactive(thing) | {"text/plain": alt}
     authors = os.environ.get("TPAINN_STATIC")
     if png is None and authors and hasattr(thing, "to_plotly_json"):
@@ -168,7 +170,8 @@ class Bet:
         if figure.layout.showlegend is False:
             figure.update_traces(showlegend=False)
         # a shape in the legend gave the figure no height in JupyterLab
-        named = dict(name=text, meta=self.question, mode="lines", showlegend=True)
+        meta = dict(bet=self.question, on=about, unit=self.unit)  # for a web page
+        named = dict(name=text, meta=meta, mode="lines", showlegend=True)
         figure.add_scatter(x=[None], y=[None], **line, **named)
         figure.update_layout(showlegend=True)
         how = line | dict(line_width=2, name=self.question)

@@ -29,6 +29,7 @@ SMILES = f"{WORK}/classical-molecules.smi"  # what MMFF94 labels; one a line
 ENUMERATED = (7, 1000, 2026)  # heavy atoms, molecules kept of each size, seed
 OFF = [("stress_weight", 0.0), ("calibrated", None), ("later", {}), ("closed", ())]
 OFF += [("timestep", 1.0), ("forces", ""), ("among", 0), ("molecules", None)]
+OFF += [("held", None)]
 
 
 @dataclass(frozen=True)

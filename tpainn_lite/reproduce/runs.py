@@ -3,6 +3,7 @@
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
 them. `water-densities`: density, diffusion and g(r) of the runs at 1 bar, also of those
 whose frames are too large to ship; another run is one more line in `RUNS`.
+`water-diffusion`: runs of fixed volume, at the density of each potential.
 `water-step`: NVE with two time steps. `spcfw-liquid`: density and diffusion of
 SPC/Fw, known from elsewhere, in a larger box, since it costs so little. A run is
 recorded as it goes; killed, it goes on from its last frame.
@@ -57,13 +58,14 @@ class Run:
     seed: int
     timestep: float = 1.0  # fs
     molecules: int | None = None  # None: MOLECULES
+    held: float | None = None  # g/cm³ in NVT; None: DENSITY
 
     @property
     def name(self) -> str:
         """Name of its files."""
         how = "nvt" if self.pressure is None else "npt"
         how += f"-{self.timestep}fs" * (self.timestep != 1.0)
-        how += f"-{self.molecules}" if self.molecules else ""
+        how += "".join(f"-{it}" for it in (self.molecules, self.held) if it)
         return f"{self.model}-{how}-{self.temperature:.0f}K-{self.seed}"
 
     @property
@@ -90,9 +92,12 @@ class Run:
         return water.water_system(model, atoms)
 
 
-def at_one_bar(models: Iterable[str], seeds: Iterable[int] = (0,), **how) -> list[Run]:
+def at_one_bar(
+    models: Iterable[str], seeds: Iterable[int] = (0,), length: float = 100.0, **how
+) -> list[Run]:
     """List the runs that tell densities."""
-    return [Run(m, 300.0, 1.0, 60.0, seed, **how) for seed in seeds for m in models]
+    runs = product(seeds, models)
+    return [Run(m, 300.0, 1.0, length, seed, **how) for seed, m in runs]
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
@@ -115,14 +120,19 @@ RUNS = {
     # the frames ship: NVT for motion, NPT for density; the first picoseconds settle
     "water-runs": [
         *(Run(model, 300.0, None, 35.0, 0) for model in FRAMED),
-        *at_one_bar(FRAMED),
+        *at_one_bar(FRAMED, length=60.0),
     ],
     "water-densities": [
         *at_one_bar((*FRAMED, *CALIBRATED, "water-scratch-80", *DRAWN, *STRESSED)),
         *at_one_bar((CLASSICAL, "water-scratch-80", STRESSED[0]), (1, 2)),
         *at_one_bar(STRESSED[1:], (1,)),
-        *at_one_bar(STRESSED[:1], timestep=0.5),
-        *at_one_bar(STRESSED[:1], molecules=LARGER),
+        *at_one_bar(STRESSED[:1], length=60.0, timestep=0.5),
+        *at_one_bar(STRESSED[:1], length=60.0, molecules=LARGER),
+    ],
+    "water-diffusion": [
+        Run(model, 300.0, None, 35.0, seed, held=held)
+        for model, held in OWN.items()
+        for seed in range(2 if model in THRICE else 5)
     ],
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
@@ -140,6 +150,7 @@ def parts(name: str) -> dict[str, Part]:
         return {"runs": Part(SPC_FW, (), how)}
     last = {
         "water-stability": (analysis.BROKEN, SETTLE, FIT),
+        "water-diffusion": (analysis.BROKEN, SETTLE, FIT),
         "water-densities": (DENSE, BLOCK, SETTLE, FIT, G_OO),
         "water-step": FREE,
         "water-runs": datasets.STEPS,
@@ -172,6 +183,7 @@ def start(temperature: float, seed: int, molecules: int | None = None) -> Atoms:
 def simulate(run: Run) -> tuple[list[Atoms], str]:
     """Give the frames of a run, and in words how it ended early, if it did."""
     atoms = start(run.temperature, run.seed, run.molecules)
+    atoms = water.scaled(atoms, run.held) if run.held else atoms
     decided, potential = (sources(run.reads), shared()), run.potential(atoms)
     how = dict(temperature=run.temperature, pressure=run.pressure)
     how |= run.lasting(run.length)
@@ -187,7 +199,7 @@ def compute(name: str, task: Run | dict) -> bytes | list[dict] | dict:
     if name == "spcfw-liquid":
         return spcfw(**task)
     frames, ended = simulate(task)
-    if name == "water-stability":
+    if name in ("water-stability", "water-diffusion"):
         return [judge(task, frames, ended)]
     if ended:
         raise ValueError(f"{task.name}: blew up after {len(frames)} frames: {ended}")

@@ -105,7 +105,7 @@ function fitted(figure, width) {
 }
 
 /* A bet is a line in a later figure, and its name in the legend. */
-const bets = {};
+const bets = {}, betted = trace => trace.meta?.bet in bets;
 
 function bet({ bet: question, name, low, high, step }, parent) {
   const count = Math.round((high - low) / step) + 1;
@@ -121,9 +121,8 @@ function guessed(figure) {
   const { data, layout } = structuredClone(figure);
   for (const line of layout.shapes ?? [])
     if (line.name in bets) line.y0 = line.y1 = bets[line.name];
-  for (const trace of data) if (trace.meta in bets)
-    trace.name = trace.name.replace(/^no bet(.*) \(middle(.*)\)$/, "your bet$1$2")
-      .replace(/: \S+/, `: ${bets[trace.meta]}`);
+  for (const trace of data.filter(betted))
+    trace.name = `your bet${trace.meta.on}: ${bets[trace.meta.bet]} ${trace.meta.unit}`;
   return { data, layout };
 }
 
@@ -153,7 +152,7 @@ function figure(part, parent) {
     if (drawn && target.clientWidth > 100 && drawn !== target.clientWidth) draw();
   }).observe(plot);
   document.addEventListener("bet", () => {
-    if (drawn && part.figure.data.some(trace => trace.meta in bets)) draw();
+    if (drawn && part.figure.data.some(betted)) draw();
   });
   const show = (k, total) => {  // a star on the curve of a run, at the frame that is shown
     const [{ x, y }, ...others] = part.figure.data;
