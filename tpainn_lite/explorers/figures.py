@@ -122,7 +122,7 @@ def panels(
             known.add(name)
     figure.update_layout(template=TEMPLATE, title=title, showlegend=True)
     if len(shown) > 1:  # the border keeps the legend off the panels' titles
-        figure.update_layout(legend=dict(borderwidth=12, y=0.94), margin_t=85)
+        figure.update_layout(legend=dict(borderwidth=12, y=0.94), margin_t=95)
         figure.update_layout(legend_bordercolor="rgba(0,0,0,0)")
     return figure.update_xaxes(title=x_title).update_yaxes(title=y_title, col=1)
 
