@@ -112,9 +112,7 @@ claim(
     "With ten labels, as in our question, no gain is certain.",
     all(select.paired(g := np.mean(v, axis=0), 0 * g)[2] > 0 for v in ten.values()),
 )
-claim(
-    "On average the DPP gains two per cent there.", round(np.mean(ten["DPP"])) == -2
-)
+claim("On average the DPP gains two per cent there.", round(np.mean(ten["DPP"])) == -2)
 claim(
     "Among near copies, spreading gains ten per cent and more.",
     all(

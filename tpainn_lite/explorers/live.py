@@ -70,7 +70,7 @@ class LiveTraining(base.Live):
         shown = {t: {t.partition(" (")[0]: ([0], [0])} for t in titles}
         figure = figures.panels(shown, "Training", "epoch", "")
         figure.update_yaxes(figures.LOG)
-        return figure.update_layout(yaxis_tickvals=figures.TICKS[::2])  # losses fall far
+        return figure.update_layout(yaxis_tickvals=figures.TICKS[::2])  # it falls far
 
     def stop(self) -> None:
         """Ask the training to end after the current epoch and keep its best weights."""

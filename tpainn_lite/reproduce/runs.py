@@ -108,6 +108,13 @@ LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
 ]
+OWN = [  # draws of a potential, and the density (g/cm³) that each has at 1 bar
+    ([CLASSICAL], [1.0]),
+    (CALIBRATED, [1.03, 1.02, 1.01]),
+    (STRESSED[1:], [0.94, 0.95, 0.94]),
+    (STRESSED[:1], [0.93]),
+    (["water-scratch-80"], [0.92]),
+]
 RUNS = {
     # only the outcome ships, of shorter ones first; the classical model cannot break
     # its molecules: it is asked for its diffusion alone
@@ -131,8 +138,9 @@ RUNS = {
     ],
     "water-diffusion": [
         Run(model, 300.0, None, 35.0, seed, held=held)
-        for model, held in OWN.items()
-        for seed in range(2 if model in THRICE else 5)
+        for models, densities in OWN
+        for model, held in zip(models, densities, strict=True)
+        for seed in range(5 if len(models) == 1 else 2)
     ],
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
