@@ -140,7 +140,7 @@ class Bet:
         self.question, self.unit = question, unit
         self._middle = (low + high) / 2
         start = self.GUESSES.get(question, self._middle)
-        about = dict(description=f"Your bet ({unit})", readout_format=".4g")
+        about = dict(description=f"Your bet ({unit})", readout_format=".4")
         wide = dict(style={"description_width": "initial"}, layout={"width": "500px"})
         ends = dict(min=low, max=high, step=(high - low) / 100)
         self.slider = FloatSlider(start, **ends, **about, **wide)
