@@ -42,14 +42,18 @@ claim(
 )
 
 
+at_bar = {name: found for (name, bar), found in draws.items() if bar}
+still = {name: found for (name, bar), found in draws.items() if not bar}
+
+
 def by_draw(name, which):
     """Average the runs of each draw of a model: column 0 density, -1 diffusion."""
-    return np.array([np.mean(runs, axis=0)[which] for runs in draws[name]])
+    return np.array([np.mean(runs, axis=0)[which] for runs in at_bar[name].values()])
 
 
 rho_8, D_8 = (by_draw("tuned-8, stress", k) for k in (0, -1))
-eighty = {n: np.mean(draws[n][0], axis=0) for n in ("tuned-80, stress", "scratch-80")}
-rho_eighty, D_eighty = ([v[k] for v in eighty.values()] for k in (0, -1))
+eighty = "tuned-80, stress", "scratch-80"
+rho_eighty, D_eighty = ([by_draw(n, k)[0] for n in eighty] for k in (0, -1))
 rows = datasets.card("water-densities")["rows"]
 claim(
     "The runs of 60 ps at 1 bar have the density of each model.",

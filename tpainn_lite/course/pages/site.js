@@ -79,8 +79,9 @@ function fitted(figure, width) {
   delete layout.width;
   delete layout.title;
   layout.font = { ...layout.font, size };
-  const names = figure.data.filter(t => t.visible !== false && t.showlegend !== false).length;
-  const rows = Math.ceil(names / (phone ? 2 : 4)) - 1;  // of the legend, but the first
+  const names = figure.data.filter(t => t.visible !== false && t.showlegend !== false);
+  const long = names.some(t => t.name?.length > 16), row = phone ? (long ? 1 : 2) : 4;
+  const rows = Math.ceil(names.length / row) - 1;  // of the legend, but the first
   layout.height = (stacked ? each * axes.length + 30 : each) + 18 * Math.max(0, rows);
   layout.margin = { l: phone ? 52 : 70, r: 12, t: titles.length ? 36 : 16, b: 40 };
   layout.dragmode = phone ? false : layout.dragmode;
