@@ -5,8 +5,6 @@ claim(
     10 * rate > 200,  # of ten seconds, on what other work leaves of the core
 )
 claim("We run ethanol at three temperatures.", len(runs) == 3)
-mean_K = {T: float(dynamics.temperatures(run).mean()) for T, run in runs.items()}
-claim("tremble at 300 K", all(abs(found / T - 1) < 0.1 for T, found in mean_K.items()))
 
 
 def turns(run):
@@ -17,8 +15,8 @@ def turns(run):
 
 
 claim(
-    "At 1000 K it turns around the C-O bond again and again.",
-    turns(runs[1000]) > 2 * turns(runs[300]) and turns(runs[1000]) > 20,
+    "turn around the C-O bond a few times at 300 K, and again and again at 1000 K.",
+    turns(runs[1000]) > 2 * turns(runs[300]) > 0 and turns(runs[1000]) > 20,
 )
 each = {T: above[T].mean() / (vibrations * units.KB * T / 2) for T in runs}
 claim("has 3*N* - 6 vibrations", vibrations == 21)
@@ -54,12 +52,23 @@ claim(
     "from top (smallest error) to bottom",
     [*order] == sorted(order, key=errors.__getitem__),
 )
-claim("a cloud, not a line", np.corrcoef(left_dft, left_field)[0, 1] < 0.7)
+claim("a broad cloud, not a line", np.corrcoef(left_dft, left_field)[0, 1] < 0.7)
 claim(
     "Subtracting MMFF94 from the DFT energies does not make the rest smaller.",
     np.abs(left_over).mean() > np.abs(left_dft).mean(),
 )
+still = (abs(field) < 500) & (abs(dft) > 6000)  # meV/Å
+made_of = np.concatenate([[a.info["smiles"]] * len(a) for a in quantum])
+claim(
+    "The row of points at zero is mostly carbon dioxide",
+    np.mean(made_of[still.any(axis=1)] == "O=C=O") > 0.6,
+)
+claim("small errors in ammonia (N)", quantum[order[0]].info["smiles"] == "N")
+claim("by far the largest in carbon dioxide", errors[order[-1]] > 5 * errors[order[-2]])
+(dioxide,) = molecules.conformers("O=C=O", seed=0)
+claim("they rest at 1.405 Å", abs(dioxide.get_all_distances()[0, 1] - 1.405) < 0.001)
 claim("has the DFT energies up to 2 Å", abs(r_dft.max() - 2) < 0.01)
+claim("Near 2 Å this kind of DFT is too high itself", e_dft[-1] > 4.5)
 at = dict(zip(distance.round(2), scan, strict=True))
 near = [
     (at[r], e) for r, e in zip(r_dft.round(2), e_dft, strict=True) if 0.89 < r < 1.11
@@ -73,7 +82,7 @@ claim(
     at[1.55] > 4.5 > at[1.5],
 )
 claim("about twice the length of the bond", 1.9 < 2 / r_dft[e_dft.argmin()] < 2.2)
-claim("at 2 Å it is eight times as large", 7.7 < at[2.0] / 4.5 < 8.3)
+claim("at 2 Å it is eight times those 4.5 eV", 7.7 < at[2.0] / 4.5 < 8.3)
 claim("12 × 0.0259 eV = 0.31 eV", abs(12 * units.KB * 600 / 2 - 0.31) < 0.005)
 claim("it costs 4.5 eV to break this bond", abs(104.6 * units.KCAL_MOL - 4.5) < 0.05)
 

@@ -1,7 +1,5 @@
 """What lesson 06 states, checked after its last cell, with its variables."""
 
-from scipy.stats import t as student_t
-
 from tpainn_lite.reproduce import rivals
 
 
@@ -46,9 +44,9 @@ at_bar = {name: found for (name, bar), found in draws.items() if bar}
 still = {name: found for (name, bar), found in draws.items() if not bar}
 
 
-def by_draw(name, which):
+def by_draw(name, which, at=at_bar):
     """Average the runs of each draw of a model: column 0 density, -1 diffusion."""
-    return np.array([np.mean(runs, axis=0)[which] for runs in at_bar[name].values()])
+    return np.array([np.mean(runs, axis=0)[which] for runs in at[name].values()])
 
 
 rho_8, D_8 = (by_draw("tuned-8, stress", k) for k in (0, -1))
@@ -56,62 +54,81 @@ eighty = "tuned-80, stress", "scratch-80"
 rho_eighty, D_eighty = ([by_draw(n, k)[0] for n in eighty] for k in (0, -1))
 rows = datasets.card("water-densities")["rows"]
 claim(
-    "The runs of 60 ps at 1 bar have the density of each model.",
-    {(r["length"], r["pressure"]) for r in rows} == {(60, 1)},
+    "The runs of 100 ps at 1 bar have the density of each model; their frames are "
+    "scaled to the mean box.",
+    {(r["length"], r["pressure"]) for r in sum(at_1_bar.values(), [])} == {(100, 1)},
+)
+own_volume = datasets.card("water-diffusion")["rows"]
+claim(
+    "For the last column we fixed the volume at that density and ran 35 ps, five "
+    "times, or twice for each draw of labels.",
+    {(r["length"], r["pressure"]) for r in own_volume} == {(35, None)}
+    and {(len(v), len(r)) for v in still.values() for r in v.values()}
+    == {(1, 5), (3, 2)},
 )
 claim(
-    "The 95 % intervals are 4.3 standard errors (Student's t). For tuned-8, stress, "
-    "scratch-8 and calibrated q-TIP4P/F they are over three draws of labels, for the "
-    "others over three runs of one draw.",
-    abs(student_t.ppf(0.975, 2) - 4.3) < 0.01
-    and {n for n, v in draws.items() if len(v) == 3}
+    "For tuned-8, stress, scratch-8 and calibrated q-TIP4P/F, the 95 % intervals are "
+    "over three draws. For the others they are over the runs of one draw.",
+    {n for n, v in at_bar.items() if len(v) == 3}
     == {"tuned-8, stress", "scratch-8", "calibrated q-TIP4P/F"}
-    and {len(v[0]) for v in draws.values() if len(v) == 1} == {1, 3},
+    and {len(*v.values()) for v in at_bar.values() if len(v) == 1} == {1, 3},
 )
+light = by_draw("scratch-8", 0)
+(grows,) = (r["blocks"] for r in at_1_bar["water-scratch-8-1"])
 claim(
-    "From scratch the liquid is 13 to 27 % lighter than with eighty boxes. With stress "
-    "labels, eight boxes have the density of eighty to one per cent, on average over "
-    "three draws. Diffusion is not settled: the draws differ by half.",
-    [round(100 * (1 - v / rho_eighty[0])) for v in by_draw("scratch-8", 0)]
-    == [13, 27, 13]
-    and abs(rho_8.mean() / rho_eighty[0] - 1) < 0.01
-    and rounds(D_8.max() / D_8.min(), 1.5, 1),
+    "From scratch the liquid is 13 % lighter than with eighty boxes, and one draw of "
+    "three still expands after 100 ps. With stress labels, eight boxes come within two "
+    "per cent of the density of eighty. Their diffusion agrees on average over three "
+    "draws, but a single draw can be a third off.",
+    [round(100 * (1 - v / rho_eighty[0])) for v in light[::2]] == [13, 13]
+    and np.mean(grows[-10:]) < np.mean(grows[20:30]) - 0.05
+    and max(abs(rho_8.mean() / rho - 1) for rho in rho_eighty) < 0.02
+    and max(abs(D_8.mean() / D - 1) for D in D_eighty) < 0.15
+    and rounds(D_8.max() / D_eighty[0], 1.3, 1),
 )
+claim("with stress, for the density to two per cent", rho_8.mean() < 1.02 * rho_80)
 claim(
-    "tuned-80, stress has a density of 0.93, and so has scratch-80, which had no "
-    "teacher and no stress. tuned-8, stress has 0.93, 0.94 and 0.93 in its three "
-    "draws, scratch-8 0.81, 0.68 and 0.81.",
-    [round(v, 2) for v in rho_eighty] == [0.93, 0.93]
-    and rho_8.round(2).tolist() == [0.93, 0.94, 0.93]
-    and by_draw("scratch-8", 0).round(2).tolist() == [0.81, 0.68, 0.81],
+    "tuned-80, stress has a density of 0.93, and scratch-80, which had no teacher and "
+    "no stress, 0.92. tuned-8, stress has 0.94, 0.95 and 0.94 in its three draws. "
+    "scratch-8 has 0.81 in two draws. The other draw has 0.63, and still expands after "
+    "100 ps.",
+    [round(v, 2) for v in rho_eighty] == [0.93, 0.92]
+    and rho_8.round(2).tolist() == [0.94, 0.95, 0.94]
+    and light.round(2).tolist() == [0.81, 0.63, 0.81],
 )
-fast, *slow = draws["tuned-8, stress"]
+fixed_8 = by_draw("tuned-8, stress", 0, still)
 claim(
-    "tuned-80, stress and scratch-80 agree in diffusion, too: 3.0 and 3.4. The "
-    "mean of tuned-8, stress, 3.1, does not contradict them, but its interval is "
-    "± 2.0. The first draw has 4.0, and the others 2.6. Both runs of the first "
-    "draw are faster than all runs of the others",
-    [round(v, 1) for v in D_eighty] == [3.0, 3.4]
-    and own["tuned-8, stress"]["D"] == "3.08 ± 2.00"
-    and D_8.round(1).tolist() == [4.0, 2.6, 2.6]
-    and min(run[-1] for run in fast) > max(run[-1] for runs in slow for run in runs),
+    "tuned-80, stress and scratch-80 nearly agree in diffusion, too: 2.9 and 3.3 at 1 "
+    "bar. The mean of tuned-8, stress is 3.0, and 2.9 at fixed volume, but the "
+    "intervals are wide. At 1 bar its first draw has 3.9, and the others 2.6 and 2.5: "
+    "a single draw can be a third off",
+    [round(v, 1) for v in D_eighty] == [2.9, 3.3]
+    and [round(v.mean(), 1) for v in (D_8, fixed_8)] == [3.0, 2.9]
+    and D_8.round(1).tolist() == [3.9, 2.6, 2.5],
 )
-claim("a single draw can be a third off", rounds(D_8.max() / D_eighty[0], 1.3, 1))
+(short_runs,) = still["tuned-80, stress"].values()
+claim(
+    "five runs of tuned-80, stress have 2.0 to 3.9",
+    [round(f(short_runs), 1) for f in (np.min, np.max)] == [2.0, 3.9],
+)
 half_step, larger = others
 wide = share * (64 / larger["molecules"]) ** (1 / 3)
-half_width = 4.3 * np.std(draws["tuned-80, stress"][0], axis=0) / 2**0.5
+(three_runs,) = at_bar["tuned-80, stress"].values()
+half_width = 4.3 * np.std(three_runs, axis=0) / 2**0.5
 found_D = half_step["diffusion"][0] / (1 - share), larger["diffusion"][0] / (1 - wide)
 claim(
-    "With steps of 0.5 fs, tuned-80, stress has 0.92 g/cm³ and 2.9. In a box of 216 "
-    "molecules it has 0.94 and 2.8. Both lie within the intervals of three runs. In "
-    "diffusion, an effect of a quarter could hide there.",
+    "Two more runs at 1 bar have 60 ps. With steps of 0.5 fs, tuned-80, stress has "
+    "0.92 g/cm³ and 2.9. In a box of 216 molecules it has 0.94 and 2.8. Both lie "
+    "within the intervals of three runs. In diffusion, an effect of a tenth could hide "
+    "there.",
     (half_step["timestep"], larger["molecules"]) == (0.5, 216)
     and [round(r["density"][0], 2) for r in others] == [0.92, 0.94]
     and [round(D, 1) for D in found_D] == [2.9, 2.8]
     and np.ptp([rho_eighty[0], half_step["density"][0]]) < half_width[0]
     and np.ptp([rho_eighty[0], larger["density"][0]]) < half_width[0]
     and max(abs(D - D_eighty[0]) for D in found_D) < half_width[-1]
-    and 0.22 < half_width[-1] / D_eighty[0] < 0.28,
+    and {r["length"] for r in others} == {60}
+    and 0.08 < half_width[-1] / D_eighty[0] < 0.12,
 )
 free = datasets.card("water-step")["rows"]
 claim(
@@ -217,9 +234,11 @@ claim(
     "Its diffusion meets experiment within two error bars.",
     abs(mean_D - 2.30 * (1 - share)) < 2 * moved["tuned-80"][1],
 )
-claim("which is tuned-8's own", abs(rho["tuned-8"][0] - 0.997) < rho["tuned-8"][1])
 claim(
-    "All NVT runs have 0.997 g/cm³",
+    "which is tuned-8's own density", abs(rho["tuned-8"][0] - 0.997) < rho["tuned-8"][1]
+)
+claim(
+    "The runs above have 0.997 g/cm³",
     all(abs(analysis.densities(f[:1])[0] - 0.997) < 0.001 for f in nvt.values()),
 )
 claim("The cell below runs for a moment and stops.", live.error is None and live.frames)
@@ -276,29 +295,29 @@ claim(
 )
 claim("neighbours within 3.44 Å", "per_volume, 3.44)" in told)
 claim("D in 10⁻⁹ m²/s, corrected", "diffusion 1e-9 m²/s in the box" in card["units"])
-claim("O-H in 1/cm", all(3400 < v < 3700 for v in stretched.values()))
+claim("O-H stretch in 1/cm", all(3400 < v < 3700 for v in stretched.values()))
 claim("IAPWS-95", known["experiment"][0] == 0.997)
 ours_8 = rho["scratch-8"][0], measured["scratch-8"][0][0], moved["scratch-8"][0]
-target = np.array([known["experiment"][k] for k in (0, 1, 6)]) * (1, 1, 1 - share)
+target = np.array([known["experiment"][k] for k in (0, 1, 7)]) * (1, 1, 1 - share)
 claim(
     "The first draw of scratch-8 misses density, peak and diffusion.",
     min(abs(ours_8 / target - 1)) > 0.1,
 )
-claim("64 molecules, tens of picoseconds.", len(start) == 3 * 64)
+claim("64 molecules, 100 ps.", len(start) == 3 * 64)
 
 claim(
     "One run at 1 bar of tuned-8, tuned-80 and each draw of scratch-8, and one draw of "
     "eighty boxes.",
-    all(len(v[0]) == 1 for n, v in draws.items() if n in ours)
-    and all(len(v) == 1 for n, v in draws.items() if "80" in n),
+    all(len(r) == 1 for n in ours for r in at_bar[n].values())
+    and all(len(v) == 1 for n, v in at_bar.items() if "80" in n),
 )
 claim(
-    "Calibrated q-TIP4P/F is a tenth denser than eighty boxes.",
-    rounds(by_draw("calibrated q-TIP4P/F", 0).mean() / rho_eighty[0], 1.1, 1),
+    "Calibrated q-TIP4P/F is 9 % denser than eighty boxes.",
+    rounds(by_draw("calibrated q-TIP4P/F", 0).mean() / rho_eighty[0], 1.09, 2),
 )
 claim(
     "Calibrated q-TIP4P/F is the teacher, fitted to 8 boxes.",
-    rivals.BOXES == 8 and len(draws["calibrated q-TIP4P/F"]) == 3,
+    rivals.BOXES == 8 and len(at_bar["calibrated q-TIP4P/F"]) == 3,
 )
 lone = datasets.card("water-scratch-80")["card"]
 claim(
