@@ -92,12 +92,9 @@ class Run:
         return water.water_system(model, atoms)
 
 
-def at_one_bar(
-    models: Iterable[str], seeds: Iterable[int] = (0,), length: float = 100.0, **how
-) -> list[Run]:
-    """List the runs that tell densities."""
-    runs = product(seeds, models)
-    return [Run(m, 300.0, 1.0, length, seed, **how) for seed, m in runs]
+def at_one_bar(models: Iterable[str], seeds=(0,), length=100.0, **how) -> list[Run]:
+    """List the runs that tell densities, of `length` ps."""
+    return [Run(m, 300.0, 1.0, length, s, **how) for s, m in product(seeds, models)]
 
 
 FRAMED = (CLASSICAL, "water-tuned-8", "water-tuned-80", "water-scratch-8")
@@ -108,13 +105,10 @@ LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
 ]
-OWN = [  # draws of a potential, and the density (g/cm³) that each has at 1 bar
-    ([CLASSICAL], [1.0]),
-    (CALIBRATED, [1.03, 1.02, 1.01]),
-    (STRESSED[1:], [0.94, 0.95, 0.94]),
-    (STRESSED[:1], [0.93]),
-    (["water-scratch-80"], [0.92]),
-]
+# g/cm³ that each has at 1 bar, and how many runs of that volume
+OWN = {CLASSICAL: (1.0, 5), STRESSED[0]: (0.93, 5), "water-scratch-80": (0.92, 5)}
+OWN |= {m: (d, 2) for m, d in zip(CALIBRATED, (1.03, 1.02, 1.01), strict=True)}
+OWN |= {m: (d, 2) for m, d in zip(STRESSED[1:], (0.94, 0.95, 0.94), strict=True)}
 RUNS = {
     # only the outcome ships, of shorter ones first; the classical model cannot break
     # its molecules: it is asked for its diffusion alone
@@ -138,9 +132,8 @@ RUNS = {
     ],
     "water-diffusion": [
         Run(model, 300.0, None, 35.0, seed, held=held)
-        for models, densities in OWN
-        for model, held in zip(models, densities, strict=True)
-        for seed in range(5 if len(models) == 1 else 2)
+        for model, (held, count) in OWN.items()
+        for seed in range(count)
     ],
     "water-step": [
         Run(f"water-tuned-{n}", 300.0, None, 2.0, 0, timestep)
