@@ -173,7 +173,6 @@ claim(
 )
 seeds = [{row["seed"] for row in g["rows"]} for g in (grid, public)]
 claim("three draws of each number of boxes", seeds == [{0, 1, 2}] * 2)
-steps = {c["steps"] for g in (grid, public) for c in g["configs"].values()}
 (reported,) = deepmd.values()
 claim("reports an RMSE of 35.4 meV/Å", reported == {"published": 35.4})
 claim("It learned from about 320 frames", "320 frames" in str(deepmd))
@@ -184,9 +183,8 @@ claim(
     and near((energy["scratch"][3], 1.3), within=0.05),
 )
 claim("A cutoff of 5 Å.", student.config.cutoff == 5.0)
-claim("All arms have 600 steps", steps == {600})
 claim(
-    "those named 5x longer have 3,000",
+    "Arms have 600 steps, those named 5x longer 3,000.",
     {r["steps"] for g in (grid, public) for r in g["rows"]} == {600, 3000},
 )
 claim(
@@ -250,8 +248,8 @@ left, right = (
     for g in (grid, public)
 )
 claim(
-    "A training of 600 steps takes up to a minute of one core on the left, and one to "
-    "two on the right.",
+    "A training of 600 steps takes up to a minute of one core on the left, and about "
+    "one to two on the right.",
     max(left) < 60 < min(right) and np.median(right) < 120,
 )
 claim(

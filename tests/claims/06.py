@@ -29,7 +29,7 @@ settled = {n: analysis.densities(frames[200:]) for n, frames in npt.items()}
 honest = {n: analysis.mean_and_error(x)[1] for n, x in settled.items()}
 naive_of = {n: x.std(ddof=1) / np.sqrt(len(x)) for n, x in settled.items()}
 times = {n: honest[n] / naive_of[n] for n in MODELS}
-one = analysis.self_diffusion(nvt["tuned-80"][100:], fit_window=(2000, 10_000))
+one = analysis.self_diffusion(nvt["tuned-80"][100:], fit_window=(2000, 7000))
 mean_D = moved["tuned-80"][0]
 lone = single["tuned-80"][:, 0]
 
@@ -61,7 +61,7 @@ claim(
 own_volume = datasets.card("water-diffusion")["rows"]
 claim(
     "For the last column we fixed the volume at that density and ran 35 ps, five "
-    "times, or twice for each draw of labels.",
+    "times, or twice a draw (not scratch-8, as one draw has not settled).",
     {(r["length"], r["pressure"]) for r in own_volume} == {(35, None)}
     and {(len(v), len(r)) for v in still.values() for r in v.values()}
     == {(1, 5), (3, 2)},
@@ -74,37 +74,38 @@ claim(
     and {len(*v.values()) for v in at_bar.values() if len(v) == 1} == {1, 3},
 )
 light = by_draw("scratch-8", 0)
-(grows,) = (r["blocks"] for r in at_1_bar["water-scratch-8-1"])
+(settles,) = (r["blocks"] for r in at_1_bar["water-scratch-8-1"])
 claim(
     "From scratch the liquid is 13 % lighter than with eighty boxes, and one draw of "
-    "three still expands after 100 ps. With stress labels, eight boxes come within two "
-    "per cent of the density of eighty. Their diffusion agrees on average over three "
-    "draws, but a single draw can be a third off.",
+    "three has not settled after 100 ps. With stress labels, eight boxes come within "
+    "two per cent of the density of eighty. Their diffusion is not settled: at 1 bar, "
+    "one draw of three is a third faster.",
     [round(100 * (1 - v / rho_eighty[0])) for v in light[::2]] == [13, 13]
-    and np.mean(grows[-10:]) < np.mean(grows[20:30]) - 0.05
+    and np.ptp(np.reshape(settles[10:], (4, 10)).mean(axis=1)) > 0.1
     and max(abs(rho_8.mean() / rho - 1) for rho in rho_eighty) < 0.02
-    and max(abs(D_8.mean() / D - 1) for D in D_eighty) < 0.15
-    and rounds(D_8.max() / D_eighty[0], 1.3, 1),
+    and [round(D / D_eighty[0], 1) for D in D_8] == [1.3, 0.9, 0.9],
 )
 claim("with stress, for the density to two per cent", rho_8.mean() < 1.02 * rho_80)
 claim(
     "tuned-80, stress has a density of 0.93, and scratch-80, which had no teacher and "
     "no stress, 0.92. tuned-8, stress has 0.94, 0.95 and 0.94 in its three draws. "
-    "scratch-8 has 0.81 in two draws. The other draw has 0.63, and still expands after "
-    "100 ps.",
+    "scratch-8 has 0.81 in two draws. The other draw swings between 0.53 and 0.74, and "
+    "has not settled after 100 ps.",
     [round(v, 2) for v in rho_eighty] == [0.93, 0.92]
     and rho_8.round(2).tolist() == [0.94, 0.95, 0.94]
-    and light.round(2).tolist() == [0.81, 0.63, 0.81],
+    and light[::2].round(2).tolist() == [0.81, 0.81]
+    and [round(f(settles[10:]), 2) for f in (min, max)] == [0.53, 0.74],
 )
 fixed_8 = by_draw("tuned-8, stress", 0, still)
 claim(
     "tuned-80, stress and scratch-80 nearly agree in diffusion, too: 2.9 and 3.3 at 1 "
     "bar. The mean of tuned-8, stress is 3.0, and 2.9 at fixed volume, but the "
-    "intervals are wide. At 1 bar its first draw has 3.9, and the others 2.6 and 2.5: "
-    "a single draw can be a third off.",
+    "intervals are wide. Its draws have 3.9, 2.6 and 2.5 at 1 bar, but 3.3, 2.5 and "
+    "2.9 at fixed volume: a single draw can be a third off.",
     [round(v, 1) for v in D_eighty] == [2.9, 3.3]
     and [round(v.mean(), 1) for v in (D_8, fixed_8)] == [3.0, 2.9]
-    and D_8.round(1).tolist() == [3.9, 2.6, 2.5],
+    and D_8.round(1).tolist() == [3.9, 2.6, 2.5]
+    and fixed_8.round(1).tolist() == [3.3, 2.5, 2.9],
 )
 (short_runs,) = still["tuned-80, stress"].values()
 claim(
@@ -119,7 +120,7 @@ found_D = half_step["diffusion"][0] / (1 - share), larger["diffusion"][0] / (1 -
 claim(
     "Two more runs at 1 bar have 60 ps. With steps of 0.5 fs, tuned-80, stress has "
     "0.92 g/cm³ and 2.9. In a box of 216 molecules it has 0.94 and 2.8. Both lie "
-    "within the intervals of three runs. In diffusion, an effect of a tenth could hide "
+    "within the intervals of three runs. In diffusion, an effect of a fifth could hide "
     "there.",
     (half_step["timestep"], larger["molecules"]) == (0.5, 216)
     and [round(r["density"][0], 2) for r in others] == [0.92, 0.94]
@@ -128,7 +129,7 @@ claim(
     and np.ptp([rho_eighty[0], larger["density"][0]]) < half_width[0]
     and max(abs(D - D_eighty[0]) for D in found_D) < half_width[-1]
     and {r["length"] for r in others} == {60}
-    and 0.08 < half_width[-1] / D_eighty[0] < 0.12,
+    and 0.15 < 2 * half_width[-1] / D_eighty[0] < 0.22,  # of one run more
 )
 free = datasets.card("water-step")["rows"]
 claim(
@@ -189,7 +190,8 @@ claim(
     and max(abs(known_80[0]), abs(off["tuned-80"])) < 12,
 )
 claim(
-    "Four hundred frames are worth some twenty measurements; for tuned-80 only nine.",
+    "Four hundred frames, from 20 to 60 ps, are worth some twenty measurements; for "
+    "tuned-80 only nine.",
     all(len(x) == 400 for x in settled.values())
     and 15 < np.median([400 / t**2 for t in times.values()]) < 25
     and rounds(400 / times["tuned-80"] ** 2, 9)
@@ -205,15 +207,12 @@ claim(
 claim("We fit from 2 to 7 ps.", "fitted over (2.0, 7.0) ps" in card["units"])
 claim("In real water it would be a quarter of D.", 0.22 < share < 0.27)
 claim(
-    "One run of tuned-80 over 35 ps gives 2.7 ± 0.2.",
-    rounds(one.value, 2.7, 1) and rounds(one.error, 0.2, 1),
+    "One run of tuned-80 over 35 ps gives 2.5 ± 0.2.",
+    rounds(one.value, 2.5, 1) and rounds(one.error, 0.2, 1),
 )
 claim(
-    "Five runs of tuned-80 give 1.3 to 2.3. All five lie below the one longer run, and "
-    "far outside its error bar.",
-    rounds(lone.min(), 1.3, 1)
-    and rounds(lone.max(), 2.3, 1)
-    and lone.max() < one.value - 1.5 * one.error,
+    "Five runs of tuned-80 give 1.3 to 2.3. All five lie below the longer run.",
+    rounds(lone.min(), 1.3, 1) and rounds(lone.max(), 2.3, 1) and max(lone) < one.value,
 )
 claim(
     "One run can be a third off.",
@@ -252,7 +251,8 @@ claim(
     abs(rho["tuned-8"][0] / 0.997 - 1) < 0.0055,
 )
 claim(
-    "The naive error of tuned-80's density is 0.0015 g/cm³, the honest one 0.0099.",
+    "From 20 to 60 ps, the naive error of tuned-80's density is 0.0015 g/cm³, the "
+    "honest one 0.0099.",
     rounds(naive_of["tuned-80"], 0.0015, 4) and rounds(honest["tuned-80"], 0.0099, 4),
 )
 claim("(0.0099 / 0.0015)² = 44 frames.", rounds((0.0099 / 0.0015) ** 2, 44))
@@ -283,7 +283,7 @@ claim(
     all(c["training"]["stress_weight"] > 0 for c in how_stressed)
     and all("calibrated" in str(c["from"]) for c in how_stressed),
 )
-line = np.polyfit(one.times[40:201], one.msd[40:201], 1)[0]  # Å²/fs, 2 to 10 ps
+line = np.polyfit(one.times[40:141], one.msd[40:141], 1)[0]  # Å²/fs, 2 to 7 ps
 claim(
     "its mean square displacement grows as 6 D t",
     abs(line / 6 * 1e4 / one.value - 1) < 1e-6,
@@ -306,9 +306,10 @@ claim(
 claim("64 molecules, 100 ps.", len(start) == 3 * 64)
 
 claim(
-    "One run at 1 bar of tuned-8, tuned-80 and each draw of scratch-8, and one draw of "
-    "eighty boxes.",
-    all(len(r) == 1 for n in ours for r in at_bar[n].values())
+    "One run at 1 bar of tuned-8, tuned-80 and each draw of scratch-8 and of the "
+    "calibrated model, and one draw of eighty boxes.",
+    {n for n, v in at_bar.items() if all(len(r) == 1 for r in v.values())}
+    == {*ours, "calibrated q-TIP4P/F"}
     and all(len(v) == 1 for n, v in at_bar.items() if "80" in n),
 )
 claim(

@@ -155,8 +155,8 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     panels = {k: {"tuned": ([1, 9], [10, 20])} for k in ("left", "right")}
     figure = figures.panels(panels, "Title", "x", "y").update_yaxes(type="log")
     assert bet.draw(figure, 2) is figure
-    lessons.show(figure, "Two lines.")
-    assert shown[-1][0]["text/plain"].endswith("A dotted line is the reader's bet.")
+    lessons.show(figure, "Curves.")
+    assert shown[-1][0]["text/plain"] == "Curves. A dotted line is the reader's bet."
     [line] = figure.layout.shapes
     assert (line.y0, line.y1, line.yref, line.line.dash) == (250, 250, "y2", "dot")
     assert figure.data[-1].name == "no bet (middle: 250 meV/Å)"
@@ -166,7 +166,8 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     bars = figures.bars({"tuned": 100}, "error", "meV/Å").update_layout(
         showlegend=False
     )
-    again.draw(again.draw(bars, on="tuned"))
+    lessons.show(again.draw(again.draw(bars, on="tuned")), "Bars.")
+    assert shown[-1][0]["text/plain"] == "Bars. Two lines are the reader's bets."
     shown = [(t.name, t.line.dash) for t in bars.data if t.showlegend]
     texts = "your bet on tuned: 120 meV/Å", "your bet: 120 meV/Å"
     assert shown == [*zip(texts, ["dot", "dashdot"], strict=True)]

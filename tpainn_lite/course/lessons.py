@@ -116,8 +116,9 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
         raise ValueError("alt: needs a sentence that says what is shown, got none")
     if png is not None and not png.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError(f"png: needs the bytes of a PNG, got {png[:16]!r}")
-    if hasattr(thing, "to_plotly_json") and any(trace.meta for trace in thing.data):
-        alt = f"{alt.rstrip()} A dotted line is the reader's bet."
+    drawn = thing.data if hasattr(thing, "to_plotly_json") else ()
+    add = "", " A dotted line is the reader's bet.", " Two lines are the reader's bets."
+    alt = alt.rstrip() + add[sum(bool(trace.meta) for trace in drawn)]
     bundle = _interactive(thing) | {"text/plain": alt}
     authors = os.environ.get("TPAINN_STATIC")
     if png is None and authors and hasattr(thing, "to_plotly_json"):

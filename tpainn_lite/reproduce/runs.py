@@ -3,10 +3,9 @@
 `water-stability`: how far runs of shipped potentials come. `water-runs`: frames of
 them. `water-densities`: density, diffusion and g(r) of the runs at 1 bar, also of those
 whose frames are too large to ship; another run is one more line in `RUNS`.
-`water-diffusion`: runs of fixed volume, at the density of each potential.
-`water-step`: NVE with two time steps. `spcfw-liquid`: density and diffusion of
-SPC/Fw, known from elsewhere, in a larger box, since it costs so little. A run is
-recorded as it goes; killed, it goes on from its last frame.
+`water-diffusion`: runs of fixed volume, each at the density of its potential.
+`water-step`: NVE with two time steps. `spcfw-liquid`: density and diffusion of SPC/Fw,
+known from elsewhere. A run is recorded as it goes; killed, it goes on where it was.
 """
 
 import hashlib
@@ -105,7 +104,7 @@ LEARNED = [
     f"water-{name}"
     for name in ("tuned-80", "tuned-8", "scratch-8", "tuned-1", "scratch-1")
 ]
-# g/cm³ that each has at 1 bar, and how many runs of that volume
+# the density (g/cm³) that a potential has at 1 bar, and how many runs at it
 OWN = {CLASSICAL: (1.0, 5), STRESSED[0]: (0.93, 5), "water-scratch-80": (0.92, 5)}
 OWN |= {m: (d, 2) for m, d in zip(CALIBRATED, (1.03, 1.02, 1.01), strict=True)}
 OWN |= {m: (d, 2) for m, d in zip(STRESSED[1:], (0.94, 0.95, 0.94), strict=True)}
