@@ -128,10 +128,9 @@ def test_what_the_readme_says_of_runs():
     assert 1.03 < denser < 1.045
     assert f"diffuses {faster:.1f} times as fast" in told
     eighty = found["tuned-80-stress"]
-    names = ("scratch-8", "scratch-8-2", "scratch-8-1")  # the last one expands
+    names = ("scratch-8", "scratch-8-2", "scratch-8-1")  # the last does not settle
     *lighter, most = (100 * (1 - found[n][0] / eighty[0]) for n in names)
-    assert [*map(round, lighter)] == [13, 13]
-    assert most > 25
+    assert [*map(round, lighter), most > 25] == [13, 13, True]
     assert "two of three draws are 13 % lighter than eighty boxes" in told
     draws = np.array([d for n, d in found.items() if n.startswith("tuned-8-stress")])
     assert len(draws) == len(runs["tuned-80-stress"]) == 3

@@ -154,6 +154,7 @@ def test_a_bet_is_kept_and_drawn_into_figures_with_log_axes_and_panels(shown):
     assert data["text/plain"] == "How large? (A slider from 0 to 500 meV/Å.)"
     panels = {k: {"tuned": ([1, 9], [10, 20])} for k in ("left", "right")}
     figure = figures.panels(panels, "Title", "x", "y").update_yaxes(type="log")
+    figure.update_traces(meta="the reader's own")
     assert bet.draw(figure, 2) is figure
     lessons.show(figure, "Curves.")
     assert shown[-1][0]["text/plain"] == "Curves. A dotted line is the reader's bet."

@@ -118,7 +118,7 @@ def show(thing: Any, alt: str, png: bytes | None = None) -> None:
         raise ValueError(f"png: needs the bytes of a PNG, got {png[:16]!r}")
     drawn = thing.data if hasattr(thing, "to_plotly_json") else ()
     add = "", " A dotted line is the reader's bet.", " Two lines are the reader's bets."
-    alt = alt.rstrip() + add[sum(bool(trace.meta) for trace in drawn)]
+    alt = alt.rstrip() + add[min(2, sum(isinstance(t.meta, dict) for t in drawn))]
     bundle = _interactive(thing) | {"text/plain": alt}
     authors = os.environ.get("TPAINN_STATIC")
     if png is None and authors and hasattr(thing, "to_plotly_json"):
@@ -166,7 +166,7 @@ class Bet:
         text = f"your bet{about}: {value}"
         if self.value == self._middle:
             text = f"no bet{about} (middle: {value})"
-        second = any(trace.meta for trace in figure.data)
+        second = any(isinstance(trace.meta, dict) for trace in figure.data)
         line = dict(line_dash="dashdot" if second else "dot", line_color="black")
         if figure.layout.showlegend is False:
             figure.update_traces(showlegend=False)
