@@ -13,7 +13,7 @@ CAPS = {  # with what is above its goal at today's size: it may only shrink
     "core files": 18,
     "core": 5310,
     "library": 16833,
-    "tests": 17613,
+    "tests": 17612,
     "lesson code": 2012,
     "longest file": 400,
     "longest function": 40,
